@@ -1,0 +1,40 @@
+"""Say what a multi-task or multimodal network is in one `.arch` file; check it without torch, compile it to a module.
+
+Every public name is loaded when it is first used, so that `import archloom` costs nothing and brings no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .compiler.api import compile as compile
+    from .compiler.api import load_program as load_program
+    from .compiler.check import check as check
+    from .dsl.diagnostics import Diagnostic as Diagnostic
+    from .dsl.diagnostics import Failure as Failure
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compile": "compiler.api",
+    "load_program": "compiler.api",
+    "check": "compiler.check",
+    "Diagnostic": "dsl.diagnostics",
+    "Failure": "dsl.diagnostics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that defines it."""
+    if name in _HOMES:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,1 @@
+"""Primitive operations, one file a theme; each file is found by being here."""

@@ -1,0 +1,212 @@
+"""Operators and functions of two or three operands; numbers of the text may stand for one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dsl.primitive import Rule
+from ...dsl.types import DType, TensorType
+from ..arguments import flag, number, tensor
+from ..costs import moved
+from ..lowering import Given, LoweringBuilder, call, expand, static
+from ..operands import broadcast, common_dtype
+from ..registry import operation
+from ..samples import Sample, refused, sample
+
+A = number("a", "the left operand, a tensor or a number")
+B = number("b", "the right operand, a tensor or a number")
+
+BOTH: tuple[Sample, ...] = (
+    sample(a="float[B, 3]", b="float[B, 3]"),
+    sample(a="float[B, 3]", b="float[3]"),
+    sample(a="float[B, 1, 3]", b="float[S, 1]"),
+    sample(a="float[B, 3]", b=2),
+    sample(a=0.5, b="float[B]"),
+)
+INTS: tuple[Sample, ...] = (sample(a="int[B, 3] < 5", b="int[3] < 5"), sample(a="int[B]", b=3))
+MIXED: tuple[Sample, ...] = (
+    refused("A302", a="float[B]", b="int[B]"),
+    refused("A302", a="float[B]", b="float32[B]"),
+    refused("A302", a="int[B]", b=0.5),
+    refused("A303", a="float[B, 3]", b="float[B, 4]"),
+    refused("A301", a=1, b=2),
+)
+
+
+def _binary(name: str, target: str, equation: str, allowed: str = "number", samples: tuple[Sample, ...] = (*BOTH, *INTS)) -> None:
+    def rule(rule: Rule, a: Any, b: Any) -> TensorType:
+        operands = {"a": a, "b": b}
+        return TensorType(common_dtype(rule, operands, allowed), broadcast(rule, operands))
+
+    operation(
+        name=name,
+        doc=f"{equation}.  a, b: {allowed}[...] of one dtype or numbers, broadcast from the right; y: the common shape.",
+        arguments=(A, B),
+        lowering=call(target, "a", "b"),
+        cost=moved,
+        good=samples,
+        bad=(*MIXED, refused("A301", a="bool[B]", b="bool[B]")) if allowed != "bool" else (refused("A301", a="float[B]", b="float[B]"),),
+    )(rule)
+
+
+_binary("add", "operator.add", "Add: `y = a + b`")
+_binary("sub", "operator.sub", "Subtract: `y = a - b`")
+_binary("mul", "operator.mul", "Multiply: `y = a * b`")
+_binary("floor_divide", "operator.floordiv", "Divide and round down: `y = floor(a / b)`", samples=(*BOTH, sample(a="int[B, 3]", b=3)))
+_binary("remainder", "operator.mod", "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`", samples=(*BOTH, sample(a="int[B]", b=3)))
+_binary("pow", "operator.pow", "Raise to a power: `y = a^b`", samples=(*BOTH, sample(a="int[B]", b=3)))
+_binary("logaddexp", "torch.logaddexp", "Add in the space of logarithms: `y = ln(e^a + e^b)`", "float", BOTH[:3])
+_binary("atan2", "torch.atan2", "Take the angle of a point: `y = atan(a / b)` in the right quadrant", "float", BOTH[:3])
+_binary("xlogy", "torch.xlogy", "Compute `y = a ln b`, zero where a is zero", "float", BOTH)
+
+
+@operation(
+    name="div",
+    arguments=(A, B),
+    lowering=call("operator.truediv", "a", "b"),
+    cost=moved,
+    good=BOTH,
+    bad=(*MIXED, refused("A301", a="int[B]", b="int[B]")),
+)
+def div(rule: Rule, a: Any, b: Any) -> TensorType:
+    """Divide: `y = a / b`.  a, b: float[...] or numbers, broadcast from the right; ints are divided with `//` or after `float(...)`."""
+    operands = {"a": a, "b": b}
+    for name, value in operands.items():
+        if isinstance(value, TensorType) and value.dtype.is_int:
+            raise rule.fail(f"`/` divides floats and `{name}` is {value.dtype}", "write `//` to round down, or `float(...)` around it", "A301")
+    return TensorType(common_dtype(rule, operands, "float"), broadcast(rule, operands))
+
+
+def _extreme(b: LoweringBuilder, given: Given, function: str, bound: str) -> Any:
+    left, right = given["a"], given["b"]
+    for x, limit, name in ((left, right, "b"), (right, left, "a")):
+        if not isinstance(given.types[name], TensorType):
+            return b.call("torch.clamp", x, **{bound: static(b, limit)})
+    return b.call(function, left, right)
+
+
+for _name, _function, _bound, _equation in (
+    ("minimum", "torch.minimum", "max", "Take the smaller: `y = min(a, b)`"),
+    ("maximum", "torch.maximum", "min", "Take the larger: `y = max(a, b)`"),
+):
+
+    def _rule(rule: Rule, a: Any, b: Any) -> TensorType:
+        operands = {"a": a, "b": b}
+        return TensorType(common_dtype(rule, operands), broadcast(rule, operands))
+
+    operation(
+        name=_name,
+        doc=f"{_equation}.  a, b: number[...] or numbers, broadcast from the right.",
+        arguments=(A, B),
+        lowering=expand(lambda b, given, f=_function, m=_bound: _extreme(b, given, f, m)),
+        cost=moved,
+        good=(*BOTH, *INTS),
+        bad=MIXED,
+    )(_rule)
+
+
+def _comparison(name: str, target: str, equation: str, allowed: str) -> None:
+    def rule(rule: Rule, a: Any, b: Any) -> TensorType:
+        operands = {"a": a, "b": b}
+        bools = [v for v in operands.values() if isinstance(v, TensorType) and v.dtype is DType.BOOL]
+        common_dtype(rule, operands, "bool" if bools and allowed == "any" else "number")
+        return TensorType(DType.BOOL, broadcast(rule, operands))
+
+    operation(
+        name=name,
+        doc=f"Compare: `y = a {equation} b`.  a, b: {allowed}[...] of one dtype or numbers, broadcast from the right; y: bool[...].",
+        arguments=(A, B),
+        lowering=call(target, "a", "b"),
+        cost=moved,
+        good=(*BOTH, *INTS, *([sample(a="bool[B]", b="bool[B]")] if allowed == "any" else [])),
+        bad=MIXED,
+    )(rule)
+
+
+for _name, _operator, _allowed in (("eq", "==", "any"), ("ne", "!=", "any"), ("lt", "<", "number"), ("le", "<=", "number"), ("gt", ">", "number"), ("ge", ">=", "number")):
+    _comparison(_name, f"operator.{_name}", _operator, _allowed)
+
+
+def _logical(name: str, target: str, symbol: str) -> None:
+    def rule(rule: Rule, a: Any, b: Any) -> TensorType:
+        operands = {"a": a, "b": b}
+        tensors = [v for v in operands.values() if isinstance(v, TensorType)]
+        whole = bool(tensors) and tensors[0].dtype.is_int
+        return TensorType(common_dtype(rule, operands, "int" if whole else "bool"), broadcast(rule, operands))
+
+    operation(
+        name=name,
+        doc=f"Combine truths, or the bits of ints: `y = a {symbol} b`.  a, b: bool[...] or int[...], broadcast from the right.",
+        arguments=(A, B),
+        lowering=call(target, "a", "b"),
+        cost=moved,
+        good=(sample(a="bool[B, 3]", b="bool[3]"), sample(a="int[B]", b="int[B]"), sample(a="bool[B]", b=True)),
+        bad=(refused("A301", a="float[B]", b="float[B]"), refused("A302", a="bool[B]", b="int[B]"), refused("A303", a="bool[3]", b="bool[2]")),
+    )(rule)
+
+
+_logical("bitwise_and", "operator.and_", "&")
+_logical("bitwise_or", "operator.or_", "|")
+_logical("bitwise_xor", "operator.xor", "^")
+
+
+@operation(
+    arguments=(tensor("x", "truths, or ints"),),
+    lowering=call("operator.invert", "x"),
+    cost=moved,
+    good=(sample(x="bool[B, 3]"), sample(x="int[B]")),
+    bad=(refused("A301", x="float[B]"),),
+)
+def bitwise_not(rule: Rule, x: TensorType) -> TensorType:
+    """Negate truths, or the bits of ints: `y = ~x`.  x: bool[...] or int[...], y: as x."""
+    rule.dtype(x, "int" if x.dtype.is_int else "bool", "`x`")
+    return x
+
+
+@operation(
+    arguments=(tensor("condition", "where to take `a`"), A, B),
+    lowering=call("torch.where", "condition", "a", "b"),
+    cost=moved,
+    good=(
+        sample(condition="bool[B, 3]", a="float[B, 3]", b="float[B, 3]"),
+        sample(condition="bool[B, 1]", a="float[3]", b=0),
+        sample(condition="bool[B]", a=1.5, b="float[B]"),
+        sample(condition="bool[B]", a="int[B]", b=-100),
+        sample(condition="bool[B]", a="bool[B]", b=False),
+        sample(condition="bool[B, 3]", a=1, b=2),
+        sample(condition="bool[B, 3]", a=1.5, b=2),
+    ),
+    bad=(
+        refused("A301", condition="float[B]", a="float[B]", b=0),
+        refused("A302", condition="bool[B]", a="float[B]", b="int[B]"),
+        refused("A303", condition="bool[3]", a="float[4]", b=0),
+    ),
+)
+def where(rule: Rule, condition: TensorType, a: Any, b: Any) -> TensorType:
+    """Choose by element: `y = a if condition else b`.  condition: bool[...], a, b: one dtype or numbers, broadcast from the right."""
+    rule.dtype(condition, "bool", "`condition`")
+    operands = {"a": a, "b": b}
+    if not any(isinstance(v, TensorType) for v in operands.values()):
+        if isinstance(a, bool) and isinstance(b, bool):
+            return TensorType(DType.BOOL, condition.shape)
+        whole = all(isinstance(v, int) and not isinstance(v, bool) for v in operands.values())
+        return TensorType(DType.INT if whole else DType.FLOAT, condition.shape)
+    allowed = "any" if any(isinstance(v, TensorType) and v.dtype is DType.BOOL for v in operands.values()) else "number"
+    dtype = common_dtype(rule, operands, "bool" if allowed == "any" else "number")
+    return TensorType(dtype, broadcast(rule, {"condition": condition, **operands}))
+
+
+@operation(
+    arguments=(A, B, flag("equal_nan", "whether two that are not numbers are close")),
+    lowering=call("torch.isclose", "a", "b", equal_nan="equal_nan"),
+    cost=moved,
+    good=(sample(a="float[B, 3]", b="float[3]"),),
+    bad=(refused("A302", a="float[B]", b="int[B]"), refused("A301", a="float[B]", b=0.0)),
+)
+def isclose(rule: Rule, a: Any, b: Any, equal_nan: bool) -> TensorType:
+    """Tell where two are close: `y = |a - b| <= 1e-8 + 1e-5 |b|`.  a, b: float[...], y: bool[...]."""
+    operands = {"a": a, "b": b}
+    common_dtype(rule, operands, "float")
+    if not all(isinstance(v, TensorType) for v in operands.values()):
+        raise rule.fail("`isclose` compares two tensors", "write `abs(a - b) < tolerance` for a number", "A301")
+    return TensorType(DType.BOOL, broadcast(rule, operands))

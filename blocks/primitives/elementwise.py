@@ -1,0 +1,196 @@
+"""Functions of one tensor, element by element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dsl.primitive import Rule
+from ...dsl.types import DType, TensorType
+from ..arguments import anything, flag, number, real, tensor, word
+from ..costs import moved, view
+from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method
+from ..operands import common_dtype
+from ..registry import ShapeRule, operation
+from ..samples import refused, sample
+
+X = tensor("x", "the tensor")
+
+
+def _same(allowed: str, result: DType | None = None) -> ShapeRule:
+    def rule(rule: Rule, x: TensorType, **_: Any) -> TensorType:
+        rule.dtype(x, allowed, "`x`")
+        return TensorType(result or x.dtype, x.shape)
+
+    return rule
+
+
+def _unary(name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None) -> None:
+    words = {"float": "float[B, 3]", "number": "int[B, 3]"}
+    operation(
+        name=name,
+        doc=f"{equation}.  x: {allowed}[...], y: the same shape{f', {result}' if result else ''}.",
+        arguments=(X,),
+        lowering=call(target, "x"),
+        cost=moved,
+        good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed == "number" else [])),
+        bad=(refused("A301", x="bool[B]"), *([refused("A301", x=words["number"])] if allowed == "float" else [])),
+    )(_same(allowed, result))
+
+
+for _name, _target, _equation in (
+    ("exp", "torch.exp", "Raise e to each element: `y = e^x`"),
+    ("log", "torch.log", "Take the natural logarithm: `y = ln x`"),
+    ("log2", "torch.log2", "Take the logarithm to base 2: `y = log2 x`"),
+    ("log1p", "torch.log1p", "Take the logarithm near one: `y = ln(1 + x)`"),
+    ("expm1", "torch.expm1", "Take the exponential near zero: `y = e^x - 1`"),
+    ("sqrt", "torch.sqrt", "Take the square root: `y = x^(1/2)`"),
+    ("rsqrt", "torch.rsqrt", "Take the reciprocal of the square root: `y = x^(-1/2)`"),
+    ("reciprocal", "torch.reciprocal", "Take the reciprocal: `y = 1 / x`"),
+    ("sin", "torch.sin", "Take the sine: `y = sin x`, x in radians"),
+    ("cos", "torch.cos", "Take the cosine: `y = cos x`, x in radians"),
+    ("tan", "torch.tan", "Take the tangent: `y = tan x`, x in radians"),
+    ("atan", "torch.atan", "Take the inverse tangent: `y = atan x`"),
+    ("tanh", "torch.tanh", "Take the hyperbolic tangent: `y = (e^x - e^-x) / (e^x + e^-x)`"),
+    ("sigmoid", "torch.sigmoid", "Take the logistic function: `y = 1 / (1 + e^-x)`"),
+    ("logit", "torch.logit", "Invert the logistic function: `y = ln(x / (1 - x))`"),
+    ("erf", "torch.erf", "Take the error function: `y = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x`"),
+    ("silu", "torch.nn.functional.silu", "Weigh by the logistic function: `y = x / (1 + e^-x)`"),
+    ("mish", "torch.nn.functional.mish", "Compute `y = x tanh(ln(1 + e^x))`"),
+    ("relu6", "torch.nn.functional.relu6", "Clip to 0 and 6: `y = min(max(x, 0), 6)`"),
+    ("hardswish", "torch.nn.functional.hardswish", "Compute `y = x min(max(x + 3, 0), 6) / 6`"),
+    ("hardsigmoid", "torch.nn.functional.hardsigmoid", "Compute `y = min(max(x + 3, 0), 6) / 6`"),
+    ("softsign", "torch.nn.functional.softsign", "Compute `y = x / (1 + |x|)`"),
+    ("log_sigmoid", "torch.nn.functional.logsigmoid", "Take the logarithm of the logistic function: `y = -ln(1 + e^-x)`"),
+    ("frac", "torch.frac", "Keep the part after the point: `y = x - trunc x`"),
+):  # fmt: skip
+    _unary(_name, _target, _equation)
+
+for _name, _target, _equation in (
+    ("neg", "operator.neg", "Negate: `y = -x`"),
+    ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
+    ("sign", "torch.sign", "Take the sign: `y` is -1, 0 or 1"),
+    ("square", "torch.square", "Square: `y = x^2`"),
+    ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
+    ("round", "torch.round", "Round to the nearest whole number, halves to even"),
+    ("floor", "torch.floor", "Round down"),
+    ("ceil", "torch.ceil", "Round up"),
+    ("trunc", "torch.trunc", "Round towards zero"),
+):  # fmt: skip
+    _unary(_name, _target, _equation, "number")
+
+for _name, _target, _equation in (
+    ("isnan", "torch.isnan", "Tell where an element is not a number"),
+    ("isinf", "torch.isinf", "Tell where an element is infinite"),
+    ("isfinite", "torch.isfinite", "Tell where an element is finite"),
+):  # fmt: skip
+    _unary(_name, _target, _equation, "number", DType.BOOL)
+
+
+@operation(
+    arguments=(X, word("approximate", ("none", "tanh"), "`tanh` for the approximation of GPT-2 and BERT's TensorFlow code", "none")),
+    lowering=call("torch.nn.functional.gelu", "x", approximate=Omit("approximate", "none")),
+    cost=moved,
+    good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", approximate="tanh")),
+    bad=(refused("A301", x="int[B]"), refused("A213", x="float[B]", approximate="tan")),
+)
+def gelu(rule: Rule, x: TensorType, approximate: str) -> TensorType:
+    """Weigh by the normal distribution: `y = x P(N(0, 1) <= x)`, or with `tanh` `y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+
+    x: float[...], y: as x.
+    """
+    rule.dtype(x, "float", "`x`")
+    return x
+
+
+def _shaped(name: str, target: str, equation: str, argument: str, default: float, doc: str) -> None:
+    options: dict[str, Slot] = {argument: Omit(argument, default)}
+    operation(
+        name=name,
+        doc=f"{equation}.  x: float[...], y: as x.",
+        arguments=(X, real(argument, doc, default)),
+        lowering=call(target, "x", **options),
+        cost=moved,
+        good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", **{argument: 0.3})),
+        bad=(refused("A301", x="int[B]"),),
+    )(_same("float"))
+
+
+_shaped("elu", "torch.nn.functional.elu", "Compute `y = x` above zero, else `alpha (e^x - 1)`", "alpha", 1.0, "the limit far below zero, negated")
+_shaped("celu", "torch.nn.functional.celu", "Compute `y = max(x, 0) + min(0, alpha (e^(x/alpha) - 1))`", "alpha", 1.0, "the limit far below zero, negated")
+_shaped(
+    "leaky_relu", "torch.nn.functional.leaky_relu", "Compute `y = x` above zero, else `slope * x`", "negative_slope", 0.01, "the slope below zero"
+)
+_shaped("softplus", "torch.nn.functional.softplus", "Compute `y = ln(1 + e^(beta x)) / beta`", "beta", 1.0, "how sharp the bend is")
+
+
+@operation(
+    arguments=(X, number("min", "the lowest value, or `none`", None), number("max", "the highest value, or `none`", None)),
+    lowering=call("torch.clamp", "x", min=Omit("min", None), max=Omit("max", None)),
+    cost=moved,
+    good=(sample(x="float[B, 3]", min=0), sample(x="float[B, 3]", min=-1.5, max=1), sample(x="int[B]", max=3), sample(x="float[B]", max=0.0)),
+    bad=(refused("A301", x="bool[B]", min=0), refused("A302", x="int[B]", min=0.5), refused("A214", x="float[B]")),
+)
+def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
+    """Limit to an interval: `y = max(min(x, max), min)`.  x: number[...], y: as x."""
+    if min is None and max is None:
+        raise rule.fail("`clamp` has neither `min` nor `max`", "give one of them", "A214")
+    given = {"x": x, "min": min, "max": max}
+    dtype = common_dtype(rule, {k: v for k, v in given.items() if v is not None})
+    for name in ("min", "max"):
+        bound = given[name]
+        if isinstance(bound, TensorType) and bound.rank:
+            raise rule.fail(f"`{name}` of `clamp` has axes", "take `minimum` or `maximum` for a bound that differs by element", "A303")
+    return TensorType(dtype, x.shape)
+
+
+ACTIVATIONS = {
+    "relu": "torch.relu", "gelu": "torch.nn.functional.gelu", "gelu_tanh": "torch.nn.functional.gelu", "silu": "torch.nn.functional.silu",
+    "swish": "torch.nn.functional.silu", "tanh": "torch.tanh", "sigmoid": "torch.sigmoid", "elu": "torch.nn.functional.elu",
+    "leaky_relu": "torch.nn.functional.leaky_relu", "softplus": "torch.nn.functional.softplus", "mish": "torch.nn.functional.mish",
+    "relu6": "torch.nn.functional.relu6", "hardswish": "torch.nn.functional.hardswish", "identity": "",
+}  # fmt: skip
+
+
+def _activation(b: LoweringBuilder, given: Given) -> Any:
+    name, x = given["name"], given["x"]
+    if name == "identity":
+        return x
+    return b.call(ACTIVATIONS[name], x, approximate="tanh") if name == "gelu_tanh" else b.call(ACTIVATIONS[name], x)
+
+
+@operation(
+    arguments=(X, word("name", tuple(ACTIVATIONS), "which function")),
+    lowering=expand(_activation),
+    cost=moved,
+    good=tuple(sample(x="float[B, 3]", name=name) for name in ACTIVATIONS),
+    bad=(refused("A213", x="float[B]", name="rellu"), refused("A301", x="int[B]", name="relu")),
+)
+def activation(rule: Rule, x: TensorType, name: str) -> TensorType:
+    """Apply an activation chosen by its name: `y = name(x)`, for blocks that take the name as an argument.  x: float[...], y: as x."""
+    rule.dtype(x, "float", "`x`")
+    return x
+
+
+@operation(
+    arguments=(X, anything("value", "the number that takes the place of what is not finite", 0.0)),
+    lowering=call("torch.nan_to_num", "x", nan="value", posinf="value", neginf="value"),
+    cost=moved,
+    good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", value=1.0)),
+    bad=(refused("A301", x="int[B]"),),
+)
+def nan_to_num(rule: Rule, x: TensorType, value: float) -> TensorType:
+    """Replace what is not finite: `y = x` where finite, else `value`.  x: float[...], y: as x."""
+    rule.dtype(x, "float", "`x`")
+    return x
+
+
+@operation(
+    arguments=(X,),
+    lowering=method("detach", "x"),
+    cost=view,
+    good=(sample(x="float[B, 3]"), sample(x="int[B]")),
+    bad=(refused("A202"),),
+)
+def detach(rule: Rule, x: TensorType) -> TensorType:
+    """Pass the value on and stop its gradient: `y = x`, `dy/dx = 0`.  x: any[...], y: as x."""
+    return x

@@ -1,0 +1,221 @@
+"""Reading and writing at positions.  `x[...]` takes numbers and slices; positions that are data go through `take`, `gather` and kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...dsl.dims import Dim, ceil_div
+from ...dsl.primitive import Rule
+from ...dsl.types import Axis, DType, SetAxis, TensorType, extent
+from ..arguments import anything, axis, dtype, size, tensor
+from ..costs import moved, view
+from ..lowering import Given, LoweringBuilder, call, expand, static
+from ..registry import operation
+from ..samples import refused, sample
+
+X = tensor("x", "the tensor")
+
+
+def _items(rule: Rule, x: TensorType, items: Sequence[Any]) -> list[Any]:
+    """Return one item for each axis and new axis: the ellipsis and what is left out as whole axes."""
+    used = sum(1 for item in items if item is not None and item is not ...)
+    if sum(1 for item in items if item is ...) > 1:
+        raise rule.fail("`...` stands twice in an index", "write `:` for the axes that one of them covers", "A306")
+    if used > x.rank:
+        raise rule.fail(f"the index names {used} axes and `x` has {x.rank}", f"`x` is {x}", "A306")
+    full = list(items) if any(item is ... for item in items) else [*items, ...]
+    at = next(i for i, item in enumerate(full) if item is ...)
+    return [*full[:at], *[slice(None)] * (x.rank - used), *full[at + 1 :]]
+
+
+def _bound(rule: Rule, bound: Any, size_: int | Dim, default: int | Dim, what: str) -> int | Dim:
+    """Return a slice's bound counted from the start, inside the axis."""
+    if bound is None:
+        return default
+    if isinstance(bound, int) and bound < 0:
+        rule.at_least(size_, -bound, what)
+        return size_ + bound
+    rule.at_least(size_, bound, what)
+    return bound
+
+
+def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
+    start, stop, step = (item.start, item.stop, item.step) if isinstance(item, slice) else item
+    if start is None and stop is None and step in (None, 1):
+        return axis_
+    if step is not None and (not isinstance(step, int) or step < 1):
+        raise rule.fail(f"the step of a slice is {step}", "steps are 1 or more; turn an axis round with `flip`", "A306")
+    whole = extent(axis_)
+    first, last = _bound(rule, start, whole, 0, what), _bound(rule, stop, whole, whole, what)
+    rule.at_least(last, first, f"the end of a slice of {what}, which is not before its start")
+    return last - first if step in (None, 1) else ceil_div(last - first, step)
+
+
+@operation(
+    arguments=(X, anything("items", "numbers, dimensions, slices `(start, stop, step)`, `None` and `...`, one for each axis")),
+    lowering=expand(lambda b, given: b.call("operator.getitem", given["x"], _subscript(b, given["items"]))),
+    cost=view,
+    good=(
+        sample(x="float[B, S, 3]", items=[slice(None), 0]),
+        sample(x="float[B, S, 3]", items=[..., -1]),
+        sample(x="float[B, S, 3]", items=[slice(None), None, slice(None, -1), slice(0, 2)]),
+        sample(x="float[B, S, 6]", items=[0, ..., slice(1, None, 2)]),
+        sample(x="float[B, S]", items=[None, ..., None]),
+        sample(x="float[B, S]", items=[(None, None, None), (1, None, None)]),
+    ),
+    bad=(
+        refused("A303", x="float[B, 3]", items=[slice(None), 3]),
+        refused("A303", x="float[B, 3]", items=[slice(None), slice(0, 4)]),
+        refused("A306", x="float[B]", items=[0, 0]),
+        refused("A306", x="float[B]", items=[slice(None, None, -1)]),
+        refused("A306", x="float[B, S]", items=[..., ...]),
+    ),
+)
+def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
+    """Read at fixed positions, `x[:, 0, None, a:b]`: a number drops its axis, a slice keeps a part, `None` makes an axis of size 1.
+
+    x: any[...], y: any[...].  Positions lie inside the axis; -1 is the last.
+    """
+    result: list[Axis] = []
+    at = 0
+    for item in _items(rule, x, items):
+        if item is None:
+            result.append(1)
+            continue
+        what = f"axis {at} of `x`"
+        if isinstance(item, (slice, tuple)):
+            result.append(_slice(rule, x.shape[at], item, what))
+        else:
+            rule.at_least(extent(x.shape[at]), -item if isinstance(item, int) and item < 0 else item + 1, f"{what}, read at {item}")
+        at += 1
+    return TensorType(x.dtype, tuple(result))
+
+
+def _subscript(b: LoweringBuilder, items: Sequence[Any]) -> Any:
+    def one(item: Any) -> Any:
+        if isinstance(item, (slice, tuple)):
+            bounds: Any = (item.start, item.stop, item.step) if isinstance(item, slice) else item
+            return slice(*(static(b, n) for n in bounds))
+        return item if item is None or item is ... else static(b, item)
+
+    found = tuple(map(one, items))
+    return found[0] if len(found) == 1 else found
+
+
+def _whole(rule: Rule, indices: TensorType, what: str = "`index`") -> None:
+    rule.dtype(indices, [DType.INT], what)
+
+
+@operation(
+    arguments=(X, tensor("index", "positions"), axis("dim", "the axis they count in", 0)),
+    lowering=expand(lambda b, given: _take(b, given)),
+    cost=moved,
+    good=(
+        sample(x="float[5, 3]", index="int[B, S] < 5"),
+        sample(x="float[B, 5, 3]", index="int[S] < 5", dim=1),
+        sample(x="float[B, 5]", index="int[] < 5", dim=-1),
+        sample(x="int[5]", index="int[S] < 5"),
+    ),
+    bad=(refused("A301", x="float[5]", index="float[B]"), refused("A304", x="float[5]", index="int[B]", dim=1)),
+)
+def take(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
+    """Read an axis at positions, the same for all the other axes: `y[a, i, j, b] = x[a, index[i, j], b]`.
+
+    x: any[A..., n, B...], index: int[I...] in 0..n, y: any[A..., I..., B...].
+    """
+    _whole(rule, index)
+    at = rule.axis(dim, x.rank)
+    return TensorType(x.dtype, (*x.shape[:at], *index.shape, *x.shape[at + 1 :]))
+
+
+def _take(b: LoweringBuilder, given: Given) -> Any:
+    x, positions, at = given["x"], given["index"], given["dim"] % given.type("x").rank
+    if at == 0 and given.type("x").dtype.is_float and given.type("x").rank == 2:
+        return b.call("torch.nn.functional.embedding", positions, x)
+    if given.type("index").rank == 1:
+        return b.call("torch.index_select", x, at, positions)
+    return b.call("operator.getitem", x, (*[slice(None)] * at, positions) if at else positions)
+
+
+@operation(
+    arguments=(X, tensor("index", "positions, with the axes of x before `dim`"), axis("dim", "the axis they count in")),
+    lowering=expand(lambda b, given: _gather(b, given)),
+    cost=moved,
+    good=(
+        sample(x="float[B, 5, 3]", index="int[B, S] < 5", dim=1),
+        sample(x="float[B, 5, 3]", index="int[B] < 5", dim=1),
+        sample(x="float[B, 5]", index="int[B, S, 2] < 5", dim=-1),
+        sample(x="float[B, S, 5, 3]", index="int[B, S, 2] < 5", dim=2),
+        sample(x="float[5, 3]", index="int[S] < 5", dim=0),
+    ),
+    bad=(
+        refused("A301", x="float[B, 5]", index="float[B]", dim=1),
+        refused("A303", x="float[2, 5]", index="int[3]", dim=1),
+        refused("A303", x="float[B, S, 5]", index="int[B]", dim=2),
+    ),
+)
+def gather(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
+    """Read an axis at positions of its own for each place before it: `y[a, i, b] = x[a, index[a, i], b]`.
+
+    x: any[A..., n, B...], index: int[A..., I...] in 0..n, y: any[A..., I..., B...].
+    """
+    _whole(rule, index)
+    at = rule.axis(dim, x.rank)
+    if index.rank < at:
+        raise rule.fail(f"`index` is {index} and lacks axes of `x` before axis {at}", "for the same positions everywhere write `take`", "A303")
+    front = tuple(rule.same(a, i, f"axis {n} of `x` and of `index`") for n, (a, i) in enumerate(zip(x.shape[:at], index.shape[:at], strict=True)))
+    return TensorType(x.dtype, (*front, *index.shape[at:], *x.shape[at + 1 :]))
+
+
+def _gather(b: LoweringBuilder, given: Given) -> Any:
+    """`take_along_dim` stretches the index over the axes behind, without copying it."""
+    x, positions = given["x"], given["index"]
+    x_type, index_type = given.type("x"), given.type("index")
+    at = given["dim"] % x_type.rank
+    own, behind = index_type.rank - at, x_type.rank - at - 1
+    if at == 0 and own == 1:
+        return b.call("torch.index_select", x, 0, positions)
+    if own > 1:
+        positions = b.method(positions, "flatten", at)
+    if own == 0 or behind:
+        positions = b.call("operator.getitem", positions, (..., *[None] * (behind + (own == 0))))
+    found = b.call("torch.take_along_dim", x, positions, dim=at)
+    if own == 0:
+        return b.method(found, "squeeze", at)
+    return b.call("torch.unflatten", found, at, [b.dim(extent(a)) for a in index_type.shape[at:]]) if own > 1 else found
+
+
+@operation(
+    arguments=(X, tensor("index", "positions, with the rank of x"), axis("dim", "the axis they count in")),
+    lowering=call("torch.take_along_dim", "x", "index", dim="dim"),
+    cost=moved,
+    good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
+    bad=(refused("A301", x="float[B]", index="float[B]", dim=0), refused("A303", x="float[B, 5]", index="int[B]", dim=1), refused("A303", x="float[2, 5]", index="int[3, 1]", dim=1)),
+)
+def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
+    """Read an axis at positions that may differ at every place: `y[a, i, b] = x[a, index[a, i, b], b]`.
+
+    x: any[A..., n, B...], index: int[A..., i, B...] in 0..n (axes of size 1 stretch), y: any[A..., i, B...].
+    """
+    _whole(rule, index)
+    at = rule.axis(dim, x.rank)
+    if index.rank != x.rank:
+        raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes; `gather` takes an index without the last ones", "A303")
+    others = rule.broadcast([(*x.shape[:at], 1, *x.shape[at + 1 :]), (*index.shape[:at], 1, *index.shape[at + 1 :])], "`x` and `index`")
+    return TensorType(x.dtype, (*others[:at], index.shape[at], *others[at + 1 :]))
+
+
+@operation(
+    arguments=(tensor("index", "positions"), size("classes", "how many there are; an index set for its members"), dtype("dtype", "the type of the result", DType.FLOAT)),
+    lowering=expand(lambda b, given: b.method(b.call("torch.nn.functional.one_hot", given["index"], static(b, given["classes"])), "to", b.dtype(given["dtype"]))),
+    cost=moved,
+    good=(sample(index="int[B, S] < 4", classes=4), sample(index="int[] < 4", classes=5, dtype="bool")),
+    bad=(refused("A301", index="float[B]", classes=3), refused("A214", index="int[B]", classes=0)),
+)
+def one_hot(rule: Rule, index: TensorType, classes: Axis, dtype: DType) -> TensorType:
+    """Mark a position: `y[.., c] = [c = index[..]]`.  index: int[...] in 0..classes, y: dtype[..., classes]."""
+    _whole(rule, index)
+    if not isinstance(classes, SetAxis) and isinstance(classes, int) and classes < 1:
+        raise rule.fail(f"`classes` is {classes}", "give 1 or more", "A214")
+    return TensorType(dtype, (*index.shape, classes))

@@ -1,0 +1,241 @@
+"""Reductions: axes go away (or stay with size 1 under `keepdim`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dsl.primitive import Rule
+from ...dsl.types import Axis, DType, TensorType
+from ..arguments import axes, axis, flag, integer, real, tensor
+from ..costs import moved
+from ..lowering import Given, LoweringBuilder, Omit, call, expand
+from ..operands import normal_axes
+from ..registry import operation
+from ..samples import Sample, refused, sample
+
+X = tensor("x", "the tensor")
+DIM = axes("dim", "the axis or axes to reduce; all when `none`", None)
+ONE = axis("dim", "the axis to reduce; all when `none`", None)
+KEEP = flag("keepdim", "keep the reduced axes with size 1")
+
+
+def reduced(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> tuple[Axis, ...]:
+    """Return the shape left after reducing."""
+    gone = normal_axes(rule, dim, x.rank)
+    return tuple(1 if i in gone else axis for i, axis in enumerate(x.shape) if keepdim or i not in gone)
+
+
+def _samples(dtype: str, several: bool = True) -> tuple[Sample, ...]:
+    x = f"{dtype}[B, S, 3]"
+    common = (sample(x=x), sample(x=x, dim=-1), sample(x=x, dim=1, keepdim=True))
+    return (*common, sample(x=x, dim=[0, 2])) if several else common
+
+
+def _emit(target: str, **extra: str) -> Any:
+    """Lower to `target(x, dim=..., keepdim=...)`, or `target(x)` over all axes."""
+
+    def lower(b: LoweringBuilder, given: Given) -> Any:
+        dim, keep = given["dim"], given["keepdim"]
+        options: dict[str, Any] = {k: given[v] for k, v in extra.items()}
+        if keep:
+            options["keepdim"] = True
+        if dim is None and keep:
+            dim = list(range(given.type("x").rank))
+        return b.call(target, given["x"], **options) if dim is None else b.call(target, given["x"], dim=dim, **options)
+
+    return expand(lower)
+
+
+def _reduction(name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True) -> None:
+    def rule(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:
+        rule.dtype(x, allowed, "`x`")
+        return TensorType(result or x.dtype, reduced(rule, x, dim, keepdim))
+
+    words = {"float": ("float",), "number": ("float", "int"), "bool": ("bool",)}[allowed]
+    wrong = "float[B]" if allowed == "bool" else "bool[B]"
+    operation(
+        name=name,
+        doc=f"{equation}.  x: {allowed}[...], y: {result or 'as x'} without the reduced axes.",
+        arguments=(X, DIM if several else ONE, KEEP),
+        lowering=_emit(target),
+        cost=moved,
+        good=tuple(s for word in words for s in _samples(word, several)),
+        bad=(refused("A301", x=wrong), refused("A304", x=f"{words[0]}[B, 3]", dim=2)),
+    )(rule)
+
+
+_reduction("sum", "torch.sum", "Add up: `y = sum x`; truths are added with `count`", "number")
+_reduction("mean", "torch.mean", "Take the mean: `y = sum x / n`", "float")
+_reduction("prod", "torch.prod", "Multiply: `y = prod x`", "number", several=False)
+_reduction("amax", "torch.amax", "Take the largest: `y = max x`", "number")
+_reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "number")
+_reduction("any", "torch.any", "Tell whether one is true: `y = x_1 or x_2 or ...`", "bool")
+_reduction("all", "torch.all", "Tell whether all are true: `y = x_1 and x_2 and ...`", "bool")
+_reduction("count", "torch.sum", "Count the true ones: `y = sum [x]`", "bool", result=DType.INT)
+_reduction("argmax", "torch.argmax", "Find the position of the largest, the first one of equals", "number", result=DType.INT, several=False)
+_reduction("argmin", "torch.argmin", "Find the position of the smallest, the first one of equals", "number", result=DType.INT, several=False)
+
+
+@operation(
+    arguments=(X, axes("dim", "the axis or axes to reduce"), KEEP),
+    lowering=call("torch.logsumexp", "x", dim="dim", keepdim=Omit("keepdim", False)),
+    cost=moved,
+    good=_samples("float")[1:],
+    bad=(refused("A301", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+)
+def logsumexp(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:
+    """Add in the space of logarithms: `y = ln sum e^x`.  x: float[...], y: without the reduced axes."""
+    rule.dtype(x, "float", "`x`")
+    return TensorType(x.dtype, reduced(rule, x, dim, keepdim))
+
+
+UNBIASED = flag("unbiased", "divide by n - 1 and not by n", True)
+
+
+def _spread(target: str) -> Any:
+    def lower(b: LoweringBuilder, given: Given) -> Any:
+        options: dict[str, Any] = {"keepdim": True} if given["keepdim"] else {}
+        return b.call(target, given["x"], dim=given["dim"], correction=int(given["unbiased"]), **options)
+
+    return expand(lower)
+
+
+for _name, _target, _equation in (
+    ("var", "torch.var", "Take the variance: `y = sum (x - mean x)^2 / (n - 1)`"),
+    ("std", "torch.std", "Take the standard deviation: `y = sqrt(sum (x - mean x)^2 / (n - 1))`"),
+):
+
+    def _spread_rule(rule: Rule, x: TensorType, dim: Any, unbiased: bool, keepdim: bool) -> TensorType:
+        rule.dtype(x, "float", "`x`")
+        return TensorType(x.dtype, reduced(rule, x, dim, keepdim))
+
+    operation(
+        name=_name,
+        doc=f"{_equation}; over n when `unbiased = false`.  x: float[...], y: without the reduced axes.",
+        arguments=(X, DIM, UNBIASED, KEEP),
+        lowering=_spread(_target),
+        cost=moved,
+        good=(*_samples("float"), sample(x="float[B, 3]", dim=1, unbiased=False)),
+        bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=-2)),
+    )(_spread_rule)
+
+
+@operation(
+    arguments=(X, real("p", "the order of the norm", 2.0), DIM, KEEP),
+    lowering=call("torch.linalg.vector_norm", "x", ord=Omit("p", 2.0), dim=Omit("dim", None), keepdim=Omit("keepdim", False)),
+    cost=moved,
+    good=(*_samples("float"), sample(x="float[B, 3]", p=1.0, dim=1)),
+    bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=1)),
+)
+def norm(rule: Rule, x: TensorType, p: float, dim: Any, keepdim: bool) -> TensorType:
+    """Measure the length of vectors: `y = (sum |x|^p)^(1/p)`.  x: float[...], y: without the reduced axes."""
+    rule.dtype(x, "float", "`x`")
+    return TensorType(x.dtype, reduced(rule, x, dim, keepdim))
+
+
+@operation(
+    arguments=(X, axis("dim", "the axis of the vectors", -1), real("p", "the order of the norm", 2.0), real("eps", "the least length divided by", 1e-12)),
+    lowering=call("torch.nn.functional.normalize", "x", p=Omit("p", 2.0), dim="dim", eps=Omit("eps", 1e-12)),
+    cost=moved,
+    good=(sample(x="float[B, S, 3]"), sample(x="float[B, 3]", dim=0, p=1.0)),
+    bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=1)),
+)
+def normalize(rule: Rule, x: TensorType, dim: int, p: float, eps: float) -> TensorType:
+    """Scale vectors to length one: `y = x / max(|x|_p, eps)` along `dim`.  x: float[...], y: as x."""
+    rule.dtype(x, "float", "`x`")
+    rule.axis(dim, x.rank)
+    return x
+
+
+@operation(
+    arguments=(
+        X,
+        tensor("mask", "true where an element counts; broadcast to x"),
+        DIM,
+        KEEP,
+    ),
+    lowering=expand(lambda b, given: _lower_masked_mean(b, given)),
+    cost=moved,
+    good=(
+        sample(x="float[B, S, 3]", mask="bool[B, S, 1]", dim=1),
+        sample(x="float[B, S, 3]", mask="bool[B, S, 1]"),
+        sample(x="float[B, S]", mask="bool[B, S]", dim=1, keepdim=True),
+        sample(x="float[B, S, 3]", mask="bool[S, 1]", dim=[1, 2]),
+    ),
+    bad=(
+        refused("A301", x="float[B, S]", mask="float[B, S]"),
+        refused("A303", x="float[B, 4, 3]", mask="bool[B, 5, 1]", dim=1),
+        refused("A303", x="float[B, 1]", mask="bool[B, 5]", dim=1),
+        refused("A304", x="float[B, S]", mask="bool[B, S]", dim=2),
+    ),
+)
+def masked_mean(rule: Rule, x: TensorType, mask: TensorType, dim: Any, keepdim: bool) -> TensorType:
+    """Take the mean of the elements where the mask is true, zero where there is none: `y = sum [m] x / max(sum [m], 1)`.
+
+    x: float[...], mask: bool[...] broadcast to x, y: without the reduced axes.
+    """
+    rule.dtype(x, "float", "`x`")
+    rule.dtype(mask, "bool", "`mask`")
+    joint = rule.broadcast([x.shape, mask.shape], "`x` and `mask`")
+    if len(joint) != x.rank or any(m != 1 and a == 1 for a, m in zip(reversed(x.shape), reversed(mask.shape), strict=False)):
+        raise rule.fail("`mask` has an axis that `x` hasn't", "the mask is stretched to `x`, not `x` to the mask", "A303")
+    return TensorType(x.dtype, reduced(rule, x, dim, keepdim))
+
+
+def _lower_masked_mean(b: LoweringBuilder, given: Given) -> Any:
+    """Zero by `where` and not by a product, so that what is masked out may be infinite."""
+    x, mask, rank = given["x"], given["mask"], given.type("x").rank
+    shape, mask_shape = given.shape("x"), given.shape("mask")
+    dim = given["dim"]
+    gone = [d % rank for d in ([dim] if isinstance(dim, int) else dim)] if dim is not None else list(range(rank))
+    padded = (1,) * (rank - len(mask_shape)) + mask_shape
+    if any(padded[d] == 1 and shape[d] != 1 for d in gone) or len(mask_shape) < rank:
+        mask = b.method(mask, "expand_as", x)
+    options: dict[str, Any] = {"keepdim": True} if given["keepdim"] else {}
+    kept = b.call("torch.where", mask, x, 0.0)
+    total = b.method(kept, "sum", gone, **options)
+    count = b.method(mask, "sum", gone, **options)
+    return b.call("operator.truediv", total, b.method(count, "clamp", min=1))
+
+
+def _scan(name: str, target: str, equation: str, allowed: str = "number") -> None:
+    def rule(rule: Rule, x: TensorType, dim: int) -> TensorType:
+        rule.dtype(x, allowed, "`x`")
+        rule.axis(dim, x.rank)
+        return x
+
+    operation(
+        name=name,
+        doc=f"{equation} along `dim`.  x: {allowed}[...], y: as x.",
+        arguments=(X, axis("dim", "the axis along which it runs")),
+        lowering=call(target, "x", dim="dim"),
+        cost=moved,
+        good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, S]", dim=-2)),
+        bad=(refused("A301", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+    )(rule)
+
+
+_scan("cumsum", "torch.cumsum", "Add up from the start: `y_i = x_0 + ... + x_i`")
+_scan("cumprod", "torch.cumprod", "Multiply from the start: `y_i = x_0 * ... * x_i`")
+_scan("logcumsumexp", "torch.logcumsumexp", "Add up in the space of logarithms: `y_i = ln(e^x_0 + ... + e^x_i)`", "float")
+
+
+def _scan_extreme(name: str, target: str, equation: str) -> None:
+    def rule(rule: Rule, x: TensorType, dim: int) -> TensorType:
+        rule.dtype(x, "number", "`x`")
+        rule.axis(dim, x.rank)
+        return x
+
+    operation(
+        name=name,
+        doc=f"{equation} along `dim`.  x: number[...], y: as x.",
+        arguments=(X, axis("dim", "the axis along which it runs")),
+        lowering=expand(lambda b, given: b.item(b.call(target, given["x"], dim=given["dim"]), 0)),
+        cost=moved,
+        good=(sample(x="float[B, 3]", dim=1), sample(x="int[B, S]", dim=-2)),
+        bad=(refused("A301", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+    )(rule)
+
+
+_scan_extreme("cummax", "torch.cummax", "Keep the largest so far: `y_i = max(x_0, ..., x_i)`")
+_scan_extreme("cummin", "torch.cummin", "Keep the smallest so far: `y_i = min(x_0, ..., x_i)`")

@@ -1,0 +1,1 @@
+"""From an elaborated program to a running module, and the command line."""

@@ -1,0 +1,120 @@
+"""The command line: every module of this folder without a leading underscore holds one command, `command`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+
+import click
+
+from ...dsl.diagnostics import Failure, closest
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Finds commands by their files, and imports only the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found = import_module(f".{cmd_name}", __name__).command
+        return found if isinstance(found, click.Command) else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = closest(name, self.list_commands(ctx))
+            advice = f"; did you mean `{near}`?" if near else ""
+            raise click.UsageError(f"there is no command `{name}`{advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from ... import __version__
+
+        click.echo(f"archloom {__version__}")
+        ctx.exit()
+
+
+ROOT = Commands(
+    name="archloom",
+    help="Check, count and run multi-task and multimodal networks written as .arch files.",
+    epilog="Exit codes: 0 all is well, 1 something in the input is wrong, 2 the command was called wrongly.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+    params=[
+        click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version and exit."),
+    ],
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; nothing but the code and printed text comes out of it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    try:
+        code = _guarded(list(arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # the reader has gone: keep the interpreter's own flush at exit from failing too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _guarded(arguments: list[str]) -> int:
+    try:
+        result = ROOT.main(arguments, prog_name="archloom", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        _show_click(error)
+        return error.exit_code
+    except Failure as failure:
+        from ._printing import show
+
+        show(failure.diagnostics, sys.stderr)
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the last resort: a person never meets a traceback
+        if os.environ.get("ARCHLOOM_TRACEBACK"):
+            raise
+        print(_internal(error), file=sys.stderr)
+        return 1
+
+
+def _show_click(error: click.ClickException) -> None:
+    """Print an error of the command line the way diagnostics look."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    lines = [f"error: {error.format_message()}"]
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        lines += [f"  = usage: {error.ctx.get_usage().removeprefix('Usage: ')}", f"  = help: `{error.ctx.command_path} --help` says more"]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _internal(error: Exception) -> str:
+    """Say where archloom itself failed, and what to do."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown place"
+    text = " ".join(str(error).split())[:500]
+    return (
+        f"error: archloom failed at {place}: {type(error).__name__}: {text}\n"
+        "  = help: this is a fault of archloom; report it with the file, `ARCHLOOM_TRACEBACK=1` shows the whole trace"
+    )

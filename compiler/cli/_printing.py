@@ -1,0 +1,58 @@
+"""What several commands print alike: diagnostics, JSON, tables, counts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from ...dsl.diagnostics import Diagnostic
+from ...dsl.render import WIDTH, render_all, tally, wants_colour
+
+
+def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
+    """Print diagnostics and their number, in colour on a terminal."""
+    if not diagnostics:
+        return
+    stream.write(render_all(diagnostics, colour=wants_colour(stream), width=_width(stream)))
+    stream.write(tally(diagnostics) + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON document."""
+    import json
+
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Return rows as aligned columns, those numbered in `right` to the right; empty for no rows."""
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    lines = ("  ".join(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def quantity(number: int | float, unit: str = "") -> str:
+    """Return a number in at most four digits: `1.23 M`, `456`."""
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.3g} {prefix}{unit}"
+    return f"{number:g} {unit}".rstrip()
+
+
+def memory(number: int | float) -> str:
+    """Return bytes as `12.3 MiB`."""
+    for size, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{int(number)} B"
+
+
+def _width(stream: TextIO) -> int:
+    try:
+        return max(60, os.get_terminal_size(stream.fileno()).columns) if stream.isatty() else WIDTH
+    except (OSError, ValueError):
+        return WIDTH

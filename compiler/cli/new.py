@@ -1,0 +1,47 @@
+"""`archloom new`: a first file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from ..sources import SUFFIX
+from ._writing import write_whole
+
+TEMPLATE = '''"""{title}: one trunk, shared by two tasks."""
+
+model {model}(features: int = 32, width: int = 64, classes: int = 10) {{
+  in x: float[B, features]
+  trunk = Linear(features, width)
+  h = relu(trunk(x))
+  task label {{
+    target kind: int[B] in 0..classes
+    head = Linear(width, classes)
+    out logits = head(h)
+    loss error = cross_entropy(logits, kind)
+  }}
+  task score {{
+    head = Linear(width, 1)
+    out value = head(h)
+  }}
+}}
+'''
+
+
+@click.command("new", short_help="Write a first file that checks.")
+@click.argument("name")
+def command(name: str) -> None:
+    """Write NAME.arch: a small model of one trunk and two tasks.  A file that is there already is never overwritten."""
+    path = Path(name if name.endswith(SUFFIX) else name + SUFFIX)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", path.stem):
+        raise click.BadParameter(f"`{path.stem}` can't name a model: write a letter, then letters, digits, `_` or `-`", param_hint="NAME")
+    title = "".join(part[0].upper() + part[1:] for part in re.split(r"[-_]+", path.stem) if part)
+    try:
+        write_whole(path, TEMPLATE.format(title=title, model=title).encode(), new=True)
+    except FileExistsError:
+        raise click.ClickException(f"`{path}` is there already: choose another name, or remove it first") from None
+    except OSError as error:
+        raise click.ClickException(f"`{path}` can't be written: {error.strerror}") from None
+    click.echo(f"wrote {path}; next: archloom check {path}")

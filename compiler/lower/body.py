@@ -1,0 +1,333 @@
+"""One body as one fx graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import fx
+
+from ...blocks.lowering import LeafModule
+from ...blocks.registry import Entry
+from ...dsl.dims import Dim
+from ...dsl.program import Body, Node, NodeKind, Operand, Ref
+from ...dsl.types import DType, TensorType
+from ..graph import result_names, results
+from ..paths import is_handed, join, resolve
+from .code import Place
+from .names import identifier, imported
+from .sizes import Sizes
+
+Handle = Any
+
+TORCH_DTYPES = {
+    DType.FLOAT64: torch.float64,
+    DType.FLOAT32: torch.float32,
+    DType.FLOAT16: torch.float16,
+    DType.BFLOAT16: torch.bfloat16,
+    DType.COMPLEX: torch.complex64,
+    DType.INT: torch.int64,
+    DType.INT32: torch.int32,
+    DType.BOOL: torch.bool,
+}
+"""All but `float`, which is what the model was compiled or moved to."""
+
+
+class Surroundings(Protocol):
+    """What a graph under construction asks of the module that it is for."""
+
+    def callee(self, path: str, body: Body) -> tuple[int, tuple[str, ...]] | None:
+        """Return the view of the module at `path` that `body` is, and its inputs in order; None to write the call out in place."""
+        ...
+
+    def child(self, prefix: str, target: str, arguments: Mapping[str, Any]) -> str:
+        """Return the path, below `prefix`, of an own module without parameters."""
+        ...
+
+    def anchor(self) -> str:
+        """Return the path of a tensor of dtype `float` to read dtype and device from."""
+        ...
+
+    def handed(self, path: str) -> Mapping[str, str]:
+        """Return the paths of the modules that the module at `path` was handed."""
+        ...
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A body being written into the graph: the graph's own, or one that is written out in place of a call."""
+
+    body: Body
+    prefix: str
+    handed: Mapping[str, str]
+    sizes: Sizes
+    values: dict[tuple[int, int], Handle]
+    float_input: Handle | None = None
+    any_input: Handle | None = None
+
+    def path(self, target: str) -> str:
+        return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
+
+
+class BodyLowering:
+    """Builds the graph of one body; implements `LoweringBuilder`."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.graph = fx.Graph()
+        self.around = surroundings
+        self._attributes: dict[str, Handle] = {}
+        self._traits: dict[tuple[int, str], Handle] = {}
+        self._names: set[str] = set()
+        self._renamed: set[fx.Node] = set()
+        self._place: Place | None = None
+        self._frames: list[_Frame] = []
+
+    # -------------------------------------------------------------------------------------------------- whole graphs
+
+    def write(self, body: Body, inputs: tuple[str, ...]) -> fx.Graph:
+        """Write `body` with the parameters `inputs` (flat names; those that it doesn't have are accepted and unused)."""
+        frame = self._open(body, "", {})
+        self._place = Place(body.span, body.name, "")
+        declared = {d.key: d for d in body.inputs}
+        states = {state.node: state for state in body.states}
+        arguments = {key: self._placeholder(key) for key in inputs}
+        for key, handle in arguments.items():
+            if key in declared:
+                self._input(frame, declared[key].node, handle, declared[key].type)
+        for number in states:
+            self._input(frame, number, self._placeholder(body.nodes[number].target), body.nodes[number].outputs[0])
+        for number, node in enumerate(body.nodes):
+            if node.kind is NodeKind.DRAW:
+                frame.values[number, 0] = self._placeholder(node.target, default=None)
+        self._nodes(frame)
+        found = [frame.values[ref.node, ref.index] for ref in results(body)]
+        found += [self._value(frame, state.result) for state in body.states]
+        output = self.graph.output(found[0] if len(found) == 1 else tuple(found))
+        output.meta["place"] = Place(body.span, body.name, "")
+        return self.graph
+
+    def _placeholder(self, key: str, **default: None) -> Handle:
+        name = self._unique(identifier(key))
+        return self._mark(self.graph.create_node("placeholder", name, tuple(default.values()), name=name))
+
+    def _input(self, frame: _Frame, number: int, handle: Handle, type_: TensorType) -> None:
+        frame.values[number, 0] = handle
+        frame.sizes.offer(handle, type_, is_input=True)
+        if frame.any_input is None:
+            frame.any_input = handle
+        if frame.float_input is None and type_.dtype is DType.FLOAT:
+            frame.float_input = handle
+
+    def _open(self, body: Body, prefix: str, handed: Mapping[str, str]) -> _Frame:
+        return _Frame(body, prefix, handed, Sizes(self.call, self._size), {})
+
+    def _nodes(self, frame: _Frame) -> None:
+        """Write the nodes of a body, then the updates of its buffers."""
+        place = self._place
+        self._frames.append(frame)
+        for number, node in enumerate(frame.body.nodes):
+            if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
+                self._place = Place(node.span, frame.body.name, node.name)
+                handles = _WRITERS[node.kind](self, frame, number, node)
+                if len(handles) == 1 and node.name:
+                    self._rename(handles[0], node.name)
+                for index, (handle, type_) in enumerate(zip(handles, node.outputs, strict=True)):
+                    frame.values[number, index] = handle
+                    frame.sizes.offer(handle, type_)
+        for update in frame.body.updates:
+            self._place = Place(update.span, frame.body.name, update.path)
+            module = self.around.child(frame.prefix, UPDATE, {"name": update.path})
+            self._create("call_module", module, (self._attribute(join(frame.prefix, update.path)), self._value(frame, update.ref)))
+        self._frames.pop()
+        self._place = place
+
+    # ------------------------------------------------------------------------------------------------------ nodes
+
+    def _create(self, op: str, target: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, name: str | None = None) -> Handle:
+        unique = self._unique(name or identifier(target if isinstance(target, str) else target.__name__))
+        return self._mark(self.graph.create_node(op, target, args, kwargs, unique))
+
+    def _mark(self, node: fx.Node) -> fx.Node:
+        self._names.add(node.name)
+        if self._place is not None:
+            node.meta["place"] = self._place
+            node.stack_trace = self._place.stack_trace
+        return node
+
+    def _unique(self, name: str) -> str:
+        found, number = name, 0
+        while found in self._names:
+            number += 1
+            found = f"{name}_{number}"
+        return found
+
+    def _rename(self, handle: Handle, name: str) -> None:
+        """Give the last node of a step the name that the text gives its value."""
+        if isinstance(handle, fx.Node) and handle.op in ("call_function", "call_method", "call_module") and handle.meta.get("place") is self._place:
+            wanted = identifier(name)
+            if handle.name != wanted and handle not in self._renamed:
+                handle.name = self._unique(wanted)
+                self._names.add(handle.name)
+            self._renamed.add(handle)
+
+    def _value(self, frame: _Frame, ref: Ref) -> Handle:
+        return frame.values[ref.node, ref.index]
+
+    def _operand(self, frame: _Frame, operand: Operand) -> Handle:
+        if operand is None:
+            return None
+        return self._value(frame, operand) if isinstance(operand, Ref) else [self._value(frame, ref) for ref in operand]
+
+    def _attribute(self, path: str) -> Handle:
+        """Read a parameter or buffer, once for each graph."""
+        found = self._attributes.get(path)
+        if found is None:
+            found = self._attributes[path] = self._create("get_attr", path, name=identifier(path))
+        return found
+
+    def _size(self, handle: Handle, axis: int, name: str) -> Handle:
+        return self._create("call_method", "size", (handle, axis), name=identifier(name))
+
+    def _trait(self, handle: Handle, trait: str) -> Handle:
+        """Read the dtype or device of a value, once for each graph."""
+        key = (id(handle), trait)
+        found = self._traits.get(key)
+        if found is None:
+            found = self._traits[key] = self._create("call_function", getattr, (handle, trait), name=trait)
+        return found
+
+    # ---------------------------------------------------------------------------------------- the builder protocol
+
+    def call(self, target: str, *args: Any, **kwargs: Any) -> Handle:
+        """Call the function with a dotted name."""
+        return self._create("call_function", imported(target), args, kwargs)
+
+    def method(self, handle: Handle, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Call a method of a value."""
+        return self._create("call_method", name, (handle, *args), kwargs)
+
+    def item(self, handle: Handle, index: int) -> Handle:
+        """Return one of several results."""
+        return self._create("call_function", imported("operator.getitem"), (handle, index))
+
+    def dim(self, extent: int | Dim) -> Handle:
+        """Return a size as an int or a node."""
+        return self._frames[-1].sizes.value(extent)
+
+    def dtype(self, dtype: DType) -> Handle:
+        """Return a torch dtype; `float` is that of the first float input or parameter, so that `.half()` is followed."""
+        if dtype is not DType.FLOAT:
+            return TORCH_DTYPES[dtype]
+        if self._frames[-1].float_input is not None:
+            return self._trait(self._frames[-1].float_input, "dtype")
+        return self._trait(self._attribute(self.around.anchor()), "dtype")
+
+    def device(self) -> Handle:
+        """Return the device of the first input, or of the parameters."""
+        if self._frames[-1].any_input is not None:
+            return self._trait(self._frames[-1].any_input, "device")
+        return self._trait(self._attribute(self.around.anchor()), "device")
+
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle) -> Handle:
+        """Call an own module without parameters that knows the mode."""
+        path = self.around.child(self._frames[-1].prefix, target, arguments)
+        return self._create("call_module", path, inputs)
+
+    # ----------------------------------------------------------------------------------------------- kinds of nodes
+
+    def write_parameter(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Read a parameter or buffer; one that this body also updates is copied, as the update comes before the backward pass."""
+        value = self._attribute(frame.path(node.target))
+        if any(update.path == node.target for update in frame.body.updates):
+            value = self.method(value, "clone")
+        return (value,)
+
+    def write_constant(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Make a tensor without dimensions."""
+        value = node.attributes["value"]
+        filled = self.dim(value) if isinstance(value, Dim) else value
+        dtype, device = self.dtype(node.outputs[0].dtype), self.device()
+        return (self.call("torch.full", (), filled, dtype=dtype, device=device),)
+
+    def write_draw(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Draw a tensor, unless the caller gave it."""
+        distribution, type_ = node.attributes["distribution"], node.outputs[0]
+        given = frame.values.get((number, 0))
+        shape = [self.dim(axis if isinstance(axis, (int, Dim)) else axis.size) for axis in type_.shape]
+        target = f"archloom.compiler.runtime.draws.{distribution.name}"
+        return (self.call(target, given, shape, **distribution.arguments, dtype=self.dtype(type_.dtype), device=self.device()),)
+
+    def write_operation(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Write an operation through its lowering."""
+        entry = _entry(node)
+        handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
+        types = {name: _types(frame.body, operand) for name, operand in node.inputs.items()}
+        made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)
+        return made if isinstance(made, tuple) else (made,)
+
+    def write_leaf(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Call a leaf module at its path."""
+        given: dict[str, Any] = {**node.attributes, **{name: self._operand(frame, operand) for name, operand in node.inputs.items()}}
+        if node.primitive is None:
+            args = [given[name] for name in node.inputs]
+        else:
+            lowering = _entry(node).lowering
+            names = lowering.inputs if isinstance(lowering, LeafModule) else tuple(given)
+            args = [given.get(name) for name in names]
+            while args and args[-1] is None:
+                args.pop()
+        called = self._create("call_module", frame.path(node.target), tuple(args))
+        if len(node.outputs) == 1:
+            return (called,)
+        return tuple(self.item(called, i) for i in range(len(node.outputs)))
+
+    def write_call(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Call a block instance at its path, or write it out in place."""
+        body, path = node.body, frame.path(node.target)
+        if body is None:
+            raise ValueError(f"the call of `{node.target}` has no body")
+        found = self.around.callee(path, body)
+        if found is None:
+            return self._in_place(frame, node, body, path)
+        view, names = found
+        args = tuple(self._operand(frame, node.inputs.get(name)) for name in names)
+        called = self._create("call_module", path, args, {"view": view} if view else {})
+        if len(node.outputs) == 1:
+            return (called,)
+        parts = (join(node.name, name) if node.name else name for name in result_names(body))
+        return tuple(self._create("call_function", imported("operator.getitem"), (called, i), name=identifier(part)) for i, part in enumerate(parts))
+
+    def _in_place(self, frame: _Frame, node: Node, body: Body, path: str) -> tuple[Handle, ...]:
+        inner = self._open(body, path, self.around.handed(path))
+        for declared in body.inputs:
+            self._input(inner, declared.node, self._operand(frame, node.inputs.get(declared.key)), declared.type)
+        self._nodes(inner)
+        return tuple(inner.values[ref.node, ref.index] for ref in results(body))
+
+
+UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
+Writer = Callable[[BodyLowering, _Frame, int, Node], tuple[Handle, ...]]
+
+_WRITERS: dict[NodeKind, Writer] = {
+    NodeKind.PARAMETER: BodyLowering.write_parameter,
+    NodeKind.CONSTANT: BodyLowering.write_constant,
+    NodeKind.DRAW: BodyLowering.write_draw,
+    NodeKind.OPERATION: BodyLowering.write_operation,
+    NodeKind.LEAF: BodyLowering.write_leaf,
+    NodeKind.CALL: BodyLowering.write_call,
+}
+
+
+def _entry(node: Node) -> Entry:
+    if not isinstance(node.primitive, Entry):
+        raise TypeError(f"`{node.target}` can't be lowered: it isn't a primitive of the library")
+    return node.primitive
+
+
+def _types(body: Body, operand: Operand) -> Any:
+    if operand is None:
+        return None
+    return body.type(operand) if isinstance(operand, Ref) else tuple(body.type(ref) for ref in operand)
+

@@ -1,0 +1,132 @@
+"""What depends on what, across calls: the ground of `ignores` and `uses`, proved node by node.
+
+An occurrence is a node of a body seen through the calls that lead to it.  Inside a call, only the inputs that an output really
+needs are followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..dsl.program import Body, Node, NodeKind, Ref
+from .graph import Graph, operand_refs, operands, results
+from .paths import covers, is_handed, join, resolve
+
+CallPath = tuple[int, ...]
+"""Numbers of CALL nodes, from the model's body down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Output `index` (all of them, if None) of a node, below the calls that lead to it."""
+
+    calls: CallPath
+    node: int
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One call on the way down: its body, the path of the instance, and the modules handed to it by absolute path."""
+
+    body: Body
+    prefix: str
+    handed: dict[str, str]
+
+    def absolute(self, target: str) -> str:
+        return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
+
+
+class Reach:
+    """Answers questions of dependence about one root body of a graph."""
+
+    def __init__(self, graph: Graph, root: Body | None = None) -> None:
+        self.root = root or graph.program.eval
+        self._needs: dict[tuple[int, int], frozenset[str]] = {}
+        self._handed: dict[str, dict[str, str]] = {}
+
+    # ------------------------------------------------------------------------------------------- within one body
+
+    def needs(self, body: Body, result: int) -> frozenset[str]:
+        """Return the inputs of a body (flat names) that one of its results depends on."""
+        key = (id(body), result)
+        found = self._needs.get(key)
+        if found is None:
+            before = self.ancestors(body, [results(body)[result]])
+            targets = {body.nodes[ref.node].target for ref in before if body.nodes[ref.node].kind is NodeKind.INPUT}
+            found = self._needs[key] = frozenset(targets)
+        return found
+
+    def ancestors(self, body: Body, refs: Iterable[Ref]) -> set[Ref]:
+        """Return all values of a body that the given ones depend on, themselves included."""
+        seen: set[Ref] = set()
+        stack = list(refs)
+        while stack:
+            ref = stack.pop()
+            if ref not in seen:
+                seen.add(ref)
+                stack.extend(self._read(body.nodes[ref.node], ref.index))
+        return seen
+
+    def _read(self, node: Node, index: int) -> Iterator[Ref]:
+        """Yield what output `index` of a node depends on directly."""
+        if node.body is None:
+            yield from (ref for _, ref in operands(node))
+            return
+        for name in self.needs(node.body, index):
+            yield from operand_refs(node.inputs.get(name))
+
+    # ------------------------------------------------------------------------------------------------ across calls
+
+    def depends(self, value: Occurrence, source: Occurrence) -> bool:
+        """Tell whether there is a path from `source` to `value`."""
+        shared = 0
+        while shared < min(len(value.calls), len(source.calls)) and value.calls[shared] == source.calls[shared]:
+            shared += 1
+        body, ends = self._body(value.calls), self._refs(value)
+        for call in reversed(value.calls[shared:]):
+            inputs = {body.nodes[ref.node].target for ref in self.ancestors(body, ends) if body.nodes[ref.node].kind is NodeKind.INPUT}
+            value = Occurrence(value.calls[:-1], call)
+            body = self._body(value.calls)
+            ends = {ref for name in inputs for ref in operand_refs(body.nodes[call].inputs.get(name))}
+        body, starts = self._body(source.calls), self._refs(source)
+        for call in reversed(source.calls[shared:]):
+            starts = {Ref(call, i) for i, result in enumerate(results(body)) if starts & self.ancestors(body, [result])}
+            source = Occurrence(source.calls[:-1], call)
+            body = self._body(source.calls)
+        return bool(starts & self.ancestors(body, ends))
+
+    def _refs(self, at: Occurrence) -> set[Ref]:
+        count = len(self._body(at.calls).nodes[at.node].outputs)
+        return {Ref(at.node, i) for i in range(count) if at.index is None or i == at.index}
+
+    def _body(self, calls: CallPath) -> Body:
+        body = self.root
+        for call in calls:
+            inner = body.nodes[call].body
+            if inner is None:
+                raise ValueError(f"node {call} of `{body.name}` is no call")
+            body = inner
+        return body
+
+    # ------------------------------------------------------------------------------------------------- by module
+
+    def occurrences(self, path: str) -> Iterator[Occurrence]:
+        """Yield every use of the module or parameter at or below an absolute path."""
+        yield from self._uses(path, (), _Frame(self.root, "", {}))
+
+    def _uses(self, path: str, calls: CallPath, frame: _Frame) -> Iterator[Occurrence]:
+        for declared in frame.body.modules.values():
+            if declared.modules:
+                self._handed[join(frame.prefix, declared.path)] = {name: frame.absolute(made) for name, made in declared.modules.items()}
+        for number, node in enumerate(frame.body.nodes):
+            if node.kind not in (NodeKind.LEAF, NodeKind.CALL, NodeKind.PARAMETER):
+                continue
+            target = frame.absolute(node.target)
+            if covers(path, target):
+                yield Occurrence(calls, number)
+            elif node.body is not None:
+                handed = self._handed.get(target, {})
+                if handed or covers(target, path):
+                    yield from self._uses(path, (*calls, number), _Frame(node.body, target, handed))

@@ -1,0 +1,139 @@
+"""What a model is in numbers: parameters in all, by path, by task and by stage, and the cost of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..dsl.program import Body, Program, StagePlan
+from .census import Census, Tensor
+from .cost import Expense, Expenses, Unsized, symbols_of
+from .graph import Graph
+from .paths import covers
+from .slice import Slicer
+
+
+@dataclass(frozen=True, slots=True)
+class TaskShare:
+    """What one task reaches, and what of that no other task reaches."""
+
+    name: str
+    parameters: int
+    alone: int
+    expense: Expense | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageShare:
+    """What one stage trains and freezes."""
+
+    name: str
+    trained: int
+    frozen: int
+    tasks: tuple[str, ...]
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything that `archloom summary` prints of one model."""
+
+    name: str
+    parameters: int
+    buffers: int
+    tensors: tuple[Tensor, ...]
+    ties: tuple[tuple[str, ...], ...]
+    tasks: tuple[TaskShare, ...]
+    stages: tuple[StageShare, ...]
+    symbols: tuple[str, ...]
+    missing: tuple[str, ...]
+    expense: Expense | None
+    groups: tuple[tuple[str, int], ...] = field(default=())
+
+
+def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Summary:
+    """Count a program; costs are counted where `sizes` has every symbol of the inputs that are reached."""
+    graph = Graph(program)
+    tensors = tuple(graph.parameters())
+    count = graph.count()
+    sized = Counts(tensors, graph.census.tie_groups)
+    slicer, expenses = Slicer(), Expenses()
+    outputs = range(len(program.eval.outputs))
+    whole = slicer.variant(program.eval, outputs, False)
+    expense, missing = _expense(expenses, whole, sizes)
+    return Summary(
+        name=program.name,
+        parameters=count.parameters,
+        buffers=count.buffers,
+        tensors=tensors,
+        ties=graph.census.tie_groups,
+        tasks=_tasks(program, slicer, expenses, sizes, sized),
+        stages=tuple(_stage(plan, sized) for plan in program.stages.values()),
+        symbols=tuple(symbol.name for symbol in symbols_of(whole)),
+        missing=missing,
+        expense=expense,
+        groups=tuple(_groups(tensors, sized, depth)),
+    )
+
+
+class Counts:
+    """Numbers in sets of tensors, tied ones once."""
+
+    def __init__(self, tensors: Iterable[Tensor], ties: Iterable[tuple[str, ...]]) -> None:
+        self.sizes = {tensor.path: tensor.size for tensor in tensors if not tensor.buffer}
+        self._first = {path: group[0] for group in ties for path in group}
+
+    def paths(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the parameters at or below the names, a tied one by the path that stays."""
+        found: set[str] = set()
+        for name in names:
+            if name in self.sizes:
+                found.add(self._first.get(name, name))
+            else:
+                found |= {self._first.get(path, path) for path in self.sizes if covers(name, path)}
+        return frozenset(found)
+
+    def total(self, paths: Iterable[str]) -> int:
+        """Return how many numbers the parameters hold."""
+        return sum(self.sizes[path] for path in paths)
+
+
+def _expense(expenses: Expenses, body: Body, sizes: Mapping[str, int]) -> tuple[Expense | None, tuple[str, ...]]:
+    try:
+        return expenses.model(body, sizes), ()
+    except Unsized as unsized:
+        return None, unsized.names
+
+
+def _tasks(program: Program, slicer: Slicer, expenses: Expenses, sizes: Mapping[str, int], counts: Counts) -> tuple[TaskShare, ...]:
+    reached: dict[str, frozenset[str]] = {}
+    costs: dict[str, Expense | None] = {}
+    for task in program.tasks:
+        own = [number for number, output in enumerate(program.eval.outputs) if output.task == task]
+        part = slicer.variant(program.eval, own, False)
+        reached[task] = counts.paths(tensor.path for tensor in Census((part,)).tensors() if not tensor.buffer)
+        costs[task] = _expense(expenses, part, sizes)[0]
+    shares: list[TaskShare] = []
+    for task, paths in reached.items():
+        others = frozenset[str]().union(*(found for name, found in reached.items() if name != task))
+        shares.append(TaskShare(task, counts.total(paths), counts.total(paths - others), costs[task]))
+    return tuple(shares)
+
+
+def _stage(plan: StagePlan, counts: Counts) -> StageShare:
+    tuned = counts.paths(plan.tuned)
+    everything = counts.paths(counts.sizes)
+    return StageShare(plan.name, counts.total(tuned), counts.total(everything - tuned), plan.tasks, plan.losses)
+
+
+def _groups(tensors: Iterable[Tensor], counts: Counts, depth: int) -> Iterable[tuple[str, int]]:
+    """Yield parameters by the first parts of their paths; members of a family that come one after the other are one row."""
+    rows: dict[str, set[str]] = {}
+    for tensor in tensors:
+        if not tensor.buffer:
+            parts = tensor.path.split(".")
+            kept = ["*" if part.isdigit() else part for part in parts[:-1]] or parts
+            for length in range(1, min(depth, len(kept)) + 1):
+                rows.setdefault(".".join(kept[:length]), set()).add(tensor.path)
+    for name in sorted(rows, key=list(rows).index):
+        yield name, counts.total(counts.paths(rows[name]))

@@ -1,0 +1,1 @@
+"""The language: text to tree, tree to meaning. Knows neither torch nor networkx."""

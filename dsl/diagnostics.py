@@ -1,0 +1,57 @@
+"""Errors as values: a `Diagnostic` says what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from .source import Span
+
+
+class Severity(Enum):
+    """How bad it is: an error stops compilation, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A further place that explains the diagnostic, with a few words."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: a catalogue code, a message that stands alone, a place, and help that says what to change."""
+
+    code: str
+    message: str
+    span: Span
+    labels: tuple[Label, ...] = ()
+    help: str | None = None
+    severity: Severity = Severity.ERROR
+
+
+class Failure(Exception):
+    """Carries diagnostics out of a Python call that can't return a value; the text shows them all."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        super().__init__("\n".join(f"{d.span}: {d.severity.value}[{d.code}]: {d.message}" for d in diagnostics))
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate nearest to `word`, or None if none is near.
+
+    >>> closest("hiden", ["hidden", "heads"])
+    'hidden'
+    """
+    from difflib import get_close_matches
+
+    names = sorted(set(candidates))
+    found = get_close_matches(word, names, n=1, cutoff=0.6)
+    return found[0] if found else None

@@ -1,0 +1,278 @@
+"""Binding the arguments of a call to a signature, and static arguments to their declared types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .. import ast
+from ..dims import Dim
+from ..primitive import MISSING, Argument, Initialiser, Kind
+from ..source import Span
+from ..types import SetAxis
+from . import statics
+from .context import fail, suggest
+from .expressions import evaluate, lookup
+from .operations import REFUSED, convert
+from .scope import Frame
+from .values import EnumValue, Family, Function, IndexSet, MemberOf, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One argument that a callee takes."""
+
+    name: str
+    required: bool
+    keyword: bool = False
+    several: bool = False  # takes all further positional arguments as a list
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The expressions of a call by argument name; `open` are those left open by `_` or `...`."""
+
+    given: dict[str, ast.Expr]
+    open: tuple[str, ...] | None
+
+
+def bind(name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], span: Span, skip: frozenset[str] = frozenset()) -> Bound:
+    """Match arguments to slots by position and name; unknown, doubled and missing ones are errors."""
+    given: dict[str, ast.Expr] = {}
+    left: list[str] = []
+    rest = False
+    free = [s for s in slots if not s.keyword and s.name not in skip]
+    names = {s.name for s in slots}
+    for argument in arguments:
+        if isinstance(argument.value, ast.Ellipsis) and argument.name is None:
+            rest = True
+            continue
+        key = _slot(name, argument, free, names, slots, given)
+        if isinstance(argument.value, ast.Open):
+            left.append(key)
+        elif key in given:
+            _gather(given, key, argument, slots, name)
+        else:
+            given[key] = argument.value
+    missing = [s.name for s in slots if s.required and s.name not in given and s.name not in left and s.name not in skip]
+    if rest:
+        left.extend(s.name for s in slots if s.name not in given and s.name not in left)
+    elif missing:
+        fail("A202", f"`{name}` needs {statics.listed(missing)}", span, f"it takes {signature(slots)}")
+    return Bound(given, tuple(left) if rest or left else None)
+
+
+def _slot(name: str, argument: ast.Argument, free: list[Slot], names: set[str], slots: Sequence[Slot], given: Mapping[str, ast.Expr]) -> str:
+    if argument.name is not None:
+        if argument.name not in names:
+            fail("A201", f"`{name}` takes no `{argument.name}`", argument.span, suggest(argument.name, names, f"it takes {signature(slots)}"))
+        if argument.name in given:
+            fail("A201", f"`{argument.name}` is given twice", argument.span, "keep one of them")
+        free[:] = [s for s in free if s.name != argument.name]
+        return argument.name
+    if not free:
+        fail("A201", f"`{name}` takes no further argument without a name", argument.span, f"it takes {signature(slots)}")
+    slot = free[0]
+    if not slot.several:
+        free.pop(0)
+    return slot.name
+
+
+def _gather(given: dict[str, ast.Expr], key: str, argument: ast.Argument, slots: Sequence[Slot], name: str) -> None:
+    """Join further positional arguments of a slot that takes several into one list."""
+    if not any(s.name == key and s.several for s in slots) or argument.name is not None:
+        fail("A201", f"`{key}` of `{name}` is given twice", argument.span, f"it takes {signature(slots)}")
+    first = given[key]
+    items = (*first.items, argument.value) if isinstance(first, _Several) else (first, argument.value)
+    given[key] = _Several(first.span.to(argument.value.span), items)
+
+
+class _Several(ast.List):
+    """Positional arguments of one slot, joined."""
+
+
+def signature(slots: Sequence[Slot]) -> str:
+    """Return the arguments as text: required ones plain, the others in brackets."""
+    return ", ".join(f"`{s.name}`" if s.required else f"[`{s.name}`]" for s in slots) or "no arguments"
+
+
+def of_primitive(arguments: Sequence[Argument]) -> list[Slot]:
+    return [Slot(a.name, a.default is MISSING, a.keyword, a.kind is Kind.TENSORS) for a in arguments]
+
+
+def of_item(parameters: Sequence[ast.Parameter]) -> list[Slot]:
+    return [Slot(p.name, p.default is None) for p in parameters]
+
+
+# ------------------------------------------------------------------------------------------- primitive arguments
+
+
+def evaluate_argument(argument: Argument, node: ast.Expr, frame: Frame) -> Value:
+    """Evaluate an argument of a primitive; initialisers have names of their own."""
+    return initialiser(node, frame) if argument.kind is Kind.INIT else evaluate(node, frame)
+
+
+def initialiser(node: ast.Expr, frame: Frame) -> Value:
+    """Return the initialiser that an expression means."""
+    table = frame.builder.context.library.initialisers()
+    call = node if isinstance(node, ast.Call) else None
+    function = call.function if call is not None else node
+    if isinstance(function, ast.Name) and function.id in table and frame.owner(function.id) is None:
+        bound = bind(function.id, call.arguments if call else (), of_primitive(table[function.id]), node.span)
+        by_name = {a.name: a for a in table[function.id]}
+        values = {key: convert(function.id, by_name[key], evaluate(value, frame), value.span, frame) for key, value in bound.given.items()}
+        return Initialiser(function.id, values)
+    if isinstance(function, ast.Name) and call is not None and frame.owner(function.id) is None:
+        near = suggest(function.id, table)
+        if near:
+            fail("A102", f"there is no initialiser `{function.id}`", function.span, near)
+    return evaluate(node, frame)
+
+
+# -------------------------------------------------------------------------------------------------- typed statics
+
+
+def static_arguments(parameters: Sequence[ast.Parameter], given: Mapping[str, Value], outer: Mapping[str, Span], frame: Frame) -> dict[str, Value]:
+    """Return every parameter's value in order, given or default, checked against its type; `frame` is the callee's own."""
+    for parameter in parameters:
+        if parameter.name in given:
+            value, span = given[parameter.name], outer.get(parameter.name, parameter.span)
+        elif parameter.default is not None:
+            value, span = typed_expression(parameter.type, parameter.default, frame), parameter.default.span
+        else:
+            continue
+        frame.names[parameter.name] = checked(parameter.name, value, parameter.type, span, frame)
+        frame.spans[parameter.name] = parameter.span
+    return frame.names
+
+
+def typed_expression(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
+    """Evaluate an argument whose declared type says how a bare word is meant (an enum's member, an initialiser)."""
+    if isinstance(type_, ast.EnumType) and isinstance(node, ast.Name):
+        choices = tuple(m.id for m in type_.members)
+        if node.id in choices:
+            return EnumValue(node.id, choices)
+        if frame.owner(node.id) is None:
+            fail("A210", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, choices, f"they are {statics.listed(choices)}"))
+    if isinstance(node, ast.SetLiteral) and not node.items and isinstance(type_, ast.TypeRef) and type_.name == "map":
+        return {}
+    if isinstance(node, ast.Name):
+        value = lookup(node, frame)
+        return value.family if hasattr(value, "family") else value  # a whole family of statics may be handed on
+    return evaluate(node, frame)
+
+
+def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) -> Value:
+    """Return `value` as the declared type of a parameter, or report what it should be."""
+    if isinstance(type_, ast.EnumType):
+        choices = tuple(m.id for m in type_.members)
+        word = value.name if isinstance(value, EnumValue) else value.key if isinstance(value, MemberOf) else value
+        if word not in choices:
+            fail("A210", f"`{name}` can't be {describe(value)}", span, suggest(str(word), choices, f"it is one of {statics.listed(choices)}"))
+        return EnumValue(str(word), choices)
+    if isinstance(type_, ast.TypeChoice):
+        chosen = type_.then if statics.truth(evaluate(type_.condition, frame), type_.condition.span) else type_.otherwise
+        return checked(name, value, chosen, span, frame)
+    if value is None:
+        return None
+    converter = TYPES.get(type_.name)
+    if converter is None:
+        fail("A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}"))
+    found = converter(name, value, type_, span, frame)
+    if found is REFUSED:
+        if isinstance(value, (Dim, SetAxis)):
+            help = "give the model a parameter for it, `H: int = 224`; a size only known at run time can't shape a module"
+            fail("A206", f"`{name}` must be a number that is known here, not `{value}`", span, help)
+        fail("A203", f"`{name}` takes {article(type_)}, not {describe(value)}", span)
+    return found
+
+
+def article(type_: ast.TypeRef) -> str:
+    """Return a type as it is said in a message."""
+    words = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "index": "an index set", "block": "a block", "fn": "an operation", "module": "a made module"}
+    return words.get(type_.name, f"a `{type_.span.text}`")
+
+
+def _int(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    value = statics.tidy(statics.number(value))
+    if isinstance(value, SetAxis):
+        return value.size
+    return value if isinstance(value, int) and not isinstance(value, bool) else REFUSED
+
+
+def _float(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    value = statics.number(value)
+    return value if isinstance(value, (int, float, Fraction)) and not isinstance(value, bool) else REFUSED
+
+
+def _list(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    if isinstance(value, IndexSet):
+        value = [m.key for m in value]
+    if not isinstance(value, (list, tuple)):
+        return REFUSED
+    inner = type_.arguments[0] if type_.arguments else None
+    if isinstance(inner, ast.Name):
+        inner = ast.TypeRef(inner.span, inner.id, None)
+    if isinstance(inner, ast.Index) and isinstance(inner.object, ast.Name):
+        inner = ast.TypeRef(inner.span, inner.object.id, inner.items)
+    if not isinstance(inner, ast.TypeRef):
+        return list(value)
+    return [checked(f"{name}[{i}]", item, inner, span, frame) for i, item in enumerate(value)]
+
+
+def _map(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    if isinstance(value, Family):
+        value = dict(value.members)
+    if not isinstance(value, dict):
+        return REFUSED
+    arguments = type_.arguments or ()
+    inner = arguments[1] if len(arguments) > 1 else None
+    if isinstance(arguments[0] if arguments else None, ast.Name):
+        keys = frame.find(arguments[0].id)  # type: ignore[union-attr]
+        if isinstance(keys, IndexSet):
+            missing = [m for m in keys.members if m not in value]
+            if missing:
+                fail("A407", f"`{name}` has no value for `{missing[0]}`", span, f"a map over `{keys.name}` needs {statics.listed(keys.members)}")
+    if isinstance(inner, ast.Name):
+        inner = ast.TypeRef(inner.span, inner.id, None)
+    if isinstance(inner, ast.Index) and isinstance(inner.object, ast.Name):
+        inner = ast.TypeRef(inner.span, inner.object.id, inner.items)
+    if not isinstance(inner, ast.TypeRef):
+        return dict(value)
+    return {key: checked(f"{name}[{key}]", item, inner, span, frame) for key, item in value.items()}
+
+
+def _index(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    if isinstance(value, (IndexSet, list, tuple, dict, Family)):
+        return statics.as_set(value, span, name)
+    return REFUSED
+
+
+def _block(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
+    if isinstance(value, Unborn):
+        return Template(value.template.name, value.template.file, value.template.item, value.template.primitive, value.arguments, ())
+    return value if isinstance(value, (Template, Function)) else REFUSED
+
+
+def _only(*kinds: type) -> Callable[[str, Value, ast.TypeRef, Span, Frame], Value]:
+    return lambda name, value, type_, span, frame: value if isinstance(value, kinds) else REFUSED
+
+
+TYPES: dict[str, Callable[[str, Value, ast.TypeRef, Span, Frame], Any]] = {
+    "int": _int, "float": _float, "bool": _only(bool), "str": _only(str), "list": _list, "map": _map, "index": _index, "set": _index, "block": _block,
+    "fn": _only(Function, Template, Unborn), "module": _only(Module, ModuleChain), "dtype": _only(TypeWord, Function),
+    "weights": lambda name, value, type_, span, frame: fail("A902", "parameters of type `weights` are reserved and not available yet", type_.span),
+    "init": _only(Initialiser, int, float),
+}  # fmt: skip
+"""Types of static parameters and how a value is checked against each."""
+
+
+def is_tensor_like(value: Value) -> bool:
+    """Say whether a value holds tensors of the body at hand."""
+    if isinstance(value, Tensor):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(is_tensor_like(v) for v in value)
+    return isinstance(value, Family) and any(is_tensor_like(v) for v in value.members.values())

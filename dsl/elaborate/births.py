@@ -1,0 +1,218 @@
+"""Modules, parameters and buffers coming into being: their names become paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ast
+from ..primitive import Initialiser, Kind, ParameterSpec
+from ..program import Member, ModuleDecl, NodeKind, ParameterDecl
+from ..source import Span
+from ..types import Axis, DType, TensorType
+from . import statics
+from .arguments import Slot, bind, initialiser
+from .calls import BORN, MODULE_ATTRIBUTE, owns_parameters
+from .context import fail, suggest
+from .expressions import SPECIAL, evaluate
+from .operations import REFUSED, axis, collect
+from .scope import Frame
+from .values import Chain, Family, Function, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe
+
+UNBEARABLE = frozenset(
+    "type train training forward eval half float double bfloat16 to cpu cuda apply parameters buffers modules children state_dict named_parameters "
+    "named_modules register_buffer register_parameter requires_grad_ zero_grad share_memory compile add_module get_parameter get_submodule extra_repr".split()
+)
+"""Names that a torch module already uses for something else."""
+
+
+def path_of(name: str, members: tuple[Member, ...], span: Span) -> str:
+    """Return `name.member.member`, the path of what is born under these loops."""
+    parts = [name, *map(member_text, members)]
+    for part in parts:
+        if part in UNBEARABLE:
+            fail("A111", f"a module or parameter can't be called `{part}`: PyTorch's modules use that word", span, f"choose another name, for instance `{part}_`")
+        if not part or "." in part:
+            fail("A111", f"`{part}` can't be part of a module's path", span, "a member's name may not hold a dot")
+    return ".".join(parts)
+
+
+def member_text(member: Member) -> str:
+    """Return a member as it stands in a path: 0.5 as `0_5`, a tuple joined by `_`."""
+    if isinstance(member, tuple):
+        return "_".join(member_text(m) for m in member)  # type: ignore[arg-type]
+    return str(member).replace(".", "_").replace("-", "m")
+
+
+def bear(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Value:
+    """Make the module that `value` describes under `name` and this step's members."""
+    members = (*frame.members(), *extra)
+    return _bear(value, path_of(name, members, span), name, members, frame, span)
+
+
+def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], frame: Frame, span: Span) -> Value:
+    if isinstance(value, Chain):
+        parts = [p if isinstance(p, (Function, Module)) else _bear(p, f"{path}.{i}", name, members, frame, span) for i, p in enumerate(value.parts)]
+        return ModuleChain(path, tuple(parts), span)
+    assert isinstance(value, Unborn)
+    template = value.template
+    declared = ModuleDecl(path, name, members, span, template.name, value.arguments, template.primitive, task=frame.task)
+    if template.primitive is not None:
+        inputs, operands, attributes = collect(template.name, template.primitive.arguments, value.arguments, value.span, {}, frame)
+        if operands:
+            fail("A203", f"`{template.name}` is made from static values, not tensors", value.span, "tensors are given when it is called")
+        declared.arguments = inputs | attributes
+    elif isinstance(template.item, ast.ExternBlock):
+        declared.extern = template.item.origin
+    frame.builder.module(declared)
+    made = {k: v.path for k, v in value.arguments.items() if isinstance(v, (Module, ModuleChain))}
+    declared.modules = made
+    return Module(path, template, declared.arguments if template.primitive else value.arguments, span)
+
+
+def _born_anonymous(value: Value, name: str, frame: Frame, span: Span) -> Value:
+    return bear(value, name, frame, span)
+
+
+BORN.append(_born_anonymous)
+
+
+# ------------------------------------------------------------------------------------------------- Sequential
+
+
+def _sequential(node: ast.Call, frame: Frame) -> Chain:
+    parts: list[Value] = []
+    for argument in node.arguments:
+        if argument.name is not None:
+            fail("A201", f"`Sequential` takes no `{argument.name}`", argument.span, "it takes blocks and operations in order")
+        value = evaluate(argument.value, frame)
+        if isinstance(value, Template):
+            fail("A203", f"`{value.name}` lacks its arguments", argument.span, f"write `{value.name}(...)` with what it takes")
+        if isinstance(value, (list, tuple)):
+            parts.extend(value)
+            continue
+        if not isinstance(value, (Unborn, Chain, Module, ModuleChain)) and not (isinstance(value, Function) and value.primitive is not None):
+            fail("A203", f"a part of a Sequential is a block or an operation of one argument, not {describe(value)}", argument.span)
+        parts.append(value)
+    return Chain(tuple(parts), node.span)
+
+
+SPECIAL["Sequential"] = _sequential
+
+
+# --------------------------------------------------------------------------------------- parameters and buffers
+
+
+def _parameter(node: ast.Call, frame: Frame) -> Declared:
+    return _declared(node, frame, buffer=False)
+
+
+def _buffer(node: ast.Call, frame: Frame) -> Declared:
+    return _declared(node, frame, buffer=True)
+
+
+class Declared:
+    """`Parameter([...])` before it is named."""
+
+    __slots__ = ("buffer", "dtype", "init", "shape", "span")
+
+    def __init__(self, shape: tuple[Axis, ...], dtype: DType, init: Initialiser | None, buffer: bool, span: Span) -> None:
+        self.shape, self.dtype, self.init, self.buffer, self.span = shape, dtype, init, buffer, span
+
+
+_SLOTS = [Slot("shape", True), Slot("init", False, True), Slot("dtype", False, True)]
+
+
+def _declared(node: ast.Call, frame: Frame, buffer: bool) -> Declared:
+    word = "Buffer" if buffer else "Parameter"
+    bound = bind(word, node.arguments, _SLOTS, node.span).given
+    sizes = evaluate(bound["shape"], frame)
+    items = sizes if isinstance(sizes, (list, tuple)) else [sizes]
+    shape: list[Axis] = []
+    for item in items:
+        size = axis(item)
+        if size is REFUSED or not (isinstance(size, int) or hasattr(size, "members")):
+            help = "a parameter's sizes are numbers that are known here: give the block a parameter for it"
+            fail("A206", f"the shape of a {word.lower()} can't hold {describe(item)}", bound["shape"].span, help)
+        if isinstance(size, int) and size < 0:
+            fail("A303", f"the size {size} is negative", bound["shape"].span)
+        shape.append(size)
+    init = initialiser(bound["init"], frame) if "init" in bound else None
+    if init is not None and not isinstance(init, Initialiser):
+        if not statics.is_number(init) and not isinstance(init, bool):
+            fail("A203", f"`init` takes an initialiser, such as `normal(std = 0.02)`, not {describe(init)}", bound["init"].span)
+        init = Initialiser("constant", {"value": float(init)})
+    return Declared(tuple(shape), _dtype(bound.get("dtype"), frame), init, buffer, node.span)
+
+
+def _dtype(node: ast.Expr | None, frame: Frame) -> DType:
+    if node is None:
+        return DType.FLOAT
+    value = evaluate(node, frame)
+    name = value.name if isinstance(value, (TypeWord, Function)) else None
+    if name not in {d.value for d in DType}:
+        fail("A212", f"`{node.span.text}` is no dtype", node.span, suggest(node.span.text, [d.value for d in DType]))
+    return DType(name)
+
+
+SPECIAL["Parameter"] = _parameter
+SPECIAL["Buffer"] = _buffer
+
+
+def declare(value: Declared, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Tensor:
+    """Name a parameter or buffer, and return its value."""
+    path = path_of(name, (*frame.members(), *extra), span)
+    body = frame.builder.body
+    if path in body.parameters or path in body.modules:
+        fail("A107", f"the parameter `{path}` is made twice", span, "rename one of them")
+    body.parameters[path] = ParameterDecl(path, value.shape, value.dtype, value.init, value.buffer, value.span)
+    return read(path, TensorType(value.dtype, value.shape), frame, span)
+
+
+def read(path: str, type_: TensorType, frame: Frame, span: Span) -> Tensor:
+    """Return a parameter as a value."""
+    number = frame.builder.node(NodeKind.PARAMETER, path, {}, {}, (type_,), span)
+    return frame.builder.tensor(number)
+
+
+# --------------------------------------------------------------------------------------- what a module shows
+
+
+def _module_attribute(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    """Read a module's parameter, static argument, or module inside."""
+    template = module.template
+    if template.primitive is not None:
+        for spec in template.primitive.parameters(module.arguments):
+            if spec.name == part:
+                return _read_spec(module, spec, frame, node.span)
+        if part in module.arguments:
+            return module.arguments[part]
+        names = [s.name for s in template.primitive.parameters(module.arguments)] + [a.name for a in template.primitive.arguments]
+        fail("A104", f"`{template.name}` has no `{part}`", node.part_span, suggest(part, names, f"it has {statics.listed(names)}"))
+    return _inner(module, part, node, frame)
+
+
+def _read_spec(module: Module, spec: ParameterSpec, frame: Frame, span: Span) -> Tensor:
+    return read(f"{module.path}.{spec.name}", TensorType(spec.dtype, spec.shape), frame, span)
+
+
+def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    declared = frame.builder.body.modules.get(module.path)
+    bodies = declared.bodies if declared is not None else []
+    for body in bodies:
+        if part in body.parameters:
+            spec = body.parameters[part]
+            return read(f"{module.path}.{part}", TensorType(spec.dtype, spec.shape), frame, node.span)
+        family = [m for m in body.modules.values() if m.name == part]
+        if family and not family[0].members:
+            inner = family[0]
+            template = Template(inner.kind, None, None, inner.primitive)
+            return Module(f"{module.path}.{part}", template, inner.arguments, inner.span)
+    if part in module.arguments:
+        return module.arguments[part]
+    help = f"call `{module.path}` before this line: what it holds is known from its call" if not bodies else "a block shows its parameters, its static arguments and its modules"
+    fail("A104", f"`{module.template.name}` has no `{part}`", node.part_span, help)
+
+
+MODULE_ATTRIBUTE.append(_module_attribute)
+
+__all__ = ["Declared", "Family", "Kind", "bear", "declare", "member_text", "owns_parameters", "path_of", "read"]

@@ -1,0 +1,343 @@
+"""Elaborating a block: once for each combination of static arguments, input types and mode; every call after that is one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import ast
+from ..program import Body, Condition, InputDecl, LossDecl, Member, ModuleDecl, NodeKind, Ref
+from ..source import NOWHERE, Span
+from ..types import TensorType
+from . import statics
+from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression
+from .births import read
+from .builder import Builder
+from .calls import CALL_BLOCK, CALL_FN
+from .context import Context, Poisoned, Problem, fail
+from .expressions import evaluate, evaluate_whole, lookup
+from .inputs import Pattern, Wanted, flat, match, outside, pattern, substitute, wanted
+from .scope import Earlier, Frame
+from .statements import finish, run
+from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Template, Tensor, Value, freeze
+
+
+@dataclass(slots=True, eq=False)
+class Elaborated:
+    """A body with the values that its `out`s have, as its own tensors; `failed` ones are not called again."""
+
+    body: Body
+    outs: dict[str, Value]
+    failed: bool = False
+
+
+_WANTED: dict[int, tuple[object, tuple[Wanted, ...]]] = {}
+
+
+def inputs_of(item: ast.Block | ast.Model | ast.ExternBlock) -> tuple[Wanted, ...]:
+    """Return the inputs that a block names, in order."""
+    found = _WANTED.get(id(item))
+    if found is None or found[0] is not item:
+        names: dict[str, Wanted] = {}
+        for entry in wanted(item.body):
+            names.setdefault(entry.name, entry)
+        found = _WANTED[id(item)] = (item, tuple(names.values()))
+    return found[1]
+
+
+def call_block(module: Module, arguments: Any, frame: Frame, span: Span) -> Value:
+    """Call a block instance: find or make its body, match the types, append one node."""
+    item = module.template.item
+    if item is None:
+        item_module = frame.builder.context.modules.get(module.path)
+        fail("A104", f"`{module.path}` can't be called from here", span, None if item_module is None else "call it where it is made")
+    slots = inputs_of(item)
+    values, spans = _values(module, arguments, slots, frame, span)
+    actual: dict[str, TensorType] = {}
+    tensors: dict[str, Tensor] = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        for key, _, found in flat(name, value, spans.get(name, span)):
+            tensors[key] = _tensor(found, key, module, spans.get(name, span), frame)
+            actual[key] = tensors[key].type
+    declared = _declaration(module, frame)
+    elaborated = elaborate_block(module, actual, frame, span)
+    if declared is not None and elaborated.body not in declared.bodies:
+        _same_parameters(declared, elaborated.body, span)
+        declared.bodies.append(elaborated.body)
+    return _node(module, elaborated, tensors, actual, {**spans, "": span}, frame, span)
+
+
+def _values(module: Module, arguments: Any, slots: tuple[Wanted, ...], frame: Frame, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
+    name = module.template.name
+    if isinstance(arguments, list):
+        plain = [s.name for s in slots if not s.draw]
+        if not plain:
+            fail("A201", f"`{name}` takes no input", span)
+        return {plain[0]: arguments[0]}, {}
+    bound = bind(name, arguments, [Slot(s.name, not s.optional, s.draw) for s in slots], span)
+    values = {key: _argument(node, frame) for key, node in bound.given.items()}
+    return values, {key: node.span for key, node in bound.given.items()}
+
+
+def _argument(node: ast.Expr, frame: Frame) -> Value:
+    if isinstance(node, ast.Name):
+        value = lookup(node, frame)
+        if isinstance(value, Family) and not value.loop_born:
+            return value
+        if isinstance(value, Earlier):
+            return evaluate(node, frame)
+    return evaluate(node, frame)
+
+
+def _tensor(value: Value, key: str, module: Module, span: Span, frame: Frame) -> Tensor:
+    if isinstance(value, LiveState):
+        return value.tensor
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, EmptyState):
+        fail("A415", f"the state `{value.name}` holds nothing in the plain forward", span)
+    from .values import describe
+
+    fail("A203", f"`{key}` of `{module.template.name}` takes a tensor, not {describe(value)}", span)
+
+
+def _declaration(module: Module, frame: Frame) -> ModuleDecl | None:
+    return frame.builder.body.modules.get(module.path) or frame.builder.context.inner.get(module.path)
+
+
+def _same_parameters(declared: ModuleDecl, body: Body, span: Span) -> None:
+    """Require every way of calling one module to need the same parameters."""
+    if not declared.bodies:
+        return
+    first = declared.bodies[0]
+    one, two = ({p.path: (p.shape, p.dtype) for p in b.parameters.values()} for b in (first, body))
+    if one != two or first.modules.keys() != body.modules.keys():
+        different = sorted(k for k in (one.keys() | two.keys()) if one.get(k) != two.get(k)) or sorted(first.modules.keys() ^ body.modules.keys())
+        help = "one module has one set of parameters: make two modules, or give both calls the same sizes"
+        fail("A308", f"`{declared.path}` would need other parameters in this call (`{different[0]}`)", span, help)
+
+
+# ------------------------------------------------------------------------------------------------------- elaboration
+
+
+def elaborate_block(module: Module, actual: Mapping[str, TensorType], frame: Frame, span: Span) -> Elaborated:
+    """Return the body of a block for these types; raises Poisoned if it has errors (they are reported once)."""
+    context = frame.builder.context
+    patterns = {key: pattern(type_) for key, type_ in actual.items()}
+    key = (module.template.key, freeze(dict(module.arguments)), tuple(patterns.items()), context.training, context.entry)
+    found = context.memo.get(key)
+    if found is None:
+        found = context.memo[key] = _elaborate(module, patterns, context, span)
+    if found.failed:
+        raise Poisoned
+    return found
+
+
+def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context, span: Span) -> Elaborated:
+    template = module.template
+    item, file = template.item, template.file
+    assert item is not None and file is not None
+    if len(context.stack) >= context.limits.depth or any(name == template.name and i is item for name, i in context.active):
+        names = [name for name, _ in context.active]
+        chain = " > ".join([*names[names.index(template.name) if template.name in names else 0 :], template.name])
+        fail("A905", f"`{template.name}` contains itself: {chain}", span, "recursion is not in the language: use `repeat` over an index set")
+    builder = Builder(context, template.name, item.span)
+    builder.given = patterns
+    inner = Frame("block", builder, file)
+    before = len(context.diagnostics)
+    context.stack.append((template.name, span))
+    context.active.append((template.name, item))
+    try:
+        _prepare(module, item, inner)
+        run(item.body, inner)
+        finish(inner, item)
+    except Problem as problem:
+        context.report(problem.diagnostic)
+    except Poisoned:
+        pass
+    finally:
+        context.stack.pop()
+        context.active.pop()
+    failed = any(d.severity.value == "error" for d in context.diagnostics[before:]) or builder.poisoned
+    return Elaborated(builder.body, builder.outs, failed)
+
+
+def _prepare(module: Module, item: ast.Block | ast.Model | ast.ExternBlock, inner: Frame) -> None:
+    """Bind the static arguments in the block's own frame; module arguments become names of its own."""
+    given = dict(module.arguments)
+    for name, value in given.items():
+        if isinstance(value, (Module, ModuleChain)):
+            given[name] = _handed(value, f"@{name}")
+    static_arguments(item.parameters, given, {}, inner)
+    inner.builder.body.doc = getattr(item, "doc", None)
+
+
+def _handed(value: Module | ModuleChain, path: str) -> Module | ModuleChain:
+    if isinstance(value, ModuleChain):
+        parts = tuple(_handed(p, f"{path}.{i}") if isinstance(p, (Module, ModuleChain)) else p for i, p in enumerate(value.parts))
+        return ModuleChain(path, parts, value.span)
+    return Module(path, value.template, value.arguments, value.span)
+
+
+# ----------------------------------------------------------------------------------------------------- the call node
+
+
+def _node(
+    module: Module, elaborated: Elaborated, tensors: Mapping[str, Tensor], actual: Mapping[str, TensorType], spans: Mapping[str, Span], frame: Frame, span: Span
+) -> Value:
+    builder, body = frame.builder, elaborated.body
+    name = module.template.name
+    plain = [i for i in body.inputs if not i.is_state]
+    unknown = [key for key in tensors if not any(i.key == key for i in plain)]
+    if unknown:
+        fail("A201", f"`{name}` takes no `{unknown[0]}` here", spans.get(unknown[0].split(".")[0], span), "the condition of this input does not hold")
+    _all_given(plain, tensors, name, span, builder)
+    binding = match(builder, plain, actual, spans, name)
+    _lift_conditions(builder, body, binding, span, name)
+    operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
+    operands |= _states_in(module, body, binding, frame, span)
+    results = [o.ref for o in body.outputs] + [l.ref for l in body.losses] + [s.result for s in body.states]
+    types = tuple(outside(body.type(ref), binding) for ref in results)
+    number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
+    if body.uses_training:
+        builder.body.uses_training = True
+    _lift_losses(module, body, number, frame, span)
+    _states_out(module, body, number, frame, span)
+    return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)
+
+
+def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str, span: Span, builder: Builder) -> None:
+    for inp in plain:
+        if inp.key not in tensors and not inp.optional:
+            fail("A202", f"`{name}` needs its input `{inp.key}` (`{inp.type}`)", span, "give it by name", [(inp.span, "declared here")])
+
+
+def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
+    from ..types import extent
+
+    for condition in body.conditions:
+        left, right = (extent(substitute(side, binding)) for side in (condition.left, condition.right))
+        CONDITION[0](builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
+
+
+CONDITION: list[Callable[[Builder, Condition, Span, str], None]] = []
+
+
+def _lift_losses(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
+    count = frame.builder.calls.get(module.path, 0)
+    frame.builder.calls[module.path] = count + 1
+    prefix = module.path if count == 0 else f"{module.path}#{count + 1}"
+    for i, loss in enumerate(body.losses):
+        ref = Ref(number, len(body.outputs) + i)
+        frame.builder.body.losses.append(LossDecl(f"{prefix}.{loss.path}", ref, loss.weight, loss.span, frame.task))
+
+
+def _states_in(module: Module, body: Body, binding: dict[Any, Any], frame: Frame, span: Span) -> dict[str, Ref]:
+    """Hand caches through: each state of the callee is a state of the caller under the module's path."""
+    found: dict[str, Ref] = {}
+    for state in body.states:
+        path = f"{module.path}.{state.key}"
+        found[state.key] = STATE[0](frame, path, state, binding, span)
+    return found
+
+
+STATE: list[Callable[..., Ref]] = []
+
+
+def _states_out(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
+    first = len(body.outputs) + len(body.losses)
+    for i, state in enumerate(body.states):
+        frame.builder.finish_state(f"{module.path}.{state.key}", Ref(number, first + i), state.grows)
+
+
+def rebuilt(outs: Mapping[str, Value], tensors: Mapping[Ref, Tensor], name: str) -> Value:
+    """Return a call's result: the value itself for one `out`, a record for several."""
+    fields = {key: _mapped(value, tensors) for key, value in outs.items()}
+    if len(fields) == 1:
+        return next(iter(fields.values()))
+    return Record(fields, name)
+
+
+def _mapped(value: Value, tensors: Mapping[Ref, Tensor]) -> Value:
+    if isinstance(value, Tensor):
+        return tensors[value.ref]
+    if isinstance(value, Family):
+        return Family(value.set, {k: _mapped(v, tensors) for k, v in value.members.items()}, value.name)
+    return value
+
+
+# --------------------------------------------------------------------------------------------------------------- fn
+
+
+def _call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
+    """Elaborate a `fn` in place: its nodes are the caller's."""
+    item, file = function.item, function.file
+    assert item is not None and file is not None
+    if isinstance(item, ast.ExternFn):
+        fail("A903", f"`extern fn {item.name}` can't be called in a graph yet", node.span, "wrap it in an `extern block`")
+    context = frame.builder.context
+    if any(i is item for _, i in context.active):
+        fail("A905", f"`{item.name}` calls itself", node.span, "recursion is not in the language: use `repeat` over an index set")
+    bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
+    types = {p.name: p.type for p in item.parameters}
+    values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}
+    inner = Frame("block", frame.builder, file, task=frame.task)
+    saved = frame.builder.outs, frame.builder.given, frame.builder.ellipsis, frame.builder.inline
+    frame.builder.outs, frame.builder.ellipsis, frame.builder.inline = {}, None, True
+    context.stack.append((item.name, node.span))
+    context.active.append((item.name, item))
+    try:
+        _fn_parameters(item, values, {k: e.span for k, e in bound.given.items()}, inner, node.span)
+        run(item.body, inner)
+        outs = frame.builder.outs
+    finally:
+        frame.builder.outs, frame.builder.given, frame.builder.ellipsis, frame.builder.inline = saved
+        context.stack.pop()
+        context.active.pop()
+    if not outs:
+        fail("A502", f"`{item.name}` has no `out`", item.span, "end it with `out y = ...`")
+    return next(iter(outs.values())) if len(outs) == 1 else Record(outs, item.name)
+
+
+def _fn_argument(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
+    if isinstance(type_, ast.TypeRef) and type_.arguments is not None:
+        return evaluate(node, frame)
+    return typed_expression(type_, node, frame)
+
+
+def _fn_parameters(item: ast.Fn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
+    from .inputs import compare, tensor_type
+
+    for parameter in item.parameters:
+        value = values.get(parameter.name)
+        tensorial = isinstance(parameter.type, ast.TypeRef) and parameter.type.arguments is not None and parameter.type.name not in ("list", "map", "set")
+        if not tensorial:
+            given = {parameter.name: values[parameter.name]} if parameter.name in values else {}
+            static_arguments([parameter], given, spans, inner)
+            continue
+        if isinstance(value, Tensor):
+            place = spans.get(parameter.name, span)
+            type_ = tensor_type(parameter.type, _with_actual(inner, value.type), (value.type.dtype, value.type.shape), parameter.name)  # type: ignore[arg-type]
+            if len(type_.shape) != len(value.type.shape) or type_.dtype is not value.type.dtype:
+                fail("A306", f"`{parameter.name}` of `{item.name}` takes `{parameter.type.span.text}`, not `{value.type}`", place, None, [(parameter.span, "declared here")])
+            for axis, (declared, actual) in enumerate(zip(type_.shape, value.type.shape, strict=True)):
+                compare(inner.builder, actual, declared, place, f"axis {axis} of `{parameter.name}` of `{item.name}`", parameter.span)
+        elif value is None and parameter.default is None:
+            fail("A202", f"`{item.name}` needs `{parameter.name}`", span)
+        elif not statics.is_static(value) and not is_tensor_like(value):
+            fail("A203", f"`{parameter.name}` of `{item.name}` takes a tensor", spans.get(parameter.name, span))
+        inner.names[parameter.name] = value
+        inner.spans[parameter.name] = parameter.span
+
+
+def _with_actual(frame: Frame, type_: TensorType) -> Frame:
+    return frame
+
+
+CALL_BLOCK.append(call_block)
+CALL_FN.append(_call_fn)
+
+__all__ = ["NOWHERE", "Elaborated", "Member", "Template", "elaborate_block", "evaluate_whole", "inputs_of", "read"]

@@ -1,0 +1,102 @@
+"""Builds one body: nodes in order, and what they declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..facts import Facts
+from ..primitive import Primitive
+from ..program import Body, Condition, ModuleDecl, Node, NodeKind, Operand, Ref
+from ..source import Span
+from ..types import DType, TensorType
+from .context import Context, fail
+from .values import Tensor
+
+
+class Builder:
+    """The body at hand, its facts about sizes, and counters for names."""
+
+    def __init__(self, context: Context, name: str, span: Span) -> None:
+        self.context = context
+        self.body = Body(name, span, context.training)
+        self.facts = Facts()
+        self.constants: dict[object, Tensor] = {}
+        self.calls: dict[str, int] = {}
+        self.given: Mapping[str, Any] | None = None  # types of the call's inputs; None at a model's border
+        self.module_arguments: dict[str, Any] = {}
+        self.conditions: set[tuple[object, ...]] = set()
+        self.used: set[str] = set()
+        self.task: str | None = None
+        self.model = False
+        self.anonymous = 0
+        self.slot: str | None = None  # the name that a block made and called in one breath may take
+        self.tasks: dict[str, Any] = {}
+        self.outs: dict[str, Any] = {}
+        self.read: set[str] = set()
+        self.ellipsis: tuple[Any, ...] | None = None
+        self.inline = False  # inside a `fn`, whose `out`s are values of the caller
+        self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew
+        self.poisoned = False  # some statement failed
+        self.asserts: list[tuple[Any, Any]] = []
+        self.entries: list[tuple[Any, Any]] = []
+        self.selected: list[tuple[str, Any, Any]] = []  # freeze and tie: the selectors to resolve when the body is whole
+
+    def node(
+        self,
+        kind: NodeKind,
+        target: str,
+        inputs: dict[str, Operand],
+        attributes: dict[str, Any],
+        outputs: tuple[TensorType, ...],
+        span: Span,
+        primitive: Primitive | None = None,
+        body: Body | None = None,
+    ) -> int:
+        """Append a node and return its number."""
+        self.context.nodes += 1
+        if self.context.nodes > self.context.limits.nodes:
+            fail("A805", f"this program has more than {self.context.limits.nodes:,} operations", span, "make the index sets smaller")
+        self.body.nodes.append(Node(kind, target, inputs, attributes, outputs, span, "", primitive, body))
+        return len(self.body.nodes) - 1
+
+    def tensor(self, number: int, index: int = 0) -> Tensor:
+        return Tensor(Ref(number, index), self.body.nodes[number].outputs[index])
+
+    def constant(self, value: Any, dtype: DType, span: Span) -> Tensor:
+        """Return a node for a number, one for each value and dtype."""
+        key = (type(value), value, dtype)
+        found = self.constants.get(key)
+        if found is None:
+            number = self.node(NodeKind.CONSTANT, "", {}, {"value": value}, (TensorType(dtype, ()),), span)
+            found = self.constants[key] = self.tensor(number)
+        return found
+
+    def finish_state(self, key: str, result: Ref, grows: int | None) -> None:
+        """Say what a state is after this body."""
+        for i, state in enumerate(self.body.states):
+            if state.key == key:
+                self.body.states[i] = replace(state, result=result, grows=grows)
+
+    def condition(self, condition: Condition) -> None:
+        """Keep a condition once."""
+        key = (condition.kind, condition.left, condition.right, condition.given)
+        if key not in self.conditions:
+            self.conditions.add(key)
+            self.body.conditions.append(condition)
+
+    def module(self, declared: ModuleDecl) -> None:
+        """Keep a module under its path, which must be new."""
+        earlier = self.body.modules.get(declared.path)
+        if earlier is None and declared.path in self.body.parameters:
+            fail("A107", f"`{declared.path}` is the path of a parameter already", declared.span, "rename one of them")
+        if earlier is not None:
+            fail(
+                "A106",
+                f"the module `{declared.path}` is made twice",
+                declared.span,
+                "a module's name is bound once in its scope: rename one, or call the first again to share it",
+                [(earlier.span, "made first here")],
+            )
+        self.body.modules[declared.path] = declared

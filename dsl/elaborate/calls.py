@@ -1,0 +1,327 @@
+"""Calls: operations, functions, blocks being made, modules being called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import ast
+from ..primitive import Argument, Kind
+from ..program import ModuleDecl, NodeKind
+from ..source import Span
+from . import statics
+from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, static_arguments, typed_expression
+from .context import fail, suggest
+from .expressions import ATTRIBUTES, SPECIAL, attribute, clauses, evaluate, evaluate_whole, lookup, register
+from .operations import apply, collect, infer, operation, results
+from .scope import Earlier, Frame
+from .values import Chain, EnumValue, Family, Function, Module, ModuleChain, Record, Template, Tensor, Unborn, Value, describe
+
+
+def _call(node: ast.Call, frame: Frame) -> Value:
+    builder = frame.builder
+    slot, builder.slot = builder.slot, None  # a block inside another call's arguments may not take the statement's name
+    function = _callee(node.function, frame)
+    if isinstance(function, (Unborn, Chain)):
+        return _unborn(function, node, frame, slot)
+    handler = _HANDLERS.get(type(function))
+    if handler is None:
+        fail("A214", f"{describe(function)} can't be called", node.function.span, "blocks, modules and operations can")
+    result = handler(function, node, frame)
+    builder.slot = slot
+    return result
+
+
+def _callee(node: ast.Expr, frame: Frame) -> Value:
+    if isinstance(node, ast.Name):
+        value = lookup(node, frame)
+        if isinstance(value, Earlier) or (isinstance(value, Family) and value.loop_born):
+            return evaluate(node, frame)  # reports that the family is not one module
+        return value
+    return evaluate_whole(node, frame)
+
+
+# ------------------------------------------------------------------------------------------------------- functions
+
+
+def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
+    special = SPECIAL.get(function.name)
+    if special is not None and function.item is None:
+        return special(node, frame)
+    if any(isinstance(a.value, (ast.Ellipsis, ast.Open)) for a in node.arguments):
+        return _partial_function(function, node, frame)
+    if function.item is not None:
+        return CALL_FN[0](function, node, frame)
+    folded = _fold(function, node, frame)
+    if folded is not None:
+        return folded[0]
+    if function.primitive is None:
+        return _static(function, node, frame)
+    if function.name in statics.FUNCTIONS:
+        static = _maybe_static(function, node, frame)
+        if static is not None:
+            return static[0]
+    primitive = function.primitive
+    bound = bind(function.name, node.arguments, of_primitive(primitive.arguments), node.span, frozenset(function.given))
+    by_name = {a.name: a for a in primitive.arguments}
+    values = dict(function.given) | {key: _value(by_name[key], expr, frame) for key, expr in bound.given.items()}
+    return apply(frame, primitive, values, node.span, {key: expr.span for key, expr in bound.given.items()})
+
+
+def _value(argument: Argument, node: ast.Expr, frame: Frame) -> Value:
+    if argument.kind is Kind.TENSORS and isinstance(node, ast.Comprehension) and node.where is None:
+        return evaluate(node, frame)
+    return evaluate_argument(argument, node, frame)
+
+
+def _partial_function(function: Function, node: ast.Call, frame: Frame) -> Function:
+    arguments = tuple(a for a in node.arguments if not isinstance(a.value, (ast.Ellipsis, ast.Open)))
+    for argument in arguments:
+        if argument.name is None:
+            fail("A202", f"a partial `{function.name}` names its arguments", argument.span, f"write `{function.name}(name = value, ...)`")
+    given = {a.name or "": evaluate(a.value, frame) for a in arguments}
+    if function.primitive is not None:
+        unknown = [k for k in given if k not in {a.name for a in function.primitive.arguments}]
+        if unknown:
+            fail("A201", f"`{function.name}` takes no `{unknown[0]}`", node.span, suggest(unknown[0], [a.name for a in function.primitive.arguments]))
+    return Function(function.name, function.primitive, function.file, function.item, {**function.given, **given})
+
+
+def _static(function: Function, node: ast.Call, frame: Frame) -> Value:
+    if function.name not in statics.FUNCTIONS:
+        fail("A214", f"`{function.name}` is an initialiser and can't be called here", node.span, "it stands after `init =`")
+    fewest, most, call = statics.FUNCTIONS[function.name]
+    for argument in node.arguments:
+        if argument.name is not None:
+            fail("A201", f"`{function.name}` takes no `{argument.name}`", argument.span, "its arguments have no names")
+    if not fewest <= len(node.arguments) <= most:
+        fail("A202", f"`{function.name}` takes {fewest if fewest == most else f'{fewest} or more'} arguments, not {len(node.arguments)}", node.span)
+    return call([evaluate_whole(a.value, frame) for a in node.arguments], node.span)
+
+
+def _maybe_static(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | None:
+    """Evaluate a call whose name is both an operation and a static function, if all its arguments are static."""
+    if any(a.name is not None for a in node.arguments) or not node.arguments:
+        return None
+    if len(node.arguments) > 1 and function.name not in ("min", "max"):
+        return None
+    if not all(_looks_static(a.value, frame) for a in node.arguments):
+        return None
+    return (_static(function, node, frame),)
+
+
+def _looks_static(node: ast.Expr, frame: Frame) -> bool:
+    mark = len(frame.builder.body.nodes)
+    value = evaluate_whole(node, frame)
+    still = len(frame.builder.body.nodes) == mark
+    if still:
+        return not is_tensor_like(value) and (statics.is_static(value) or isinstance(value, Family))
+    del frame.builder.body.nodes[mark:]  # evaluated again as an argument
+    frame.builder.constants = {k: t for k, t in frame.builder.constants.items() if t.ref.node < mark}
+    return False
+
+
+# ---------------------------------------------------------------------------------------------- folds over families
+
+_FOLDS = {"sum": "add", "mean": "add", "all": "bitwise_and", "any": "bitwise_or"}
+
+
+def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | None:
+    """Evaluate `sum(x[e] for e in experts where keep)` and `sum(part[*])`: folds over members, not over axes."""
+    if function.name not in _FOLDS or len(node.arguments) != 1 or node.arguments[0].name is not None:
+        return None
+    argument = node.arguments[0].value
+    if isinstance(argument, ast.Comprehension) and argument.kind == "bare":
+        values = [_kept(argument, inner) for inner in clauses(argument.clauses, frame)]
+    elif _is_family(argument):
+        family = evaluate_whole(argument, frame)
+        values = list(family.members.values()) if isinstance(family, Family) else family
+    else:
+        return None
+    if not isinstance(values, list) or not any(isinstance(v, Tensor) for v in values):
+        if isinstance(values, list) and values and all(statics.is_static(v) for v in values):
+            return _static_fold(function.name, values, node)
+        if isinstance(values, list) and not values:
+            if function.name == "sum":
+                return (0,)
+            fail("A409", f"`{node.span.text}` has no members", node.span, "an empty family has no type")
+        return None
+    result = values[0]
+    for value in values[1:]:
+        result = operation(frame, _FOLDS[function.name], (result, value), node.span)
+    if function.name == "mean":
+        result = operation(frame, "div", (result, len(values)), node.span)
+    return (result,)
+
+
+def _static_fold(name: str, values: list[Value], node: ast.Call) -> tuple[Value]:
+    if name == "mean":
+        return (statics.binary("/", statics.FUNCTIONS["sum"][2]([values], node.span), len(values), node.span),)
+    return (statics.FUNCTIONS[name][2]([values], node.span),)
+
+
+def _is_family(node: ast.Expr) -> bool:
+    while isinstance(node, ast.Attribute):
+        node = node.object
+    return isinstance(node, ast.Index) and any(isinstance(i, (ast.Whole, ast.Range)) for i in node.items)
+
+
+def _kept(node: ast.Comprehension, frame: Frame) -> Value:
+    """Return one summand; rows that `where` does not keep add exact zero."""
+    value = evaluate(node.element, frame)
+    if node.where is None:
+        return value
+    mask = evaluate(node.where, frame)
+    if not isinstance(mask, Tensor) or not isinstance(value, Tensor):
+        fail("A414", "`where` needs a tensor of bool, and a tensor to mask", node.where.span, "a static condition is written with `if`")
+    for _ in range(value.type.rank - mask.type.rank):
+        mask = operation(frame, "unsqueeze", (mask, -1), node.where.span)
+    return operation(frame, "where", (mask, value, 0.0), node.span)
+
+
+# ---------------------------------------------------------------------------------------------------------- blocks
+
+
+def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
+    """Give a block its arguments: the result has no name yet."""
+    if template.name == "Sequential":
+        return SPECIAL["Sequential"](node, frame)
+    slots = of_primitive(template.primitive.arguments) if template.primitive else of_item(template.item.parameters) if template.item else []
+    skip = frozenset(k for k in template.given if template.open is None or k not in template.open)
+    bound = bind(template.name, node.arguments, slots, node.span, skip)
+    if template.primitive is not None:
+        by_name = {a.name: a for a in template.primitive.arguments}
+        values = {key: evaluate_argument(by_name[key], expr, frame) for key, expr in bound.given.items()}
+    else:
+        assert template.item is not None
+        types = {p.name: p.type for p in template.item.parameters}
+        values = {key: typed_expression(types[key], expr, frame) for key, expr in bound.given.items()}
+    given = {**template.given, **values}
+    if bound.open is not None:
+        return Template(template.name, template.file, template.item, template.primitive, given, bound.open)
+    return Unborn(template, given, node.span)
+
+
+def _unborn(value: Unborn | Chain, node: ast.Call, frame: Frame, slot: str | None) -> Value:
+    """Call a block in the breath that makes it: it takes the statement's name, or none if it has no parameters."""
+    name = slot if slot is not None else f"{_kind(value)}_{frame.builder.anonymous}"
+    frame.builder.anonymous += slot is None
+    module = BORN[0](value, name, frame, node.span)
+    result = call_module(module, node.arguments, frame, node.span)
+    if slot is None and _has_parameters(module, frame):
+        help = f"make it first, `name = {_kind(value)}(...)`, then call `name(...)`: the name is its path in the state dict"
+        fail("A108", f"this `{_kind(value)}` has parameters but no name", node.function.span, help)
+    return result
+
+
+def _kind(value: Unborn | Chain) -> str:
+    return "Sequential" if isinstance(value, Chain) else value.template.name
+
+
+def _has_parameters(module: Value, frame: Frame) -> bool:
+    if isinstance(module, ModuleChain):
+        return any(_has_parameters(p, frame) for p in module.parts if isinstance(p, (Module, ModuleChain)))
+    declared = frame.builder.body.modules[module.path]
+    return owns_parameters(declared)
+
+
+def owns_parameters(declared: ModuleDecl) -> bool:
+    """Say whether a module or what it holds has parameters or buffers."""
+    if declared.primitive is not None:
+        return bool(declared.primitive.parameters(declared.arguments))
+    return declared.extern is not None or any(b.parameters or any(owns_parameters(m) for m in b.modules.values()) for b in declared.bodies)
+
+
+BORN: list[Callable[[Value, str, Frame, Span], Value]] = []
+CALL_BLOCK: list[Callable[[Module, Any, Frame, Span], Value]] = []
+CALL_FN: list[Callable[[Function, ast.Call, Frame], Value]] = []
+"""Filled by the files that make modules and elaborate blocks (they need calls, and calls need them)."""
+
+
+def _module(module: Module, node: ast.Call, frame: Frame) -> Value:
+    return call_module(module, node.arguments, frame, node.span)
+
+
+def call_module(module: Value, arguments: tuple[ast.Argument, ...], frame: Frame, span: Span) -> Value:
+    """Call a named module."""
+    frame.builder.used.add(module.path)
+    if isinstance(module, ModuleChain):
+        if len(arguments) != 1 or arguments[0].name is not None:
+            fail("A201", "a Sequential takes one argument", span, "call its parts yourself where more is needed")
+        return call_chain(module, evaluate(arguments[0].value, frame), frame, span)
+    if module.template.primitive is None:
+        return CALL_BLOCK[0](module, arguments, frame, span)
+    primitive = module.template.primitive
+    bound = bind(module.template.name, arguments, of_primitive(primitive.call), span)
+    by_name = {a.name: a for a in primitive.call}
+    values = {key: evaluate_argument(by_name[key], expr, frame) for key, expr in bound.given.items()}
+    return call_leaf(module, values, frame, span, {key: expr.span for key, expr in bound.given.items()})
+
+
+def call_leaf(module: Module, values: Mapping[str, Value], frame: Frame, span: Span, spans: Mapping[str, Span] | None = None) -> Value:
+    """Call a leaf module with values by argument name."""
+    primitive = module.template.primitive
+    assert primitive is not None
+    inputs, operands, attributes = collect(primitive.name, primitive.call, values, span, spans or {}, frame)
+    types = infer(frame.builder, primitive, {**module.arguments, **inputs}, operands, span)
+    number = frame.builder.node(NodeKind.LEAF, module.path, operands, attributes, types, span, primitive)
+    return results(frame.builder, primitive, number)
+
+
+def call_chain(module: ModuleChain, value: Value, frame: Frame, span: Span) -> Value:
+    """Call the parts of a Sequential in order."""
+    for part in module.parts:
+        value = call_value(part, value, frame, span)
+    return value
+
+
+def call_value(function: Value, value: Value, frame: Frame, span: Span) -> Value:
+    """Call a module or a one-argument operation on a value."""
+    if isinstance(function, ModuleChain):
+        return call_chain(function, value, frame, span)
+    if isinstance(function, Module):
+        frame.builder.used.add(function.path)
+        if function.template.primitive is not None:
+            return call_leaf(function, {function.template.primitive.call[0].name: value}, frame, span)
+        return CALL_BLOCK[0](function, [value], frame, span)
+    if isinstance(function, Function) and function.primitive is not None:
+        first = next(a.name for a in function.primitive.arguments if a.name not in function.given)
+        return apply(frame, function.primitive, {**function.given, first: value}, span)
+    fail("A203", f"a part of a Sequential is a block or an operation of one argument, not {describe(function)}", span)
+
+
+# ------------------------------------------------------------------------------------------------------ attributes
+
+
+def _of_module(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    """Read `m.weight` (a parameter), `m.dim` (a static argument) or `m.part` (a module inside)."""
+    return MODULE_ATTRIBUTE[0](module, part, node, frame)
+
+
+MODULE_ATTRIBUTE: list[Callable[[Module, str, ast.Attribute, Frame], Value]] = []
+
+
+def _of_chain(module: ModuleChain, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if not part.isdigit() or int(part) >= len(module.parts):
+        fail("A104", f"`{module.path}` has no part `{part}`", node.part_span, f"its parts are `0` to `{len(module.parts) - 1}`")
+    return module.parts[int(part)]
+
+
+ATTRIBUTES[Module] = _of_module
+ATTRIBUTES[ModuleChain] = _of_chain
+ATTRIBUTES[Record] = lambda target, part, node, frame: _field(target, part, node)
+ATTRIBUTES[EnumValue] = lambda target, part, node, frame: fail("A104", f"{describe(target)} has no `{part}`", node.part_span)
+
+
+def _field(target: Record, part: str, node: ast.Attribute) -> Value:
+    if part not in target.fields:
+        fail("A104", f"`{node.object.span.text}` has no result `{part}`", node.part_span, suggest(part, target.fields, f"it has {statics.listed(target.fields)}"))
+    return target.fields[part]
+
+
+_HANDLERS: dict[type, Callable[[Any, ast.Call, Frame], Value]] = {
+    Function: _function, Template: _template, Module: _module, ModuleChain: _module,
+}  # fmt: skip
+register(ast.Call, _call)
+
+__all__ = ["attribute", "call_module", "call_value", "owns_parameters", "static_arguments"]

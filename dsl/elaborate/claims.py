@@ -1,0 +1,195 @@
+"""Facts that a file states or needs: `require`, `assert`, conditions of called blocks, frozen and tied parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ast
+from ..dims import Dim
+from ..facts import Truth, Verdict
+from ..program import Condition
+from ..source import Span
+from . import plans, statics
+from .blocks import CONDITION
+from .builder import Builder
+from .context import Poisoned, Problem, fail
+from .expressions import SPECIAL, evaluate
+from .operations import REFUSED, axis
+from .scope import Frame
+from .statements import FINISHERS, RUNNERS
+from .values import Value
+
+# -------------------------------------------------------------------------------------------------------- require
+
+
+def _require(statement: ast.Require, frame: Frame) -> None:
+    for part in _conjuncts(statement.condition):
+        _require_one(part, frame)
+
+
+def _conjuncts(node: ast.Expr) -> list[ast.Expr]:
+    """Return the parts of `a and b and c`."""
+    if isinstance(node, ast.Binary) and node.op == "and":
+        return [*_conjuncts(node.left), *_conjuncts(node.right)]
+    return [node]
+
+
+def _require_one(node: ast.Expr, frame: Frame) -> None:
+    condition = _condition(node, frame)
+    if condition is None:
+        if not statics.truth(evaluate(node, frame), node.span):
+            fail("A701", f"`{node.span.text}` does not hold", node.span, _values(node, frame))
+        return
+    builder = frame.builder
+    verdict = judge(builder, condition)
+    if verdict.truth is Truth.TRUE:
+        return
+    facts = builder.facts.require(condition.kind, condition.left, condition.right)
+    if facts.contradiction:
+        fail("A701", f"`{node.span.text}` can never hold", node.span, "check the sizes that it compares, and what is required above")
+    builder.condition(condition)
+    builder.facts = facts
+
+
+def _condition(node: ast.Expr, frame: Frame) -> Condition | None:
+    """Return a comparison of sizes as a condition; None when it is static."""
+    if not isinstance(node, ast.Binary) or node.op not in ("==", "!=", "<", "<=", ">", ">="):
+        return None
+    left, right = (_side(side, frame) for side in (node.left, node.right))
+    if not (isinstance(left, Dim) or isinstance(right, Dim)):
+        return None
+    for side, value in ((node.left, left), (node.right, right)):
+        if not isinstance(value, (int, Dim)):
+            fail("A203", f"`{side.span.text}` is no size", side.span, "compare sizes with whole numbers or sizes")
+    given = frame.builder.model
+    if node.op == "==" and isinstance(node.left, ast.Binary) and node.left.op == "%" and right == 0:
+        number, by = _side(node.left.left, frame), _side(node.left.right, frame)
+        return Condition("divides", by, number, node.span, "required", given)
+    if node.op in ("<", "<=", ">", ">="):
+        low, high = (left, right) if node.op in ("<", "<=") else (right, left)
+        return Condition(">=", high, low + 1 if node.op in ("<", ">") else low, node.span, "required", given)
+    return Condition(node.op, left, right, node.span, "required", given)
+
+
+def _side(node: ast.Expr, frame: Frame) -> Any:
+    value = evaluate(node, frame)
+    size = axis(value)
+    return value if size is REFUSED else getattr(size, "size", size)
+
+
+def judge(builder: Builder, condition: Condition) -> Verdict:
+    """Ask the facts at hand about a condition."""
+    return builder.facts.decide(condition.kind, condition.left, condition.right)
+
+
+def _values(node: ast.Expr, frame: Frame) -> str | None:
+    """Say what the two sides of a failed comparison are."""
+    if isinstance(node, ast.Binary) and node.op in ("==", "!=", "<", "<=", ">", ">="):
+        left, right = (evaluate(side, frame) for side in (node.left, node.right))
+        return f"the left side is {_shown(left)}, the right side {_shown(right)}"
+    return None
+
+
+def _shown(value: Value) -> str:
+    value = statics.number(value)
+    return f"{value:_}" if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 100_000 else f"{value}"
+
+
+# -------------------------------------------------------------------------------- conditions of blocks that are called
+
+
+def _lifted(builder: Builder, condition: Condition, span: Span, name: str) -> None:
+    """Take over a condition of a called block, in the caller's sizes: proved, refuted, or a condition of the caller."""
+    if isinstance(condition.left, int) and isinstance(condition.right, int):
+        if not holds(condition):
+            _refuted(condition, span, name, None)
+        return
+    verdict = judge(builder, condition)
+    if verdict.truth is Truth.TRUE:
+        return
+    if verdict.truth is Truth.FALSE:
+        _refuted(condition, span, name, verdict)
+    builder.condition(condition)
+
+
+def _refuted(condition: Condition, span: Span, name: str, verdict: Any) -> None:
+    sizes = verdict.sizes if verdict is not None else ""
+    message = f"`{name}` needs `{condition.text}`, which does not hold here" + (f": fails at {sizes}" if sizes else "")
+    fail("A302" if condition.kind == "divides" else "A301", message, span, None, [(condition.span, condition.reason)])
+
+
+def holds(condition: Condition) -> bool:
+    """Evaluate a condition between numbers."""
+    left, right = condition.left, condition.right
+    assert isinstance(left, int) and isinstance(right, int)
+    if condition.kind == "divides":
+        return left != 0 and right % left == 0
+    return {"==": left == right, "!=": left != right, ">=": left >= right}[condition.kind]
+
+
+CONDITION.append(_lifted)
+
+
+# --------------------------------------------------------------------------------------------------------- asserts
+
+
+def _assert(statement: ast.Assert, frame: Frame) -> None:
+    frame.builder.asserts.append((statement, frame))
+
+
+def _check_asserts(frame: Frame, item: Any) -> None:
+    """Check what was asserted, now that the whole body is known."""
+    context = frame.builder.context
+    if frame.builder.poisoned:
+        return
+    for statement, inner in frame.builder.asserts:
+        try:
+            check_assert(statement, inner)
+        except Problem as problem:
+            context.report(problem.diagnostic)
+        except Poisoned:
+            continue
+
+
+def check_assert(statement: ast.Assert, frame: Frame) -> None:
+    """Check one asserted fact; raises Problem where it doesn't hold."""
+    if statement.relation is not None:
+        plans.check_relation(statement, frame)
+        return
+    for part in _conjuncts(statement.fact):
+        condition = _condition(part, frame)
+        if condition is not None:
+            if judge(frame.builder, condition).truth is not Truth.TRUE:
+                fail("A702", f"`{part.span.text}` is not proved", part.span, "an `assert` must follow from what is known: `require` it instead")
+        elif not statics.truth(evaluate(part, frame), part.span):
+            fail("A702", f"`{part.span.text}` does not hold", part.span, _values(part, frame))
+
+
+def _params(node: ast.Call, frame: Frame) -> int:
+    """`params(path, ...)`: how many numbers the parameters hold that the selectors match; of all without any."""
+    for argument in node.arguments:
+        if argument.name is not None:
+            fail("A201", f"`params` takes no `{argument.name}`", argument.span, "it takes selectors")
+    return plans.count_parameters([a.value for a in node.arguments], frame)
+
+
+SPECIAL["params"] = _params
+
+
+# ----------------------------------------------------------------------------------------------- freeze, tie, renamed
+
+
+def _freeze(statement: ast.Freeze, frame: Frame) -> None:
+    frame.builder.selected.append(("freeze", statement, frame))
+
+
+def _tie(statement: ast.Tie, frame: Frame) -> None:
+    frame.builder.selected.append(("tie", statement, frame))
+
+
+def _renamed(statement: ast.Renamed, frame: Frame) -> None:
+    frame.builder.selected.append(("renamed", statement, frame))
+
+
+RUNNERS |= {ast.Require: _require, ast.Assert: _assert, ast.Freeze: _freeze, ast.Tie: _tie, ast.Renamed: _renamed}
+FINISHERS.append(_check_asserts)

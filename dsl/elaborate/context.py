@@ -1,0 +1,104 @@
+"""The state of one elaboration: where diagnostics go, what has been elaborated already, and the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..diagnostics import Diagnostic, Label, Severity, closest
+from ..primitive import Library
+from ..program import Body
+from ..source import Span
+
+if TYPE_CHECKING:
+    from .files import Files
+
+
+class Problem(Exception):
+    """Carries one diagnostic from inside an expression to the statement that holds it; never leaves the elaborator."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+class Poisoned(Exception):
+    """An expression read a value whose own statement failed: that was reported already."""
+
+
+def fail(code: str, message: str, span: Span, help: str | None = None, labels: Iterable[tuple[Span, str]] = ()) -> NoReturn:
+    """Stop the statement at hand with an error."""
+    raise Problem(Diagnostic(code, message, span, tuple(Label(s, t) for s, t in labels), help))
+
+
+def suggest(word: str, candidates: Iterable[str], otherwise: str | None = None) -> str | None:
+    """Return "did you mean `x`?" if a candidate is near, else `otherwise`."""
+    near = closest(word, candidates)
+    return f"did you mean `{near}`?" if near else otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep a hostile file from taking the machine; each is named by the error that it causes."""
+
+    members: int = 100_000  # of one index set
+    nodes: int = 1_000_000  # of one program
+    depth: int = 100  # blocks within blocks
+    imports: int = 200  # files
+    steps: int = 5_000_000  # statements and comprehension steps elaborated
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """Shared by everything that one call of `elaborate` does, for one mode (`training`) and one entry."""
+
+    library: Library
+    files: Files
+    limits: Limits = field(default_factory=Limits)
+    diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    training: bool = False
+    entry: str | None = None
+    memo: dict[object, Body] = field(default_factory=dict[object, Body])
+    stack: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
+    active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+    modules: dict[str, Any] = field(default_factory=dict[str, Any])
+    inner: dict[str, Any] = field(default_factory=dict[str, Any])
+    steps: int = 0
+    nodes: int = 0
+    seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
+    report_to: Callable[[Diagnostic], None] | None = None
+
+    def mode(self, training: bool = False, entry: str | None = None) -> Context:
+        """Return a context for another mode of the same program: its own memo, the same diagnostics."""
+        other = Context(self.library, self.files, self.limits, self.diagnostics, training, entry)
+        other.seen, other.report_to = self.seen, self.report_to
+        return other
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic, once for each place and message, with the calls that led to it."""
+        key = (diagnostic.code, diagnostic.span.source.name, diagnostic.span.start, diagnostic.span.end)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        trail = tuple(Label(span, f"in this use of `{name}`") for name, span in reversed(self.stack) if span.source.text)[:3]
+        if trail and not any(label.span == trail[0].span for label in diagnostic.labels):
+            diagnostic = Diagnostic(
+                diagnostic.code, diagnostic.message, diagnostic.span, diagnostic.labels + trail, diagnostic.help, diagnostic.severity
+            )
+        self.diagnostics.append(diagnostic)
+        if self.report_to is not None:
+            self.report_to(diagnostic)
+
+    def warn(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+        self.report(Diagnostic(code, message, span, (), help, Severity.WARNING))
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+    def step(self, span: Span) -> None:
+        """Count one step, and stop a program that takes too many."""
+        self.steps += 1
+        if self.steps > self.limits.steps:
+            fail("A805", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, "make the index sets smaller")

@@ -1,0 +1,431 @@
+"""Statements that declare the border of a body: inputs, targets, draws, states, outputs, losses, tasks, entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .. import ast
+from ..dims import Dim, Symbol
+from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Role, StateDecl, UpdateDecl
+from ..source import Span
+from ..types import DType, TensorType, extent
+from . import statics
+from .arguments import Slot, bind
+from .blocks import STATE
+from .context import fail, suggest
+from .expressions import SPECIAL, evaluate, evaluate_whole
+from .inputs import Pattern, pattern, substitute, tensor_type
+from .operations import REFUSED, axis, convert, operation
+from .scope import Frame
+from .statements import RUNNERS, named, run, spread
+from .values import EmptyState, Family, IndexSet, LiveState, Namespace, Tensor, Value, describe
+
+# --------------------------------------------------------------------------------------------------------- inputs
+
+
+def _in(statement: ast.In, frame: Frame) -> None:
+    _inputs(statement.names, statement, frame, is_target=False)
+
+
+def _target(statement: ast.Target, frame: Frame) -> None:
+    _inputs(statement.names, statement, frame, is_target=True)
+
+
+def _inputs(names: Sequence[ast.Declared], statement: ast.In | ast.Target, frame: Frame, is_target: bool) -> None:
+    for declared in names:
+        if statement.condition is not None and not _present(declared, statement.condition, frame):
+            frame.bind(declared.name, None, declared.span)
+            continue
+        value = _family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _input(d, keys, statement, inner, is_target), declared)
+        frame.bind(declared.name, value, declared.span)
+
+
+def _present(declared: ast.Declared, condition: ast.Expr, frame: Frame) -> bool:
+    value = evaluate(condition, frame)
+    return statics.truth(value, condition.span)
+
+
+def _family_of(
+    binders: Sequence[ast.Binder], keys: tuple[Member, ...], frame: Frame, make: Callable[[Frame, tuple[Member, ...]], Value], declared: ast.Declared
+) -> Value:
+    if not binders:
+        return make(frame, keys)
+    set_ = statics.as_set(evaluate_whole(binders[0].set, frame), binders[0].set.span)
+    members: dict[Member, Value] = {}
+    for member in set_:
+        inner = frame.child("comprehension")
+        inner.names[binders[0].name] = member
+        members[member.key] = _family_of(binders[1:], (*keys, member.key), inner, make, declared)
+    return Family(set_, members, declared.name)
+
+
+def _input(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.In | ast.Target, frame: Frame, is_target: bool) -> Value:
+    builder = frame.builder
+    members = (*frame.members(), *keys)
+    key = ".".join([declared.name, *map(str, members)])
+    given: Pattern | None = None
+    optional = False
+    if builder.given is not None:
+        given = builder.given.get(key)
+        if given is None and statement.condition is not None:
+            optional = True
+        if given is None and not builder.model:
+            given = (DType.FLOAT, tuple(None for _ in _plain_axes(statement.type)))
+    entry = builder.overrides.get(declared.name)
+    type_ = tensor_type(entry.type if entry is not None and entry is not statement else statement.type, frame, given, declared.name)
+    if any(i.key == key and i.task == frame.task for i in builder.body.inputs):
+        fail("A105", f"the input `{key}` is declared twice", declared.span, "rename one of them")
+    number = builder.node(NodeKind.INPUT, key, {}, {}, (type_,), declared.span)
+    role = _role(statement.role, frame) if isinstance(statement, ast.In) and statement.role is not None else None
+    bounds = _bounds(statement.range, frame) if statement.range is not None else None
+    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, role, bounds, frame.task, is_target, optional))
+    return builder.tensor(number)
+
+
+def _plain_axes(node: ast.Type) -> Sequence[Any]:
+    return node.arguments or () if isinstance(node, ast.TypeRef) else ()
+
+
+_ROLES: dict[str, tuple[str, ...]] = {"picture": ("mean", "std"), "tokens": ("vocab",)}
+
+
+def _role(node: ast.Expr, frame: Frame) -> Role:
+    call = node if isinstance(node, ast.Call) else None
+    function = call.function if call is not None else node
+    if not isinstance(function, ast.Name) or function.id not in _ROLES:
+        fail("A501", f"`{node.span.text}` is no role of an input", node.span, suggest(function.span.text, _ROLES, f"the roles are {statics.listed(_ROLES)}"))
+    slots = [Slot(name, False) for name in _ROLES[function.id]]
+    bound = bind(function.id, call.arguments if call else (), slots, node.span)
+    return Role(function.id, {key: _plain(evaluate(value, frame)) for key, value in bound.given.items()})
+
+
+def _plain(value: Value) -> Value:
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else statics.number(value)
+
+
+def _bounds(node: ast.Expr, frame: Frame) -> tuple[int | Dim, int | Dim]:
+    if isinstance(node, ast.Range) and node.start is not None and node.stop is not None:
+        low, high = (_edge(e, frame) for e in (node.start, node.stop))
+        return low, high + 1 if node.inclusive else high
+    value = evaluate_whole(node, frame)
+    if isinstance(value, IndexSet):
+        return 0, len(value)
+    fail("A501", f"`{node.span.text}` is no range of values", node.span, "write `in 0..n`")
+
+
+def _edge(node: ast.Expr, frame: Frame) -> int | Dim:
+    value = axis(evaluate(node, frame))
+    if value is REFUSED:
+        fail("A501", f"`{node.span.text}` is no end of a range", node.span, "an end is a whole number or a size")
+    return extent(value)
+
+
+def _given(node: ast.Call, frame: Frame) -> bool:
+    """`given(mask)`: whether the caller hands in this optional input; a model's border always does."""
+    if len(node.arguments) != 1 or not isinstance(node.arguments[0].value, ast.Name):
+        fail("A202", "`given` takes the name of one input", node.span, "write `in mask: bool[B, S] if given(mask)`")
+    builder = frame.builder
+    if builder.given is None:
+        return True
+    name = node.arguments[0].value.id
+    return any(key == name or key.startswith(f"{name}.") for key in builder.given)
+
+
+SPECIAL["given"] = _given
+
+
+# ---------------------------------------------------------------------------------------------------------- draws
+
+
+def _draw(statement: ast.Draw, frame: Frame) -> None:
+    for declared in statement.names:
+        value = _family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _one_draw(d, keys, statement, inner), declared)
+        frame.bind(declared.name, value, declared.span)
+
+
+_DISTRIBUTIONS: dict[str, tuple[str, ...]] = {"normal": ("mean", "std"), "uniform": ("low", "high"), "bernoulli": ("p",), "permutation": ("n",), "gumbel": ()}
+
+
+def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.Draw, frame: Frame) -> Value:
+    builder = frame.builder
+    key = ".".join([declared.name, *map(str, (*frame.members(), *keys))])
+    given = builder.given.get(key) if builder.given is not None else None
+    pattern_ = given if given is not None else None
+    type_ = tensor_type(statement.type, frame, pattern_, declared.name)
+    call = statement.distribution
+    function = call.function if isinstance(call, ast.Call) else call
+    if not isinstance(function, ast.Name) or function.id not in _DISTRIBUTIONS:
+        help = suggest(function.span.text, _DISTRIBUTIONS, f"the distributions are {statics.listed(_DISTRIBUTIONS)}")
+        fail("A501", f"`{call.span.text}` is no distribution", call.span, help)
+    bound = bind(function.id, call.arguments if isinstance(call, ast.Call) else (), [Slot(n, False) for n in _DISTRIBUTIONS[function.id]], call.span)
+    numbers = {name: statics.number(evaluate(value, frame)) for name, value in bound.given.items()}
+    attributes = {"distribution": Role(function.id, numbers)}
+    number = builder.node(NodeKind.DRAW, key, {}, attributes, (type_,), declared.span)
+    members = (*frame.members(), *keys)
+    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, None, None, frame.task, False, optional=True))
+    return builder.tensor(number)
+
+
+# --------------------------------------------------------------------------------------------------------- states
+
+
+def _state(statement: ast.State, frame: Frame) -> None:
+    if not (isinstance(statement.initial, ast.Name) and statement.initial.id == "empty"):
+        fail("A503", f"a state starts `empty`, not `{statement.initial.span.text}`", statement.initial.span, "write `= empty`; for a number that learns use `Buffer` and `update`")
+    declared = statement.name
+    value = _family_of(declared.binders, (), frame, lambda inner, keys: _one_state(declared, keys, statement, inner), declared)
+    frame.bind(declared.name, value, declared.span)
+
+
+def _one_state(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.State, frame: Frame) -> Value:
+    builder = frame.builder
+    members = (*frame.members(), *keys)
+    if builder.context.entry is None:
+        empties = _new_symbols(statement.type, frame)
+        for name in empties:
+            _root_names(frame)[name] = 0
+        return EmptyState(declared.name, tensor_type(statement.type, frame, None, declared.name))
+    for name in _new_symbols(statement.type, frame):
+        symbol = builder.body.symbols.setdefault(name, Symbol(name, 0))
+        _root_names(frame)[name] = Dim.of(symbol)
+    type_ = tensor_type(statement.type, frame, None, declared.name)
+    return _open_state(frame, declared.name, members, type_, declared.span)
+
+
+def _open_state(frame: Frame, name: str, members: tuple[Member, ...], type_: TensorType, span: Span) -> LiveState:
+    builder = frame.builder
+    key = ".".join([name, *map(str, members)])
+    number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
+    builder.body.inputs.append(InputDecl(name, members, type_, number, span, is_state=True))
+    builder.body.states.append(StateDecl(name, members, type_, number, Ref(number), None, span))
+    return LiveState(key, builder.tensor(number))
+
+
+def _root_names(frame: Frame) -> dict[str, Value]:
+    while frame.parent is not None:
+        frame = frame.parent
+    return frame.names
+
+
+def _new_symbols(node: ast.Type, frame: Frame) -> list[str]:
+    if not isinstance(node, ast.TypeRef):
+        return []
+    return [e.id for e in node.arguments or () if isinstance(e, ast.Name) and e.id[0].isupper() and frame.find(e.id) is None]
+
+
+def _append(node: ast.Call, frame: Frame) -> Value:
+    """`append(k, new, dim = 1)`: what a cache holds after this call."""
+    bound = bind("append", node.arguments, [Slot("state", True), Slot("new", True), Slot("dim", True)], node.span).given
+    state = evaluate_whole(bound["state"], frame)
+    new = evaluate(bound["new"], frame)
+    dim = evaluate(bound["dim"], frame)
+    if not isinstance(new, Tensor) or not isinstance(dim, int):
+        fail("A203", "`append` takes a state, a tensor and a dimension number", node.span, "write `k = append(k, new, dim = 1)`")
+    if isinstance(state, EmptyState):
+        return new
+    if not isinstance(state, LiveState):
+        fail("A203", f"`append` needs a state first, not {describe(state)}", bound["state"].span, "declare it: `state k: float[B, P, d] = empty`")
+    result = operation(frame, "concat", ([state.tensor, new], dim), node.span)
+    assert isinstance(result, Tensor)
+    frame.builder.finish_state(state.name, result.ref, dim)
+    return result
+
+
+SPECIAL["append"] = _append
+
+
+def _lifted_state(frame: Frame, path: str, state: StateDecl, binding: dict[Any, Any], span: Span) -> Ref:
+    """Make a caller's own state for a state of the module that it calls."""
+    builder = frame.builder
+    shape = list(state.type.shape)
+    for i, size in enumerate(shape):
+        lone = size.symbol if isinstance(size, Dim) else None
+        if lone is not None and lone not in binding:
+            binding[lone] = Dim.of(builder.body.symbols.setdefault(lone.name, Symbol(lone.name, 0)))
+        shape[i] = substitute(size, binding)
+    live = _open_state(frame, path, (), TensorType(state.type.dtype, tuple(shape)), span)
+    return live.tensor.ref
+
+
+STATE.append(_lifted_state)
+
+
+# -------------------------------------------------------------------------------------------------------- outputs
+
+
+def _out(statement: ast.Out, frame: Frame) -> None:
+    if statement.type is not None:
+        _extern_out(statement, frame)
+        return
+    if statement.value is None:
+        values = [_existing(declared, frame) for declared in statement.names]
+    else:
+        value = evaluate(statement.value, frame)
+        values = [value] if len(statement.names) == 1 else spread(value, len(statement.names), statement.value.span)
+    for declared, value in zip(statement.names, values, strict=True):
+        _one_out(declared, value, frame, bind_name=statement.value is not None)
+
+
+def _existing(declared: ast.Declared, frame: Frame) -> Value:
+    value = frame.find(declared.name)
+    if value is None:
+        fail("A102", f"`{declared.name}` is not defined, so it can't be an `out`", declared.span, f"write `out {declared.name} = ...`")
+    return value
+
+
+def _one_out(declared: ast.Declared, value: Value, frame: Frame, bind_name: bool) -> None:
+    builder = frame.builder
+    if not isinstance(value, (Tensor, Family, LiveState)):
+        help = "name the results that you mean: `out y = r.y`" if hasattr(value, "fields") else "an output is a tensor or a family of tensors"
+        fail("A504", f"`{declared.name}` can't be an output: it is {describe(value)}", declared.span, help)
+    if isinstance(value, LiveState):
+        value = value.tensor
+    members = _members_in_scope(frame)
+    existing = builder.outs if frame.task is None else builder.tasks[frame.task].outs
+    _enter(existing, declared, members, value, frame)
+    for keys, tensor in _tensors(value, declared, ()):
+        builder.body.outputs.append(OutputDecl(declared.name, (*(m for _, m in members), *keys), tensor.ref, declared.span, frame.task, None))
+    if bind_name and frame.owner(declared.name) is None:
+        frame.bind(declared.name, value, declared.span)
+
+
+def _enter(outs: dict[str, Value], declared: ast.Declared, members: list[tuple[IndexSet, Member]], value: Value, frame: Frame) -> None:
+    """Put an output into the record of its scope, as a family member when a loop is around."""
+    if not members:
+        if declared.name in outs:
+            fail("A105", f"the output `{declared.name}` is declared twice", declared.span, "rename one of them")
+        outs[declared.name] = value
+        return
+    level = outs.setdefault(declared.name, Family(members[0][0], {}, declared.name))
+    for depth, (_, member) in enumerate(members):
+        if not isinstance(level, Family):
+            fail("A105", f"the output `{declared.name}` is declared twice", declared.span, "rename one of them")
+        if depth == len(members) - 1:
+            if member in level.members:
+                fail("A105", f"the output `{declared.name}` is declared twice for `{member}`", declared.span, "rename one of them")
+            level.members[member] = value
+        else:
+            level = level.members.setdefault(member, Family(members[depth + 1][0], {}, declared.name))
+
+
+def _tensors(value: Value, declared: ast.Declared, keys: tuple[Member, ...]) -> list[tuple[tuple[Member, ...], Tensor]]:
+    if isinstance(value, Tensor):
+        return [(keys, value)]
+    if isinstance(value, Family):
+        return [found for key, member in value.members.items() for found in _tensors(member, declared, (*keys, key))]
+    fail("A504", f"`{declared.name}` can't be an output: it holds {describe(value)}", declared.span, "an output is a tensor or a family of tensors")
+
+
+def _members_in_scope(frame: Frame) -> list[tuple[IndexSet, Member]]:
+    """Return the loops between this statement and its task or block, outermost first."""
+    found: list[tuple[IndexSet, Member]] = []
+    walk: Frame | None = frame
+    while walk is not None and walk.kind != "task":
+        if walk.loop is not None:
+            found.append((walk.loop.set, walk.member))  # type: ignore[arg-type]
+        walk = walk.parent
+    return list(reversed(found))
+
+
+def _extern_out(statement: ast.Out, frame: Frame) -> None:
+    """`out y: float[B]` of an extern block: its type is declared, its value comes from the wrapped module."""
+    builder = frame.builder
+    assert statement.type is not None
+    for declared in statement.names:
+        type_ = tensor_type(statement.type, frame, None, declared.name)
+        number = builder.node(NodeKind.EXTERN, declared.name, {i.key: Ref(i.node) for i in builder.body.inputs}, {}, (type_,), declared.span)
+        _one_out(declared, builder.tensor(number), frame, bind_name=False)
+
+
+# --------------------------------------------------------------------------------------------------------- losses
+
+
+def _loss(statement: ast.Loss, frame: Frame) -> None:
+    weight = _leading(statement.value, frame)
+    value = evaluate(statement.value, frame)
+    if statics.is_number(value) and value == 0:
+        return  # a sum over an empty family
+    if not isinstance(value, Tensor):
+        fail("A505", f"the loss `{statement.name}` must be a scalar tensor, not {describe(value)}", statement.value.span, "reduce it: `mean(...)`")
+    if value.type.rank != 0 or not value.type.dtype.is_float:
+        fail("A505", f"the loss `{statement.name}` must be a scalar float, not `{value.type}`", statement.value.span, "reduce it: `mean(...)` or `sum(...)`")
+    path = ".".join([*([frame.task] if frame.task else []), statement.name, *(str(m) for _, m in _members_in_scope(frame))])
+    if any(l.path == path for l in frame.builder.body.losses):
+        fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
+    frame.builder.body.losses.append(LossDecl(path, value.ref, weight, statement.span, frame.task))
+    if frame.owner(statement.name) is None:
+        frame.bind(statement.name, value, statement.span)
+
+
+def _leading(node: ast.Expr, frame: Frame) -> float:
+    """Return the leading static factor of `0.5 * expr`."""
+    while isinstance(node, ast.Binary) and node.op == "*":
+        if not isinstance(node.left, ast.Binary):
+            value = _static_factor(node.left, frame)
+            return float(value) if value is not None else 1.0
+        node = node.left
+    return 1.0
+
+
+def _static_factor(node: ast.Expr, frame: Frame) -> Any:
+    if isinstance(node, (ast.Number, ast.Name, ast.Unary, ast.Attribute)):
+        value = statics.number(evaluate_whole(node, frame)) if not isinstance(node, ast.Attribute) else None
+        return value if statics.is_number(value) else None
+    return None
+
+
+def _update(statement: ast.Update, frame: Frame) -> None:
+    body = frame.builder.body
+    from .births import path_of
+
+    path = path_of(statement.name, frame.members(), statement.span)
+    declared = body.parameters.get(path)
+    if declared is None or not declared.buffer:
+        fail("A506", f"`{statement.name}` is no buffer of this block", statement.span, f"declare it: `{statement.name} = Buffer([...], init = zeros)`")
+    value = evaluate(statement.value, frame)
+    if statics.is_number(value):
+        value = frame.builder.constant(value, declared.dtype, statement.value.span)
+    if not isinstance(value, Tensor) or value.type.shape != declared.shape:
+        fail("A506", f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}", statement.value.span)
+    body.updates.append(UpdateDecl(path, value.ref, statement.span))
+
+
+# ------------------------------------------------------------------------------------------------ tasks and entries
+
+
+class TaskScope(Namespace):
+    """A task while it is read from outside: its names, and its outputs."""
+
+    def __init__(self, name: str, names: dict[str, Value]) -> None:
+        super().__init__(name, names)
+        self.outs: dict[str, Value] = {}
+
+
+def _task(statement: ast.Task, frame: Frame) -> None:
+    builder = frame.builder
+    if not builder.model:
+        fail("A507", "a `task` stands in a model, not in a block", statement.span, "let the block return its value by `out`, and declare the task in the model")
+    bound = frame.find(statement.name)
+    key = getattr(bound, "key", None)
+    name = str(key) if key is not None else statement.name
+    if frame.task is not None:
+        fail("A507", f"the task `{name}` stands inside the task `{frame.task}`", statement.span, "tasks stand beside each other")
+    if name in builder.tasks:
+        fail("A105", f"the task `{name}` is declared twice", statement.span, "a task is written once")
+    inner = frame.child("task")
+    inner.task = name
+    builder.tasks[name] = TaskScope(name, inner.names)
+    run(statement.body, inner)
+
+
+def _entry(statement: ast.Entry, frame: Frame) -> None:
+    frame.builder.entries.append((statement, frame))
+
+
+RUNNERS |= {
+    ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.State: _state, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
+    ast.Entry: _entry,
+}  # fmt: skip
+
+__all__ = ["TaskScope"]

@@ -1,0 +1,434 @@
+"""Evaluation of expressions: static values stay static, tensors become nodes of the body at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import ast
+from ..dims import Dim
+from ..primitive import Kind
+from ..types import DType, SetAxis
+from . import statics
+from .context import fail, suggest
+from .operations import apply, operation
+from .scope import UNSET, Earlier, Frame
+from .values import (
+    EnumValue,
+    Family,
+    Function,
+    IndexSet,
+    LiveState,
+    MemberOf,
+    Namespace,
+    Template,
+    Tensor,
+    TypeWord,
+    Value,
+    describe,
+)
+
+DTYPES = {d.value: d for d in DType}
+
+
+def evaluate(node: ast.Expr, frame: Frame) -> Value:
+    """Return the value of an expression, appending the nodes it needs; raises Problem or Poisoned."""
+    handler = _HANDLERS.get(type(node)) or _HANDLERS.get(type(node).__base__ or object)
+    if handler is None:
+        fail("A208", f"`{node.span.text}` can't stand here", node.span, "it belongs inside `[ ]` or in a selector")
+    return handler(node, frame)
+
+
+# ---------------------------------------------------------------------------------------------------------- names
+
+
+def _name(node: ast.Name, frame: Frame) -> Value:
+    value = lookup(node, frame)
+    if isinstance(value, Earlier):
+        loop = value.family.set.name
+        help = f"bind `{node.id}` before reading it here, or read an earlier step as `{node.id}[i - 1]` with the loop's variable"
+        fail("A403", f"`{node.id}` is not bound yet in this step of the loop over `{loop}`", node.span, help)
+    if isinstance(value, Family) and value.loop_born:
+        help = f"write `{node.id}[*]` for the whole family, or `{node.id}[i]` for one member"
+        fail("A404", f"`{node.id}` is a family over `{value.set.name}` here, not one value", node.span, help)
+    return value
+
+
+def lookup(node: ast.Name, frame: Frame) -> Value:
+    """Return what a name stands for, families and not-yet-bound names of a loop included."""
+    value = frame.find(node.id)
+    if value is not None:
+        return None if value is UNSET else value
+    for finder in (_member, _item, _builtin, _task):
+        value = finder(node, frame)
+        if value is not None:
+            return value
+    fail("A102", f"`{node.id}` is not defined", node.span, suggest(node.id, visible(frame), _hint(node.id)))
+
+
+def _hint(name: str) -> str:
+    if len(name) == 1 and name.isupper():
+        return f"a dimension is introduced by a type in `in`, `target` or `state`, for instance `in x: float[B, {name}]`"
+    return "bind it above, make it a parameter, or import it"
+
+
+def visible(frame: Frame) -> set[str]:
+    """Return all names that an expression in `frame` could mean."""
+    names: set[str] = set(statics.FUNCTIONS) | set(frame.builder.context.library.primitive_names()) | set(frame.file.items) | set(frame.file.imports)
+    walk: Frame | None = frame
+    while walk is not None:
+        names |= set(walk.names)
+        walk = walk.parent
+    return names
+
+
+def sets_in_scope(frame: Frame) -> list[IndexSet]:
+    """Return the index sets whose members may be written bare, innermost first."""
+    found: list[IndexSet] = []
+    walk: Frame | None = frame
+    while walk is not None:
+        for value in walk.names.values():
+            candidate = value.set if isinstance(value, (Family, MemberOf)) else value
+            if isinstance(candidate, IndexSet):
+                found.append(candidate)
+        walk = walk.parent
+    return found
+
+
+def _member(node: ast.Name, frame: Frame) -> Value:
+    owners = [s for s in sets_in_scope(frame) if node.id in s.members]
+    if not owners:
+        return None
+    declared = {s.declared for s in owners}
+    if len(declared) > 1:
+        options = ", ".join(f"`{n}.{node.id}`" for n in dict.fromkeys(s.name for s in owners))
+        fail("A410", f"`{node.id}` is a member of several index sets", node.span, f"say which: {options}")
+    return MemberOf(owners[0], node.id)
+
+
+def _item(node: ast.Name, frame: Frame) -> Value:
+    found = frame.builder.context.files.find(frame.file, node.id)
+    if found is None:
+        if node.id in frame.file.imports:
+            primitive = frame.builder.context.library.primitive(frame.file.imports[node.id][1].name)
+            return None if primitive is None else _primitive(primitive)
+        return None
+    file, item = found
+    if isinstance(item, (ast.Block, ast.Model, ast.ExternBlock)):
+        return Template(item.name, file, item, None)
+    if isinstance(item, (ast.Fn, ast.ExternFn)):
+        return Function(item.name, None, file, item)
+    if isinstance(item, ast.Definition):
+        return evaluate(item.value, Frame("block", frame.builder, file))
+    if isinstance(item, ast.Transform):
+        fail("A901", f"`transform {item.name}` is reserved and not available yet", item.span, "do this step in Python for now")
+    return None
+
+
+def _primitive(primitive: Any) -> Value:
+    if primitive.is_leaf:
+        return Template(primitive.name, None, None, primitive)
+    return Function(primitive.name, primitive)
+
+
+def _builtin(node: ast.Name, frame: Frame) -> Value:
+    if node.id == "training":
+        frame.builder.body.uses_training = True
+        return frame.builder.context.training
+    if node.id in statics.CONSTANTS:
+        return statics.CONSTANTS[node.id]
+    primitive = frame.builder.context.library.primitive(node.id)
+    if primitive is not None:
+        return _primitive(primitive)
+    if node.id in statics.FUNCTIONS or node.id in SPECIAL:
+        return Function(node.id)
+    if node.id in DTYPES:
+        return TypeWord(node.id)
+    if node.id in frame.builder.context.library.initialisers():
+        return Function(node.id)
+    return None
+
+
+SPECIAL: dict[str, Callable[..., Value]] = {}
+"""Forms that look like calls and need more than values: `Parameter`, `Sequential`, `params` and so on (filled by their modules)."""
+
+
+def _task(node: ast.Name, frame: Frame) -> Value:
+    return frame.builder.tasks.get(node.id)
+
+
+# ------------------------------------------------------------------------------------------------------ operators
+
+OPERATORS = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floor_divide", "%": "remainder", "**": "pow", "@": "matmul",
+    "&": "bitwise_and", "|": "bitwise_or", "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
+}  # fmt: skip
+
+
+def _binary(node: ast.Binary, frame: Frame) -> Value:
+    if node.op in ("and", "or"):
+        return _logic(node, frame)
+    left = evaluate(node.left, frame)
+    if isinstance(left, EnumValue) and node.op in ("==", "!="):
+        return (left.name == _choice(left, node.right, frame)) is (node.op == "==")
+    right = evaluate(node.right, frame)
+    if isinstance(left, (Tensor, LiveState)) or isinstance(right, (Tensor, LiveState)):
+        name = OPERATORS.get(node.op)
+        if name is None:
+            fail("A203", f"`{node.op}` does not take tensors", node.span, "use `&`, `|`, `~` between tensors of bool")
+        return operation(frame, name, (left, right), node.span)
+    for value in (left, right):
+        if isinstance(value, Family) and node.op not in ("in", "not in"):
+            help = f"operators do not lift over families: write `for m in {value.set.name} {{ ... }}`"
+            fail("A411", f"`{node.op}` does not take {describe(value)}", node.span, help)
+    return statics.binary(node.op, left, right, node.span)
+
+
+def _choice(value: EnumValue, node: ast.Expr, frame: Frame) -> str:
+    if isinstance(node, ast.Name):
+        if node.id in value.choices:
+            return node.id
+        if frame.owner(node.id) is None:
+            fail("A210", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"))
+    other = evaluate(node, frame)
+    return other.name if isinstance(other, EnumValue) else str(other)
+
+
+def _logic(node: ast.Binary, frame: Frame) -> Value:
+    left = evaluate(node.left, frame)
+    if isinstance(left, Tensor):
+        fail("A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool")
+    if statics.truth(left, node.left.span) is (node.op == "or"):
+        return node.op == "or"
+    right = evaluate(node.right, frame)
+    if isinstance(right, Tensor):
+        fail("A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool")
+    return statics.truth(right, node.right.span)
+
+
+def _unary(node: ast.Unary, frame: Frame) -> Value:
+    value = evaluate(node.operand, frame)
+    if isinstance(value, Tensor):
+        if node.op == "not":
+            fail("A203", "`not` is for static facts, not tensors", node.span, "write `~x` for a tensor of bool")
+        return operation(frame, "neg" if node.op == "-" else "bitwise_not", (value,), node.span)
+    if node.op == "not":
+        return not statics.truth(value, node.operand.span)
+    if node.op == "~":
+        fail("A203", f"`~` needs a tensor of bool, not {describe(value)}", node.span, "write `not` for static facts")
+    return statics.binary("-", 0, value, node.span)
+
+
+def _ternary(node: ast.Ternary, frame: Frame) -> Value:
+    condition = evaluate(node.condition, frame)
+    if isinstance(condition, Tensor):
+        fail("A207", "a condition must be static, not a tensor", node.condition.span, "choose between tensors with `where(condition, a, b)`")
+    return evaluate(node.then if statics.truth(condition, node.condition.span) else node.otherwise, frame)
+
+
+# ------------------------------------------------------------------------------------------------ literals, ranges
+
+
+def _range(node: ast.Range, frame: Frame) -> IndexSet:
+    if node.start is None or node.stop is None:
+        fail("A208", "an open range stands only inside `[ ]`", node.span, "write both ends, `0..n`")
+    start, stop = (whole(evaluate(end, frame), end) for end in (node.start, node.stop))
+    stop += 1 if node.inclusive else 0
+    if stop < start:
+        fail("A406", f"the range `{node.span.text}` runs backwards, from {start} to {stop}", node.span, "`reversed(a..b)` counts down; an empty range is `n..n`")
+    limit = frame.builder.context.limits.members
+    if stop - start > limit:
+        fail("A805", f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}", node.span, "an index set is unrolled: use a tensor dimension instead")
+    return IndexSet.of(node.span.text, tuple(range(start, stop)))
+
+
+def whole(value: Value, node: ast.Expr) -> int:
+    """Return a static whole number."""
+    value = statics.tidy(statics.number(value))
+    if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, Dim):
+            help = "give the model a parameter for it, `H: int = 224`; a size that is only known at run time can't steer a loop or a module"
+            fail("A206", f"`{node.span.text}` must be a number that is known here", node.span, help)
+        fail("A203", f"`{node.span.text}` must be a whole number, not {describe(value)}", node.span)
+    return value
+
+
+def _list(node: ast.List, frame: Frame) -> list[Value]:
+    return [evaluate(item, frame) for item in node.items]
+
+
+def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Value, ...]:
+    return tuple(evaluate(item, frame) for item in node.items)
+
+
+def _set(node: ast.SetLiteral, frame: Frame) -> IndexSet:
+    return IndexSet.of(node.span.text, tuple(_literal_member(item, frame) for item in _distinct(node)))
+
+
+def _distinct(node: ast.SetLiteral) -> tuple[ast.Expr, ...]:
+    texts = [item.span.text for item in node.items]
+    for i, item in enumerate(node.items):
+        if texts[i] in texts[:i]:
+            fail("A412", f"`{texts[i]}` stands twice in this set", item.span, "the members of an index set are different")
+    return node.items
+
+
+def _literal_member(node: ast.Expr, frame: Frame) -> Any:
+    """Return a member of a set literal: a bare word is its own name unless it is bound to a static value."""
+    if isinstance(node, ast.Name):
+        bound = frame.find(node.id)
+        if isinstance(bound, MemberOf):
+            return bound.key
+        return bound if isinstance(bound, (int, str)) and not isinstance(bound, bool) else node.id
+    if isinstance(node, ast.Tuple):
+        return tuple(_literal_member(item, frame) for item in node.items)
+    value = evaluate(node, frame)
+    return value.key if isinstance(value, MemberOf) else statics.number(value)
+
+
+def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
+    result: dict[Any, Value] = {}
+    for key_node, value_node in node.items:
+        key = _literal_member(key_node, frame)
+        if key in result:
+            fail("A412", f"the key `{key}` stands twice in this map", key_node.span, "keep one of them")
+        result[key] = evaluate(value_node, frame)
+    return result
+
+
+def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
+    if node.where is not None:
+        fail("A414", "`where` stands only in a `sum` over a family", node.span, "write `sum(... for e in experts where keep[:, e])`, or `if` for a static condition")
+    steps = [inner for inner in clauses(node.clauses, frame)]
+    if node.kind == "map":
+        assert node.value is not None
+        return {_literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
+    if node.kind == "set":
+        members = dict.fromkeys(_literal_member(node.element, inner) for inner in steps)
+        return IndexSet.of(node.span.text, tuple(members))
+    return [evaluate(node.element, inner) for inner in steps]
+
+
+def clauses(items: tuple[ast.Clause, ...], frame: Frame) -> list[Frame]:
+    """Return one frame for each step of a comprehension's clauses."""
+    frames = [frame]
+    for clause in items:
+        following: list[Frame] = []
+        for outer in frames:
+            for value in statics.elements(evaluate_whole(clause.iterable, outer), clause.iterable.span):
+                frame.builder.context.step(clause.span)
+                inner = outer.child("comprehension")
+                unpack(clause.names, value, inner, clause)
+                if clause.condition is None or statics.truth(evaluate(clause.condition, inner), clause.condition.span):
+                    following.append(inner)
+        frames = following
+    return frames
+
+
+def evaluate_whole(node: ast.Expr, frame: Frame) -> Value:
+    """Evaluate where a family may stand bare: as the thing that is run over or indexed."""
+    if isinstance(node, ast.Name):
+        value = lookup(node, frame)
+        return value.family if isinstance(value, Earlier) else value
+    return evaluate(node, frame)
+
+
+def unpack(names: tuple[str, ...], value: Value, frame: Frame, node: ast.Node) -> None:
+    """Bind the names of a loop or clause to one element."""
+    if len(names) == 1:
+        frame.names[names[0]] = value
+        return
+    parts = value.key if isinstance(value, MemberOf) else value
+    if not isinstance(parts, (tuple, list)) or len(parts) != len(names):
+        fail("A208", f"can't unpack {describe(value)} into {len(names)} names", node.span, "the set must hold tuples of that length")
+    for name, part in zip(names, parts, strict=True):
+        frame.names[name] = part
+
+
+# ------------------------------------------------------------------------------------------------------ attributes
+
+
+def _attribute(node: ast.Attribute, frame: Frame) -> Value:
+    if not isinstance(node.part, str):
+        fail("A208", f"`{node.span.text}` is a selector and can't stand here", node.span, "selectors stand in `tune`, `freeze`, `params(...)` and weights maps")
+    target = evaluate_whole(node.object, frame)
+    return attribute(target, node.part, node, frame)
+
+
+def attribute(target: Value, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    """Return `target.part`."""
+    handler = ATTRIBUTES.get(type(target))
+    if handler is None:
+        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, None)
+    return handler(target, part, node, frame)
+
+
+def _of_tensor(target: Tensor, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if part == "shape":
+        return list(target.type.shape)
+    if part == "mT":
+        return operation(frame, "mT", (target,), node.span)
+    primitive = frame.builder.context.library.primitive(part)
+    help = f"operations are functions here: write `{part}({node.object.span.text}, ...)`" if primitive else "a tensor has `.shape` and `.mT`"
+    fail("A104", f"a tensor has no `{part}`", node.part_span, help)
+
+
+def _of_record(target: Any, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if part not in target.fields:
+        fail("A104", f"`{node.object.span.text}` has no result `{part}`", node.part_span, suggest(part, target.fields, f"it has {statics.listed(target.fields)}"))
+    return target.fields[part]
+
+
+def _of_family(target: Family, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    return Family(target.set, {key: attribute(value, part, node, frame) for key, value in target.members.items()}, f"{target.name}.{part}")
+
+
+def _of_set(target: IndexSet, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if part not in target.members:
+        fail("A407", f"`{part}` is no member of `{target.name}`", node.part_span, suggest(part, map(str, target.members), f"its members are {statics.listed(target.members)}"))
+    return MemberOf(target, part)
+
+
+def _of_namespace(target: Namespace, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if part not in target.names:
+        fail("A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}"))
+    return target.names[part]
+
+
+def _of_member(target: MemberOf, part: str, node: ast.Attribute, frame: Frame) -> Value:
+    task = frame.builder.tasks.get(str(target.key))
+    if task is None:
+        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, f"there is no task `{target.key}` above")
+    return _of_namespace(task, part, node, frame)
+
+
+def _of_map(target: dict[Any, Value], part: str, node: ast.Attribute, frame: Frame) -> Value:
+    if part not in target:
+        fail("A104", f"the map has no key `{part}`", node.part_span, suggest(part, map(str, target), f"its keys are {statics.listed(target)}"))
+    return target[part]
+
+
+ATTRIBUTES: dict[type, Callable[[Any, str, ast.Attribute, Frame], Value]] = {
+    Tensor: _of_tensor, Family: _of_family, IndexSet: _of_set, Namespace: _of_namespace, MemberOf: _of_member, dict: _of_map,
+}  # fmt: skip
+
+
+def size_of(value: Value) -> Value:
+    """Return an axis as it is used in expressions."""
+    return value.size if isinstance(value, SetAxis) else value
+
+
+_HANDLERS: dict[type, Callable[[Any, Frame], Value]] = {
+    ast.Name: _name, ast.Number: lambda n, f: n.value, ast.String: lambda n, f: n.value, ast.Constant: lambda n, f: n.value, ast.List: _list,
+    ast.Tuple: _tuple, ast.SetLiteral: _set, ast.MapLiteral: _map, ast.Comprehension: _comprehension, ast.Unary: _unary, ast.Binary: _binary,
+    ast.Ternary: _ternary, ast.Range: _range, ast.Attribute: _attribute,
+    ast.With: lambda n, f: fail("A901", "`with { ... }` is reserved and not available yet", n.span, "write the changed model out for now"),
+}  # fmt: skip
+
+
+def register(kind: type, handler: Callable[[Any, Frame], Value]) -> None:
+    """Add the evaluation of one kind of node (indexing and calls live in files of their own)."""
+    _HANDLERS[kind] = handler
+
+
+__all__ = ["ATTRIBUTES", "SPECIAL", "Kind", "apply", "attribute", "clauses", "evaluate", "evaluate_whole", "lookup", "register", "unpack", "whole"]

@@ -1,0 +1,136 @@
+"""Files and what their names stand for: local items, imports, library files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .. import ast
+from ..diagnostics import Diagnostic
+from ..parser import ParsedFile, RawItem, parse, pythonisms
+from ..primitive import Library
+from ..source import Source, Span
+from .context import Problem, fail, suggest
+
+NAMED = ("block", "model", "fn", "extern", "definition", "transform")
+"""Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
+
+Loader = Callable[[Source, tuple[str, ...]], Source | None]
+"""Finds the file beside a source (`import .mine.Thing`); None if there is none."""
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """One parsed file; items are parsed when they are first used."""
+
+    parsed: ParsedFile
+    local: bool
+    items: dict[str, RawItem] = field(default_factory=dict[str, RawItem])
+    imports: dict[str, tuple[ast.Import, ast.ImportName]] = field(default_factory=dict[str, tuple[ast.Import, ast.ImportName]])
+
+    @property
+    def name(self) -> str:
+        return self.parsed.source.name
+
+
+class Files:
+    """All files of one elaboration, each parsed once."""
+
+    def __init__(self, library: Library, beside: Loader, report: Callable[[Diagnostic], None], limit: int = 200) -> None:
+        self.library = library
+        self.beside = beside
+        self.report = report
+        self.limit = limit
+        self.opened: dict[str, File] = {}
+        self.checked: set[int] = set()
+
+    def open(self, source: Source, local: bool = True) -> File:
+        """Return the file of a source, its names and imports known."""
+        found = self.opened.get(source.name)
+        if found is not None and found.parsed.source.text == source.text:
+            return found
+        if len(self.opened) >= self.limit:
+            fail("A806", f"more than {self.limit} files are imported", Span(source, 0, 0), "import fewer files")
+        file = File(parse(source), local)
+        self.opened[source.name] = file
+        for diagnostic in file.parsed.file_diagnostics:
+            self.report(diagnostic)
+        for item in file.parsed.items:
+            self._enter(file, item)
+        return file
+
+    def _enter(self, file: File, item: RawItem) -> None:
+        if item.word == "import":
+            tree = self.tree(item)
+            if isinstance(tree, ast.Import):
+                for name in tree.names:
+                    file.imports[name.alias or name.name] = (tree, name)
+        elif item.word in NAMED and item.name is not None:
+            earlier = file.items.get(item.name)
+            if earlier is not None:
+                self.report(
+                    Diagnostic("A101", f"`{item.name}` is defined twice in this file", item.span, help=f"rename one (the first is on line {earlier.span.line})")
+                )
+            else:
+                file.items[item.name] = item
+
+    def tree(self, item: RawItem) -> ast.Item | None:
+        """Return the tree of an item, reporting its syntax errors and Pythonisms once."""
+        tree = item.tree
+        if id(item) not in self.checked:
+            self.checked.add(id(item))
+            for diagnostic in item.diagnostics:
+                self.report(diagnostic)
+            if tree is not None:
+                for diagnostic in pythonisms(tree):
+                    self.report(diagnostic)
+        return tree
+
+    def find(self, file: File, name: str, trail: tuple[str, ...] = ()) -> tuple[File, ast.Item] | None:
+        """Return the item that `name` stands for at the top level of `file`, following imports; None if there is none."""
+        item = file.items.get(name)
+        if item is not None:
+            tree = self.tree(item)
+            return (file, tree) if tree is not None else None
+        entry = file.imports.get(name)
+        if entry is None:
+            return None
+        statement, imported = entry
+        module = self._module(file, statement)
+        if module.name in trail:
+            fail("A804", f"`{imported.name}` is imported in a circle", imported.span, "move the shared blocks to a file of their own")
+        found = self.find(module, imported.name, (*trail, file.name))
+        if found is None and imported.name not in module.items and self.library.primitive(imported.name) is None:
+            where = ".".join(statement.module)
+            fail(
+                "A103",
+                f"there is no `{imported.name}` in `{where}`",
+                imported.span,
+                suggest(imported.name, [*module.items, *module.imports], f"`{where}` has {', '.join(f'`{n}`' for n in sorted(module.items)[:8])}"),
+            )
+        return found
+
+    def _module(self, file: File, statement: ast.Import) -> File:
+        dotted = ".".join(statement.module)
+        if statement.local:
+            source = self.beside(file.parsed.source, statement.module)
+            if source is None:
+                fail("A802", f"there is no file `{'/'.join(statement.module)}.arch` beside `{file.name}`", statement.span, "check the name after the dot")
+            return self.open(source)
+        source = self.library.load(statement.module)
+        if source is None:
+            fail(
+                "A803",
+                f"there is no library file `{dotted}`",
+                statement.span,
+                suggest(dotted, self.library.modules(), f"a file beside this one is imported with a dot: `import .{dotted}...`"),
+            )
+        return self.open(source, local=False)
+
+    def check_imports(self, file: File) -> None:
+        """Report the imports of a file that lead nowhere."""
+        for name in file.imports:
+            try:
+                self.find(file, name)
+            except Problem as problem:
+                self.report(problem.diagnostic)

@@ -1,0 +1,214 @@
+"""A whole file: its models with their presets, both modes, entries and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import ast
+from ..diagnostics import Diagnostic, Severity, closest
+from ..inspector import Inspector
+from ..primitive import Library
+from ..program import EntryPlan, Program
+from ..source import Source, Span
+from . import births, blocks, calls, claims, declarations, indexing, special  # noqa: F401  # each adds its statements and forms
+from .arguments import checked, static_arguments, typed_expression
+from .builder import Builder
+from .context import Context, Limits, Poisoned, Problem, fail, suggest
+from .files import File, Files, Loader
+from .plans import plan
+from .scope import Frame
+from .statements import finish, run
+from .values import Value
+
+
+@dataclass(slots=True, eq=False)
+class Elaboration:
+    """All that came of a file: programs by model name, and everything that was found wrong."""
+
+    programs: dict[str, Program] = field(default_factory=dict[str, Program])
+    diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    files: list[str] = field(default_factory=list[str])
+
+    @property
+    def ok(self) -> bool:
+        return all(d.severity is not Severity.ERROR for d in self.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller asks for besides the text: other arguments, a preset, one model of several."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    preset: str | None = None
+    model: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+def elaborate(source: Source, library: Library, inspector: Inspector, beside: Loader, request: Request | None = None) -> Elaboration:
+    """Elaborate every model of a file (or the one asked for) and check all that is said about it."""
+    request = request or Request()
+    result = Elaboration()
+    seen: set[tuple[Any, ...]] = set()
+
+    def report(diagnostic: Diagnostic) -> None:
+        key = (diagnostic.code, diagnostic.span.source.name, diagnostic.span.start, diagnostic.message)
+        if key not in seen:
+            seen.add(key)
+            result.diagnostics.append(diagnostic)
+
+    files = Files(library, beside, report, request.limits.imports)
+    try:
+        file = files.open(source)
+        files.check_imports(file)
+        trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
+        for name, tree, given in _models(file, trees, files, request, library):
+            program = _model(name, tree, given, file, trees, files, library, inspector, request, report)
+            if program is not None:
+                result.programs[name] = program
+    except Problem as problem:
+        report(problem.diagnostic)
+    except Poisoned:
+        pass
+    result.files = [f.name for f in files.opened.values()]
+    return result
+
+
+def _models(file: File, trees: list[ast.Item], files: Files, request: Request, library: Library) -> list[tuple[str, ast.Model, dict[str, Value]]]:
+    """Return the models to elaborate: their name, tree and the arguments that an alias gives."""
+    found: list[tuple[str, ast.Model, dict[str, Value]]] = []
+    plain = {t.name: t for t in trees if isinstance(t, ast.Model)}
+    for tree in trees:
+        if isinstance(tree, ast.Model):
+            found.append((tree.name, tree, {}))
+        elif isinstance(tree, ast.ModelAlias):
+            found.append(_alias(tree, plain, file, files, library))
+    if request.model is not None:
+        chosen = [m for m in found if m[0] == request.model]
+        if not chosen:
+            near = closest(request.model, [m[0] for m in found])
+            fail("A801", f"`{file.name}` has no model `{request.model}`", Span(file.parsed.source, 0, 0), f"did you mean `{near}`?" if near else None)
+        return chosen
+    return found
+
+
+def _alias(tree: ast.ModelAlias, plain: Mapping[str, ast.Model], file: File, files: Files, library: Library) -> tuple[str, ast.Model, dict[str, Value]]:
+    call = tree.value if isinstance(tree.value, ast.Call) else None
+    target = call.function if call is not None else tree.value
+    if not isinstance(target, ast.Name) or target.id not in plain:
+        fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, plain))
+    frame = Frame("block", Builder(Context(library, files), tree.name, tree.span), file)
+    given: dict[str, Value] = {}
+    types = {p.name: p.type for p in plain[target.id].parameters}
+    for argument in call.arguments if call is not None else ():
+        if argument.name not in types:
+            fail("A201", f"`{target.id}` takes no `{argument.name}`", argument.span, suggest(argument.name or "", types, "name each argument"))
+        given[argument.name or ""] = typed_expression(types[argument.name], argument.value, frame)
+    return tree.name, plain[target.id], given
+
+
+def _model(
+    name: str, tree: ast.Model, given: Mapping[str, Value], file: File, trees: list[ast.Item], files: Files, library: Library, inspector: Inspector,
+    request: Request, report: Any,
+) -> Program | None:  # fmt: skip
+    context = Context(library, files, request.limits)
+    context.report_to = report
+    presets = {t.name: t for t in trees if isinstance(t, ast.Preset) and t.model in (name, tree.name)}
+    arguments = dict(given)
+    preset = _preset(request.preset, presets, name, tree)
+    frame = body_of(tree, file, context, preset, {**arguments, **request.arguments})
+    if context.failed or frame.builder.poisoned:
+        return None
+    train = None
+    if frame.builder.body.uses_training:
+        train = body_of(tree, file, context.mode(training=True), preset, {**arguments, **request.arguments}).builder.body
+    entries = {e.name: _entry(e, tree, file, context, preset, {**arguments, **request.arguments}) for e, _ in frame.builder.entries}
+    if context.failed:
+        return None
+    statics = {p.name: frame.names.get(p.name) for p in tree.parameters}
+    program = Program(
+        name, frame.builder.body, train, tuple(frame.builder.tasks), {}, {}, {k: v for k, v in entries.items() if v is not None}, statics,
+        tuple(presets), tuple(t.name for t in trees if isinstance(t, ast.Golden) and t.model == name), (), tuple(f.name for f in files.opened.values()), tree.doc,
+    )  # fmt: skip
+    plan(program, frame, trees, preset, inspector)
+    return None if context.failed else program
+
+
+def _preset(asked: str | None, presets: Mapping[str, ast.Preset], name: str, tree: ast.Model) -> ast.Preset | None:
+    if asked is None:
+        return None
+    if asked not in presets:
+        help = suggest(asked, presets, f"its presets are {', '.join(f'`{p}`' for p in presets) or 'none'}")
+        fail("A605", f"`{name}` has no preset `{asked}`", tree.span, help)
+    return presets[asked]
+
+
+def body_of(tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value], entry: ast.Entry | None = None) -> Frame:
+    """Elaborate a model's body at its border; the frame holds its names."""
+    builder = Builder(context, tree.name, tree.span)
+    builder.model = True
+    if entry is not None:
+        builder.overrides = {d.name: s for s in entry.body if isinstance(s, (ast.In, ast.Target)) for d in s.names}
+    frame = Frame("block", builder, file)
+    context.active.append((tree.name, tree))
+    try:
+        _arguments(tree, frame, preset, given)
+        run(tree.body, frame)
+        if entry is not None:
+            _entry_body(entry, frame)
+        finish(frame, tree)
+    except Problem as problem:
+        context.report(problem.diagnostic)
+        builder.poisoned = True
+    except Poisoned:
+        builder.poisoned = True
+    finally:
+        context.active.pop()
+    return frame
+
+
+def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: Mapping[str, Value]) -> None:
+    types = {p.name: p for p in tree.parameters}
+    values: dict[str, Value] = {}
+    spans: dict[str, Span] = {}
+    for setting in preset.settings if preset is not None else ():
+        if not isinstance(setting, ast.Setting):
+            continue
+        if setting.name not in types:
+            fail("A201", f"`{tree.name}` takes no `{setting.name}`", setting.span, suggest(setting.name, types))
+        values[setting.name] = typed_expression(types[setting.name].type, setting.value, frame)
+        spans[setting.name] = setting.value.span
+    for name, value in given.items():
+        if name not in types:
+            fail("A201", f"`{tree.name}` takes no `{name}`", tree.span, suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}"))
+        values[name] = value
+        spans[name] = types[name].span
+    missing = [p for p in tree.parameters if p.default is None and p.name not in values]
+    if missing:
+        fail("A202", f"`{tree.name}` needs a value for `{missing[0].name}`", missing[0].span, f"give it a default, a preset, or `--param {missing[0].name}=...`")
+    static_arguments(tree.parameters, values, spans, frame)
+
+
+def _entry(entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value]) -> EntryPlan | None:
+    frame = body_of(tree, file, context.mode(entry=entry.name), preset, given, entry)
+    return None if frame.builder.poisoned else EntryPlan(entry.name, frame.builder.body, None)
+
+
+def _entry_body(entry: ast.Entry, frame: Frame) -> None:
+    """Run an entry's own statements at the end of its model: only its `out`s are outputs then."""
+    builder = frame.builder
+    builder.body.outputs.clear()
+    builder.body.losses.clear()
+    builder.outs.clear()
+    inner = frame.child("task")
+    static_arguments(entry.parameters, {}, {}, inner)
+    declared = set(builder.overrides)
+    present = {i.name for i in builder.body.inputs}
+    for name in declared & present:
+        inner.names[name] = frame.names[name]
+    body = [s for s in entry.body if not (isinstance(s, (ast.In, ast.Target)) and all(d.name in present for d in s.names))]
+    run(body, inner)
+
+
+__all__ = ["Elaboration", "Request", "body_of", "checked", "elaborate"]

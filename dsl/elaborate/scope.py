@@ -1,0 +1,165 @@
+"""Names: frames of blocks, tasks and loops, and the rules for reading and binding across them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..program import Member
+from ..source import Span
+from .builder import Builder
+from .context import Poisoned, fail
+from .files import File
+from .values import POISON, Family, IndexSet, MemberOf, Module, ModuleChain, Value
+
+FrameKind = Literal["block", "task", "for", "repeat", "comprehension"]
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """What one `for` or `repeat` keeps between its steps."""
+
+    set: IndexSet
+    names: tuple[str, ...]
+    carry: frozenset[str]
+    born: dict[str, dict[Member, Value]] = field(default_factory=dict[str, dict[Member, Value]])
+    read: set[str] = field(default_factory=set[str])
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One level of names.  A block's frame has no parent: blocks see nothing of their callers."""
+
+    kind: FrameKind
+    builder: Builder
+    file: File
+    parent: Frame | None = None
+    loop: Loop | None = None
+    member: Member | None = None
+    names: dict[str, Value] = field(default_factory=dict[str, Value])
+    spans: dict[str, Span] = field(default_factory=dict[str, Span])
+    task: str | None = None
+
+    def child(self, kind: FrameKind, loop: Loop | None = None, member: Member | None = None) -> Frame:
+        return Frame(kind, self.builder, self.file, self, loop, member, task=self.task)
+
+    def members(self) -> tuple[Member, ...]:
+        """Return this step's members of all loops around, outermost first: the end of a path born here."""
+        found: list[Member] = []
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.loop is not None:
+                found.append(frame.member)  # type: ignore[arg-type]
+            frame = frame.parent
+        return tuple(reversed(found))
+
+    def find(self, name: str) -> Value | None:
+        """Return the binding of `name` (never POISON: that raises), or None when it is unbound."""
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.names:
+                value = frame.names[name]
+                self.builder.read.add(name)
+                if value is POISON:
+                    raise Poisoned
+                return UNSET if value is None else value
+            if frame.loop is not None:
+                frame.loop.read.add(name)
+                born = frame.loop.born.get(name)
+                if born and any(v is POISON for v in born.values()):
+                    raise Poisoned
+                if born:
+                    return Earlier(Family(frame.loop.set, dict(born), name))
+            frame = frame.parent
+        return None
+
+    def owner(self, name: str) -> Frame | None:
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.names:
+                return frame
+            frame = frame.parent
+        return None
+
+    def bind(self, name: str, value: Value, span: Span) -> None:
+        """Bind `name` by the rules of loops: carried, a member of a family being born, or plainly new."""
+        home = self._home(name, span)
+        old = home.names.get(name)
+        if isinstance(old, (Module, ModuleChain)) and home is self:
+            fail("A106", f"`{name}` is a module already", span, "a module's name is bound once: rename one", _first(home, name))
+        if isinstance(old, MemberOf) and home.loop is not None and name in home.loop.names:
+            fail("A405", f"`{name}` is this loop's variable", span, "choose another name")
+        home.names[name] = value
+        home.spans[name] = span
+
+    def _home(self, name: str, span: Span) -> Frame:
+        frame: Frame | None = self
+        crossed: list[Frame] = []
+        while frame is not None:
+            if name in frame.names:
+                return self._crossing(frame, crossed, name, span) or self
+            if frame.kind == "task":
+                return self  # a task is a scope: what it binds is its own
+            if frame.kind in ("for", "repeat"):
+                crossed.append(frame)
+            frame = frame.parent
+        return self
+
+    def _crossing(self, home: Frame, crossed: list[Frame], name: str, span: Span) -> Frame | None:
+        """Return the frame to bind in when loops lie between; None: start a new family in the innermost."""
+        for frame in crossed:
+            loop = frame.loop
+            assert loop is not None
+            if frame.kind == "repeat" and name in loop.carry:
+                continue
+            old = home.names[name]
+            if isinstance(old, Family) and old.loop_born and name not in loop.read:
+                return None
+            if isinstance(old, Family) and _modules(old):
+                return None
+            labels = _first(home, name)
+            if frame.kind == "repeat":
+                carry = ", ".join([*sorted(loop.carry), name])
+                help = f"write `carry {carry}` before the brace to hand `{name}` from step to step, or choose a new name"
+                fail("A401", f"`{name}` is bound before the loop and rebound inside, but not carried", span, help, labels)
+            help = f"steps of a `for` are independent: choose a new name, write `{name}[{loop.names[0]}] = ...`, or use `repeat ... carry {name}`"
+            fail("A402", f"`{name}` is bound before the loop and rebound inside a `for`", span, help, labels)
+        return home
+
+
+def _first(home: Frame, name: str) -> list[tuple[Span, str]]:
+    span = home.spans.get(name)
+    return [(span, f"`{name}` is bound here")] if span is not None else []
+
+
+def _modules(family: Family) -> bool:
+    values = list(family.members.values())
+    return bool(values) and all(isinstance(v, (Module, ModuleChain)) or (isinstance(v, Family) and _modules(v)) for v in values)
+
+
+class Unset:
+    """A name bound to `none`."""
+
+
+UNSET = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A name that earlier steps of the loop around have bound and this one has not: readable by index."""
+
+    family: Family
+
+
+def close_loop(frame: Frame, loop: Loop) -> None:
+    """Make families of the names that a finished loop has born, in the frame around it."""
+    for name, members in loop.born.items():
+        if any(value is POISON for value in members.values()):
+            frame.names[name] = POISON
+            continue
+        family = Family(loop.set, members, name, loop_born=True)
+        old = frame.names.get(name)
+        if isinstance(old, Family) and _modules(old) and _modules(family) and not set(old.members) & set(members):
+            both = (*old.set.members, *(m for m in loop.set.members if m not in old.set.members))
+            family = Family(IndexSet.of(f"{old.set.name} + {loop.set.name}", both), {**old.members, **members}, name, loop_born=True)
+        frame.names[name] = family

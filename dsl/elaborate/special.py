@@ -1,0 +1,122 @@
+"""Forms that need more than the values of their arguments: families in and out, records, patterns, collected losses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .. import ast
+from ..types import SetAxis
+from . import statics
+from .arguments import Slot, bind
+from .context import fail
+from .expressions import SPECIAL, evaluate, evaluate_whole
+from .indexing import retyped
+from .operations import apply, operation
+from .scope import Frame
+from .values import Family, IndexSet, Record, Tensor, Value, describe
+
+
+def _split(node: ast.Call, frame: Frame) -> Value:
+    """`split(x, T[*], dim)` and `split(x, tasks, dim)` give a family; by sizes or a number of parts, a list."""
+    bound = bind("split", node.arguments, [Slot("x", True), Slot("sizes", True), Slot("dim", True)], node.span).given
+    x = evaluate(bound["x"], frame)
+    sizes = evaluate_whole(bound["sizes"], frame)
+    dim = evaluate(bound["dim"], frame)
+    given = {"x": x, "dim": dim}
+    if isinstance(sizes, Family):
+        parts = _plain_split(frame, {**given, "sizes": list(sizes.members.values())}, node)
+        return Family(sizes.set, dict(zip(sizes.set.members, parts, strict=True)))
+    if isinstance(sizes, IndexSet):
+        parts = _plain_split(frame, {**given, "sizes": len(sizes)}, node)
+        return Family(sizes, dict(zip(sizes.members, parts, strict=True)))
+    return _plain_split(frame, {**given, "sizes": sizes}, node)
+
+
+def _plain_split(frame: Frame, given: dict[str, Value], node: ast.Call) -> list[Value]:
+    """Split into as many equal parts as a number says, or into parts of the listed sizes."""
+    sizes = given["sizes"]
+    name = "chunk" if isinstance(sizes, int) and not isinstance(sizes, bool) else "split"
+    primitive = frame.builder.context.library.primitive(name)
+    assert primitive is not None
+    second = primitive.arguments[1].name
+    value = apply(frame, primitive, {primitive.arguments[0].name: given["x"], second: sizes, "dim": given["dim"]}, node.span)
+    return value if isinstance(value, list) else [value]
+
+
+def _stack(node: ast.Call, frame: Frame) -> Value:
+    """`stack(x[*], dim)`: the new axis of a family is its index set."""
+    primitive = frame.builder.context.library.primitive("stack")
+    assert primitive is not None
+    names = [a.name for a in primitive.arguments]
+    bound = bind("stack", node.arguments, [Slot(names[0], True, several=True), Slot("dim", False)], node.span).given
+    family = evaluate(bound[names[0]], frame)
+    dim = evaluate(bound["dim"], frame) if "dim" in bound else 0
+    value = apply(frame, primitive, {names[0]: family, "dim": dim}, node.span)
+    if isinstance(family, Family) and isinstance(value, Tensor) and isinstance(dim, int):
+        shape = list(value.type.shape)
+        shape[dim] = SetAxis(family.set.name, family.set.members)
+        return retyped(value, tuple(shape), frame)
+    return value
+
+
+def _detach(node: ast.Call, frame: Frame) -> Value:
+    """`detach(x)`: of a record or a family, each value in it."""
+    if len(node.arguments) != 1:
+        fail("A202", "`detach` takes one value", node.span)
+    return _each(evaluate(node.arguments[0].value, frame), frame, node)
+
+
+def _each(value: Value, frame: Frame, node: ast.Call) -> Value:
+    if isinstance(value, Tensor):
+        return operation(frame, "detach", (value,), node.span)
+    if isinstance(value, Record):
+        return Record({k: _each(v, frame, node) for k, v in value.fields.items()}, value.origin)
+    if isinstance(value, Family):
+        return Family(value.set, {k: _each(v, frame, node) for k, v in value.members.items()}, value.name)
+    fail("A203", f"`detach` takes tensors, not {describe(value)}", node.span)
+
+
+def _inverse(node: ast.Call, frame: Frame) -> str:
+    """`inverse("a b -> b a")`: the pattern with its sides swapped."""
+    value = evaluate(node.arguments[0].value, frame) if len(node.arguments) == 1 else None
+    if not isinstance(value, str) or value.count("->") != 1:
+        fail("A203", "`inverse` takes a pattern with one `->`", node.span, 'write `inverse("b (h w) c -> b c h w")`')
+    left, right = (side.strip() for side in value.split("->"))
+    return f"{right} -> {left}"
+
+
+def _losses(node: ast.Call, frame: Frame) -> Value:
+    """`losses(**.balance)`: the block losses of all calls above that the selectors match, as a family."""
+    body = frame.builder.body
+    found: dict[Any, Value] = {}
+    for argument in node.arguments:
+        matching = re.compile(_regex(argument.value))
+        for loss in body.losses:
+            if matching.fullmatch(loss.path):
+                found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
+    if not found:
+        paths = statics.listed([l.path for l in body.losses]) or "none"
+        fail("A508", f"`{node.span.text}` matches no loss", node.span, f"losses above this line: {paths}")
+    return Family(IndexSet.of("losses", tuple(found)), found, "losses")
+
+
+def _regex(node: ast.Expr) -> str:
+    if isinstance(node, ast.AnyPath):
+        return r".*"
+    if isinstance(node, ast.Name):
+        return re.escape(node.id)
+    if isinstance(node, ast.Attribute):
+        part = node.part
+        last = re.escape(part) if isinstance(part, str) else r".*" if isinstance(part, ast.AnyPath) else r"[^.]+"
+        return rf"{_regex(node.object)}\.{last}"
+    if isinstance(node, ast.Index):
+        return rf"{_regex(node.object)}(?:\.[^.]+)*"
+    fail("A508", f"`{node.span.text}` is no selector of losses", node.span, "write a path, such as `**.balance`")
+
+
+def _grad(node: ast.Call, frame: Frame) -> Value:
+    fail("A901", "`grad(loss, value)` is reserved and not available yet", node.span, "compute it in the training loop for now")
+
+
+SPECIAL |= {"split": _split, "stack": _stack, "detach": _detach, "inverse": _inverse, "losses": _losses, "grad": _grad}

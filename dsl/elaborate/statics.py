@@ -1,0 +1,325 @@
+"""Arithmetic and functions on static values: ints, exact rationals, floats, strings, lists, maps, index sets and dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+from .. import dims
+from ..dims import Dim
+from ..source import Span
+from .context import fail
+from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe
+
+Number = int | float | Fraction
+
+
+def number(value: Value) -> Value:
+    """Return what a value counts as in arithmetic: a member is its number, or its position if it is a name."""
+    if isinstance(value, MemberOf):
+        key = value.key
+        return key if isinstance(key, (int, float)) and not isinstance(key, bool) else value.position
+    return value
+
+
+def tidy(value: Value) -> Value:
+    """Return an int for a whole rational."""
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+
+
+def is_number(value: Value) -> bool:
+    return isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+
+
+def is_static(value: Value) -> bool:
+    """Say whether a value is known at elaboration (a number, text, list, set and the like)."""
+    return value is None or isinstance(value, (int, float, Fraction, str, bool, list, tuple, dict, Dim, IndexSet, MemberOf, EnumValue))
+
+
+def binary(op: str, left: Value, right: Value, span: Span) -> Value:
+    """Apply a binary operator to two static values."""
+    if op in ("==", "!="):
+        return equal(left, right, span) is (op == "==")
+    if op in ("in", "not in"):
+        return contains(right, left, span) is (op == "in")
+    if isinstance(left, IndexSet) and isinstance(right, IndexSet):
+        return _sets(op, left, right, span)
+    if op == "+" and isinstance(left, (list, tuple, str)) and type(left) is type(right):
+        return left + right  # type: ignore[operator]
+    a, b = number(left), number(right)
+    if isinstance(a, tuple) and isinstance(b, tuple) and op == "+":
+        return a + b
+    for value, original in ((a, left), (b, right)):
+        if not is_number(value) and not isinstance(value, Dim):
+            fail("A203", f"`{op}` does not take {describe(original)}", span, "both sides must be numbers")
+    if isinstance(a, Dim) or isinstance(b, Dim):
+        return _dimension(op, a, b, span)
+    return tidy(_arithmetic(op, a, b, span))
+
+
+def _arithmetic(op: str, a: Any, b: Any, span: Span) -> Value:
+    try:
+        if op == "/":
+            return a / b if isinstance(a, float) or isinstance(b, float) else Fraction(a) / Fraction(b)
+        if op == "**":
+            return _power(a, b, span)
+        return _OPERATORS[op](a, b)
+    except ZeroDivisionError:
+        fail("A204", f"division by zero in `{span.text}`", span, "check the sizes that it is computed from")
+    except KeyError:
+        fail("A203", f"`{op}` is not for static numbers", span, "write `and`, `or`, `not` for facts")
+    except OverflowError:
+        fail("A204", f"the number `{span.text}` is too large", span, "check the exponent")
+
+
+def _power(a: Any, b: Any, span: Span) -> Value:
+    if abs(b) > 4096:
+        fail("A204", f"the exponent {b} is too large", span, "an exponent may be at most 4096")
+    if isinstance(a, int) and isinstance(b, int) and b < 0:
+        return Fraction(a) ** b
+    if isinstance(b, Fraction):
+        return float(a) ** float(b)
+    return a**b
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "//": lambda a, b: a // b, "%": lambda a, b: a % b,
+    "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
+}  # fmt: skip
+
+
+def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
+    if isinstance(a, float) or isinstance(b, float):
+        fail("A205", f"a size can't be mixed with the float in `{span.text}`", span, "use whole numbers or exact quotients, as in `S // 2` or `ceil(S * 3 / 4)`")
+    if op == "/":
+        return dims.quotient(a, b)
+    if op == "//":
+        return dims.floor_div(a, b)
+    if op == "%":
+        return dims.modulo(a, b)
+    if op == "**" and isinstance(b, int) and 0 <= b <= 16:
+        return math.prod([a] * b)
+    if op in ("+", "-", "*"):
+        return _OPERATORS[op](a, b)
+    fail("A206", f"`{span.text}` depends on a size that isn't known here", span, "a static condition needs a size that is a number: make it a parameter, or `require` it")
+
+
+def _sets(op: str, left: IndexSet, right: IndexSet, span: Span) -> IndexSet:
+    if op == "+":
+        shared = [m for m in left.members if m in right.members]
+        if shared:
+            fail("A413", f"`{shared[0]}` is in both sets", span, "the parts of a sum of index sets must be disjoint: use `except` first")
+        parts = {**left.parts, **right.parts, left.name: left.members, right.name: right.members}
+        members = left.members + right.members
+        return IndexSet(f"{left.name} + {right.name}", members, members, parts)
+    if op == "except":
+        unknown = [m for m in right.members if m not in left.members]
+        if unknown:
+            fail("A407", f"`{unknown[0]}` is no member of `{left.name}`", span, f"its members are {listed(left.members)}")
+        return left.cut(tuple(m for m in left.members if m not in right.members), f"{left.name} except {right.name}")
+    fail("A203", f"`{op}` does not take index sets", span, "sets have `+`, `except`, `in`, `==`")
+
+
+def equal(left: Value, right: Value, span: Span) -> bool:
+    """Compare two static values; a dimension only equals what it is identical to, or an error says so."""
+    if isinstance(left, IndexSet) and isinstance(right, IndexSet):
+        return left.members == right.members
+    if isinstance(left, EnumValue) or isinstance(right, EnumValue):
+        return _name(left) == _name(right)
+    if isinstance(left, MemberOf) and isinstance(right, MemberOf):
+        return left.key == right.key
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, MemberOf):
+            return one.key == other
+    if isinstance(left, Dim) or isinstance(right, Dim):
+        difference = left - right if is_number(right) or isinstance(right, Dim) else None
+        if isinstance(difference, Dim):
+            fail("A206", f"`{span.text}` depends on a size that isn't known here", span, "a static condition needs a size that is a number: make it a parameter, or `require` it")
+        return difference == 0
+    if not (is_static(left) and is_static(right)):
+        fail("A203", f"`==` does not take {describe(left if not is_static(left) else right)} here", span, "compare static values, or two tensors")
+    return left == right
+
+
+def _name(value: Value) -> object:
+    if isinstance(value, EnumValue):
+        return value.name
+    return value.key if isinstance(value, MemberOf) else value
+
+
+def contains(container: Value, value: Value, span: Span) -> bool:
+    """Evaluate `value in container`."""
+    key = value.key if isinstance(value, MemberOf) else value
+    if isinstance(container, IndexSet):
+        return key in container.members
+    if isinstance(container, dict):
+        return key in container
+    if isinstance(container, (list, tuple)):
+        return any(equal(item, value, span) for item in container)
+    if isinstance(container, Family):
+        return key in container.members
+    fail("A203", f"`in` needs a set, list or map on its right, not {describe(container)}", span)
+
+
+def truth(value: Value, span: Span) -> bool:
+    """Return a static condition as a bool."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (list, dict, tuple, IndexSet)):
+        return len(value) > 0
+    if value is None:
+        return False
+    fail("A207", f"a condition must be true or false, not {describe(value)}", span, "compare it with something: `x > 0`")
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Return names in backticks, separated by commas."""
+    texts = [f"`{n}`" for n in names]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def elements(value: Value, span: Span) -> list[Value]:
+    """Return what a `for` of a comprehension runs over."""
+    if isinstance(value, IndexSet):
+        return list(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, dict):
+        return list(value)
+    if isinstance(value, Family):
+        return list(value.members.values())
+    fail("A208", f"can't run over {describe(value)}", span, "a `for` runs over an index set, a list, a range or the keys of a map")
+
+
+# ------------------------------------------------------------------------------------------------ static functions
+
+
+def _flat(arguments: list[Value], span: Span) -> list[Value]:
+    return [number(v) for v in elements(arguments[0], span)] if len(arguments) == 1 else [number(v) for v in arguments]
+
+
+def _extreme(least: bool) -> Callable[[list[Value], Span], Value]:
+    def function(arguments: list[Value], span: Span) -> Value:
+        values = _flat(arguments, span)
+        if not values:
+            fail("A209", f"`{span.text}` has nothing to choose from", span, "the list is empty")
+        if any(isinstance(v, Dim) for v in values):
+            result = values[0]
+            for value in values[1:]:
+                result = dims.minimum(result, value) if least else dims.maximum(result, value)
+            return result
+        return min(values) if least else max(values)
+
+    return function
+
+
+def _total(arguments: list[Value], span: Span) -> Value:
+    result: Value = 0
+    for value in _flat([arguments[0]], span):
+        result = binary("+", result, value, span)
+    return result
+
+
+def _length(arguments: list[Value], span: Span) -> int:
+    value = arguments[0]
+    if isinstance(value, (IndexSet, list, tuple, dict, str)):
+        return len(value)
+    if isinstance(value, Family):
+        return len(value.set)
+    fail("A203", f"`len` does not take {describe(value)}", span, "it counts the members of a set, list, map or family; a tensor's size is `x.shape[d]`")
+
+
+def _rounded(how: Callable[[Any], int], dimension: Callable[[Any], Value]) -> Callable[[list[Value], Span], Value]:
+    def function(arguments: list[Value], span: Span) -> Value:
+        value = number(arguments[0])
+        if isinstance(value, Dim):
+            return dimension(value)
+        if not is_number(value):
+            fail("A203", f"expected a number, not {describe(arguments[0])}", span)
+        return how(value)
+
+    return function
+
+
+def _real(how: Callable[[float], float]) -> Callable[[list[Value], Span], Value]:
+    def function(arguments: list[Value], span: Span) -> Value:
+        value = number(arguments[0])
+        if not is_number(value):
+            fail("A203", f"expected a number, not {describe(arguments[0])}", span)
+        try:
+            return how(float(value))
+        except (ValueError, OverflowError):
+            fail("A204", f"`{span.text}` has no value at {value}", span, "check the numbers")
+
+    return function
+
+
+def _isqrt(arguments: list[Value], span: Span) -> int:
+    value = number(arguments[0])
+    if not isinstance(value, int) or value < 0:
+        fail("A203", f"`isqrt` needs a whole number of at least 0, not {describe(value)}", span)
+    return math.isqrt(value)
+
+
+def _absolute(arguments: list[Value], span: Span) -> Value:
+    value = number(arguments[0])
+    if not is_number(value):
+        fail("A203", f"`abs` needs a number, not {describe(value)}", span)
+    return abs(value)
+
+
+def _keys(arguments: list[Value], span: Span) -> IndexSet:
+    value = arguments[0]
+    if isinstance(value, dict):
+        return IndexSet.of("keys", tuple(value))
+    if isinstance(value, Family):
+        return value.set
+    fail("A203", f"`keys` needs a map, not {describe(value)}", span)
+
+
+def _reversed(arguments: list[Value], span: Span) -> Value:
+    value = arguments[0]
+    if isinstance(value, IndexSet):
+        return value.cut(tuple(reversed(value.members)), f"reversed({value.name})")
+    return list(reversed(elements(value, span)))
+
+
+FUNCTIONS: dict[str, tuple[int, int, Callable[[list[Value], Span], Value]]] = {
+    "len": (1, 1, _length), "sum": (1, 1, _total), "min": (1, 99, _extreme(True)), "max": (1, 99, _extreme(False)),
+    "ceil": (1, 1, _rounded(math.ceil, dims.ceil_of)), "floor": (1, 1, _rounded(math.floor, dims.floor_of)),
+    "round": (1, 1, _rounded(round, dims.floor_of)), "int": (1, 1, _rounded(int, dims.floor_of)), "float": (1, 1, _real(float)),
+    "sqrt": (1, 1, _real(math.sqrt)), "log2": (1, 1, _real(math.log2)), "log": (1, 1, _real(math.log)), "exp": (1, 1, _real(math.exp)),
+    "cos": (1, 1, _real(math.cos)), "sin": (1, 1, _real(math.sin)), "abs": (1, 1, _absolute), "isqrt": (1, 1, _isqrt), "keys": (1, 1, _keys),
+    "reversed": (1, 1, _reversed), "all": (1, 1, lambda a, s: all(truth(v, s) for v in elements(a[0], s))),
+    "any": (1, 1, lambda a, s: any(truth(v, s) for v in elements(a[0], s))),
+    "count": (1, 1, lambda a, s: sum(truth(v, s) for v in elements(a[0], s))), "index": (1, 1, lambda a, s: as_set(a[0], s)),
+}  # fmt: skip
+"""Static functions: fewest and most arguments, and what they do.  Several share their name with an operation on tensors."""
+
+CONSTANTS: dict[str, Value] = {"pi": math.pi, "inf": math.inf}
+
+
+def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
+    """Return the index set that a value makes: a set, a range, the keys of a map, a list of names or numbers."""
+    if isinstance(value, IndexSet):
+        return value
+    if isinstance(value, Family):
+        return value.set
+    members: list[Any] = list(value) if isinstance(value, dict) else [_key(v) for v in elements(value, span)]
+    double = next((m for i, m in enumerate(members) if m in members[:i]), None)
+    if double is not None:
+        fail("A412", f"`{double}` stands twice in this set", span, "the members of an index set are different")
+    for member in members:
+        if not isinstance(member, (int, str, float, tuple)):
+            fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(member)}", span)
+    return IndexSet.of(name or span.text, tuple(members))
+
+
+def _key(value: Value) -> Value:
+    if isinstance(value, MemberOf):
+        return value.key
+    if isinstance(value, (tuple, list)):
+        return tuple(_key(v) for v in value)
+    return value.name if isinstance(value, EnumValue) else value

@@ -1,0 +1,250 @@
+"""What an expression can be while a program is elaborated.
+
+Static values are plain Python: int, float, Fraction, bool, str, None, list, dict, and `Dim` for a size that is not a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .. import ast
+from ..primitive import Initialiser, Primitive
+from ..program import Member, Ref
+from ..source import Span
+from ..types import TensorType
+
+if TYPE_CHECKING:
+    from .files import File
+
+Value = Any
+"""Any of the classes below, or a static value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value of the body being built."""
+
+    ref: Ref
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexSet:
+    """A finite ordered set.  `declared` holds the members in the set that this one was cut from: positions count there."""
+
+    name: str
+    members: tuple[Member, ...]
+    declared: tuple[Member, ...]
+    parts: Mapping[str, tuple[Member, ...]] = field(default_factory=dict[str, tuple[Member, ...]])
+
+    @staticmethod
+    def of(name: str, members: tuple[Member, ...]) -> IndexSet:
+        return IndexSet(name, members, members)
+
+    def cut(self, members: tuple[Member, ...], text: str) -> IndexSet:
+        """Return the sub-set `members`, whose positions still count in the declared set."""
+        return IndexSet(text, members, self.declared)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[MemberOf]:
+        return (MemberOf(self, m) for m in self.members)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemberOf:
+    """One member, with the set it is read from (a loop's variable, `tasks.depth`)."""
+
+    set: IndexSet
+    key: Member
+
+    @property
+    def position(self) -> int:
+        return self.set.declared.index(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class EnumValue:
+    """A member of an enum parameter, `classify`."""
+
+    name: str
+    choices: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """Values by member of `set`; values may be families again.  `set.members` may hold more than `members`: then it is partial."""
+
+    set: IndexSet
+    members: dict[Member, Value]
+    name: str = ""
+    loop_born: bool = False  # bound inside a loop: read as `x[i]` or `x[*]`, never bare
+
+    def replaced(self, key: Member, value: Value) -> Family:
+        return Family(self.set, {**self.members, key: value}, self.name, self.loop_born)
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """Several named results of one call: `r.y`."""
+
+    fields: dict[str, Value]
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A block that can still be made: a library or local block, a leaf primitive or an extern, with some arguments given."""
+
+    name: str
+    file: File | None
+    item: ast.Block | ast.Model | ast.ExternBlock | None
+    primitive: Primitive | None
+    given: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    open: tuple[str, ...] | None = None  # None: not a partial application
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.name, id(self.item or self.primitive), freeze(self.given))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unborn:
+    """A block with all its arguments, not yet named: naming it makes a module."""
+
+    template: Template
+    arguments: Mapping[str, Value]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """`Sequential(a, gelu, b)` before it is named: parts are Unborn, Chain or one-argument functions."""
+
+    parts: tuple[Value, ...]
+    span: Span
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    """A named module of the body being built.  `argument`: it came in as a module argument, `path` then starts with `@`."""
+
+    path: str
+    template: Template
+    arguments: Mapping[str, Value]
+    span: Span
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("module", self.template.key, freeze(self.arguments))
+
+
+@dataclass(slots=True, eq=False)
+class ModuleChain:
+    """A named Sequential: its parts are modules and functions, called in order."""
+
+    path: str
+    parts: tuple[Value, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A lower-case operation: a primitive, a builtin or a `fn`, with some keyword arguments given."""
+
+    name: str
+    primitive: Primitive | None = None
+    file: File | None = None
+    item: ast.Fn | ast.ExternFn | None = None
+    given: Mapping[str, Value] = field(default_factory=dict[str, Value])
+
+
+@dataclass(slots=True, eq=False)
+class Namespace:
+    """The values of a task, read from outside: `understand.logits`."""
+
+    name: str
+    names: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeWord:
+    """A dtype used as a value: `float32` in `softmax(x, dtype = float32)`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyState:
+    """A cache in the plain forward: nothing yet."""
+
+    name: str
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """A cache inside an entry: the tensor that came in, and the state's key."""
+
+    name: str
+    tensor: Tensor
+
+
+class Poison:
+    """Stands for a value whose statement failed; reading it stops the reader without a second report."""
+
+    __slots__ = ()
+
+
+POISON = Poison()
+
+
+def freeze(value: Value) -> object:
+    """Return a hashable stand-in for a static value, equal for equal values: the key of a memo."""
+    handler = _FREEZERS.get(type(value))
+    return handler(value) if handler else value
+
+
+_FREEZERS: dict[type, Any] = {
+    float: lambda v: ("float", v),
+    bool: lambda v: ("bool", v),
+    list: lambda v: ("list", *map(freeze, v)),
+    tuple: lambda v: ("tuple", *map(freeze, v)),
+    dict: lambda v: ("map", *((k, freeze(x)) for k, x in v.items())),
+    IndexSet: lambda v: ("set", v.name, v.members, v.declared),
+    MemberOf: lambda v: ("member", v.key, v.set.name, v.set.declared),
+    Template: lambda v: ("template", v.key),
+    Unborn: lambda v: ("unborn", v.template.key, freeze(dict(v.arguments))),
+    Module: lambda v: v.key,
+    Function: lambda v: ("function", v.name, id(v.item or v.primitive), freeze(dict(v.given))),
+    Initialiser: lambda v: ("init", v.name, freeze(dict(v.arguments))),
+    Chain: lambda v: ("chain", *map(freeze, v.parts)),
+}
+
+
+def describe(value: Value) -> str:
+    """Say in a few words what a value is, for messages."""
+    if isinstance(value, Tensor):
+        return f"a tensor `{value.type}`"
+    if isinstance(value, Family):
+        return f"a family over `{value.set.name}`"
+    if isinstance(value, MemberOf):
+        return f"the member `{value.key}` of `{value.set.name}`"
+    if isinstance(value, IndexSet):
+        return f"the index set `{value.name}`"
+    if value is None:
+        return "`none`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return f'the string "{value}"'
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    words: dict[type, str] = {
+        dict: "a map", Record: "a record of several results", Template: "a block that isn't made yet", Unborn: "a block that isn't called yet",
+        Module: "a module", ModuleChain: "a module", Chain: "a block that isn't called yet", Function: "an operation", Namespace: "a task",
+    }  # fmt: skip
+    return words.get(type(value), f"`{value}`")

@@ -1,0 +1,205 @@
+"""Text to syntax tree.  A file is cut into top-level items at once; each item is parsed when it is first asked for, and once.
+
+>>> file = parse(Source("two.arch", "width = 8; block Id { in x: float[B]; out y = x }"))
+>>> [(item.word, item.name) for item in file.items]
+[('definition', 'width'), ('block', 'Id')]
+>>> file.items[1].tree.body[1].names[0].name
+'y'
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from . import ast
+from .diagnostics import Diagnostic
+from .parse.depth import too_deep
+from .parse.engine import Fault, engine
+from .parse.explain import explain
+from .parse.operators import BuildError
+from .parse.pythonisms import pythonisms
+from .parse.scan import Piece, cut, header
+from .source import Source, Span
+
+__all__ = ["Limits", "ParsedFile", "RawItem", "parse", "parse_expression", "pythonisms", "read_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a file may hold: its size, how deep brackets nest, how deep the tree of one item is."""
+
+    bytes: int = 1 << 20
+    nesting: int = 200
+    depth: int = 250
+
+
+DEFAULT: Final = Limits()
+
+
+@dataclass(frozen=True, eq=False)
+class RawItem:
+    """One top-level item: known by its word and name, parsed on demand.
+
+    `word` is `block`, `model`, `fn`, `extern block`, `extern fn`, `weights`, `train`, `golden`, `preset`, `transform`, `arch`, `import`,
+    `definition`, `doc`, or empty where no item starts so.
+    """
+
+    word: str
+    name: str | None
+    span: Span
+    limits: Limits
+    fault: Diagnostic | None
+
+    @cached_property
+    def parsed(self) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
+        if self.fault:
+            return None, (self.fault,)
+        if self.word == "transform":
+            return headed(self)
+        return run(self.span, "item", self.limits)
+
+    @property
+    def tree(self) -> ast.Item | None:
+        """The item's syntax tree, or None if it has a syntax error."""
+        return self.parsed[0]
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The item's one syntax error, if it has one."""
+        return self.parsed[1]
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedFile:
+    """A file in items; `fault` is set, and there are none, when the file as a whole is refused."""
+
+    source: Source
+    items: tuple[RawItem, ...]
+    comments: tuple[Span, ...]
+    fault: Diagnostic | None
+
+    def tree(self) -> tuple[ast.Item, ...]:
+        """Parse all items and return those without a syntax error."""
+        return tuple(item.tree for item in self.items if item.tree is not None)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with the file, and the syntax errors of all its items (which parses them)."""
+        if self.fault:
+            return (self.fault,)
+        return tuple(diagnostic for item in self.items for diagnostic in item.diagnostics)
+
+
+def parse(source: Source, limits: Limits = DEFAULT) -> ParsedFile:
+    """Cut a text into items.  Nothing is parsed yet, and nothing is raised: see `ParsedFile.fault`."""
+    fault = refusal(source, limits)
+    if fault:
+        return ParsedFile(source, (), (), fault)
+    pieces = cut(source, limits.nesting)
+    if pieces.fault is None and not pieces.pieces:
+        message = "the file is empty" if not source.text.strip() else "the file holds comments only"
+        fault = Diagnostic("A804", message, Span(source, 0, 0), help="start with `model NAME { ... }`; `archloom new NAME` writes a first one")
+        return ParsedFile(source, (), pieces.comments, fault)
+    items = tuple(raw(source, piece, limits) for piece in pieces.pieces)
+    return ParsedFile(source, items, pieces.comments, pieces.fault)
+
+
+def parse_expression(source: Source, limits: Limits = DEFAULT) -> tuple[ast.Expr | None, tuple[Diagnostic, ...]]:
+    """Parse a text that is one expression, such as the value of `--param name=value`."""
+    fault = refusal(source, limits)
+    pieces = cut(source, limits.nesting)
+    fault = fault or pieces.fault or next((piece.fault for piece in pieces.pieces if piece.fault), None)
+    if fault:
+        return None, (fault,)
+    text = source.text
+    start = len(text) - len(text.lstrip())
+    return run(Span(source, start, max(start, len(text.rstrip()))), "expr", limits)
+
+
+def read_source(path: str | Path, limits: Limits = DEFAULT) -> Source | Diagnostic:
+    """Read a file as text, or say why it can't be one; no more than the limit is read."""
+    nothing = Span(Source(str(path), ""), 0, 0)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(limits.bytes + 1)
+    except OSError as problem:
+        reason = (problem.strerror or "unknown reason").lower()
+        return Diagnostic("A800", f"can't read `{path}`: {reason}", nothing, help="give the path of an `.arch` file")
+    if len(data) > limits.bytes:
+        return too_large(nothing, limits)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        help = "give an `.arch` file, saved as UTF-8"
+        return Diagnostic("A802", f"`{path}` isn't text: byte {problem.start} is no UTF-8", nothing, help=help)
+    if "\0" in text:
+        return binary(nothing)
+    return Source(str(path), text.replace("\r\n", "\n"))
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def refusal(source: Source, limits: Limits) -> Diagnostic | None:
+    """Return why a text isn't looked at, if it isn't."""
+    text = source.text
+    if len(text) > limits.bytes or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limits.bytes):
+        return too_large(Span(source, 0, 0), limits)
+    if "\0" in text:
+        at = text.index("\0")
+        return binary(Span(source, at, at + 1))
+    return None
+
+
+def too_large(span: Span, limits: Limits) -> Diagnostic:
+    message = f"the file is larger than {limits.bytes // 1024} KiB"
+    return Diagnostic("A801", message, span, help="split it, and `import` what the parts share; weights don't belong in it")
+
+
+def binary(span: Span) -> Diagnostic:
+    return Diagnostic("A803", "the file is binary: it holds a zero byte", span, help="give an `.arch` file; weights are named in a `weights` map")
+
+
+def raw(source: Source, piece: Piece, limits: Limits) -> RawItem:
+    word, name = header(source.text, piece)
+    return RawItem(word, name, Span(source, piece.start, piece.end), limits, piece.fault)
+
+
+def run(span: Span, rule: str, limits: Limits) -> tuple[Any, tuple[Diagnostic, ...]]:
+    """Parse one span; return its node or its one syntax error."""
+    try:
+        result = engine().parse(span.source, span.start, span.end, rule)
+    except BuildError as problem:
+        place = Span(span.source, problem.start, problem.end)
+        return None, (Diagnostic(problem.code, problem.args[0], place, help=problem.help),)
+    if isinstance(result, Fault):
+        return None, (explain(span, result),)
+    deep = too_deep(result, limits.depth)
+    if deep:
+        help = "give inner parts names of their own"
+        return None, (Diagnostic("A805", f"an expression nests deeper than {limits.depth}", deep.span, help=help),)
+    return result, ()
+
+
+def headed(item: RawItem) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
+    """Parse the header of a reserved transform; its body is not read."""
+    text = item.span.source.text
+    at = text.find("{", item.span.start, item.span.end)
+    close = text.rfind(")", item.span.start, item.span.end if at < 0 else body_start(item.span))
+    head = Span(item.span.source, item.span.start, max(close + 1, item.span.start + 1))
+    tree, diagnostics = run(head, "item", item.limits)
+    return (replace(tree, span=item.span) if tree else None), diagnostics
+
+
+def body_start(span: Span) -> int:
+    """Return where the body's `{` stands: the first outside parentheses."""
+    depth = 0
+    for at in range(span.start, span.end):
+        char = span.source.text[at]
+        if char == "{" and depth == 0:
+            return at
+        depth += (char == "(") - (char == ")")
+    return span.end

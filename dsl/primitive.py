@@ -1,0 +1,188 @@
+"""What the language asks of a primitive operation and of the library that holds them.
+
+`blocks` implements these protocols; the elaborator only sees them.  A primitive is an operation (`softmax`, lower case, called
+once) or a leaf module (`Linear`, capital, made with statics and then called; it owns parameters and buffers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from .dims import Dim
+from .source import Source
+from .types import Axis, DType, TensorType
+
+
+class Kind(Enum):
+    """What an argument of a primitive takes."""
+
+    TENSOR = "tensor"  # a value; a static number is lifted to a constant where `literal` allows it
+    TENSORS = "tensors"  # a family, a list or a comprehension of values
+    INT = "int"
+    FLOAT = "float"
+    BOOL = "bool"
+    STR = "str"
+    DIM = "dim"  # a static int or a symbolic dimension
+    SHAPE = "shape"  # a list of DIM and index sets
+    AXES = "axes"  # an int or a list of ints, negative from the end
+    INTS = "ints"  # an int or a list of ints
+    DTYPE = "dtype"
+    INIT = "init"  # an initialiser: `zeros`, `normal(std = 0.02)`, a number
+    SET = "set"  # an index set
+    SIZES = "sizes"  # every keyword that is no other argument: a map from its name to a DIM (`h = heads` in `rearrange`)
+    ANY = "any"  # any static value
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Marks an argument without a default."""
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument: `optional` ones also take `none`; `keyword` ones must be named."""
+
+    name: str
+    kind: Kind
+    default: Any = MISSING
+    optional: bool = False
+    keyword: bool = False
+    literal: bool = False
+    choices: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Initialiser:
+    """`normal(std = 0.02)`: a name of the table of initialisers and its numbers."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """A tensor that a leaf module owns."""
+
+    name: str
+    shape: tuple[Axis, ...]
+    dtype: DType = DType.FLOAT
+    init: Initialiser | None = None  # None: what the leaf's own class does
+    buffer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """FLOPs (a multiply-add is 2) and bytes moved (inputs + outputs + parameters read, at 4 bytes a float), as dimensions."""
+
+    flops: int | Dim = 0
+    bytes: int | Dim = 0
+
+
+class Rule(Protocol):
+    """What a shape rule may ask and say.  Every comparison of sizes goes through it, so that the trail and the conditions are kept
+    and so that the same rules can be run on tagged widths later."""
+
+    def same(self, left: Axis, right: Axis, what: str) -> Axis:
+        """Return the common axis, or report `what` (for instance "the last axis of `x` and `din`")."""
+        ...
+
+    def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:
+        """Align shapes from the right; a literal 1 stretches, a symbol never does."""
+        ...
+
+    def divide(self, size: int | Dim, by: int | Dim, what: str) -> int | Dim:
+        """Return the exact quotient, recording the divisibility as a condition if it isn't proved."""
+        ...
+
+    def at_least(self, size: int | Dim, least: int | Dim, what: str) -> None:
+        """Require `size >= least`."""
+        ...
+
+    def axis(self, index: int, rank: int, what: str = "dim") -> int:
+        """Return a dimension number made non-negative, reporting one out of range."""
+        ...
+
+    def fail(self, message: str, help: str | None = None, code: str = "A300") -> RuleFailure:
+        """Return the exception to raise: the operation is wrong whatever the sizes."""
+        ...
+
+    def dtype(self, value: TensorType, allowed: Sequence[DType] | str, what: str) -> DType:
+        """Report a dtype outside `allowed` ("float", "int", "bool", "number" or a list)."""
+        ...
+
+
+class RuleFailure(Exception):
+    """Raised by a shape rule (through `Rule.fail`) and turned into a diagnostic by the elaborator; never leaves it."""
+
+    def __init__(self, message: str, help: str | None = None, code: str = "A300") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+        self.code = code
+
+
+Inputs = Mapping[str, Any]
+"""Bound arguments by name: TensorType for TENSOR (None when optional and absent), tuple of TensorType for TENSORS, statics else."""
+
+
+class Primitive(Protocol):
+    """A typed operation or leaf module."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """For an operation its arguments; for a leaf module the static ones with which it is made."""
+        ...
+
+    @property
+    def call(self) -> tuple[Argument, ...]:
+        """For a leaf module the arguments of its call; empty for an operation."""
+        ...
+
+    @property
+    def is_leaf(self) -> bool: ...
+    @property
+    def is_random(self) -> bool:
+        """True where two calls with equal arguments may differ (dropout, draws): never merged or folded."""
+        ...
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the fields when there are several results (`values`, `indices`); empty for one."""
+        ...
+
+    def infer(self, rule: Rule, inputs: Inputs) -> TensorType | tuple[TensorType, ...]:
+        """Return the result type(s); `inputs` holds making and calling arguments together."""
+        ...
+
+    def parameters(self, inputs: Inputs) -> tuple[ParameterSpec, ...]:
+        """Return the tensors a leaf module owns, from its making arguments."""
+        ...
+
+    def cost(self, inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost: ...
+
+
+class Library(Protocol):
+    """Where primitives and library files are found."""
+
+    def primitive(self, name: str) -> Primitive | None: ...
+    def primitive_names(self) -> Sequence[str]: ...
+    def initialisers(self) -> Mapping[str, tuple[Argument, ...]]:
+        """The table of initialisers with their arguments."""
+        ...
+
+    def load(self, module: tuple[str, ...]) -> Source | None:
+        """Return the text of a library file, `("norm",)` for `blocks/norm.arch`."""
+        ...
+
+    def modules(self) -> Sequence[str]:
+        """Dotted names of all library files."""
+        ...

@@ -1,0 +1,293 @@
+"""The elaborated program: what a file means, with types, as data.  The compiler builds its graph from it.
+
+A `Body` is one elaborated block (one for each combination of static arguments, input types and mode); calls point to bodies, so a
+thousand equal layers are one body and a thousand call nodes.  Paths are relative to the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .dims import Dim, Symbol
+from .facts import Relation
+from .primitive import Initialiser, Primitive
+from .source import Span
+from .types import Axis, DType, TensorType
+
+Member = int | str | float | tuple[object, ...]
+"""A member of an index set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Output `index` of node number `node` of the same body."""
+
+    node: int
+    index: int = 0
+
+
+Operand = Ref | tuple[Ref, ...] | None
+
+
+class NodeKind(Enum):
+    INPUT = "input"  # target: flat input name, `x` or `x.understand`
+    DRAW = "draw"  # target: name; an optional input, else drawn: attributes["distribution"] is an Initialiser-like value
+    STATE = "state"  # target: name; a cache coming in
+    PARAMETER = "parameter"  # target: path of a parameter or buffer read as a value (own, or of a sub-module: `tower.table`)
+    CONSTANT = "constant"  # attributes["value"]: int, float or bool
+    OPERATION = "operation"  # target: primitive name
+    LEAF = "leaf"  # target: path of a leaf module of this body (or `@name...` for a module argument)
+    EXTERN = "extern"  # the body of an extern block: target is the output's name, the wrapped module computes it
+    CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One step.  Not changed once its body is finished."""
+
+    kind: NodeKind
+    target: str
+    inputs: dict[str, Operand]
+    attributes: dict[str, Any]
+    outputs: tuple[TensorType, ...]
+    span: Span
+    name: str = ""  # the name that the text gives the value, for readable code
+    primitive: Primitive | None = None
+    body: Body | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterDecl:
+    """A tensor that this body owns directly: `Parameter(...)` or `Buffer(...)`."""
+
+    path: str
+    shape: tuple[Axis, ...]
+    dtype: DType
+    init: Initialiser | None
+    buffer: bool
+    span: Span
+
+
+@dataclass(slots=True, eq=False)
+class ModuleDecl:
+    """A module born in this body: a leaf (`primitive`, `arguments`) or a block instance (`bodies`: one for each way it is called).
+
+    `modules` maps the names of module parameters of the block to module paths of this body (`router = router`).
+    """
+
+    path: str
+    name: str
+    members: tuple[Member, ...]
+    span: Span
+    kind: str  # the block's or primitive's name
+    arguments: Mapping[str, Any]
+    primitive: Primitive | None = None
+    bodies: list[Body] = field(default_factory=list["Body"])
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    task: str | None = None  # the task whose braces it was born in
+    extern: str | None = None  # "package.module:Class"
+
+
+@dataclass(frozen=True, slots=True)
+class InputDecl:
+    """An input of a body; `members` when it belongs to a family."""
+
+    name: str
+    members: tuple[Member, ...]
+    type: TensorType
+    node: int
+    span: Span
+    role: Any = None  # as picture(...), as tokens(...): a Role
+    range: tuple[int | Dim, int | Dim] | None = None  # lowest value and one past the highest
+    task: str | None = None  # the task whose braces declare it
+    is_target: bool = False
+    optional: bool = False  # may be absent in a call: draws, and inputs under `given(...)`
+    is_state: bool = False  # a cache handed in
+
+    @property
+    def key(self) -> str:
+        return ".".join([self.name, *map(str, self.members)])
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """`as picture(mean = 0.5, std = 0.5)`, `as tokens(vocab)`."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDecl:
+    name: str
+    members: tuple[Member, ...]
+    ref: Ref
+    span: Span
+    task: str | None = None
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossDecl:
+    """A scalar; `path` is `text` in its own body, `layer.3.balance` seen from a caller; `weight` is the leading static factor
+    (already multiplied into the value)."""
+
+    path: str
+    ref: Ref
+    weight: float
+    span: Span
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDecl:
+    """`update path = value`: copied into the buffer after the outputs, in training."""
+
+    path: str
+    ref: Ref
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class StateDecl:
+    name: str
+    members: tuple[Member, ...]
+    type: TensorType
+    node: int
+    result: Ref
+    grows: int | None  # the axis along which it is appended to
+    span: Span
+
+    @property
+    def key(self) -> str:
+        return ".".join([self.name, *map(str, self.members)])
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold at run time and could not be decided: `text` prints it (`H % 16 == 0`)."""
+
+    kind: Relation  # "==", ">=", "!=", or "divides": left divides right
+    left: int | Dim
+    right: int | Dim
+    span: Span
+    reason: str
+    given: bool = False  # True: stated by a `require` of the model (a fact to check at the border)
+
+    @property
+    def text(self) -> str:
+        if self.kind == "divides":
+            number = str(self.right) if isinstance(self.right, int) or self.right.symbol is not None else f"({self.right})"
+            return f"{number} % {self.left} == 0"
+        return f"{self.left} {self.kind} {self.right}"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Module, parameter or family paths (patterns resolved to parameter paths at the model) frozen for good."""
+
+    path: str
+    span: Span
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """One elaborated block.  A CALL node's outputs are this body's outputs, then its losses, then its states' results, in order."""
+
+    name: str
+    span: Span
+    training: bool
+    nodes: list[Node] = field(default_factory=list[Node])
+    inputs: list[InputDecl] = field(default_factory=list[InputDecl])
+    outputs: list[OutputDecl] = field(default_factory=list[OutputDecl])
+    losses: list[LossDecl] = field(default_factory=list[LossDecl])
+    updates: list[UpdateDecl] = field(default_factory=list[UpdateDecl])
+    states: list[StateDecl] = field(default_factory=list[StateDecl])
+    parameters: dict[str, ParameterDecl] = field(default_factory=dict[str, ParameterDecl])
+    modules: dict[str, ModuleDecl] = field(default_factory=dict[str, ModuleDecl])
+    symbols: dict[str, Symbol] = field(default_factory=dict[str, Symbol])
+    conditions: list[Condition] = field(default_factory=list[Condition])
+    families: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
+    frozen: list[Freeze] = field(default_factory=list[Freeze])
+    ties: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
+    uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
+    doc: str | None = None
+
+    def type(self, ref: Ref) -> TensorType:
+        return self.nodes[ref.node].outputs[ref.index]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage: parameter paths by what happens to them, the active tasks and the losses with their weights."""
+
+    name: str
+    tuned: tuple[str, ...]
+    frozen: tuple[str, ...]
+    rest_in_eval: bool
+    tasks: tuple[str, ...]
+    losses: Mapping[str, float]
+    sources: tuple[str, ...]  # names of weights maps or stages, in order
+    emits: Mapping[str, str]
+    uses: Mapping[str, str]
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+    selected: tuple[tuple[str, int, int], ...]  # each selector's text, tensors matched, numbers matched
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSource:
+    """Where one target tensor comes from: source tensor names and how they become it."""
+
+    target: str
+    names: tuple[str, ...]
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]  # ("transpose", {..}), ("rearrange", {"pattern": ..}), ("slice", ..), ("init", ..)
+    file: str | None  # the member's own file of a `family` source
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class WeightMap:
+    name: str
+    model: str
+    sources: tuple[str, ...]
+    complete: bool
+    rules: tuple[WeightSource, ...]
+    drops: tuple[str, ...]
+    missed: tuple[str, ...]  # targets that no rule hits: they keep their initialisation
+    span: Span
+
+
+@dataclass(slots=True, eq=False)
+class EntryPlan:
+    name: str
+    eval: Body
+    train: Body | None
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A checked model: bodies for evaluation and (when its meaning depends on the mode) training, and all that is said about it."""
+
+    name: str
+    eval: Body
+    train: Body | None
+    tasks: tuple[str, ...]
+    stages: dict[str, StagePlan]
+    weights: dict[str, WeightMap]
+    entries: dict[str, EntryPlan]
+    arguments: Mapping[str, Any]
+    presets: tuple[str, ...]
+    goldens: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    doc: str | None = None
+
+    @property
+    def training(self) -> Body:
+        """The body used in train mode."""
+        return self.train or self.eval
