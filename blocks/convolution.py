@@ -15,7 +15,7 @@ def places(rule: Rule, name: str, what: str, value: Any, count: int, least: int)
     """Return one number for each axis of places, refusing a wrong count and numbers below `least`."""
     found = per_axis(value, count)
     if len(found) != count:
-        raise rule.fail(f"`{what}` of `{name}` has {len(found)} numbers", f"give one number, or {count}", "A305")
+        raise rule.fail(f"`{what}` of `{name}` has {len(found)} numbers", f"give one number, or {count}", "A324")
     for n in found:
         if n < least:
             raise rule.fail(f"`{what}` of `{name}` is {n}", f"give {least} or more", "A214")
@@ -27,7 +27,7 @@ def ranked(rule: Rule, name: str, x: TensorType, count: int) -> None:
     rule.dtype(x, "float", "`x`")
     if x.rank != count + 2:
         axes = ", ".join(("B", "C", *"DHW"[3 - count :]))
-        raise rule.fail(f"`{name}` takes float[{axes}] and `x` is {x}", "add or drop axes", "A304")
+        raise rule.fail(f"`{name}` takes float[{axes}] and `x` is {x}", "add or drop axes", "A322")
 
 
 def windows(rule: Rule, shape: Sequence[Axis], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool = False) -> tuple[Axis, ...]:

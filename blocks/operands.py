@@ -12,7 +12,7 @@ from ..dsl.types import Axis, DType, TensorType
 Number = int | float | Fraction | Dim
 Operand = TensorType | Number
 
-MIXED = "A302"
+MIXED = "A321"
 
 
 def is_literal(value: Any) -> bool:
@@ -32,7 +32,7 @@ def common_dtype(rule: Rule, operands: dict[str, Any], allowed: str = "number") 
     """
     tensors = {name: v for name, v in operands.items() if isinstance(v, TensorType)}
     if not tensors:
-        raise rule.fail("an operation on tensors needs a tensor", "numbers alone are computed while the file is read", "A301")
+        raise rule.fail("an operation on tensors needs a tensor", "numbers alone are computed while the file is read", "A305")
     for name, value in tensors.items():
         rule.dtype(value, allowed, f"`{name}`")
     (first, left), *others = tensors.items()
@@ -72,7 +72,7 @@ def normal_axes(rule: Rule, dim: Any, rank: int) -> tuple[int, ...]:
     listed: list[int] = [dim] if isinstance(dim, int) else list(dim)
     found = tuple(rule.axis(d, rank) for d in listed)
     if len(set(found)) != len(found):
-        raise rule.fail(f"an axis is named twice in {listed}", "name each axis once", "A304")
+        raise rule.fail(f"an axis is named twice in {listed}", "name each axis once", "A324")
     return found
 
 

@@ -40,6 +40,8 @@ class Entry:
     lowering: Lowering
     good: tuple[Sample, ...]
     bad: tuple[Sample, ...]
+    several: bool = False
+    """True where the result is a list, also of one tensor."""
 
     @property
     def mode_dependent(self) -> bool:
@@ -133,6 +135,7 @@ def operation(
     doc: str | None = None,
     results: Sequence[str] = (),
     random: bool = False,
+    several: bool = False,
 ) -> Callable[[ShapeRule], ShapeRule]:
     """Register the decorated shape rule as an operation; the rule is called with `rule` and every argument by name."""
 
@@ -140,7 +143,8 @@ def operation(
         title = name or rule.__name__.rstrip("_")
         text = doc or rule.__doc__ or ""
         random_ = random or isinstance(lowering, Child)
-        register(Entry(title, tuple(arguments), (), tuple(results), False, random_, text, rule, cost, None, lowering, tuple(good), tuple(bad)))
+        args = (tuple(arguments), (), tuple(results), False, random_, text, rule, cost, None, lowering, tuple(good), tuple(bad), several)
+        register(Entry(title, *args))
         return rule
 
     return decorate

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
 from ..dsl.primitive import Argument, Kind
@@ -86,9 +86,8 @@ def read(argument: Argument, value: Any, symbols: SymbolTable) -> Any:
 def _sizes(value: Any, symbols: SymbolTable) -> Any:
     if isinstance(value, str):
         return read_extent(value, symbols)
-    if isinstance(value, Sequence):
-        items: Sequence[Any] = value  # pyright: ignore[reportUnknownVariableType]
-        return [_sizes(item, symbols) for item in items]
+    if isinstance(value, (list, tuple)):
+        return [_sizes(item, symbols) for item in cast("Sequence[Any]", value)]
     return value
 
 

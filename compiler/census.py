@@ -57,10 +57,13 @@ class Count:
 class Owned:
     """What a block instance holds directly, over all the ways in which it is called.
 
-    `tensors` are its own and those of its leaf modules, by relative path; `blocks` the instances in it with their bodies.
+    `own` are its `Parameter`s and `Buffer`s, `tensors` these and those of its leaf modules, by relative path; `declared` are its
+    modules in order of birth: `leaves`, and `blocks` with their bodies.
     """
 
+    own: tuple[Tensor, ...]
     tensors: tuple[Tensor, ...]
+    declared: Mapping[str, ModuleDecl]
     leaves: Mapping[str, ModuleDecl]
     blocks: Mapping[str, tuple[ModuleDecl, Bodies]]
     ties: tuple[tuple[str, str], ...]
@@ -89,7 +92,7 @@ class Census:
         key = tuple(map(id, bodies))
         found = self._owned.get(key)
         if found is None:
-            found = self._owned[key] = _owned(bodies)
+            found = self._owned[key] = owned(bodies)
         return found
 
     # ------------------------------------------------------------------------------------------------- expansion
@@ -106,10 +109,10 @@ class Census:
                 yield from self._expand(prefix, item, None)
 
     def _expand(self, prefix: str, bodies: Bodies, task: str | None) -> Iterator[Tensor]:
-        owned = self.owned(bodies)
-        for tensor in owned.tensors:
+        held = self.owned(bodies)
+        for tensor in held.tensors:
             yield replace(tensor, path=join(prefix, tensor.path), task=tensor.task or task)
-        for path, (declared, called) in owned.blocks.items():
+        for path, (declared, called) in held.blocks.items():
             yield from self._expand(join(prefix, path), called, declared.task or task)
 
     def modules(self) -> Iterator[tuple[str, ModuleDecl]]:
@@ -117,10 +120,10 @@ class Census:
         stack: list[tuple[str, Bodies]] = [("", self.roots)]
         while stack:
             prefix, bodies = stack.pop()
-            owned = self.owned(bodies)
-            yield from ((join(prefix, path), declared) for path, declared in owned.leaves.items())
-            yield from ((join(prefix, path), declared) for path, (declared, _) in owned.blocks.items())
-            stack.extend((join(prefix, path), called) for path, (_, called) in reversed(list(owned.blocks.items())))
+            held = self.owned(bodies)
+            yield from ((join(prefix, path), declared) for path, declared in held.leaves.items())
+            yield from ((join(prefix, path), declared) for path, (declared, _) in held.blocks.items())
+            stack.extend((join(prefix, path), called) for path, (_, called) in reversed(list(held.blocks.items())))
 
     @cached_property
     def ties(self) -> tuple[tuple[str, str], ...]:
@@ -140,17 +143,17 @@ class Census:
 
     def _ties(self, prefix: str, bodies: Bodies) -> Iterator[tuple[str, str]]:
         if self._has_ties(bodies):
-            owned = self.owned(bodies)
-            for path, (_, called) in owned.blocks.items():
+            held = self.owned(bodies)
+            for path, (_, called) in held.blocks.items():
                 yield from self._ties(join(prefix, path), called)
-            yield from ((join(prefix, first), join(prefix, second)) for first, second in owned.ties)
+            yield from ((join(prefix, first), join(prefix, second)) for first, second in held.ties)
 
     def _has_ties(self, bodies: Bodies) -> bool:
         key = tuple(map(id, bodies))
         found = self._tied.get(key)
         if found is None:
-            owned = self.owned(bodies)
-            found = self._tied[key] = bool(owned.ties) or any(self._has_ties(called) for _, called in owned.blocks.values())
+            held = self.owned(bodies)
+            found = self._tied[key] = bool(held.ties) or any(self._has_ties(called) for _, called in held.blocks.values())
         return found
 
     # -------------------------------------------------------------------------------------------------- counting
@@ -162,21 +165,21 @@ class Census:
         """
         prefix, bodies, rest = "", self.roots, path
         while rest:
-            owned = self.owned(bodies)
-            below = next((name for name in owned.blocks if covers(name, rest)), None)
+            held = self.owned(bodies)
+            below = next((name for name in held.blocks if covers(name, rest)), None)
             if below is None:
                 found = [item for item in self.inside(prefix, bodies) if covers(path, item[0])]
-                if not found and rest not in owned.leaves:
+                if not found and rest not in held.leaves:
                     raise KeyError(path)
                 return tuple(found)
-            prefix, bodies, rest = join(prefix, below), owned.blocks[below][1], rest[len(below) + 1 :]
+            prefix, bodies, rest = join(prefix, below), held.blocks[below][1], rest[len(below) + 1 :]
         return ((path, bodies),)
 
     def inside(self, prefix: str, bodies: Bodies) -> Iterator[Item]:
         """Yield the tensors and block instances right in an instance at `prefix`, those of its leaf modules with them."""
-        owned = self.owned(bodies)
-        yield from ((join(prefix, tensor.path), tensor) for tensor in owned.tensors)
-        yield from ((join(prefix, name), called) for name, (_, called) in owned.blocks.items())
+        held = self.owned(bodies)
+        yield from ((join(prefix, tensor.path), tensor) for tensor in held.tensors)
+        yield from ((join(prefix, name), called) for name, (_, called) in held.blocks.items())
 
     def count(self, *paths: str) -> Count:
         """Count what lies at or below the paths (everything, without one), tied parameters once.
@@ -221,21 +224,26 @@ class Census:
         return found
 
 
-def _owned(bodies: Bodies) -> Owned:
+def owned(bodies: Bodies) -> Owned:
+    """Return what an instance with these bodies holds directly."""
     tensors: dict[str, Tensor] = {}
+    declared_: dict[str, ModuleDecl] = {}
     leaves: dict[str, ModuleDecl] = {}
     blocks: dict[str, tuple[ModuleDecl, list[Body]]] = {}
     for body in bodies:
         for own in body.parameters.values():
             tensors.setdefault(own.path, _own_tensor(own, body.name))
         for path, declared in body.modules.items():
-            if declared.bodies or is_block(declared):
+            declared_.setdefault(path, declared)
+            if is_block(declared):
                 blocks.setdefault(path, (declared, []))[1].extend(declared.bodies)
             elif path not in leaves:
                 leaves[path] = declared
                 tensors.update((f"{path}.{spec.name}", _leaf_tensor(spec, declared, body.name)) for spec in leaf_specs(declared))
     return Owned(
+        tuple(tensor for tensor in tensors.values() if tensor.kind in ("Parameter", "Buffer")),
         tuple(tensors.values()),
+        declared_,
         leaves,
         {path: (declared, distinct(called)) for path, (declared, called) in blocks.items()},
         tuple(dict.fromkeys((first, second) for body in bodies for first, second, _ in body.ties)),

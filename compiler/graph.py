@@ -32,14 +32,14 @@ def operands(node: Node) -> Iterator[tuple[str, Ref]]:
 
 
 def results(body: Body) -> tuple[Ref, ...]:
-    """Return what a call of the body gives, in order: its outputs, then its losses."""
-    return (*(output.ref for output in body.outputs), *(loss.ref for loss in body.losses))
+    """Return what a call of the body gives, in order: its outputs, its losses, its states."""
+    return (*(output.ref for output in body.outputs), *(loss.ref for loss in body.losses), *(state.result for state in body.states))
 
 
 def result_names(body: Body) -> tuple[str, ...]:
-    """Return the names of what a call gives, in order: `h.generate` for outputs, the path for losses."""
+    """Return the names of what a call gives, in order: `h.generate` for outputs, paths for losses, keys for states."""
     outputs = (".".join([output.name, *map(str, output.members)]) for output in body.outputs)
-    return (*outputs, *(loss.path for loss in body.losses))
+    return (*outputs, *(loss.path for loss in body.losses), *(state.key for state in body.states))
 
 
 class Graph:

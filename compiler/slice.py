@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Ref
@@ -27,6 +27,7 @@ class Slicer:
     def variant(self, body: Body, used: Iterable[int], updates: bool) -> Body:
         """Return the part of `body` that computes the results numbered `used`, and its buffers' updates if asked."""
         wanted = frozenset(used)
+        updates = updates and self.updating(body)
         key = (id(body), wanted, updates)
         found = self._variants.get(key)
         if found is None:
@@ -44,7 +45,7 @@ class Slicer:
     def _cut(self, body: Body, wanted: frozenset[int], updates: bool) -> Body:
         kept = [update.ref for update in body.updates] if updates else []
         live = _Live(self, body, updates)
-        live.need([ref for i, ref in enumerate(results(body)) if i in wanted] + kept + [state.result for state in body.states])
+        live.need([ref for i, ref in enumerate(results(body)) if i in wanted] + kept)
         live.carry_symbols()
         whole = len(live.used) == len(body.nodes) and len(wanted) == len(results(body)) and len(kept) == len(body.updates)
         if whole and all(live.called[number] is node.body for number, node in enumerate(body.nodes) if node.body is not None):
@@ -114,6 +115,7 @@ class _Live:
 
         nodes = [self._node(number, moved) for number in order]
         at = len(body.outputs)
+        after = at + len(body.losses)
         modules = self._modules(nodes)
         targets = {node.target for node in nodes if node.kind is NodeKind.PARAMETER}
         updates = [replace(update, ref=moved(update.ref)) for update in body.updates] if self.updates else []
@@ -128,7 +130,9 @@ class _Live:
             outputs=[replace(output, ref=moved(output.ref)) for i, output in enumerate(body.outputs) if i in wanted],
             losses=[replace(loss, ref=moved(loss.ref)) for i, loss in enumerate(body.losses, at) if i in wanted],
             updates=updates,
-            states=[replace(state, node=kept[state.node].node, result=moved(state.result)) for state in body.states if state.node in kept],
+            states=[
+                replace(state, node=kept[state.node].node, result=moved(state.result)) for i, state in enumerate(body.states, after) if i in wanted
+            ],
             parameters=parameters,
             modules=modules,
             symbols=body.symbols,
@@ -199,11 +203,12 @@ def symbols_in(values: Iterable[object]) -> Iterator[Symbol]:
         if isinstance(value, Dim):
             yield from value.symbols()
         elif isinstance(value, slice):
-            yield from symbols_in((value.start, value.stop, value.step))
+            bounds = cast("slice[object, object, object]", value)
+            yield from symbols_in((bounds.start, bounds.stop, bounds.step))
         elif isinstance(value, dict):
-            yield from symbols_in(value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            yield from symbols_in(cast("dict[object, object]", value).values())
         elif isinstance(value, (list, tuple)):
-            yield from symbols_in(value)  # pyright: ignore[reportUnknownArgumentType]
+            yield from symbols_in(cast("tuple[object, ...]", value))
 
 
 def bare_symbols(shape: Iterable[object]) -> set[Symbol]:

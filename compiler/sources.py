@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from ..dsl.diagnostics import Diagnostic, closest
 from ..dsl.source import Source, Span
 
 SUFFIX = ".arch"
-MAX_BYTES = 4 * 1024 * 1024
-"""A longer text is refused before it is read whole."""
 
 
-def read_source(path: str | os.PathLike[str], name: str | None = None) -> Source | Diagnostic:
-    """Read one file as UTF-8 text, or say why it can't be."""
-    shown = name or os.fspath(path)
+def read_source(path: str | os.PathLike[str]) -> Source | Diagnostic:
+    """Read one file as text, or say why it can't be; a near name in the folder is suggested for one that is missing."""
+    from ..dsl import parser
+
+    found = parser.read_source(Path(path))
+    if isinstance(found, Diagnostic) and not os.path.exists(path):
+        return replace(found, help=_near(Path(path)) or found.help)
+    return found
+
+
+def read_stream(stream: BinaryIO, name: str) -> Source | Diagnostic:
+    """Read a text from standard input, no more of it than the limit."""
+    from ..dsl import parser
+
+    limits = parser.Limits()
+    data = stream.read(limits.bytes + 1)
+    if len(data) > limits.bytes:
+        return parser.too_large(_start(name), limits)
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            return _unreadable(shown, "is a folder", "name a file in it")
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        return _unreadable(shown, "does not exist", _near(path))
-    except (OSError, ValueError) as error:
-        return _unreadable(shown, f"can't be read: {getattr(error, 'strerror', None) or error}", None)
-    return decode(data, shown)
-
-
-def decode(data: bytes, name: str) -> Source | Diagnostic:
-    """Turn the bytes of a file into a source; line ends become `\\n` and a byte-order mark is dropped."""
-    if len(data) > MAX_BYTES:
-        message = f"`{name}` is longer than {MAX_BYTES // 2**20} MiB"
-        return Diagnostic("A807", message, _start(name), help="cut the file into several and `import` them")
-    try:
-        text = data.decode("utf-8-sig")
+        return Source(name, data.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
-        byte = data[error.start]
-        return Diagnostic("A805", f"`{name}` is not UTF-8 text: byte 0x{byte:02x} at offset {error.start}", _start(name), help="save it as UTF-8")
-    if "\0" in text:
-        return Diagnostic("A805", f"`{name}` is not text: it holds a zero byte", _start(name), help="name an `.arch` file")
-    return Source(name, text.replace("\r\n", "\n").replace("\r", "\n"))
+        return Diagnostic("A802", f"`{name}` isn't text: byte {error.start} is no UTF-8", _start(name), help="give `.arch` text in UTF-8")
 
 
 def beside(source: Source, module: tuple[str, ...]) -> Source | None:
@@ -66,24 +59,19 @@ def find_files(paths: Sequence[str]) -> Iterator[str | Diagnostic]:
 
 def _below(folder: str) -> list[str | Diagnostic]:
     files = sorted(str(path) for path in Path(folder).rglob(f"*{SUFFIX}") if path.is_file() and not _hidden(path, folder))
-    return [*files] or [_unreadable(folder, f"holds no `{SUFFIX}` file", None)]
+    return [*files] or [Diagnostic("A800", f"there is no `{SUFFIX}` file in `{folder}`", _start(folder), help="give the path of an `.arch` file")]
 
 
 def _hidden(path: Path, folder: str) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _near(path: str | os.PathLike[str]) -> str | None:
-    wanted = Path(path)
+def _near(path: Path) -> str | None:
     try:
-        near = closest(wanted.name, (other.name for other in wanted.parent.iterdir() if other.suffix == SUFFIX))
+        near = closest(path.name, (other.name for other in path.parent.iterdir() if other.suffix == SUFFIX))
     except OSError:
         return None
-    return f"did you mean `{wanted.with_name(near)}`?" if near else None
-
-
-def _unreadable(name: str, why: str, help: str | None) -> Diagnostic:
-    return Diagnostic("A801", f"`{name}` {why}", _start(name), help=help)
+    return f"did you mean `{path.with_name(near)}`?" if near else None
 
 
 def _start(name: str) -> Span:

@@ -131,9 +131,24 @@ def _groups(tensors: Iterable[Tensor], counts: Counts, depth: int) -> Iterable[t
     rows: dict[str, set[str]] = {}
     for tensor in tensors:
         if not tensor.buffer:
-            parts = tensor.path.split(".")
-            kept = ["*" if part.isdigit() else part for part in parts[:-1]] or parts
+            kept = _parts(tensor.path)
             for length in range(1, min(depth, len(kept)) + 1):
                 rows.setdefault(".".join(kept[:length]), set()).add(tensor.path)
     for name in sorted(rows, key=list(rows).index):
         yield name, counts.total(counts.paths(rows[name]))
+
+
+def _parts(path: str) -> list[str]:
+    """Split a parameter's path into its modules, a number staying with the name before it as `*`.
+
+    >>> _parts("lm.trunk.12.attn.weight")
+    ['lm', 'trunk.*', 'attn']
+    """
+    *modules, tensor = path.split(".")
+    kept: list[str] = []
+    for part in modules:
+        if part.isdigit() and kept:
+            kept[-1] += ".*"
+        else:
+            kept.append(part)
+    return kept or [tensor]

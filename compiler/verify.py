@@ -1,8 +1,8 @@
 """The one written definition of a legal graph.
 
 1. An operand names an earlier node of its body, and an output that this node has.
-2. A node of a kind has what the kind needs: INPUT a declaration, OPERATION a primitive, CALL a body, LEAF and CALL a module that the
-   body made or was handed, PARAMETER a tensor that exists.
+2. A node of a kind has what the kind needs: INPUT, STATE and DRAW a declaration, OPERATION a primitive, CALL a body, LEAF and CALL a
+   module that the body made or was handed, PARAMETER a tensor that exists, EXTERN an output.
 3. A call gives every input that its body declares, of the same rank and dtype, and has one output for each of the body's results.
 4. Results and updates name values that exist; a loss is one float; an update goes to a buffer of its own body.
 5. Paths of a body are unique, and none lies below a parameter or a leaf module.
@@ -73,15 +73,14 @@ def _verify_kind(body: Body, number: int, node: Node) -> Iterator[Problem]:
 def _lacks(body: Body, number: int, node: Node) -> str | None:
     """Say what a node of its kind should have and has not."""
     match node.kind:
-        case NodeKind.INPUT:
+        case NodeKind.INPUT | NodeKind.STATE | NodeKind.DRAW:
             known = any(declared.node == number and declared.key == node.target for declared in body.inputs)
-            return None if known else "has no declaration"
-        case NodeKind.STATE:
-            return None if any(state.node == number for state in body.states) else "has no declaration"
+            drawn = node.kind is not NodeKind.DRAW or "distribution" in node.attributes
+            return None if known and drawn else "has no declaration" if drawn else "has no distribution"
         case NodeKind.CONSTANT:
             return None if "value" in node.attributes else "has no value"
-        case NodeKind.DRAW:
-            return None if "distribution" in node.attributes else "has no distribution"
+        case NodeKind.EXTERN:
+            return None if any(output.ref.node == number for output in body.outputs) else "is no output"
         case NodeKind.OPERATION:
             return None if node.primitive is not None and not node.primitive.is_leaf else "has no primitive"
         case NodeKind.PARAMETER:
@@ -111,6 +110,8 @@ def _below_extern(body: Body, path: str) -> bool:
 def _verify_call(body: Body, number: int, node: Node, callee: Body) -> Iterator[Problem]:
     for declared in callee.inputs:
         operand = node.inputs.get(declared.key)
+        if operand is None and declared.optional:
+            continue
         if not isinstance(operand, Ref):
             yield Problem(3, body.name, f"%{number} gives `{callee.name}` no `{declared.key}`", node.span)
             continue
@@ -130,7 +131,7 @@ def _verify_call(body: Body, number: int, node: Node, callee: Body) -> Iterator[
 def _verify_results(body: Body) -> Iterator[Problem]:
     named = [(output.name, output.ref, output.span) for output in body.outputs]
     named += [(loss.path, loss.ref, loss.span) for loss in body.losses] + [(update.path, update.ref, update.span) for update in body.updates]
-    named += [(state.name, state.result, state.span) for state in body.states]
+    named += [(state.key, state.result, state.span) for state in body.states]
     wrong = [(n, s) for n, r, s in named if not (0 <= r.node < len(body.nodes) and 0 <= r.index < len(body.nodes[r.node].outputs))]
     yield from (Problem(4, body.name, f"`{name}` names a value that doesn't exist", span) for name, span in wrong)
     if wrong:

@@ -28,7 +28,7 @@ from typing import Literal
 
 from .bounds import never_negative, never_zero
 from .dim_terms import Extreme, Floor, Sum, Symbol
-from .dims import Dim, integrality, quotient, term
+from .dims import Dim, integrality, is_whole, quotient, term
 from .residues import cases, remainders
 from .sizes import assignments
 from .solving import Solution, is_multiple
@@ -167,7 +167,7 @@ class Facts:
             found = self._break(relation)
             return UNKNOWN if found is None else Verdict(Truth.FALSE, found)
         pieces = list(cases(difference, self._solution.bounds))
-        if all(piece == 0 for piece, _ in pieces):
+        if all(piece == 0 for piece, _ in pieces) or self._is_squeezed(difference):
             return TRUE
         if all(never_zero(piece, bounds) for piece, bounds in pieces):
             return self._never(a, b)
@@ -201,7 +201,7 @@ class Facts:
             if any(numerator == n and divisor == d for d, n in self._solution.multiples):
                 continue
             left = self._remainders(divisor, numerator)
-            if left is not None and 0 not in left and quotient(numerator, divisor) == reduced:
+            if left is not None and 0 not in left and is_whole(reduced - quotient(numerator, divisor)):
                 return self._never(value)
             if left != {0}:
                 return UNKNOWN
@@ -218,9 +218,9 @@ class Facts:
         below = -difference
         if isinstance(below, int) or never_negative(below - 1, bounds):
             return self._never(a, b)
-        if _is_rounded(difference) and all(never_negative(piece, limits) for piece, limits in cases(difference, bounds)):
-            return TRUE
-        return UNKNOWN
+        if isinstance(difference, int) or not _is_rounded(difference):
+            return UNKNOWN
+        return TRUE if all(never_negative(piece, limits) for piece, limits in cases(difference, bounds)) else UNKNOWN
 
     # ------------------------------------------------------------------------------------------------------ sizes
 
@@ -271,6 +271,10 @@ class Facts:
 
     # ----------------------------------------------------------------------------------------------------- helpers
 
+    def _is_squeezed(self, difference: Dim) -> bool:
+        bounds = self._solution.bounds
+        return never_negative(difference, bounds) and never_negative(-difference, bounds)
+
     def _is_known_zero(self, difference: int | Dim) -> bool:
         return isinstance(difference, Dim) and any(is_multiple(difference, z) for z in self._solution.zeros)
 
@@ -280,8 +284,8 @@ class Facts:
             return None
         left = _modulo(numerator, divisor)
         for k, known in self._solution.multiples:
-            if isinstance(left, Dim) and k == divisor and 0 in (_modulo(left - known, divisor), _modulo(left + known, divisor)):
-                return {0}
+            if isinstance(k, int) and k % divisor == 0:
+                left = _less_multiples(left, known, divisor)
         return {left} if isinstance(left, int) else remainders(left, divisor)
 
 
@@ -297,6 +301,19 @@ def _modulo(value: int | Dim, divisor: int) -> int | Dim:
     for monomial, coefficient in value.terms:
         result = result + term(monomial, coefficient % divisor)
     return result
+
+
+def _less_multiples(value: int | Dim, known: Dim, divisor: int) -> int | Dim:
+    """Return `value` less products with `known`, a multiple of `divisor`, that cancel its terms one by one."""
+    lead, factor = known.terms[0]
+    if math.gcd(int(factor), divisor) != 1:
+        return value
+    inverse = pow(int(factor), -1, divisor)
+    for monomial, coefficient in value.terms if isinstance(value, Dim) else ():
+        ratio = quotient(term(monomial, int(coefficient) * inverse), term(lead, 1))
+        if isinstance(ratio, int) or ratio.is_whole:
+            value = _modulo(value - known * ratio, divisor)
+    return value
 
 
 def _scale(relation: Fact | None) -> int:

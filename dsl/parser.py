@@ -185,17 +185,18 @@ def run(span: Span, rule: str, limits: Limits) -> tuple[Any, tuple[Diagnostic, .
 
 
 def headed(item: RawItem) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
-    """Parse the header of a reserved transform; its body is not read."""
-    text = item.span.source.text
-    at = text.find("{", item.span.start, item.span.end)
-    close = text.rfind(")", item.span.start, item.span.end if at < 0 else body_start(item.span))
-    head = Span(item.span.source, item.span.start, max(close + 1, item.span.start + 1))
-    tree, diagnostics = run(head, "item", item.limits)
-    return (replace(tree, span=item.span) if tree else None), diagnostics
+    """Parse the header of a reserved transform; its body, whose brackets match, is not read."""
+    span = item.span
+    start = body_start(span)
+    if start == span.end:
+        fault = Diagnostic("A009", "a `transform` has a body in braces", span, help="write `{ ... }` after its parameters")
+        return None, (fault,)
+    tree, diagnostics = run(Span(span.source, span.start, start), "item", item.limits)
+    return (replace(tree, span=span) if tree else None), diagnostics
 
 
 def body_start(span: Span) -> int:
-    """Return where the body's `{` stands: the first outside parentheses."""
+    """Return where the first `{` outside parentheses stands, or the end of the span."""
     depth = 0
     for at in range(span.start, span.end):
         char = span.source.text[at]

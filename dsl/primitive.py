@@ -89,19 +89,20 @@ class Rule(Protocol):
     """What a shape rule may ask and say.  Every comparison of sizes goes through it, so that the trail and the conditions are kept
     and so that the same rules can be run on tagged widths later."""
 
-    def same(self, left: Axis, right: Axis, what: str) -> Axis:
-        """Return the common axis, or report `what` (for instance "the last axis of `x` and `din`")."""
+    def same(self, given: Axis, expected: Axis, what: str) -> Axis:
+        """Return the common axis, or report `what` (for instance "the last axis of `x` and `din`"); an index set serves as a number
+        where a number is expected."""
         ...
 
     def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:
         """Align shapes from the right; a literal 1 stretches, a symbol never does."""
         ...
 
-    def divide(self, size: int | Dim, by: int | Dim, what: str) -> int | Dim:
+    def divide(self, size: Axis, by: Axis, what: str) -> int | Dim:
         """Return the exact quotient, recording the divisibility as a condition if it isn't proved."""
         ...
 
-    def at_least(self, size: int | Dim, least: int | Dim, what: str) -> None:
+    def at_least(self, size: Axis, least: Axis, what: str) -> None:
         """Require `size >= least`."""
         ...
 

@@ -25,11 +25,11 @@ BOTH: tuple[Sample, ...] = (
 )
 INTS: tuple[Sample, ...] = (sample(a="int[B, 3] < 5", b="int[3] < 5"), sample(a="int[B]", b=3))
 MIXED: tuple[Sample, ...] = (
-    refused("A302", a="float[B]", b="int[B]"),
-    refused("A302", a="float[B]", b="float32[B]"),
-    refused("A302", a="int[B]", b=0.5),
-    refused("A303", a="float[B, 3]", b="float[B, 4]"),
-    refused("A301", a=1, b=2),
+    refused("A321", a="float[B]", b="int[B]"),
+    refused("A321", a="float[B]", b="float32[B]"),
+    refused("A321", a="int[B]", b=0.5),
+    refused("A301", a="float[B, 3]", b="float[B, 4]"),
+    refused("A305", a=1, b=2),
 )
 
 
@@ -45,7 +45,7 @@ def _binary(name: str, target: str, equation: str, allowed: str = "number", samp
         lowering=call(target, "a", "b"),
         cost=moved,
         good=samples,
-        bad=(*MIXED, refused("A301", a="bool[B]", b="bool[B]")) if allowed != "bool" else (refused("A301", a="float[B]", b="float[B]"),),
+        bad=(*MIXED, refused("A305", a="bool[B]", b="bool[B]")) if allowed != "bool" else (refused("A305", a="float[B]", b="float[B]"),),
     )(rule)
 
 
@@ -66,14 +66,14 @@ _binary("xlogy", "torch.xlogy", "Compute `y = a ln b`, zero where a is zero", "f
     lowering=call("operator.truediv", "a", "b"),
     cost=moved,
     good=BOTH,
-    bad=(*MIXED, refused("A301", a="int[B]", b="int[B]")),
+    bad=(*MIXED, refused("A305", a="int[B]", b="int[B]")),
 )
 def div(rule: Rule, a: Any, b: Any) -> TensorType:
     """Divide: `y = a / b`.  a, b: float[...] or numbers, broadcast from the right; ints are divided with `//` or after `float(...)`."""
     operands = {"a": a, "b": b}
     for name, value in operands.items():
         if isinstance(value, TensorType) and value.dtype.is_int:
-            raise rule.fail(f"`/` divides floats and `{name}` is {value.dtype}", "write `//` to round down, or `float(...)` around it", "A301")
+            raise rule.fail(f"`/` divides floats and `{name}` is {value.dtype}", "write `//` to round down, or `float(...)` around it", "A305")
     return TensorType(common_dtype(rule, operands, "float"), broadcast(rule, operands))
 
 
@@ -141,7 +141,7 @@ def _logical(name: str, target: str, symbol: str) -> None:
         lowering=call(target, "a", "b"),
         cost=moved,
         good=(sample(a="bool[B, 3]", b="bool[3]"), sample(a="int[B]", b="int[B]"), sample(a="bool[B]", b=True)),
-        bad=(refused("A301", a="float[B]", b="float[B]"), refused("A302", a="bool[B]", b="int[B]"), refused("A303", a="bool[3]", b="bool[2]")),
+        bad=(refused("A305", a="float[B]", b="float[B]"), refused("A321", a="bool[B]", b="int[B]"), refused("A301", a="bool[3]", b="bool[2]")),
     )(rule)
 
 
@@ -155,7 +155,7 @@ _logical("bitwise_xor", "operator.xor", "^")
     lowering=call("operator.invert", "x"),
     cost=moved,
     good=(sample(x="bool[B, 3]"), sample(x="int[B]")),
-    bad=(refused("A301", x="float[B]"),),
+    bad=(refused("A305", x="float[B]"),),
 )
 def bitwise_not(rule: Rule, x: TensorType) -> TensorType:
     """Negate truths, or the bits of ints: `y = ~x`.  x: bool[...] or int[...], y: as x."""
@@ -177,9 +177,9 @@ def bitwise_not(rule: Rule, x: TensorType) -> TensorType:
         sample(condition="bool[B, 3]", a=1.5, b=2),
     ),
     bad=(
-        refused("A301", condition="float[B]", a="float[B]", b=0),
-        refused("A302", condition="bool[B]", a="float[B]", b="int[B]"),
-        refused("A303", condition="bool[3]", a="float[4]", b=0),
+        refused("A305", condition="float[B]", a="float[B]", b=0),
+        refused("A321", condition="bool[B]", a="float[B]", b="int[B]"),
+        refused("A301", condition="bool[3]", a="float[4]", b=0),
     ),
 )
 def where(rule: Rule, condition: TensorType, a: Any, b: Any) -> TensorType:
@@ -201,12 +201,12 @@ def where(rule: Rule, condition: TensorType, a: Any, b: Any) -> TensorType:
     lowering=call("torch.isclose", "a", "b", equal_nan="equal_nan"),
     cost=moved,
     good=(sample(a="float[B, 3]", b="float[3]"),),
-    bad=(refused("A302", a="float[B]", b="int[B]"), refused("A301", a="float[B]", b=0.0)),
+    bad=(refused("A321", a="float[B]", b="int[B]"), refused("A305", a="float[B]", b=0.0)),
 )
 def isclose(rule: Rule, a: Any, b: Any, equal_nan: bool) -> TensorType:
     """Tell where two are close: `y = |a - b| <= 1e-8 + 1e-5 |b|`.  a, b: float[...], y: bool[...]."""
     operands = {"a": a, "b": b}
     common_dtype(rule, operands, "float")
     if not all(isinstance(v, TensorType) for v in operands.values()):
-        raise rule.fail("`isclose` compares two tensors", "write `abs(a - b) < tolerance` for a number", "A301")
+        raise rule.fail("`isclose` compares two tensors", "write `abs(a - b) < tolerance` for a number", "A305")
     return TensorType(DType.BOOL, broadcast(rule, operands))

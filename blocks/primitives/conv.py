@@ -90,13 +90,13 @@ def _conv(count: int) -> None:
             sample(x=x, cin=4, cout=2, kernel=3, padding=[1] * count, groups=2, padding_mode="circular"),
         ),
         bad=(
-            refused("A303", x=x, cin=5, cout=6, kernel=1),
+            refused("A301", x=x, cin=5, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=1, groups=3),
             refused("A304", x="float[B, 4]", cin=4, cout=6, kernel=1),
-            refused("A305", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
+            refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
             refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
             refused("A214", x=x, cin=4, cout=6, kernel=3, stride=2, padding="same"),
-            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
+            refused("A301", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
         ),
     )(rule)  # fmt: skip
 
@@ -152,7 +152,7 @@ def _transposed(count: int) -> None:
             sample(x=x, cin=4, cout=6, kernel=3, stride=2, padding=1, output_padding=1, groups=2, bias=False),
         ),
         bad=(
-            refused("A303", x=x, cin=5, cout=6, kernel=1),
+            refused("A301", x=x, cin=5, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=2, stride=2, output_padding=2),
             refused("A304", x="float[B, 4]", cin=4, cout=6, kernel=1),
         ),
@@ -173,12 +173,12 @@ def _functional(count: int) -> None:
         ranked(rule, name, x, count)
         kernel = tuple(extent(n) for n in weight.shape[2:])
         if weight.rank != count + 2 or not all(isinstance(k, int) for k in kernel):
-            raise rule.fail(f"`weight` of `{name}` is {weight}", "give [cout, cin / groups, kernel...] with a static kernel", "A304")
+            raise rule.fail(f"`weight` of `{name}` is {weight}", "give [cout, cin / groups, kernel...] with a static kernel", "A322")
         positive(rule, groups=groups)
         rule.same(x.shape[1], extent(weight.shape[1]) * groups, "axis 1 of `x` and the channels of `weight`")
         rule.divide(extent(weight.shape[0]), groups, "axis 0 of `weight` and `groups`")
         if bias and bias.rank != 1:
-            raise rule.fail(f"`bias` of `{name}` is {bias}", "give [cout]", "A304")
+            raise rule.fail(f"`bias` of `{name}` is {bias}", "give [cout]", "A322")
         if bias:
             rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
         return TensorType(dtype, (x.shape[0], weight.shape[0], *_sizes(rule, name, x, kernel, stride, padding, dilation)))
@@ -202,10 +202,10 @@ def _functional(count: int) -> None:
         cost=cost,
         good=(sample(x=x, weight=w), sample(x=x, weight=w, bias="float[6]", stride=2, padding=1), sample(x=x, weight=f"float[4, 2{', 3' * count}]", groups=2, padding="same")),
         bad=(
-            refused("A303", x=x, weight=w.replace("4", "5")),
-            refused("A302", x=x, weight=w.replace("float", "float32")),
+            refused("A301", x=x, weight=w.replace("4", "5")),
+            refused("A321", x=x, weight=w.replace("float", "float32")),
             refused("A304", x="float[B, 4]", weight=w),
-            refused("A303", x=x, weight=w, bias="float[5]"),
+            refused("A301", x=x, weight=w, bias="float[5]"),
         ),
     )(rule)  # fmt: skip
 

@@ -23,7 +23,7 @@ def positive_sizes(rule: Rule, shape: Sequence[Axis]) -> tuple[Axis, ...]:
     """Return the sizes, refusing negative ones."""
     for n in shape:
         if isinstance(n, int) and n < 0:
-            raise rule.fail(f"{n} is no size", "sizes are 0 or more", "A305")
+            raise rule.fail(f"{n} is no size", "sizes are 0 or more", "A324")
     return tuple(shape)
 
 
@@ -46,7 +46,7 @@ for _name in ("zeros", "ones"):
         lowering=_made(f"torch.{_name}"),
         cost=moved,
         good=(sample(shape=["B", 3]), sample(shape=[], dtype="int"), sample(shape=[2], dtype="bool")),
-        bad=(refused("A305", shape=[-1]),),
+        bad=(refused("A324", shape=[-1]),),
     )(_rule)
 
 
@@ -55,7 +55,7 @@ for _name in ("zeros", "ones"):
     lowering=expand(lambda b, given: b.call("torch.full", static(b, list(given["shape"])), static(b, given["value"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device())),
     cost=moved,
     good=(sample(shape=["B", 3], value=0.5), sample(shape=[2], value=7), sample(shape=["B"], value=True), sample(shape=["B"], value=1, dtype="float")),
-    bad=(refused("A305", shape=[-2], value=0), refused("A302", shape=[2], value=0.5, dtype="int"), refused("A301", shape=[2], value="one")),
+    bad=(refused("A324", shape=[-2], value=0), refused("A321", shape=[2], value=0.5, dtype="int"), refused("A305", shape=[2], value="one")),
 )
 def full(rule: Rule, shape: Sequence[Axis], value: Any, dtype: DType | None) -> TensorType:
     """Fill with one number: `y = value`.  y: dtype[shape]."""
@@ -65,12 +65,12 @@ def full(rule: Rule, shape: Sequence[Axis], value: Any, dtype: DType | None) -> 
 def number_dtype(rule: Rule, value: Any, wanted: DType | None) -> DType:
     """Return the dtype of a tensor made of a number: as wanted, else bool, int or float by the number itself."""
     if not is_literal(value):
-        raise rule.fail(f"`{value}` is no number", "give a number, `true` or `false`", "A301")
+        raise rule.fail(f"`{value}` is no number", "give a number, `true` or `false`", "A305")
     own = DType.BOOL if isinstance(value, bool) else DType.INT if is_whole(value) else DType.FLOAT
     if wanted is None:
         return own
     if (own is DType.FLOAT and not wanted.is_float) or (own is DType.BOOL) is not (wanted is DType.BOOL):
-        raise rule.fail(f"`{value}` can't be a value of {wanted}", "change `dtype` or the number", "A302")
+        raise rule.fail(f"`{value}` can't be a value of {wanted}", "change `dtype` or the number", "A321")
     return wanted
 
 
@@ -107,12 +107,12 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_arange),
     cost=moved,
     good=(sample(start="S"), sample(start=2, stop=9, step=3), sample(start=1, stop="S + 1"), sample(start=4, dtype="float32"), sample(start=5, stop=0, step=-2)),
-    bad=(refused("A214", start=3, step=0), refused("A303", start=3, stop=1), refused("A301", start=3, dtype="bool")),
+    bad=(refused("A214", start=3, step=0), refused("A301", start=3, stop=1), refused("A305", start=3, dtype="bool")),
 )
 def arange(rule: Rule, start: int | Dim, stop: int | Dim | None, step: int, dtype: DType) -> TensorType:
     """Count: `y_i = start + i * step` below `stop`.  y: dtype[n], n = ceil((stop - start) / step)."""
     if dtype is DType.BOOL:
-        raise rule.fail("`dtype` is bool", "count in `int` or `float`", "A301")
+        raise rule.fail("`dtype` is bool", "count in `int` or `float`", "A305")
     if step == 0:
         raise rule.fail("`step` is 0", "it would never reach the end", "A214")
     first, last = (0, start) if stop is None else (start, stop)
@@ -127,7 +127,7 @@ def arange(rule: Rule, start: int | Dim, stop: int | Dim | None, step: int, dtyp
     lowering=expand(lambda b, given: b.call("torch.eye", static(b, given["n"]), dtype=b.dtype(given["dtype"]), device=b.device())),
     cost=moved,
     good=(sample(n="S"), sample(n=3, dtype="bool")),
-    bad=(refused("A305", n=-1),),
+    bad=(refused("A324", n=-1),),
 )
 def eye(rule: Rule, n: Axis, dtype: DType) -> TensorType:
     """Make the identity: `y_ij = [i = j]`.  y: dtype[n, n]."""
@@ -141,7 +141,7 @@ def nested_shape(rule: Rule, values: Any) -> tuple[int, ...]:
     items: Sequence[Any] = values
     shapes = {nested_shape(rule, item) for item in items}
     if len(shapes) > 1:
-        raise rule.fail("the lists differ in length", "give each row as many numbers", "A305")
+        raise rule.fail("the lists differ in length", "give each row as many numbers", "A324")
     return (len(items), *(next(iter(shapes)) if shapes else ()))
 
 
@@ -157,13 +157,13 @@ def _numbers(values: Any) -> list[Any]:
     lowering=expand(lambda b, given: b.call("torch.tensor", static(b, given["values"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device())),
     cost=moved,
     good=(sample(values=[1, 2]), sample(values=[[0.5, 1], [2, 3]]), sample(values=[True, False]), sample(values=3, dtype="float32")),
-    bad=(refused("A305", values=[[1], [2, 3]]), refused("A301", values=["one"]), refused("A302", values=[0.5], dtype="int"), refused("A302", values=[True, 1])),
+    bad=(refused("A324", values=[[1], [2, 3]]), refused("A305", values=["one"]), refused("A321", values=[0.5], dtype="int"), refused("A321", values=[True, 1])),
 )
 def constant(rule: Rule, values: Any, dtype: DType | None) -> TensorType:
     """Make a tensor of the numbers given: `y_ij = values[i][j]`.  y: dtype[...], fixed when the file is read."""
     found = {number_dtype(rule, n, dtype) for n in _numbers(values)}
     if DType.BOOL in found and len(found) > 1:
-        raise rule.fail("truths and numbers stand in one list", "write `0` and `1`, or `true` and `false`", "A302")
+        raise rule.fail("truths and numbers stand in one list", "write `0` and `1`, or `true` and `false`", "A321")
     kind = DType.FLOAT if DType.FLOAT in found or not found else next(iter(found))
     return TensorType(dtype or kind, nested_shape(rule, values))
 
@@ -171,7 +171,7 @@ def constant(rule: Rule, values: Any, dtype: DType | None) -> TensorType:
 def _triangle(name: str, what: str) -> None:
     def rule(rule: Rule, x: TensorType, diagonal: int | Dim) -> TensorType:
         if x.rank < 2:
-            raise rule.fail(f"`{name}` needs a matrix and `x` is {x}", "give it two axes or more", "A304")
+            raise rule.fail(f"`{name}` needs a matrix and `x` is {x}", "give it two axes or more", "A322")
         return x
 
     operation(
@@ -194,12 +194,12 @@ _triangle("triu", "upper")
     lowering=expand(lambda b, given: b.call("torch.diagonal", given["x"], dim1=-2, dim2=-1)),
     cost=moved,
     good=(sample(x="float[B, S, S]"), sample(x="float[3, 3]"), sample(x="float[B, 2, 3]")),
-    bad=(refused("A304", x="float[B]"), refused("A303", x="float[B, S]")),
+    bad=(refused("A304", x="float[B]"), refused("A301", x="float[B, S]")),
 )
 def diagonal(rule: Rule, x: TensorType) -> TensorType:
     """Read the diagonal of matrices: `y_i = x_ii`.  x: any[..., n, m], y: any[..., min(n, m)]; symbolic sizes must be equal."""
     if x.rank < 2:
-        raise rule.fail(f"`diagonal` needs a matrix and `x` is {x}", "give it two axes or more", "A304")
+        raise rule.fail(f"`diagonal` needs a matrix and `x` is {x}", "give it two axes or more", "A322")
     rows, columns = x.shape[-2:]
     least = min(rows, columns) if isinstance(rows, int) and isinstance(columns, int) else rule.same(rows, columns, "the rows and columns of `x`")
     return TensorType(x.dtype, (*x.shape[:-2], least))

@@ -33,7 +33,7 @@ def _unary(name: str, target: str, equation: str, allowed: str = "float", result
         lowering=call(target, "x"),
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed == "number" else [])),
-        bad=(refused("A301", x="bool[B]"), *([refused("A301", x=words["number"])] if allowed == "float" else [])),
+        bad=(refused("A305", x="bool[B]"), *([refused("A305", x=words["number"])] if allowed == "float" else [])),
     )(_same(allowed, result))
 
 
@@ -91,7 +91,7 @@ for _name, _target, _equation in (
     lowering=call("torch.nn.functional.gelu", "x", approximate=Omit("approximate", "none")),
     cost=moved,
     good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", approximate="tanh")),
-    bad=(refused("A301", x="int[B]"), refused("A213", x="float[B]", approximate="tan")),
+    bad=(refused("A305", x="int[B]"), refused("A213", x="float[B]", approximate="tan")),
 )
 def gelu(rule: Rule, x: TensorType, approximate: str) -> TensorType:
     """Weigh by the normal distribution: `y = x P(N(0, 1) <= x)`, or with `tanh` `y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
@@ -111,7 +111,7 @@ def _shaped(name: str, target: str, equation: str, argument: str, default: float
         lowering=call(target, "x", **options),
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", **{argument: 0.3})),
-        bad=(refused("A301", x="int[B]"),),
+        bad=(refused("A305", x="int[B]"),),
     )(_same("float"))
 
 
@@ -128,7 +128,7 @@ _shaped("softplus", "torch.nn.functional.softplus", "Compute `y = ln(1 + e^(beta
     lowering=call("torch.clamp", "x", min=Omit("min", None), max=Omit("max", None)),
     cost=moved,
     good=(sample(x="float[B, 3]", min=0), sample(x="float[B, 3]", min=-1.5, max=1), sample(x="int[B]", max=3), sample(x="float[B]", max=0.0)),
-    bad=(refused("A301", x="bool[B]", min=0), refused("A302", x="int[B]", min=0.5), refused("A214", x="float[B]")),
+    bad=(refused("A305", x="bool[B]", min=0), refused("A321", x="int[B]", min=0.5), refused("A214", x="float[B]")),
 )
 def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
     """Limit to an interval: `y = max(min(x, max), min)`.  x: number[...], y: as x."""
@@ -139,7 +139,7 @@ def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
     for name in ("min", "max"):
         bound = given[name]
         if isinstance(bound, TensorType) and bound.rank:
-            raise rule.fail(f"`{name}` of `clamp` has axes", "take `minimum` or `maximum` for a bound that differs by element", "A303")
+            raise rule.fail(f"`{name}` of `clamp` has axes", "take `minimum` or `maximum` for a bound that differs by element", "A322")
     return TensorType(dtype, x.shape)
 
 
@@ -163,7 +163,7 @@ def _activation(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_activation),
     cost=moved,
     good=tuple(sample(x="float[B, 3]", name=name) for name in ACTIVATIONS),
-    bad=(refused("A213", x="float[B]", name="rellu"), refused("A301", x="int[B]", name="relu")),
+    bad=(refused("A213", x="float[B]", name="rellu"), refused("A305", x="int[B]", name="relu")),
 )
 def activation(rule: Rule, x: TensorType, name: str) -> TensorType:
     """Apply an activation chosen by its name: `y = name(x)`, for blocks that take the name as an argument.  x: float[...], y: as x."""
@@ -176,7 +176,7 @@ def activation(rule: Rule, x: TensorType, name: str) -> TensorType:
     lowering=call("torch.nan_to_num", "x", nan="value", posinf="value", neginf="value"),
     cost=moved,
     good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", value=1.0)),
-    bad=(refused("A301", x="int[B]"),),
+    bad=(refused("A305", x="int[B]"),),
 )
 def nan_to_num(rule: Rule, x: TensorType, value: float) -> TensorType:
     """Replace what is not finite: `y = x` where finite, else `value`.  x: float[...], y: as x."""

@@ -21,9 +21,9 @@ def _items(rule: Rule, x: TensorType, items: Sequence[Any]) -> list[Any]:
     """Return one item for each axis and new axis: the ellipsis and what is left out as whole axes."""
     used = sum(1 for item in items if item is not None and item is not ...)
     if sum(1 for item in items if item is ...) > 1:
-        raise rule.fail("`...` stands twice in an index", "write `:` for the axes that one of them covers", "A306")
+        raise rule.fail("`...` stands twice in an index", "write `:` for the axes that one of them covers", "A324")
     if used > x.rank:
-        raise rule.fail(f"the index names {used} axes and `x` has {x.rank}", f"`x` is {x}", "A306")
+        raise rule.fail(f"the index names {used} axes and `x` has {x.rank}", f"`x` is {x}", "A324")
     full = list(items) if any(item is ... for item in items) else [*items, ...]
     at = next(i for i, item in enumerate(full) if item is ...)
     return [*full[:at], *[slice(None)] * (x.rank - used), *full[at + 1 :]]
@@ -45,7 +45,7 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
     if start is None and stop is None and step in (None, 1):
         return axis_
     if step is not None and (not isinstance(step, int) or step < 1):
-        raise rule.fail(f"the step of a slice is {step}", "steps are 1 or more; turn an axis round with `flip`", "A306")
+        raise rule.fail(f"the step of a slice is {step}", "steps are 1 or more; turn an axis round with `flip`", "A324")
     whole = extent(axis_)
     first, last = _bound(rule, start, whole, 0, what), _bound(rule, stop, whole, whole, what)
     rule.at_least(last, first, f"the end of a slice of {what}, which is not before its start")
@@ -65,11 +65,11 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
         sample(x="float[B, S]", items=[(None, None, None), (1, None, None)]),
     ),
     bad=(
-        refused("A303", x="float[B, 3]", items=[slice(None), 3]),
-        refused("A303", x="float[B, 3]", items=[slice(None), slice(0, 4)]),
-        refused("A306", x="float[B]", items=[0, 0]),
-        refused("A306", x="float[B]", items=[slice(None, None, -1)]),
-        refused("A306", x="float[B, S]", items=[..., ...]),
+        refused("A301", x="float[B, 3]", items=[slice(None), 3]),
+        refused("A301", x="float[B, 3]", items=[slice(None), slice(0, 4)]),
+        refused("A324", x="float[B]", items=[0, 0]),
+        refused("A324", x="float[B]", items=[slice(None, None, -1)]),
+        refused("A324", x="float[B, S]", items=[..., ...]),
     ),
 )
 def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
@@ -117,7 +117,7 @@ def _whole(rule: Rule, indices: TensorType, what: str = "`index`") -> None:
         sample(x="float[B, 5]", index="int[] < 5", dim=-1),
         sample(x="int[5]", index="int[S] < 5"),
     ),
-    bad=(refused("A301", x="float[5]", index="float[B]"), refused("A304", x="float[5]", index="int[B]", dim=1)),
+    bad=(refused("A305", x="float[5]", index="float[B]"), refused("A304", x="float[5]", index="int[B]", dim=1)),
 )
 def take(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
     """Read an axis at positions, the same for all the other axes: `y[a, i, j, b] = x[a, index[i, j], b]`.
@@ -150,9 +150,9 @@ def _take(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[5, 3]", index="int[S] < 5", dim=0),
     ),
     bad=(
-        refused("A301", x="float[B, 5]", index="float[B]", dim=1),
-        refused("A303", x="float[2, 5]", index="int[3]", dim=1),
-        refused("A303", x="float[B, S, 5]", index="int[B]", dim=2),
+        refused("A305", x="float[B, 5]", index="float[B]", dim=1),
+        refused("A301", x="float[2, 5]", index="int[3]", dim=1),
+        refused("A301", x="float[B, S, 5]", index="int[B]", dim=2),
     ),
 )
 def gather(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
@@ -163,7 +163,7 @@ def gather(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType
     _whole(rule, index)
     at = rule.axis(dim, x.rank)
     if index.rank < at:
-        raise rule.fail(f"`index` is {index} and lacks axes of `x` before axis {at}", "for the same positions everywhere write `take`", "A303")
+        raise rule.fail(f"`index` is {index} and lacks axes of `x` before axis {at}", "for the same positions everywhere write `take`", "A322")
     front = tuple(rule.same(a, i, f"axis {n} of `x` and of `index`") for n, (a, i) in enumerate(zip(x.shape[:at], index.shape[:at], strict=True)))
     return TensorType(x.dtype, (*front, *index.shape[at:], *x.shape[at + 1 :]))
 
@@ -191,7 +191,7 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
     lowering=call("torch.take_along_dim", "x", "index", dim="dim"),
     cost=moved,
     good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
-    bad=(refused("A301", x="float[B]", index="float[B]", dim=0), refused("A303", x="float[B, 5]", index="int[B]", dim=1), refused("A303", x="float[2, 5]", index="int[3, 1]", dim=1)),
+    bad=(refused("A305", x="float[B]", index="float[B]", dim=0), refused("A301", x="float[B, 5]", index="int[B]", dim=1), refused("A301", x="float[2, 5]", index="int[3, 1]", dim=1)),
 )
 def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
     """Read an axis at positions that may differ at every place: `y[a, i, b] = x[a, index[a, i, b], b]`.
@@ -201,7 +201,7 @@ def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> Tensor
     _whole(rule, index)
     at = rule.axis(dim, x.rank)
     if index.rank != x.rank:
-        raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes; `gather` takes an index without the last ones", "A303")
+        raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes; `gather` takes an index without the last ones", "A322")
     others = rule.broadcast([(*x.shape[:at], 1, *x.shape[at + 1 :]), (*index.shape[:at], 1, *index.shape[at + 1 :])], "`x` and `index`")
     return TensorType(x.dtype, (*others[:at], index.shape[at], *others[at + 1 :]))
 
@@ -211,7 +211,7 @@ def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> Tensor
     lowering=expand(lambda b, given: b.method(b.call("torch.nn.functional.one_hot", given["index"], static(b, given["classes"])), "to", b.dtype(given["dtype"]))),
     cost=moved,
     good=(sample(index="int[B, S] < 4", classes=4), sample(index="int[] < 4", classes=5, dtype="bool")),
-    bad=(refused("A301", index="float[B]", classes=3), refused("A214", index="int[B]", classes=0)),
+    bad=(refused("A305", index="float[B]", classes=3), refused("A214", index="int[B]", classes=0)),
 )
 def one_hot(rule: Rule, index: TensorType, classes: Axis, dtype: DType) -> TensorType:
     """Mark a position: `y[.., c] = [c = index[..]]`.  index: int[...] in 0..classes, y: dtype[..., classes]."""

@@ -22,10 +22,10 @@ PARTS = tensors("tensors", "a family, a list or several tensors")
 def one_dtype(rule: Rule, tensors: Sequence[TensorType]) -> DType:
     """Return the dtype that all tensors have."""
     if not tensors:
-        raise rule.fail("there are no tensors", "a family over an empty set can't be joined: it has no type", "A301")
+        raise rule.fail("there are no tensors", "a family over an empty set can't be joined: it has no type", "A305")
     for i, t in enumerate(tensors):
         if t.dtype is not tensors[0].dtype:
-            raise rule.fail(f"part 0 is {tensors[0].dtype} and part {i} is {t.dtype}", f"convert one with `{tensors[0].dtype}(...)`", "A302")
+            raise rule.fail(f"part 0 is {tensors[0].dtype} and part {i} is {t.dtype}", f"convert one with `{tensors[0].dtype}(...)`", "A321")
     return tensors[0].dtype
 
 
@@ -39,11 +39,11 @@ def one_dtype(rule: Rule, tensors: Sequence[TensorType]) -> DType:
         sample(tensors=["bool[B]", "bool[S]"], dim=0),
     ),
     bad=(
-        refused("A302", tensors=["float[B]", "int[B]"], dim=0),
-        refused("A303", tensors=["float[2, 3]", "float[2, 4]"], dim=0),
-        refused("A303", tensors=["float[2, 3]", "float[2]"], dim=0),
+        refused("A321", tensors=["float[B]", "int[B]"], dim=0),
+        refused("A301", tensors=["float[2, 3]", "float[2, 4]"], dim=0),
+        refused("A301", tensors=["float[2, 3]", "float[2]"], dim=0),
         refused("A304", tensors=["float[2]"], dim=1),
-        refused("A301", tensors=[], dim=0),
+        refused("A305", tensors=[], dim=0),
     ),
 )
 def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
@@ -55,7 +55,7 @@ def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
     total = extent(first.shape[at])
     for number_, part in enumerate(tensors[1:], 1):
         if part.rank != first.rank:
-            raise rule.fail(f"part 0 is {first} and part {number_} is {part}", "they need as many axes", "A303")
+            raise rule.fail(f"part 0 is {first} and part {number_} is {part}", "they need as many axes", "A322")
         for i, axis_ in enumerate(part.shape):
             if i != at:
                 joined[i] = rule.same(joined[i], axis_, f"axis {i} of part 0 and of part {number_}")
@@ -71,9 +71,9 @@ def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
     cost=moved,
     good=(sample(tensors=["float[B, S]", "float[B, S]"]), sample(tensors=["int[B]", "int[B]", "int[B]"], dim=-1)),
     bad=(
-        refused("A302", tensors=["float[B]", "int[B]"]),
-        refused("A303", tensors=["float[2]", "float[3]"]),
-        refused("A303", tensors=["float[2]", "float[2, 2]"]),
+        refused("A321", tensors=["float[B]", "int[B]"]),
+        refused("A301", tensors=["float[2]", "float[3]"]),
+        refused("A301", tensors=["float[2]", "float[2, 2]"]),
         refused("A304", tensors=["float[2]"], dim=2),
     ),
 )
@@ -84,7 +84,7 @@ def stack(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
     at = rule.axis(dim, len(shape_) + 1)
     for number_, part in enumerate(tensors[1:], 1):
         if part.rank != len(shape_):
-            raise rule.fail(f"part 0 is {tensors[0]} and part {number_} is {part}", "they need the same shape", "A303")
+            raise rule.fail(f"part 0 is {tensors[0]} and part {number_} is {part}", "they need the same shape", "A322")
         shape_ = [rule.same(a, b, f"axis {i} of part 0 and of part {number_}") for i, (a, b) in enumerate(zip(shape_, part.shape, strict=True))]
     return TensorType(dtype, (*shape_[:at], len(tensors), *shape_[at:]))
 
@@ -108,9 +108,10 @@ def _equal_parts(rule: Rule, x: TensorType, parts: int, at: int) -> tuple[Tensor
 @operation(
     arguments=(X, shape("sizes", "a number of equal parts, or the list of their sizes"), axis("dim", "the axis to cut")),
     lowering=expand(_split),
+    several=True,
     cost=view,
     good=(sample(x="float[B, 6]", sizes=2, dim=-1), sample(x="float[B, 6]", sizes=[1, 2, 3], dim=1), sample(x="float[S + 2]", sizes=["S", 2], dim=0)),
-    bad=(refused("A303", x="float[B, 6]", sizes=[1, 2], dim=1), refused("A303", x="float[B, 6]", sizes=4, dim=1), refused("A214", x="float[B, 6]", sizes=0, dim=1)),
+    bad=(refused("A301", x="float[B, 6]", sizes=[1, 2], dim=1), refused("A301", x="float[B, 6]", sizes=4, dim=1), refused("A214", x="float[B, 6]", sizes=0, dim=1)),
 )
 def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, ...]:
     """Cut an axis into parts: `[.., n_1 + n_2, ..] -> [.., n_1, ..], [.., n_2, ..]`; the inverse of `concat`."""
@@ -126,10 +127,11 @@ def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, 
 
 @operation(
     arguments=(X, size("chunks", "how many equal parts"), axis("dim", "the axis to cut", 0)),
+    several=True,
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.chunk", given["x"], given["chunks"], dim=given["dim"]), given)),
     cost=view,
     good=(sample(x="float[B, 6]", chunks=3, dim=1), sample(x="float[2 * B]", chunks=2)),
-    bad=(refused("A303", x="float[B, 5]", chunks=2, dim=1), refused("A304", x="float[B]", chunks=1, dim=1)),
+    bad=(refused("A301", x="float[B, 5]", chunks=2, dim=1), refused("A304", x="float[B]", chunks=1, dim=1)),
 )
 def chunk(rule: Rule, x: TensorType, chunks: int, dim: int) -> tuple[TensorType, ...]:
     """Cut an axis into equal parts: `[.., k n, ..] -> k times [.., n, ..]`; a remainder is refused."""
@@ -142,17 +144,18 @@ def _pieces(b: LoweringBuilder, handle: Any, given: Given) -> tuple[Any, ...]:
 
 @operation(
     arguments=(X, axis("dim", "the axis to take apart", 0)),
+    several=True,
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.unbind", given["x"], given["dim"]), given)),
     cost=view,
     good=(sample(x="float[3, B, S]"), sample(x="float[B, 2]", dim=-1)),
-    bad=(refused("A305", x="float[B, 2]"), refused("A304", x="float[2]", dim=1)),
+    bad=(refused("A324", x="float[B, 2]"), refused("A304", x="float[2]", dim=1)),
 )
 def unbind(rule: Rule, x: TensorType, dim: int) -> tuple[TensorType, ...]:
     """Take an axis apart: `y_i = x[.., i, ..]`, one tensor for each position.  The axis has a static size."""
     at = rule.axis(dim, x.rank)
     count = extent(x.shape[at])
     if not isinstance(count, int):
-        raise rule.fail(f"axis {at} of `x` has the size {count}, unknown before it runs", "only an axis of a static size can be taken apart", "A305")
+        raise rule.fail(f"axis {at} of `x` has the size {count}, unknown before it runs", "only an axis of a static size can be taken apart", "A324")
     return (TensorType(x.dtype, (*x.shape[:at], *x.shape[at + 1 :])),) * count
 
 
@@ -225,23 +228,23 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         sample(x="int[B, S]", amount=[0, "S"], dim=0),
     ),
     bad=(
-        refused("A305", x="float[B, S]", amount=[1]),
+        refused("A324", x="float[B, S]", amount=[1]),
         refused("A304", x="float[B]", amount=[1, 1], dim=1),
-        refused("A302", x="int[B]", amount=[1, 1], value=0.5),
-        refused("A305", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
-        refused("A303", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
+        refused("A321", x="int[B]", amount=[1, 1], value=0.5),
+        refused("A324", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
+        refused("A301", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
     ),
 )
 def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, value: Any) -> TensorType:
     """Add places before and after along axes: `y = [p, p, x, p]`.  x: any[..., n, ...], y: any[..., before + n + after, ...]."""
     listed = normal_axes(rule, dim, x.rank)
     if len(amount) != 2 * len(listed):
-        raise rule.fail(f"`amount` has {len(amount)} numbers for {len(listed)} axes", "give `[before, after]` for each axis", "A305")
+        raise rule.fail(f"`amount` has {len(amount)} numbers for {len(listed)} axes", "give `[before, after]` for each axis", "A324")
     if mode == "constant":
         if not (x.dtype is DType.BOOL and value == 0):
             common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")
     elif x.rank < 3 or set(listed) != set(range(2, x.rank)):
-        raise rule.fail(f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A305")
+        raise rule.fail(f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324")
     else:
         _within(rule, x, amount, listed, mode)
     result: list[Axis] = list(x.shape)

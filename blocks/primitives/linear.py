@@ -42,8 +42,8 @@ def _linear_flops(inputs: Inputs, y: TensorType) -> int | Dim:
     cost=leaf_cost(_linear_parameters, _linear_flops),
     good=(sample(x="float[B, S, 4]", din=4, dout=3), sample(x="float[4]", din=4, dout=3, bias=False), sample(x="float[B, 4]", din=4, dout=1)),
     bad=(
-        refused("A303", x="float[B, 5]", din=4, dout=3),
-        refused("A301", x="int[B, 4]", din=4, dout=3),
+        refused("A301", x="float[B, 5]", din=4, dout=3),
+        refused("A305", x="int[B, 4]", din=4, dout=3),
         refused("A304", x="float[]", din=4, dout=3),
         refused("A214", x="float[B, 0]", din=0, dout=3),
     ),
@@ -71,7 +71,7 @@ _bilinear_parameters = weight_and_bias(lambda inputs: (inputs["dout"], inputs["d
     parameters=_bilinear_parameters,
     cost=leaf_cost(_bilinear_parameters),
     good=(sample(x="float[B, 4]", z="float[B, 3]", din1=4, din2=3, dout=2), sample(x="float[B, S, 4]", z="float[B, S, 3]", din1=4, din2=3, dout=2, bias=False)),
-    bad=(refused("A303", x="float[B, 5]", z="float[B, 3]", din1=4, din2=3, dout=2), refused("A302", x="float[B, 4]", z="float32[B, 3]", din1=4, din2=3, dout=2)),
+    bad=(refused("A301", x="float[B, 5]", z="float[B, 3]", din1=4, din2=3, dout=2), refused("A321", x="float[B, 4]", z="float32[B, 3]", din1=4, din2=3, dout=2)),
 )  # fmt: skip
 def bilinear_leaf(
     rule: Rule, x: TensorType, z: TensorType, din1: int, din2: int, dout: int, bias: bool, init: Any, init_bias: Any
@@ -80,7 +80,7 @@ def bilinear_leaf(
     positive(rule, din1=din1, din2=din2, dout=dout)
     dtype = common_dtype(rule, {"x": x, "z": z}, "float")
     if x.rank != z.rank or not x.rank:
-        raise rule.fail(f"`x` is {x} and `z` is {z}", "they need as many axes", "A303")
+        raise rule.fail(f"`x` is {x} and `z` is {z}", "they need as many axes", "A322")
     front = tuple(rule.same(a, b, f"axis {i} of `x` and of `z`") for i, (a, b) in enumerate(zip(x.shape[:-1], z.shape[:-1], strict=True)))
     rule.same(x.shape[-1], din1, "the last axis of `x` and `din1`")
     rule.same(z.shape[-1], din2, "the last axis of `z` and `din2`")
@@ -109,7 +109,7 @@ def _embedding_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     parameters=_table,
     cost=_embedding_cost,
     good=(sample(x="int[B, S] < 5", count=5, dim=3), sample(x="int[] < 5", count=5, dim=3, padding=1), sample(x="int32[B] < 5", count=5, dim=3)),
-    bad=(refused("A301", x="float[B]", count=5, dim=3), refused("A214", x="int[B]", count=5, dim=3, padding=5), refused("A214", x="int[B]", count=0, dim=3)),
+    bad=(refused("A305", x="float[B]", count=5, dim=3), refused("A214", x="int[B]", count=5, dim=3, padding=5), refused("A214", x="int[B]", count=0, dim=3)),
 )
 def embedding_leaf(rule: Rule, x: TensorType, count: int, dim: int, padding: int | None, init: Any) -> TensorType:
     """Look up rows: `y[..] = W[x[..]]`.  x: int[...] in 0..count, weight W: [count, dim], y: float[..., dim]."""
@@ -123,7 +123,7 @@ def embedding_leaf(rule: Rule, x: TensorType, count: int, dim: int, padding: int
 def _products(rule: Rule, a: TensorType, b: TensorType) -> tuple[Axis, ...]:
     """Return the shape of `a @ b`."""
     if not a.rank or not b.rank:
-        raise rule.fail(f"`@` multiplies matrices: `a` is {a} and `b` is {b}", "write `*` for a number", "A304")
+        raise rule.fail(f"`@` multiplies matrices: `a` is {a} and `b` is {b}", "write `*` for a number", "A322")
     rows, inner_b = a.shape[:-1][-1:], b.shape[-2] if b.rank > 1 else b.shape[0]
     rule.same(a.shape[-1], inner_b, "the last axis of `a` and the axis of `b` that it meets")
     columns = b.shape[-1:] if b.rank > 1 else ()
@@ -145,10 +145,10 @@ def _matmul_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
         sample(a="float[S, 4]", b="float[4, 3]"),
     ),
     bad=(
-        refused("A303", a="float[B, 4]", b="float[5, 3]"),
-        refused("A302", a="float[B, 4]", b="int[4, 3]"),
+        refused("A301", a="float[B, 4]", b="float[5, 3]"),
+        refused("A321", a="float[B, 4]", b="int[4, 3]"),
         refused("A304", a="float[B, 4]", b="float[]"),
-        refused("A303", a="float[2, 4, 4]", b="float[3, 4, 4]"),
+        refused("A301", a="float[2, 4, 4]", b="float[3, 4, 4]"),
     ),
 )
 def matmul(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
@@ -164,12 +164,12 @@ def matmul(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     lowering=call("torch.bmm", "a", "b"),
     cost=_matmul_cost,
     good=(sample(a="float[B, S, 4]", b="float[B, 4, N]"),),
-    bad=(refused("A303", a="float[B, S, 4]", b="float[B, 5, 3]"), refused("A304", a="float[B, 4]", b="float[4, 3]")),
+    bad=(refused("A301", a="float[B, S, 4]", b="float[B, 5, 3]"), refused("A304", a="float[B, 4]", b="float[4, 3]")),
 )
 def bmm(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     """Multiply batches of matrices: `y_bij = sum_k a_bik b_bkj`.  a: float[B, n, k], b: float[B, k, m], y: float[B, n, m]."""
     if a.rank != 3 or b.rank != 3:
-        raise rule.fail(f"`bmm` takes two batches of matrices: `a` is {a} and `b` is {b}", "write `a @ b`", "A304")
+        raise rule.fail(f"`bmm` takes two batches of matrices: `a` is {a} and `b` is {b}", "write `a @ b`", "A322")
     dtype = common_dtype(rule, {"a": a, "b": b}, "float")
     batch = rule.same(a.shape[0], b.shape[0], "axis 0 of `a` and of `b`")
     rule.same(a.shape[2], b.shape[1], "axis 2 of `a` and axis 1 of `b`")
@@ -186,8 +186,8 @@ def _functional_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     cost=_functional_cost,
     good=(sample(x="float[B, S, 4]", weight="float[3, 4]", bias="float[3]"), sample(x="float[B, 4]", weight="float[3, 4]")),
     bad=(
-        refused("A303", x="float[B, 4]", weight="float[4, 3]"),
-        refused("A303", x="float[B, 4]", weight="float[3, 4]", bias="float[4]"),
+        refused("A301", x="float[B, 4]", weight="float[4, 3]"),
+        refused("A301", x="float[B, 4]", weight="float[3, 4]", bias="float[4]"),
         refused("A304", x="float[B, 4]", weight="float[4]"),
     ),
 )
@@ -195,7 +195,7 @@ def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | Non
     """Map the last axis with a matrix that is a value: `y = x W^T + b`.  x: float[..., din], W: float[dout, din], b: float[dout]."""
     dtype = common_dtype(rule, {"x": x, "weight": weight, **({"bias": bias} if bias else {})}, "float")
     if weight.rank != 2 or not x.rank or (bias and bias.rank != 1):
-        raise rule.fail(f"`x` is {x} and `weight` is {weight}", "give float[..., din], a weight [dout, din] and a bias [dout]", "A304")
+        raise rule.fail(f"`x` is {x} and `weight` is {weight}", "give float[..., din], a weight [dout, din] and a bias [dout]", "A322")
     rule.same(x.shape[-1], weight.shape[1], "the last axis of `x` and axis 1 of `weight`")
     if bias:
         rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
@@ -207,10 +207,10 @@ def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | Non
     lowering=call("torch.outer", "a", "b"),
     cost=lambda inputs, outputs: Cost(0, moved_bytes(inputs, outputs)),
     good=(sample(a="float[S]", b="float[N]"), sample(a="int[S]", b="int[3]")),
-    bad=(refused("A304", a="float[S, 2]", b="float[N]"), refused("A302", a="float[S]", b="int[N]")),
+    bad=(refused("A304", a="float[S, 2]", b="float[N]"), refused("A321", a="float[S]", b="int[N]")),
 )
 def outer(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     """Multiply each with each: `y_ij = a_i b_j`.  a: number[n], b: number[m], y: number[n, m]."""
     if a.rank != 1 or b.rank != 1:
-        raise rule.fail(f"`outer` takes two vectors: `a` is {a} and `b` is {b}", "write `a[..., None] * b[..., None, :]` for more axes", "A304")
+        raise rule.fail(f"`outer` takes two vectors: `a` is {a} and `b` is {b}", "write `a[..., None] * b[..., None, :]` for more axes", "A322")
     return TensorType(common_dtype(rule, {"a": a, "b": b}), (a.shape[0], b.shape[0]))

@@ -31,7 +31,7 @@ def _last_axes(rule: Rule, x: TensorType, dim: Any, eps: float) -> TensorType:
     wanted = _shape(dim)
     positive(rule, **{f"dim[{i}]": n for i, n in enumerate(wanted)})
     if x.rank < len(wanted):
-        raise rule.fail(f"`x` is {x} and {len(wanted)} axes are normalised", "give `x` at least those axes", "A304")
+        raise rule.fail(f"`x` is {x} and {len(wanted)} axes are normalised", "give `x` at least those axes", "A322")
     for i, n in enumerate(wanted, x.rank - len(wanted)):
         rule.same(x.shape[i], n, f"axis {i} of `x` and `dim`")
     return x
@@ -55,7 +55,7 @@ def _layer_parameters(inputs: Inputs) -> tuple[ParameterSpec, ...]:
     parameters=_layer_parameters,
     cost=leaf_cost(_layer_parameters),
     good=(sample(x="float[B, S, 4]", dim=4), sample(x="float[B, 3, 4]", dim=[3, 4], eps=1e-6), sample(x="float[4]", dim=4, bias=False), sample(x="float[B, 4]", dim=4, affine=False)),
-    bad=(refused("A303", x="float[B, 5]", dim=4), refused("A301", x="int[B, 4]", dim=4), refused("A304", x="float[4]", dim=[3, 4]), refused("A214", x="float[4]", dim=4, eps=-1)),
+    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A305", x="int[B, 4]", dim=4), refused("A304", x="float[4]", dim=[3, 4]), refused("A214", x="float[4]", dim=4, eps=-1)),
 )  # fmt: skip
 def layer_norm_leaf(rule: Rule, x: TensorType, dim: Any, eps: float, bias: bool, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise each vector: `y = (x - mean x) / sqrt(var x + eps) * w + b`, the variance over n.
@@ -79,7 +79,7 @@ def _scale_parameters(inputs: Inputs) -> tuple[ParameterSpec, ...]:
     parameters=_scale_parameters,
     cost=leaf_cost(_scale_parameters),
     good=(sample(x="float[B, S, 4]", dim=4), sample(x="float[B, 4]", dim=4, eps=1e-5, affine=False), sample(x="float[B, 3, 4]", dim=[3, 4])),
-    bad=(refused("A303", x="float[B, 5]", dim=4), refused("A301", x="int[B, 4]", dim=4), refused("A214", x="float[4]", dim=4, eps=-1.0)),
+    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A305", x="int[B, 4]", dim=4), refused("A214", x="float[4]", dim=4, eps=-1.0)),
 )  # fmt: skip
 def rms_norm_leaf(rule: Rule, x: TensorType, dim: Any, eps: float, affine: bool, init: Any) -> TensorType:
     """Scale each vector by its root mean square, computed in float32: `y = x / sqrt(mean x^2 + eps) * w`.
@@ -111,7 +111,7 @@ def _channel_axis(rule: Rule, x: TensorType, channels: int, eps: float, ranks: S
     in_range(rule, "eps", eps, 0)
     if x.rank not in ranks:
         shapes = " or ".join(f"[B, C{', ...' if rank > 2 else ''}] of {rank} axes" for rank in ranks)
-        raise rule.fail(f"`{name}` can't take {x}", f"give it {shapes}", "A304")
+        raise rule.fail(f"`{name}` can't take {x}", f"give it {shapes}", "A322")
     rule.same(x.shape[1], channels, "axis 1 of `x` and `channels`")
     return x
 
@@ -140,7 +140,7 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
         parameters=_batch_parameters,
         cost=leaf_cost(_batch_parameters),
         good=(*(sample(x=s, channels=3) for s in shapes), sample(x=shapes[0], channels=3, affine=False, track=False, eps=1e-3)),
-        bad=(refused("A303", x=shapes[0].replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3), refused("A301", x=shapes[0].replace("float", "int"), channels=3)),
+        bad=(refused("A301", x=shapes[0].replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3), refused("A305", x=shapes[0].replace("float", "int"), channels=3)),
     )(rule)  # fmt: skip
 
 
@@ -156,7 +156,7 @@ _batch_norm("BatchNorm3d", (5,), ("float[B, 3, 2, H, W]",))
     parameters=_channel_parameters,
     cost=leaf_cost(_channel_parameters),
     good=(sample(x="float[B, 6, H, W]", groups=2, channels=6), sample(x="float[B, 6, S]", groups=1, channels=6, affine=False), sample(x="float[B, 6]", groups=3, channels=6)),
-    bad=(refused("A214", x="float[B, 6]", groups=4, channels=6), refused("A303", x="float[B, 5]", groups=2, channels=6), refused("A304", x="float[B]", groups=2, channels=6)),
+    bad=(refused("A214", x="float[B, 6]", groups=4, channels=6), refused("A301", x="float[B, 5]", groups=2, channels=6), refused("A304", x="float[B]", groups=2, channels=6)),
 )  # fmt: skip
 def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: float, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise groups of channels over their places: `y = (x - mean x) / sqrt(var x + eps) * w + b`.
@@ -184,7 +184,7 @@ def _instance_norm(name: str, rank: int, shape: str) -> None:
         parameters=_channel_parameters,
         cost=leaf_cost(_channel_parameters),
         good=(sample(x=shape, channels=3), sample(x=shape, channels=3, affine=True)),
-        bad=(refused("A303", x=shape.replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3)),
+        bad=(refused("A301", x=shape.replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3)),
     )(rule)
 
 
@@ -205,7 +205,7 @@ FUNCTIONAL: tuple[Sample, ...] = (
     lowering=call("torch.nn.functional.layer_norm", "x", Listed("dim"), "weight", "bias", eps=Omit("eps", 1e-5)),
     cost=moved,
     good=(*FUNCTIONAL, sample(x="float[B, 4]", dim=4, weight="float[4]", bias="float[4]", eps=1e-6)),
-    bad=(refused("A303", x="float[B, 5]", dim=4), refused("A303", x="float[B, 4]", dim=4, weight="float[5]")),
+    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A301", x="float[B, 4]", dim=4, weight="float[5]")),
 )  # fmt: skip
 def layer_norm(rule: Rule, x: TensorType, dim: Any, weight: TensorType | None, bias: TensorType | None, eps: float) -> TensorType:
     """Normalise each vector with a scale that is a value: `y = (x - mean x) / sqrt(var x + eps) * w + b`.  x: float[..., dim], y: as x."""
@@ -217,9 +217,9 @@ def _functional(rule: Rule, x: TensorType, dim: Any, eps: float, **values: Tenso
         if value is None:
             continue
         if value.dtype is not x.dtype:
-            raise rule.fail(f"`x` is {x.dtype} and `{name}` is {value.dtype}", f"convert one with `{x.dtype}(...)`", "A302")
+            raise rule.fail(f"`x` is {x.dtype} and `{name}` is {value.dtype}", f"convert one with `{x.dtype}(...)`", "A321")
         if value.rank != len(_shape(dim)):
-            raise rule.fail(f"`{name}` is {value}", "it needs the axes that are normalised", "A304")
+            raise rule.fail(f"`{name}` is {value}", "it needs the axes that are normalised", "A322")
         for i, n in enumerate(_shape(dim)):
             rule.same(value.shape[i], n, f"axis {i} of `{name}` and `dim`")
     return _last_axes(rule, x, dim, eps)
@@ -233,7 +233,7 @@ def _functional(rule: Rule, x: TensorType, dim: Any, eps: float, **values: Tenso
     lowering=call("torch.nn.functional.rms_norm", "x", Listed("dim"), "weight", eps="eps"),
     cost=moved,
     good=(*FUNCTIONAL, sample(x="float[B, 4]", dim=4, eps=1e-5)),
-    bad=(refused("A303", x="float[B, 5]", dim=4), refused("A303", x="float[B, 4]", dim=4, weight="float[5]")),
+    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A301", x="float[B, 4]", dim=4, weight="float[5]")),
 )  # fmt: skip
 def rms_norm(rule: Rule, x: TensorType, dim: Any, weight: TensorType | None, eps: float) -> TensorType:
     """Scale each vector by its root mean square: `y = x / sqrt(mean x^2 + eps) * w`.  x: float[..., dim], w: float[dim], y: as x."""

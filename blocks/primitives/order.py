@@ -34,7 +34,7 @@ def _top_axis(rule: Rule, x: TensorType, k: int | Dim, dim: int) -> int:
     cost=moved,
     results=("values", "indices"),
     good=(sample(x="float[B, 5]", k=2), sample(x="float[B, S, 5]", k=1, dim=1), sample(x="int[B, 5]", k=5, largest=False)),
-    bad=(refused("A303", x="float[B, 3]", k=4), refused("A301", x="bool[B, 3]", k=1), refused("A304", x="float[B]", k=1, dim=1)),
+    bad=(refused("A301", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1), refused("A304", x="float[B]", k=1, dim=1)),
 )
 def topk(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> tuple[TensorType, TensorType]:
     """Take the `k` largest, in order: `values_i >= values_(i+1)`, `values = x[indices]`.
@@ -52,7 +52,7 @@ def topk(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> tu
     cost=moved,
     results=("values", "indices"),
     good=(sample(x="float[B, 5]"), sample(x="int[B, S]", dim=0, descending=True, stable=True)),
-    bad=(refused("A301", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) -> tuple[TensorType, TensorType]:
     """Sort: `values_i <= values_(i+1)`, `values = x[indices]`.  x: number[...], values: as x, indices: int, the same shape."""
@@ -66,7 +66,7 @@ def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) ->
     lowering=call("torch.argsort", "x", dim="dim", descending=Omit("descending", False), stable="stable"),
     cost=moved,
     good=(sample(x="float[B, 5]"), sample(x="int[B, S]", dim=0, descending=True, stable=True)),
-    bad=(refused("A301", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def argsort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) -> TensorType:
     """Give the positions that sort: `x[y_i] <= x[y_(i+1)]`.  x: number[...], y: int, the same shape."""
@@ -86,7 +86,7 @@ def _mask(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_mask),
     cost=moved,
     good=(sample(x="float[B, 5]", k=2), sample(x="float[B, 5, S]", k=1, dim=1), sample(x="float[B, 5]", k=2, largest=False)),
-    bad=(refused("A303", x="float[B, 3]", k=4), refused("A301", x="bool[B, 3]", k=1)),
+    bad=(refused("A301", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1)),
 )
 def topk_mask(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> TensorType:
     """Tell which are among the `k` largest, exactly `k` of them: `y = [x is in topk(x, k)]`.  x: number[...], y: bool, the same shape."""
@@ -103,7 +103,7 @@ def _median(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_median),
     cost=moved,
     good=(sample(x="float[B, 5]"), sample(x="int[B, S]", dim=0)),
-    bad=(refused("A301", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def median(rule: Rule, x: TensorType, dim: int) -> TensorType:
     """Take the middle value, the lower one of two: `y = sort(x)[(n - 1) // 2]`.  x: number[..., n, ...], y: without the axis."""

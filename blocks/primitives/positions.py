@@ -36,10 +36,10 @@ def _ones_behind(b: LoweringBuilder, handle: Handle, count: int) -> Handle:
         sample(x="int[B, 5]", start="int[B] < 3", length=2),
     ),
     bad=(
-        refused("A301", x="float[B, 5]", start="float[B]", length=1),
-        refused("A303", x="float[2, 5]", start="int[3]", length=1),
-        refused("A303", x="float[B, 5]", start="int[B]", length=6),
-        refused("A305", x="float[B, 5]", start="int[]", length=1),
+        refused("A305", x="float[B, 5]", start="float[B]", length=1),
+        refused("A301", x="float[2, 5]", start="int[3]", length=1),
+        refused("A301", x="float[B, 5]", start="int[B]", length=6),
+        refused("A324", x="float[B, 5]", start="int[]", length=1),
     ),
 )
 def window(rule: Rule, x: TensorType, start: TensorType, length: int | Dim, dim: int) -> TensorType:
@@ -50,7 +50,7 @@ def window(rule: Rule, x: TensorType, start: TensorType, length: int | Dim, dim:
     rule.dtype(start, [DType.INT], "`start`")
     at = rule.axis(dim, x.rank)
     if start.rank != at:
-        raise rule.fail(f"`start` is {start} and `x` has {at} axes before axis {at}", "give one position for each of those rows", "A305")
+        raise rule.fail(f"`start` is {start} and `x` has {at} axes before axis {at}", "give one position for each of those rows", "A324")
     front = tuple(rule.same(a, s, f"axis {n} of `x` and of `start`") for n, (a, s) in enumerate(zip(x.shape[:at], start.shape, strict=True)))
     rule.at_least(extent(x.shape[at]), length, f"axis {at} of `x`, of which `length` are read")
     return TensorType(x.dtype, (*front, length, *x.shape[at + 1 :]))
@@ -78,11 +78,11 @@ def _window(b: LoweringBuilder, given: Given) -> Any:
         sample(x="int[B, 5]", part="int[B, 2]", at="int[B] < 5"),
     ),
     bad=(
-        refused("A302", x="float[B, 5]", part="int[B, 2]", at="int[B]"),
-        refused("A303", x="float[B, 5, 3]", part="float[B, 2, 4]", at="int[B]"),
-        refused("A301", x="float[B, 5]", part="float[B, 2]", at="float[B]"),
-        refused("A303", x="float[B, 5]", part="float[B, 2]", at="int[B]", replace=6),
-        refused("A305", x="float[5]", part="float[2]", at="int[1]"),
+        refused("A321", x="float[B, 5]", part="int[B, 2]", at="int[B]"),
+        refused("A301", x="float[B, 5, 3]", part="float[B, 2, 4]", at="int[B]"),
+        refused("A305", x="float[B, 5]", part="float[B, 2]", at="float[B]"),
+        refused("A301", x="float[B, 5]", part="float[B, 2]", at="int[B]", replace=6),
+        refused("A324", x="float[5]", part="float[2]", at="int[1]"),
     ),
 )
 def splice(rule: Rule, x: TensorType, part: TensorType, at: TensorType, replace: int) -> TensorType:
@@ -93,7 +93,7 @@ def splice(rule: Rule, x: TensorType, part: TensorType, at: TensorType, replace:
     rule.dtype(at, [DType.INT], "`at`")
     dtype = part.dtype if x.dtype is DType.BOOL and part.dtype is DType.BOOL else common_dtype(rule, {"x": x, "part": part})
     if x.rank < 2 or part.rank != x.rank or at.rank != 1:
-        raise rule.fail(f"`x` is {x}, `part` is {part} and `at` is {at}", "`splice` takes any[B, S, ...], any[B, N, ...] and int[B]", "A305")
+        raise rule.fail(f"`x` is {x}, `part` is {part} and `at` is {at}", "`splice` takes any[B, S, ...], any[B, N, ...] and int[B]", "A324")
     batch = rule.same(rule.same(x.shape[0], part.shape[0], "the rows of `x` and of `part`"), at.shape[0], "the rows of `x` and of `at`")
     rest = tuple(rule.same(a, p, f"axis {n} of `x` and of `part`") for n, (a, p) in enumerate(zip(x.shape[2:], part.shape[2:], strict=True), 2))
     length = extent(x.shape[1])
@@ -125,7 +125,7 @@ COUNT = size("count", "how many segments there are")
 def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
     rule.dtype(segment, [DType.INT], "`segment`")
     if x.rank < 1 or segment.rank != 1:
-        raise rule.fail(f"`x` is {x} and `segment` is {segment}", "give x any[n, ...] and one segment for each of its n rows", "A305")
+        raise rule.fail(f"`x` is {x} and `segment` is {segment}", "give x any[n, ...] and one segment for each of its n rows", "A324")
     rule.same(x.shape[0], segment.shape[0], "the rows of `x` and of `segment`")
 
 
@@ -134,7 +134,7 @@ def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
     lowering=expand(lambda b, given: _segment_sum(b, given["x"], given)),
     cost=moved,
     good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="int[S]", segment="int[S] < 2", count="B")),
-    bad=(refused("A301", x="float[S]", segment="float[S]", count=2), refused("A303", x="float[3]", segment="int[4]", count=2), refused("A301", x="bool[S]", segment="int[S]", count=2)),
+    bad=(refused("A305", x="float[S]", segment="float[S]", count=2), refused("A301", x="float[3]", segment="int[4]", count=2), refused("A305", x="bool[S]", segment="int[S]", count=2)),
 )
 def segment_sum(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
     """Add up the rows of each segment: `y[s] = sum of x[i] where segment[i] = s`, zero for an empty one.
@@ -156,7 +156,7 @@ def _segment_sum(b: LoweringBuilder, x: Handle, given: Given) -> Handle:
     lowering=expand(lambda b, given: _segment_softmax(b, given)),
     cost=moved,
     good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="float[S]", segment="int[S] < 2", count="B")),
-    bad=(refused("A301", x="int[S]", segment="int[S]", count=2), refused("A303", x="float[3]", segment="int[4]", count=2)),
+    bad=(refused("A305", x="int[S]", segment="int[S]", count=2), refused("A301", x="float[3]", segment="int[4]", count=2)),
 )
 def segment_softmax(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
     """Normalise exponentials within each segment: `y[i] = e^x[i] / sum of e^x[j] where segment[j] = segment[i]`.
@@ -184,13 +184,13 @@ def _along(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -
     at = rule.axis(dim, x.rank)
     common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")
     if index.rank != x.rank:
-        raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes", "A303")
+        raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes", "A322")
     for n, (a, i) in enumerate(zip(x.shape, index.shape, strict=True)):
         if n != at:
             rule.same(a, i, f"axis {n} of `x` and of `index`")
     if isinstance(value, TensorType):
         if value.rank != index.rank:
-            raise rule.fail(f"`index` is {index} and `value` is {value}", "they need the same shape", "A303")
+            raise rule.fail(f"`index` is {index} and `value` is {value}", "they need the same shape", "A322")
         for n, (v, i) in enumerate(zip(value.shape, index.shape, strict=True)):
             rule.same(v, i, f"axis {n} of `value` and of `index`")
     return x
@@ -200,10 +200,10 @@ INDEX = tensor("index", "positions, with the axes of x")
 VALUE = number("value", "what is written, with the shape of the index, or a number")
 
 SCATTER_BAD = (
-    refused("A301", x="float[B, 5]", index="float[B, 2]", value=1.0, dim=1),
-    refused("A302", x="float[B, 5]", index="int[B, 2]", value="int[B, 2]", dim=1),
-    refused("A303", x="float[2, 5]", index="int[3, 2]", value=1.0, dim=1),
-    refused("A303", x="float[2, 5]", index="int[2, 2]", value="float[2, 3]", dim=1),
+    refused("A305", x="float[B, 5]", index="float[B, 2]", value=1.0, dim=1),
+    refused("A321", x="float[B, 5]", index="int[B, 2]", value="int[B, 2]", dim=1),
+    refused("A301", x="float[2, 5]", index="int[3, 2]", value=1.0, dim=1),
+    refused("A301", x="float[2, 5]", index="int[2, 2]", value="float[2, 3]", dim=1),
 )
 
 
@@ -231,7 +231,7 @@ def put(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -> T
     lowering=call("torch.scatter_add", "x", "dim", "index", "value"),
     cost=moved,
     good=(sample(x="float[B, 5, 3]", index="int[B, S, 3] < 5", value="float[B, S, 3]", dim=1),),
-    bad=(*SCATTER_BAD[1:2], SCATTER_BAD[3], refused("A301", x="float[B, 5]", index="float[B, 2]", value="float[B, 2]", dim=1)),
+    bad=(*SCATTER_BAD[1:2], SCATTER_BAD[3], refused("A305", x="float[B, 5]", index="float[B, 2]", value="float[B, 2]", dim=1)),
 )
 def scatter_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType, dim: int) -> TensorType:
     """Add at positions: `y[a, n, b] = x[a, n, b] + sum of value[a, i, b] where index[a, i, b] = n`.
@@ -247,10 +247,10 @@ def scatter_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType,
     cost=moved,
     good=(sample(x="float[5, 3]", index="int[S] < 5", value="float[S, 3]"), sample(x="float[B, 5]", index="int[S] < 5", value="float[B, S]", dim=1)),
     bad=(
-        refused("A301", x="float[5]", index="float[S]", value="float[S]"),
-        refused("A302", x="float[5]", index="int[S]", value="int[S]"),
-        refused("A303", x="float[5, 3]", index="int[S]", value="float[S, 4]"),
-        refused("A305", x="float[5, 3]", index="int[S, 1]", value="float[S, 3]"),
+        refused("A305", x="float[5]", index="float[S]", value="float[S]"),
+        refused("A321", x="float[5]", index="int[S]", value="int[S]"),
+        refused("A301", x="float[5, 3]", index="int[S]", value="float[S, 4]"),
+        refused("A324", x="float[5, 3]", index="int[S, 1]", value="float[S, 3]"),
     ),
 )
 def index_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType, dim: int) -> TensorType:
@@ -262,7 +262,7 @@ def index_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType, d
     common_dtype(rule, {"x": x, "value": value})
     at = rule.axis(dim, x.rank)
     if index.rank != 1 or value.rank != x.rank:
-        raise rule.fail(f"`x` is {x}, `index` is {index} and `value` is {value}", "give one position for each slice of a value with the axes of x", "A305")
+        raise rule.fail(f"`x` is {x}, `index` is {index} and `value` is {value}", "give one position for each slice of a value with the axes of x", "A324")
     for n, (a, v) in enumerate(zip(x.shape, value.shape, strict=True)):
         rule.same(index.shape[0] if n == at else a, v, f"axis {n} of `value`")
     return x

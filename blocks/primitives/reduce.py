@@ -60,7 +60,7 @@ def _reduction(name: str, target: str, equation: str, allowed: str, *, result: D
         lowering=_emit(target),
         cost=moved,
         good=tuple(s for word in words for s in _samples(word, several)),
-        bad=(refused("A301", x=wrong), refused("A304", x=f"{words[0]}[B, 3]", dim=2)),
+        bad=(refused("A305", x=wrong), refused("A304", x=f"{words[0]}[B, 3]", dim=2)),
     )(rule)
 
 
@@ -81,7 +81,7 @@ _reduction("argmin", "torch.argmin", "Find the position of the smallest, the fir
     lowering=call("torch.logsumexp", "x", dim="dim", keepdim=Omit("keepdim", False)),
     cost=moved,
     good=_samples("float")[1:],
-    bad=(refused("A301", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1)),
 )
 def logsumexp(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:
     """Add in the space of logarithms: `y = ln sum e^x`.  x: float[...], y: without the reduced axes."""
@@ -116,7 +116,7 @@ for _name, _target, _equation in (
         lowering=_spread(_target),
         cost=moved,
         good=(*_samples("float"), sample(x="float[B, 3]", dim=1, unbiased=False)),
-        bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=-2)),
+        bad=(refused("A305", x="int[B]"), refused("A304", x="float[B]", dim=-2)),
     )(_spread_rule)
 
 
@@ -125,7 +125,7 @@ for _name, _target, _equation in (
     lowering=call("torch.linalg.vector_norm", "x", ord=Omit("p", 2.0), dim=Omit("dim", None), keepdim=Omit("keepdim", False)),
     cost=moved,
     good=(*_samples("float"), sample(x="float[B, 3]", p=1.0, dim=1)),
-    bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="int[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def norm(rule: Rule, x: TensorType, p: float, dim: Any, keepdim: bool) -> TensorType:
     """Measure the length of vectors: `y = (sum |x|^p)^(1/p)`.  x: float[...], y: without the reduced axes."""
@@ -138,7 +138,7 @@ def norm(rule: Rule, x: TensorType, p: float, dim: Any, keepdim: bool) -> Tensor
     lowering=call("torch.nn.functional.normalize", "x", p=Omit("p", 2.0), dim="dim", eps=Omit("eps", 1e-12)),
     cost=moved,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, 3]", dim=0, p=1.0)),
-    bad=(refused("A301", x="int[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="int[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def normalize(rule: Rule, x: TensorType, dim: int, p: float, eps: float) -> TensorType:
     """Scale vectors to length one: `y = x / max(|x|_p, eps)` along `dim`.  x: float[...], y: as x."""
@@ -163,9 +163,9 @@ def normalize(rule: Rule, x: TensorType, dim: int, p: float, eps: float) -> Tens
         sample(x="float[B, S, 3]", mask="bool[S, 1]", dim=[1, 2]),
     ),
     bad=(
-        refused("A301", x="float[B, S]", mask="float[B, S]"),
-        refused("A303", x="float[B, 4, 3]", mask="bool[B, 5, 1]", dim=1),
-        refused("A303", x="float[B, 1]", mask="bool[B, 5]", dim=1),
+        refused("A305", x="float[B, S]", mask="float[B, S]"),
+        refused("A301", x="float[B, 4, 3]", mask="bool[B, 5, 1]", dim=1),
+        refused("A301", x="float[B, 1]", mask="bool[B, 5]", dim=1),
         refused("A304", x="float[B, S]", mask="bool[B, S]", dim=2),
     ),
 )
@@ -178,7 +178,7 @@ def masked_mean(rule: Rule, x: TensorType, mask: TensorType, dim: Any, keepdim: 
     rule.dtype(mask, "bool", "`mask`")
     joint = rule.broadcast([x.shape, mask.shape], "`x` and `mask`")
     if len(joint) != x.rank or any(m != 1 and a == 1 for a, m in zip(reversed(x.shape), reversed(mask.shape), strict=False)):
-        raise rule.fail("`mask` has an axis that `x` hasn't", "the mask is stretched to `x`, not `x` to the mask", "A303")
+        raise rule.fail("`mask` has an axis that `x` hasn't", "the mask is stretched to `x`, not `x` to the mask", "A322")
     return TensorType(x.dtype, reduced(rule, x, dim, keepdim))
 
 
@@ -211,7 +211,7 @@ def _scan(name: str, target: str, equation: str, allowed: str = "number") -> Non
         lowering=call(target, "x", dim="dim"),
         cost=moved,
         good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, S]", dim=-2)),
-        bad=(refused("A301", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+        bad=(refused("A305", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
     )(rule)
 
 
@@ -233,7 +233,7 @@ def _scan_extreme(name: str, target: str, equation: str) -> None:
         lowering=expand(lambda b, given: b.item(b.call(target, given["x"], dim=given["dim"]), 0)),
         cost=moved,
         good=(sample(x="float[B, 3]", dim=1), sample(x="int[B, S]", dim=-2)),
-        bad=(refused("A301", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
+        bad=(refused("A305", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
     )(rule)
 
 

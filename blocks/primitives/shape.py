@@ -22,10 +22,10 @@ def free_size(rule: Rule, total: int | Dim, wanted: Sequence[Axis], what: str) -
     """Return `wanted` with its single -1 replaced so that the product is `total`, or report that the products differ."""
     free = [i for i, a in enumerate(wanted) if isinstance(a, int) and a == -1]
     if len(free) > 1:
-        raise rule.fail("two sizes are -1", "only one can be found from the others", "A305")
+        raise rule.fail("two sizes are -1", "only one can be found from the others", "A324")
     low = [a for a in wanted if isinstance(a, int) and a < -1]
     if low:
-        raise rule.fail(f"{low[0]} is no size", "sizes are 0 or more, and -1 stands for one to be found", "A305")
+        raise rule.fail(f"{low[0]} is no size", "sizes are 0 or more, and -1 stands for one to be found", "A324")
     known = product(a for i, a in enumerate(wanted) if i not in free)
     if not free:
         rule.same(total, known, what)
@@ -52,7 +52,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
         sample(x="float[4]", shape=[2, 2]),
         sample(x="float[1, 1]", shape=[]),
     ),
-    bad=(refused("A303", x="float[4]", shape=[3]), refused("A305", x="float[4]", shape=[-1, -1]), refused("A303", x="float[5]", shape=[2, -1])),
+    bad=(refused("A301", x="float[4]", shape=[3]), refused("A324", x="float[4]", shape=[-1, -1]), refused("A301", x="float[5]", shape=[2, -1])),
 )
 def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
     """Read the elements in another shape, in the same order.  x: any[...], y: any[shape] with as many elements."""
@@ -64,13 +64,13 @@ def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
     lowering=method("flatten", "x", "start", "end"),
     cost=view,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, S, 3]", start=1), sample(x="float[B, S, 3]", start=-3, end=-2)),
-    bad=(refused("A304", x="float[B]", start=1), refused("A305", x="float[B, S]", start=1, end=0)),
+    bad=(refused("A304", x="float[B]", start=1), refused("A324", x="float[B, S]", start=1, end=0)),
 )
 def flatten(rule: Rule, x: TensorType, start: int, end: int) -> TensorType:
     """Join neighbouring axes into one: `[a, b, c, d] -> [a, b * c, d]`.  x: any[...], y: axes `start` to `end` (inclusive) joined."""
     first, last = (rule.axis(start, x.rank, "start"), rule.axis(end, x.rank, "end")) if x.rank else (0, -1)
     if x.rank and last < first:
-        raise rule.fail(f"`end` is {end}, before `start`, {start}", "name the first axis, then the last", "A305")
+        raise rule.fail(f"`end` is {end}, before `start`, {start}", "name the first axis, then the last", "A324")
     return TensorType(x.dtype, (*x.shape[:first], product(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
 
@@ -90,7 +90,7 @@ def _unflatten(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, S, 6]", dim=-1, shape=[2, -1]),
         sample(x="float[2 * B, 6]", dim=0, shape=[2, "B"]),
     ),
-    bad=(refused("A303", x="float[B, 6]", dim=1, shape=[4, 2]), refused("A304", x="float[B]", dim=1, shape=[1]), refused("A303", x="float[B, 6]", dim=1, shape=[4, -1])),
+    bad=(refused("A301", x="float[B, 6]", dim=1, shape=[4, 2]), refused("A304", x="float[B]", dim=1, shape=[1]), refused("A301", x="float[B, 6]", dim=1, shape=[4, -1])),
 )
 def unflatten(rule: Rule, x: TensorType, dim: int, shape: Sequence[Axis]) -> TensorType:
     """Split an axis: `[a, b * c] -> [a, b, c]`.  x: any[..., n, ...], y: `shape`, of product n, in the place of n."""
@@ -125,7 +125,7 @@ def transpose(rule: Rule, x: TensorType, a: int, b: int) -> TensorType:
 def matrix_transpose(rule: Rule, x: TensorType) -> TensorType:
     """Swap the last two axes: `y[.., j, i] = x[.., i, j]`, written `x.mT`.  x: any[..., n, m], y: any[..., m, n]."""
     if x.rank < 2:
-        raise rule.fail(f"`mT` needs a matrix and `x` is {x}", "give it two axes or more", "A304")
+        raise rule.fail(f"`mT` needs a matrix and `x` is {x}", "give it two axes or more", "A322")
     return TensorType(x.dtype, (*x.shape[:-2], x.shape[-1], x.shape[-2]))
 
 
@@ -134,13 +134,13 @@ def matrix_transpose(rule: Rule, x: TensorType) -> TensorType:
     lowering=method("permute", "x", "order"),
     cost=view,
     good=(sample(x="float[B, S, 3]", order=[2, 0, 1]), sample(x="float[B, S, 3, 4]", order=[0, -1, 1, 2])),
-    bad=(refused("A305", x="float[B, S]", order=[0]), refused("A304", x="float[B, S]", order=[0, 2]), refused("A304", x="float[B, S]", order=[0, 0])),
+    bad=(refused("A324", x="float[B, S]", order=[0]), refused("A304", x="float[B, S]", order=[0, 2]), refused("A304", x="float[B, S]", order=[0, 0])),
 )
 def permute(rule: Rule, x: TensorType, order: Sequence[int]) -> TensorType:
     """Reorder the axes: `y.shape[i] = x.shape[order[i]]`.  x: any[...], y: any[...]."""
     found = normal_axes(rule, order, x.rank)
     if len(found) != x.rank:
-        raise rule.fail(f"`order` names {len(found)} axes and `x` has {x.rank}", "name each axis once", "A305")
+        raise rule.fail(f"`order` names {len(found)} axes and `x` has {x.rank}", "name each axis once", "A324")
     return TensorType(x.dtype, tuple(x.shape[i] for i in found))
 
 
@@ -151,7 +151,7 @@ def _moved_axes(name: str, order: str, permutation: str, doc: str) -> None:
 
     def rule(rule: Rule, x: TensorType) -> TensorType:
         if x.rank < 2:
-            raise rule.fail(f"`{name}` needs a batch and a channel axis and `x` is {x}", "give it two axes or more", "A304")
+            raise rule.fail(f"`{name}` needs a batch and a channel axis and `x` is {x}", "give it two axes or more", "A322")
         first, second, *rest = x.shape
         swapped = (first, *rest, second) if permutation == "last" else (first, x.shape[-1], *x.shape[1:-1])
         return TensorType(x.dtype, swapped)
@@ -180,18 +180,18 @@ _moved_axes("channels_first", "[B, ..., C] -> [B, C, ...]", "first", "Move the c
         sample(x="float[3]", shape=["B", 3]),
         sample(x="float[1, S, 1]", shape=["B", -1, 4]),
     ),
-    bad=(refused("A303", x="float[2, 3]", shape=[4, 3]), refused("A305", x="float[2, 3]", shape=[3]), refused("A305", x="float[3]", shape=[-1, 3])),
+    bad=(refused("A301", x="float[2, 3]", shape=[4, 3]), refused("A324", x="float[2, 3]", shape=[3]), refused("A324", x="float[3]", shape=[-1, 3])),
 )
 def expand_(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
     """Stretch axes of size 1: `y[i, j] = x[0, j]`, new axes at the left.  x: any[...], y: any[shape]."""
     if len(shape) < x.rank:
-        raise rule.fail(f"`x` has {x.rank} axes and the new shape {len(shape)}", "give a size for each axis", "A305")
+        raise rule.fail(f"`x` has {x.rank} axes and the new shape {len(shape)}", "give a size for each axis", "A324")
     extra = len(shape) - x.rank
     result = list(shape)
     for i, wanted in enumerate(shape):
         kept = isinstance(wanted, int) and wanted == -1
         if kept and i < extra:
-            raise rule.fail("a new axis has no size to keep", "give its size", "A305")
+            raise rule.fail("a new axis has no size to keep", "give its size", "A324")
         old = x.shape[i - extra] if i >= extra else 1
         if kept:
             result[i] = old
@@ -213,7 +213,7 @@ def _expand(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(lambda b, given: b.method(given["x"], "squeeze", tuple(_dropped(given.type("x"), given["dim"])))),
     cost=view,
     good=(sample(x="float[B, 1, 3]", dim=1), sample(x="float[1, B, 1]"), sample(x="float[1, B, 1]", dim=[0, -1])),
-    bad=(refused("A303", x="float[B, 3]", dim=1), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A301", x="float[B, 3]", dim=1), refused("A304", x="float[B]", dim=1)),
 )
 def squeeze(rule: Rule, x: TensorType, dim: Any) -> TensorType:
     """Drop axes of size 1: `[a, 1, b] -> [a, b]`.  x: any[...], y: any[...]."""
@@ -266,11 +266,11 @@ def normal_list(dim: Any) -> list[int]:
     lowering=call("torch.roll", "x", "shift", "dim"),
     cost=moved,
     good=(sample(x="float[B, 3]", shift=1, dim=-1), sample(x="float[B, H, W]", shift=[-1, 2], dim=[1, 2])),
-    bad=(refused("A304", x="float[B]", shift=1, dim=1), refused("A305", x="float[B, S]", shift=[1, 2], dim=0)),
+    bad=(refused("A304", x="float[B]", shift=1, dim=1), refused("A324", x="float[B, S]", shift=[1, 2], dim=0)),
 )
 def roll(rule: Rule, x: TensorType, shift: Any, dim: Any) -> TensorType:
     """Turn axes round: `y_i = x_((i - shift) mod n)`.  x: any[...], y: as x."""
     found = normal_axes(rule, dim, x.rank)
     if len(normal_list(shift)) != len(found):
-        raise rule.fail("`shift` and `dim` differ in length", "give one shift for each axis", "A305")
+        raise rule.fail("`shift` and `dim` differ in length", "give one shift for each axis", "A324")
     return x

@@ -19,7 +19,7 @@ for _name, _target, _equation in (
         rule.dtype(x, "float", "`x`")
         rule.axis(dim, x.rank)
         if dtype is not None and not dtype.is_float:
-            raise rule.fail(f"`dtype` is {dtype}", "compute in `float` or `float32`", "A301")
+            raise rule.fail(f"`dtype` is {dtype}", "compute in `float` or `float32`", "A305")
         return TensorType(dtype or x.dtype, x.shape)
 
     operation(
@@ -33,6 +33,6 @@ for _name, _target, _equation in (
         lowering=call(_target, "x", dim="dim", dtype=Omit("dtype", None)),
         cost=moved,
         good=(sample(x="float[B, 3]", dim=-1), sample(x="float[B, S]", dim=0, dtype="float32")),
-        bad=(refused("A301", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1), refused("A301", x="float[B]", dim=0, dtype="int")),
+        bad=(refused("A305", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1), refused("A305", x="float[B]", dim=0, dtype="int")),
     )(_rule)
 

@@ -70,10 +70,10 @@ class Block(fx.GraphModule):
         return self._edited[mode]
 
     @graph.setter
-    def graph(self, graph: fx.Graph) -> None:
-        graph.owning_module = self
+    def graph(self, g: fx.Graph) -> None:
+        g.owning_module = self
         shared = self._views[0]
-        self._edited[self.training and shared.train is not shared.eval] = graph
+        self._edited[self.training and shared.train is not shared.eval] = g
         self.recompile()
 
     @property
@@ -95,7 +95,8 @@ class Block(fx.GraphModule):
             first, *others = self._views
             codes = {mode: self._regenerated(first.code(mode), self._edited.get(mode)) for mode in (False, True)}
             train = codes[True] if first.train is not first.eval else codes[False]
-            self.__class__ = block_class(type(self).__name__, [View(first.inputs, codes[False], train), *others])
+            own: Any = block_class(type(self).__name__, [View(first.inputs, codes[False], train), *others])
+            self.__class__ = own
         return PythonCode(self.code, dict(self._views[0].code(self.training).globals), _lineno_map=None)
 
     @staticmethod

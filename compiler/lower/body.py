@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import fx
@@ -91,19 +91,14 @@ class BodyLowering:
         frame = self._open(body, "", {})
         self._place = Place(body.span, body.name, "")
         declared = {d.key: d for d in body.inputs}
-        states = {state.node: state for state in body.states}
-        arguments = {key: self._placeholder(key) for key in inputs}
-        for key, handle in arguments.items():
-            if key in declared:
-                self._input(frame, declared[key].node, handle, declared[key].type)
-        for number in states:
-            self._input(frame, number, self._placeholder(body.nodes[number].target), body.nodes[number].outputs[0])
-        for number, node in enumerate(body.nodes):
-            if node.kind is NodeKind.DRAW:
-                frame.values[number, 0] = self._placeholder(node.target, default=None)
+        for key in inputs:
+            known = declared.get(key)
+            drawn = known is not None and body.nodes[known.node].kind is NodeKind.DRAW
+            handle = self._placeholder(key, default=None) if drawn else self._placeholder(key)
+            if known is not None:
+                self._input(frame, known.node, handle, known.type, drawn)
         self._nodes(frame)
-        found = [frame.values[ref.node, ref.index] for ref in results(body)]
-        found += [self._value(frame, state.result) for state in body.states]
+        found = [self._value(frame, ref) for ref in results(body)]
         output = self.graph.output(found[0] if len(found) == 1 else tuple(found))
         output.meta["place"] = Place(body.span, body.name, "")
         return self.graph
@@ -112,8 +107,10 @@ class BodyLowering:
         name = self._unique(identifier(key))
         return self._mark(self.graph.create_node("placeholder", name, tuple(default.values()), name=name))
 
-    def _input(self, frame: _Frame, number: int, handle: Handle, type_: TensorType) -> None:
+    def _input(self, frame: _Frame, number: int, handle: Handle, type_: TensorType, drawn: bool = False) -> None:
         frame.values[number, 0] = handle
+        if drawn or handle is None:
+            return
         frame.sizes.offer(handle, type_, is_input=True)
         if frame.any_input is None:
             frame.any_input = handle
@@ -265,7 +262,7 @@ class BodyLowering:
         handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
         types = {name: _types(frame.body, operand) for name, operand in node.inputs.items()}
         made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)
-        return made if isinstance(made, tuple) else (made,)
+        return cast("tuple[Handle, ...]", made) if isinstance(made, tuple) else (made,)
 
     def write_leaf(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Call a leaf module at its path."""
@@ -302,7 +299,8 @@ class BodyLowering:
     def _in_place(self, frame: _Frame, node: Node, body: Body, path: str) -> tuple[Handle, ...]:
         inner = self._open(body, path, self.around.handed(path))
         for declared in body.inputs:
-            self._input(inner, declared.node, self._operand(frame, node.inputs.get(declared.key)), declared.type)
+            drawn = body.nodes[declared.node].kind is NodeKind.DRAW
+            self._input(inner, declared.node, self._operand(frame, node.inputs.get(declared.key)), declared.type, drawn)
         self._nodes(inner)
         return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 

@@ -58,10 +58,7 @@ class Sizes:
         total: Handle = None
         for monomial, coefficient in sorted(terms, key=lambda term: term[1] < 0):
             term = self._product(monomial, abs(coefficient) if total is not None else coefficient)
-            if total is None:
-                total = term
-            else:
-                total = self._call("operator.sub" if coefficient < 0 else "operator.add", total, term)
+            total = term if total is None else self._call("operator.sub" if coefficient < 0 else "operator.add", total, term)
         return total
 
     def _product(self, monomial: Monomial, coefficient: int) -> Handle:

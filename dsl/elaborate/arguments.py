@@ -155,7 +155,7 @@ def typed_expression(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
         if node.id in choices:
             return EnumValue(node.id, choices)
         if frame.owner(node.id) is None:
-            fail("A210", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, choices, f"they are {statics.listed(choices)}"))
+            fail("A213", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, choices, f"they are {statics.listed(choices)}"))
     if isinstance(node, ast.SetLiteral) and not node.items and isinstance(type_, ast.TypeRef) and type_.name == "map":
         return {}
     if isinstance(node, ast.Name):
@@ -170,7 +170,7 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
         choices = tuple(m.id for m in type_.members)
         word = value.name if isinstance(value, EnumValue) else value.key if isinstance(value, MemberOf) else value
         if word not in choices:
-            fail("A210", f"`{name}` can't be {describe(value)}", span, suggest(str(word), choices, f"it is one of {statics.listed(choices)}"))
+            fail("A213", f"`{name}` can't be {describe(value)}", span, suggest(str(word), choices, f"it is one of {statics.listed(choices)}"))
         return EnumValue(str(word), choices)
     if isinstance(type_, ast.TypeChoice):
         chosen = type_.then if statics.truth(evaluate(type_.condition, frame), type_.condition.span) else type_.otherwise

@@ -57,7 +57,7 @@ class Builder:
         """Append a node and return its number."""
         self.context.nodes += 1
         if self.context.nodes > self.context.limits.nodes:
-            fail("A805", f"this program has more than {self.context.limits.nodes:,} operations", span, "make the index sets smaller")
+            fail("A815", f"this program has more than {self.context.limits.nodes:,} operations", span, "make the index sets smaller")
         self.body.nodes.append(Node(kind, target, inputs, attributes, outputs, span, "", primitive, body))
         return len(self.body.nodes) - 1
 

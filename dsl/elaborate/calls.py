@@ -26,7 +26,7 @@ def _call(node: ast.Call, frame: Frame) -> Value:
         return _unborn(function, node, frame, slot)
     handler = _HANDLERS.get(type(function))
     if handler is None:
-        fail("A214", f"{describe(function)} can't be called", node.function.span, "blocks, modules and operations can")
+        fail("A216", f"{describe(function)} can't be called", node.function.span, "blocks, modules and operations can")
     result = handler(function, node, frame)
     builder.slot = slot
     return result
@@ -55,12 +55,10 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
     folded = _fold(function, node, frame)
     if folded is not None:
         return folded[0]
+    if function.name in statics.FUNCTIONS and all(a.name is None for a in node.arguments) and not function.given:
+        return _either(function, node, frame)
     if function.primitive is None:
-        return _static(function, node, frame)
-    if function.name in statics.FUNCTIONS:
-        static = _maybe_static(function, node, frame)
-        if static is not None:
-            return static[0]
+        return _static(function, node, [], frame)
     primitive = function.primitive
     bound = bind(function.name, node.arguments, of_primitive(primitive.arguments), node.span, frozenset(function.given))
     by_name = {a.name: a for a in primitive.arguments}
@@ -87,38 +85,30 @@ def _partial_function(function: Function, node: ast.Call, frame: Frame) -> Funct
     return Function(function.name, function.primitive, function.file, function.item, {**function.given, **given})
 
 
-def _static(function: Function, node: ast.Call, frame: Frame) -> Value:
+def _static(function: Function, node: ast.Call, values: list[Value], frame: Frame) -> Value:
     if function.name not in statics.FUNCTIONS:
-        fail("A214", f"`{function.name}` is an initialiser and can't be called here", node.span, "it stands after `init =`")
+        fail("A216", f"`{function.name}` is an initialiser and can't be called here", node.span, "it stands after `init =`")
     fewest, most, call = statics.FUNCTIONS[function.name]
     for argument in node.arguments:
         if argument.name is not None:
             fail("A201", f"`{function.name}` takes no `{argument.name}`", argument.span, "its arguments have no names")
-    if not fewest <= len(node.arguments) <= most:
-        fail("A202", f"`{function.name}` takes {fewest if fewest == most else f'{fewest} or more'} arguments, not {len(node.arguments)}", node.span)
-    return call([evaluate_whole(a.value, frame) for a in node.arguments], node.span)
+    if not fewest <= len(values) <= most:
+        fail("A202", f"`{function.name}` takes {fewest if fewest == most else f'{fewest} or more'} arguments, not {len(values)}", node.span)
+    return call(values, node.span)
 
 
-def _maybe_static(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | None:
-    """Evaluate a call whose name is both an operation and a static function, if all its arguments are static."""
-    if any(a.name is not None for a in node.arguments) or not node.arguments:
-        return None
-    if len(node.arguments) > 1 and function.name not in ("min", "max"):
-        return None
-    if not all(_looks_static(a.value, frame) for a in node.arguments):
-        return None
-    return (_static(function, node, frame),)
-
-
-def _looks_static(node: ast.Expr, frame: Frame) -> bool:
-    mark = len(frame.builder.body.nodes)
-    value = evaluate_whole(node, frame)
-    still = len(frame.builder.body.nodes) == mark
-    if still:
-        return not is_tensor_like(value) and (statics.is_static(value) or isinstance(value, Family))
-    del frame.builder.body.nodes[mark:]  # evaluated again as an argument
-    frame.builder.constants = {k: t for k, t in frame.builder.constants.items() if t.ref.node < mark}
-    return False
+def _either(function: Function, node: ast.Call, frame: Frame) -> Value:
+    """Call what is both a static function and an operation on tensors, by what its arguments are."""
+    values = [evaluate_whole(a.value, frame) for a in node.arguments]
+    primitive = function.primitive
+    if primitive is None or not any(is_tensor_like(v) for v in values):
+        return _static(function, node, values, frame)
+    slots = of_primitive(primitive.arguments)
+    if len(values) > len(slots):
+        bind(function.name, node.arguments, slots, node.span)  # reports the argument that is too much
+    names = [slot.name for slot in slots]
+    spans = {name: a.value.span for name, a in zip(names, node.arguments, strict=False)}
+    return apply(frame, primitive, dict(zip(names, values, strict=False)), node.span, spans)
 
 
 # ---------------------------------------------------------------------------------------------- folds over families

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import Diagnostic, Label, Severity, closest
+from ..inspector import Inspector
 from ..primitive import Library
 from ..program import Body
 from ..source import Span
@@ -68,11 +69,12 @@ class Context:
     nodes: int = 0
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
     report_to: Callable[[Diagnostic], None] | None = None
+    inspector: Inspector | None = None
 
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
         """Return a context for another mode of the same program: its own memo, the same diagnostics."""
         other = Context(self.library, self.files, self.limits, self.diagnostics, training, entry)
-        other.seen, other.report_to = self.seen, self.report_to
+        other.seen, other.report_to, other.inspector = self.seen, self.report_to, self.inspector
         return other
 
     def report(self, diagnostic: Diagnostic) -> None:
@@ -101,4 +103,4 @@ class Context:
         """Count one step, and stop a program that takes too many."""
         self.steps += 1
         if self.steps > self.limits.steps:
-            fail("A805", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, "make the index sets smaller")
+            fail("A815", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, "make the index sets smaller")

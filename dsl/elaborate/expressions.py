@@ -189,7 +189,7 @@ def _choice(value: EnumValue, node: ast.Expr, frame: Frame) -> str:
         if node.id in value.choices:
             return node.id
         if frame.owner(node.id) is None:
-            fail("A210", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"))
+            fail("A213", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"))
     other = evaluate(node, frame)
     return other.name if isinstance(other, EnumValue) else str(other)
 
@@ -238,7 +238,7 @@ def _range(node: ast.Range, frame: Frame) -> IndexSet:
         fail("A406", f"the range `{node.span.text}` runs backwards, from {start} to {stop}", node.span, "`reversed(a..b)` counts down; an empty range is `n..n`")
     limit = frame.builder.context.limits.members
     if stop - start > limit:
-        fail("A805", f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}", node.span, "an index set is unrolled: use a tensor dimension instead")
+        fail("A815", f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}", node.span, "an index set is unrolled: use a tensor dimension instead")
     return IndexSet.of(node.span.text, tuple(range(start, stop)))
 
 

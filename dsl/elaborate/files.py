@@ -12,7 +12,7 @@ from ..primitive import Library
 from ..source import Source, Span
 from .context import Problem, fail, suggest
 
-NAMED = ("block", "model", "fn", "extern", "definition", "transform")
+NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "transform")
 """Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
 
 Loader = Callable[[Source, tuple[str, ...]], Source | None]
@@ -50,11 +50,11 @@ class Files:
         if found is not None and found.parsed.source.text == source.text:
             return found
         if len(self.opened) >= self.limit:
-            fail("A806", f"more than {self.limit} files are imported", Span(source, 0, 0), "import fewer files")
+            fail("A816", f"more than {self.limit} files are imported", Span(source, 0, 0), "import fewer files")
         file = File(parse(source), local)
         self.opened[source.name] = file
-        for diagnostic in file.parsed.file_diagnostics:
-            self.report(diagnostic)
+        if file.parsed.fault is not None:
+            self.report(file.parsed.fault)
         for item in file.parsed.items:
             self._enter(file, item)
         return file
@@ -98,7 +98,7 @@ class Files:
         statement, imported = entry
         module = self._module(file, statement)
         if module.name in trail:
-            fail("A804", f"`{imported.name}` is imported in a circle", imported.span, "move the shared blocks to a file of their own")
+            fail("A814", f"`{imported.name}` is imported in a circle", imported.span, "move the shared blocks to a file of their own")
         found = self.find(module, imported.name, (*trail, file.name))
         if found is None and imported.name not in module.items and self.library.primitive(imported.name) is None:
             where = ".".join(statement.module)
@@ -115,12 +115,12 @@ class Files:
         if statement.local:
             source = self.beside(file.parsed.source, statement.module)
             if source is None:
-                fail("A802", f"there is no file `{'/'.join(statement.module)}.arch` beside `{file.name}`", statement.span, "check the name after the dot")
+                fail("A812", f"there is no file `{'/'.join(statement.module)}.arch` beside `{file.name}`", statement.span, "check the name after the dot")
             return self.open(source)
         source = self.library.load(statement.module)
         if source is None:
             fail(
-                "A803",
+                "A813",
                 f"there is no library file `{dotted}`",
                 statement.span,
                 suggest(dotted, self.library.modules(), f"a file beside this one is imported with a dot: `import .{dotted}...`"),

@@ -49,6 +49,7 @@ def _earlier(node: ast.Index, target: Value, frame: Frame) -> Value | None:
         walk = walk.parent
     if walk is None or walk.loop is None or walk.kind != "repeat":
         return None
+    walk.loop.varied = True
     born = walk.loop.born.get(node.object.id)
     if born is None and not (isinstance(target, Tensor) and node.object.id in walk.names):
         return None

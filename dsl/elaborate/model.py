@@ -9,6 +9,7 @@ from typing import Any
 from .. import ast
 from ..diagnostics import Diagnostic, Severity, closest
 from ..inspector import Inspector
+from ..parser import parse_expression
 from ..primitive import Library
 from ..program import EntryPlan, Program
 from ..source import Source, Span
@@ -21,6 +22,12 @@ from .plans import plan
 from .scope import Frame
 from .statements import finish, run
 from .values import Value
+
+
+class Text(str):
+    """An argument as it is written in a file or on a command line: read as an expression of the parameter's type."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +95,7 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
         chosen = [m for m in found if m[0] == request.model]
         if not chosen:
             near = closest(request.model, [m[0] for m in found])
-            fail("A801", f"`{file.name}` has no model `{request.model}`", Span(file.parsed.source, 0, 0), f"did you mean `{near}`?" if near else None)
+            fail("A811", f"`{file.name}` has no model `{request.model}`", Span(file.parsed.source, 0, 0), f"did you mean `{near}`?" if near else None)
         return chosen
     return found
 
@@ -113,7 +120,7 @@ def _model(
     request: Request, report: Any,
 ) -> Program | None:  # fmt: skip
     context = Context(library, files, request.limits)
-    context.report_to = report
+    context.report_to, context.inspector = report, inspector
     presets = {t.name: t for t in trees if isinstance(t, ast.Preset) and t.model in (name, tree.name)}
     arguments = dict(given)
     preset = _preset(request.preset, presets, name, tree)
@@ -182,12 +189,22 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
     for name, value in given.items():
         if name not in types:
             fail("A201", f"`{tree.name}` takes no `{name}`", tree.span, suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}"))
-        values[name] = value
+        values[name] = _read(name, value, types[name], frame) if isinstance(value, Text) else value
         spans[name] = types[name].span
     missing = [p for p in tree.parameters if p.default is None and p.name not in values]
     if missing:
         fail("A202", f"`{tree.name}` needs a value for `{missing[0].name}`", missing[0].span, f"give it a default, a preset, or `--param {missing[0].name}=...`")
     static_arguments(tree.parameters, values, spans, frame)
+
+
+def _read(name: str, text: Text, parameter: ast.Parameter, frame: Frame) -> Value:
+    """Read a `--param` value as an expression; a bare word is a string where one is wanted."""
+    tree, diagnostics = parse_expression(Source(f"--param {name}", str(text)))
+    if tree is None:
+        raise Problem(diagnostics[0])
+    if isinstance(parameter.type, ast.TypeRef) and parameter.type.name == "str" and isinstance(tree, ast.Name):
+        return str(text)
+    return typed_expression(parameter.type, tree, frame)
 
 
 def _entry(entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value]) -> EntryPlan | None:

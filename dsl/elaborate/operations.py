@@ -106,7 +106,7 @@ def convert(name: str, argument: Argument, value: Value, span: Span, frame: Fram
     if converted is REFUSED:
         fail("A203", f"`{argument.name}` of `{name}` takes {WANTED[argument.kind]}, not {describe(value)}", span, argument.doc or None)
     if argument.choices and converted not in argument.choices:
-        fail("A210", f"`{argument.name}` of `{name}` can't be {describe(value)}", span, suggest(str(converted), argument.choices, f"it is one of {statics.listed(argument.choices)}"))
+        fail("A213", f"`{argument.name}` of `{name}` can't be {describe(value)}", span, suggest(str(converted), argument.choices, f"it is one of {statics.listed(argument.choices)}"))
     return converted
 
 

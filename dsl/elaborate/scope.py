@@ -24,6 +24,7 @@ class Loop:
     carry: frozenset[str]
     born: dict[str, dict[Member, Value]] = field(default_factory=dict[str, dict[Member, Value]])
     read: set[str] = field(default_factory=set[str])
+    varied: bool = False  # this step read its variable or an earlier member: the next one may differ
 
 
 @dataclass(slots=True, eq=False)
@@ -60,11 +61,14 @@ class Frame:
             if name in frame.names:
                 value = frame.names[name]
                 self.builder.read.add(name)
+                if frame.loop is not None and name in frame.loop.names:
+                    frame.loop.varied = True
                 if value is POISON:
                     raise Poisoned
                 return UNSET if value is None else value
             if frame.loop is not None:
                 frame.loop.read.add(name)
+                frame.loop.varied |= name in frame.loop.born
                 born = frame.loop.born.get(name)
                 if born and any(v is POISON for v in born.values()):
                     raise Poisoned

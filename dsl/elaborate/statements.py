@@ -14,6 +14,7 @@ from .context import Poisoned, Problem, fail
 from .expressions import clauses, evaluate, evaluate_whole, unpack
 from .indexing import member_key
 from .inputs import _root  # pyright: ignore[reportPrivateUsage]  # the frame of a block, shared by its declarations
+from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
 from .values import POISON, Chain, EnumValue, Family, IndexSet, MemberOf, Module, ModuleChain, Template, Unborn, Value, describe
 
@@ -259,15 +260,23 @@ def _repeat(statement: ast.Repeat, frame: Frame) -> None:
 def _loop(kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame) -> None:
     set_, values = _loop_set(evaluate_whole(statement.set, frame), statement.set)
     loop = Loop(set_, names, carry)
-    for key, value in zip(set_.members, values, strict=True):
-        inner = frame.child(kind, loop, key)
-        unpack(names, value, inner, statement)
-        if condition is not None and not statics.truth(evaluate(condition, inner), condition.span):
-            continue
-        run(statement.body, inner)
-        for name, bound in inner.names.items():
-            if name not in names:
-                loop.born.setdefault(name, {})[key] = bound
+    copier: Copier | None = None
+    for place, (key, value) in enumerate(zip(set_.members, values, strict=True)):
+        if copier is not None:
+            bound = copier.copy(key)
+        else:
+            before = Mark.of(frame.builder, carried(frame, loop)) if place > 0 and len(values) >= LEAST else None
+            loop.varied = False
+            inner = frame.child(kind, loop, key)
+            unpack(names, value, inner, statement)
+            if condition is not None and not statics.truth(evaluate(condition, inner), condition.span):
+                continue
+            run(statement.body, inner)
+            bound = {name: found for name, found in inner.names.items() if name not in names}
+            if before is not None and is_repeatable(frame, loop, before):
+                copier = Copier(frame, loop, before, inner)
+        for name, found in bound.items():
+            loop.born.setdefault(name, {})[key] = found
     _check_carried(statement, loop, frame)
     close_loop(frame, loop)
 
@@ -299,7 +308,7 @@ def _index_set(statement: ast.IndexSet, frame: Frame) -> None:
 def _named_set(name: str, value: Value, span: Span, frame: Frame) -> IndexSet:
     found = statics.as_set(value, span, name)
     if len(found) > frame.builder.context.limits.members:
-        fail("A805", f"`{name}` has {len(found):,} members", span, "an index set is unrolled: use a tensor dimension instead")
+        fail("A815", f"`{name}` has {len(found):,} members", span, "an index set is unrolled: use a tensor dimension instead")
     return IndexSet(name, found.members, found.members if isinstance(value, (dict, list, tuple)) else found.declared, found.parts)
 
 

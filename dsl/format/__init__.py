@@ -1,6 +1,6 @@
 """The formatter: one layout for every file, with the meaning and every comment kept."""
 
 from .layout import WIDTH
-from .source import format_source
+from .text import format_source
 
 __all__ = ["WIDTH", "format_source"]

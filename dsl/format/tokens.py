@@ -39,6 +39,7 @@ class Token:
 
     kind: Kind
     text: str
+    start: int = 0
 
     @property
     def is_comment(self) -> bool:
@@ -91,8 +92,8 @@ def tokens(text: str) -> Iterator[Token]:
     while at < len(text):
         match = AFTER_DOT.match(text, at) if after_dot else None
         if match is not None:
-            at, after_dot = match.end(), False
-            yield Token(Kind.MEMBER, match.group())
+            at, after_dot, line_is_empty = match.end(), False, False
+            yield Token(Kind.MEMBER, match.group(), match.start())
             continue
         match = PATTERN.match(text, at)
         assert match is not None and match.lastgroup is not None
@@ -102,7 +103,7 @@ def tokens(text: str) -> Iterator[Token]:
             continue
         after_dot = group == "dot"
         if group == "comment":
-            yield Token(Kind.REMARK if line_is_empty else Kind.COMMENT, found.rstrip())
+            yield Token(Kind.REMARK if line_is_empty else Kind.COMMENT, found.rstrip(), match.start())
         else:
-            yield Token(KINDS[group], found)
+            yield Token(KINDS[group], found, match.start())
         line_is_empty = group == "newline"

@@ -1,19 +1,18 @@
 """Tokens as statements, bodies and bracket groups: as much structure as the layout needs, found without the grammar.
 
-An operand and an operator alternate, so what `{`, `-`, `*` and a soft word mean follows from whether an operand stands before them.
+Operands and operators alternate, so what `{`, `-`, `*` and a soft word mean follows from whether an operand stands before them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .tokens import Kind, Token
+from .tokens import Kind, Token, tokens
 
 HARD_WORDS = frozenset({"and", "or", "not", "if", "else", "for", "in"})
 # words that start a statement also before something that is no word
-WORDS_BEFORE_SYMBOLS = frozenset({"from", "tune", "freeze", "require", "assert", "losses", "weight", "renamed", "value"})
-CLOSING = {"(": ")", "[": "]", "{": "}"}
+BEFORE_SYMBOLS = frozenset({"from", "tune", "freeze", "require", "assert", "losses", "weight", "renamed", "value"})
+OPERANDS = frozenset({Kind.WORD, Kind.MEMBER, Kind.NUMBER, Kind.STRING, Kind.ATOM, Kind.CLOSE})
 
 
 @dataclass(slots=True)
@@ -22,7 +21,7 @@ class Group:
 
     open: str
     pieces: list[Piece]
-    is_call: bool = False  # the brackets follow an operand
+    follows_operand: bool = False  # a call or an index
 
 
 @dataclass(slots=True)
@@ -30,7 +29,7 @@ class Statement:
     """Tokens, groups and bodies up to the end of the statement; `comment` stands behind it."""
 
     pieces: list[Piece]
-    comment: Token | None = None
+    comment: str | None = None
     blank_before: bool = False
 
 
@@ -42,29 +41,34 @@ class Remark:
     blank_before: bool = False
 
 
-Entry = Statement | Remark
-
-
 @dataclass(slots=True)
 class Body:
-    """The braces of a block: `comment` follows its opening brace, `one_line` says that it was written on one line."""
+    """The braces of a block: `comment` follows the opening brace, `one_line` says that all of it was written on one line."""
 
-    entries: list[Entry] = field(default_factory=list[Entry])
-    comment: Token | None = None
+    entries: list[Statement | Remark] = field(default_factory=list["Statement | Remark"])
+    comment: str | None = None
     one_line: bool = True
 
 
 Piece = Token | Group | Body
+Entry = Statement | Remark
 
 
-def build(tokens: Iterable[Token]) -> list[Entry]:
-    """Return the entries of a file whose brackets are balanced."""
-    return _Builder(list(tokens)).entries(top=True)[0]
+def build(text: str) -> list[Entry]:
+    """Return the entries of a text whose brackets are balanced."""
+    return _Builder(text).entries(top=True)[0]
+
+
+def last_code(pieces: list[Piece], skip: int = 0) -> Piece | None:
+    """Return the last piece that is no comment, or the one `skip` before it."""
+    code = [p for p in pieces if not (isinstance(p, Token) and p.is_comment)]
+    return code[-1 - skip] if len(code) > skip else None
 
 
 class _Builder:
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = tokens
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = list(tokens(text))
         self.at = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
@@ -72,107 +76,96 @@ class _Builder:
         return self.tokens[index] if index < len(self.tokens) else None
 
     def entries(self, *, top: bool) -> tuple[list[Entry], bool]:
-        """Read entries up to the closing brace, or to the end; also say whether they were on one line."""
+        """Read entries up to the closing brace or the end; also say whether they were on one line."""
         found: list[Entry] = []
         newlines, one_line = 0, True
-        while (token := self.peek()) is not None:
-            if token.kind is Kind.NEWLINE:
-                newlines += 1
+        while (token := self.peek()) is not None and (top or token.kind is not Kind.CLOSE):
+            if token.kind in (Kind.NEWLINE, Kind.SEMICOLON):
+                newlines += token.kind is Kind.NEWLINE
+                self.at += 1
+                one_line = one_line and token.kind is Kind.SEMICOLON
+                continue
+            if token.is_comment:
+                self.at += 1
+                found.append(Remark(token.text))
                 one_line = False
-                self.at += 1
-            elif token.kind is Kind.SEMICOLON:
-                self.at += 1
-            elif token.kind is Kind.CLOSE and not top:
-                break
-            elif token.is_comment:
-                found.append(Remark(token.text, newlines > 1 and bool(found)))
-                newlines, one_line = 0, False
-                self.at += 1
             else:
-                statement = self.statement()
-                statement.blank_before = newlines > 1 and bool(found)
-                found.append(statement)
-                newlines = 0
+                found.append(self.statement())
+            found[-1].blank_before = newlines > 1 and len(found) > 1
+            newlines = 0
         return found, one_line
 
     def statement(self) -> Statement:
         pieces: list[Piece] = []
-        operand = False
-        while (token := self.peek()) is not None:
-            if token.kind in (Kind.NEWLINE, Kind.SEMICOLON):
-                if token.kind is Kind.NEWLINE and pieces and isinstance(pieces[-1], Body) and self.else_follows():
-                    self.skip_to_else(pieces)
-                    operand = False
-                    continue
+        while (token := self.peek()) is not None and token.kind is not Kind.CLOSE:
+            ends = token.kind in (Kind.NEWLINE, Kind.SEMICOLON) or token.is_comment
+            if ends and not (isinstance(last_code(pieces), Body) and self.else_follows()):
                 break
-            if token.is_comment and self.else_follows():
-                self.skip_to_else(pieces)
-                continue
-            if token.kind is Kind.CLOSE or token.is_comment:
-                break
-            operand = self.piece(pieces, operand)
+            if token.kind is Kind.NEWLINE:
+                self.at += 1
+            elif token.is_comment:
+                pieces.append(token)
+                self.at += 1
+            else:
+                self.piece(pieces)
         return Statement(pieces, self.end_comment())
 
-    def end_comment(self) -> Token | None:
-        """Take the comment at the end of the statement's line, past a `;` that nothing follows."""
+    def end_comment(self) -> str | None:
+        """Take the comment behind the statement, past a `;` that nothing follows."""
         ahead = 0
         while (token := self.peek(ahead)) is not None and token.kind is Kind.SEMICOLON:
             ahead += 1
         if token is None or token.kind is not Kind.COMMENT:
             return None
         self.at += ahead + 1
-        return token
+        return token.text
 
     def else_follows(self) -> bool:
-        """Say whether only newlines and comments stand before an `else` that continues an `if`."""
+        """Say whether only newlines and comments stand before the `else` of an `if` statement."""
         ahead = 0
         while (token := self.peek(ahead)) is not None and (token.kind is Kind.NEWLINE or token.is_comment):
             ahead += 1
         after = self.peek(ahead + 1)
-        return token is not None and token.text == "else" and token.kind is Kind.WORD and after is not None and after.text in ("{", "if")
+        return token is not None and token.text == "else" and after is not None and after.text in ("{", "if")
 
-    def skip_to_else(self, pieces: list[Piece]) -> None:
-        while (token := self.peek()) is not None and token.text != "else":
-            if token.is_comment:
-                pieces.append(token)
-            self.at += 1
-
-    def piece(self, pieces: list[Piece], operand: bool) -> bool:
-        """Append the next token, group or body, and say whether an operand then stands at the end."""
+    def piece(self, pieces: list[Piece]) -> None:
+        """Append the next token, group or body."""
         token = self.tokens[self.at]
-        before = next((p for p in reversed(pieces) if not (isinstance(p, Token) and p.is_comment)), None)
-        if token.kind is Kind.OPEN:
-            self.bracket(pieces, before, operand)
-            return True
-        self.at += 1
-        token = self.classify(token, before, operand, first=before is None)
-        pieces.append(token)
-        return token.kind in (Kind.WORD, Kind.MEMBER, Kind.NUMBER, Kind.STRING, Kind.ATOM)
-
-    def bracket(self, pieces: list[Piece], before: Piece | None, operand: bool) -> None:
-        """Read a group or a body."""
-        open_ = self.tokens[self.at]
-        if open_.text == "{" and self.opens_body(before, operand):
+        before = last_code(pieces)
+        operand = isinstance(before, Group | Body) or (before is not None and before.kind in OPERANDS)
+        if token.kind is not Kind.OPEN:
             self.at += 1
-            token = self.peek()
-            comment = token if token is not None and token.kind is Kind.COMMENT else None
-            self.at += comment is not None
-            entries, one_line = self.entries(top=False)
-            self.at += 1
-            pieces.append(Body(entries, comment, one_line and comment is None))
-            return
-        pieces.append(Group(open_.text, self.group(), is_call=operand))
+            pieces.append(self.classified(token, before, operand))
+        elif token.text == "{" and (operand or self.body_follows(pieces)):
+            pieces.append(self.body(is_transform=isinstance(pieces[0], Token) and pieces[0].text == "transform"))
+        else:
+            pieces.append(Group(token.text, self.group(), operand))
 
     @staticmethod
-    def opens_body(before: Piece | None, operand: bool) -> bool:
-        if operand:
-            return True
-        return isinstance(before, Token) and before.kind is Kind.WORD_OPERATOR and before.text in ("else block", "options", "with")
+    def body_follows(pieces: list[Piece]) -> bool:
+        """Say whether `{` opens a body although no operand stands before it: after `with`, and after the `else` of a statement."""
+        before = last_code(pieces)
+        if not isinstance(before, Token):
+            return False
+        return before.text == "with" or (before.text == "else" and isinstance(last_code(pieces, 1), Body))
+
+    def body(self, *, is_transform: bool) -> Body | Token:
+        start = self.tokens[self.at].start
+        first = self.at + 1
+        self.at = first
+        token = self.peek()
+        comment = token.text if token is not None and token.kind is Kind.COMMENT else None
+        self.at += comment is not None
+        entries, one_line = self.entries(top=False)
+        end = self.tokens[self.at]
+        self.at += 1
+        if is_transform and any(t.kind is Kind.UNKNOWN for t in self.tokens[first : self.at]):
+            return Token(Kind.WORD, self.text[start : end.start + 1])  # unread by the language: left as it is
+        return Body(entries, comment, one_line and comment is None)
 
     def group(self) -> list[Piece]:
         self.at += 1
         pieces: list[Piece] = []
-        operand = False
         while (token := self.tokens[self.at]).kind is not Kind.CLOSE:
             if token.kind is Kind.NEWLINE:
                 self.at += 1
@@ -180,21 +173,27 @@ class _Builder:
                 pieces.append(token)
                 self.at += 1
             else:
-                operand = self.piece(pieces, operand)
+                self.piece(pieces)
         self.at += 1
         return pieces
 
-    def classify(self, token: Token, before: Piece | None, operand: bool, *, first: bool) -> Token:
-        """Decide what a symbol or word is from what stands before it."""
-        if token.kind is Kind.WORD:
-            return self.classify_word(token, before, operand, first=first)
+    def classified(self, token: Token, before: Piece | None, operand: bool) -> Token:
+        """Decide what a symbol or a word is from what stands before it."""
+        if token.kind is Kind.WORD and (token.text in HARD_WORDS or operand or self.starts_statement(token, before)):
+            return replace(token, kind=Kind.WORD_OPERATOR)
         if token.kind is Kind.PREFIX and operand:
-            return Token(Kind.BINARY, token.text)
+            return replace(token, kind=Kind.BINARY)
         if token.text in ("*", "**") and not operand and token.kind is Kind.BINARY:
-            return Token(Kind.ATOM, token.text)
+            return replace(token, kind=Kind.ATOM)
         return token
 
-    def classify_word(self, token: Token, before: Piece | None, operand: bool, *, first: bool) -> Token:
-        if token.text in HARD_WORDS or operand:
-            return Token(Kind.WORD_OPERATOR, token.text)
-        return token
+    def starts_statement(self, token: Token, before: Piece | None) -> bool:
+        """Say whether a word is a keyword at the start of a statement."""
+        after = self.peek()
+        if after is None:
+            return False
+        if before is not None:
+            return isinstance(before, Token) and before.text == "extern" and before.kind is Kind.WORD_OPERATOR
+        if after.kind in (Kind.WORD, Kind.STRING, Kind.NUMBER) or (token.text == "import" and after.kind is Kind.DOT):
+            return True
+        return token.text in BEFORE_SYMBOLS and after.text in ("(", "{", "*", "**", "-")

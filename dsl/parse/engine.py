@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lark import Lark, Token
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput, UnexpectedToken
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.utils import TextSlice
@@ -106,8 +106,8 @@ class Engine:
         table["states"] = {int(state): numbered(actions) for state, actions in table["states"].items()}
         self.builder = Builder()
         self.lock = Lock()
-        load: Any = Lark._load_from_dict  # pyright: ignore[reportPrivateUsage]  # Lark's one way to load tables that is not pickle
-        self.lark: Any = load(tables["data"], numbered(tables["memo"]), transformer=self.builder, postlex=Newlines())
+        # Lark's one way to load tables without pickle has a leading underscore; its standalone parsers stand on it.
+        self.lark: Any = cast(Any, Lark)._load_from_dict(tables["data"], numbered(tables["memo"]), transformer=self.builder, postlex=Newlines())
 
     def parse(self, source: Source, start: int, end: int, rule: str) -> Any:
         """Return the node that `rule` makes of source[start:end], or the Fault that stopped it.
@@ -123,16 +123,16 @@ class Engine:
 
 
 def fault(problem: Any, end: int) -> Fault:
-    """Return Lark's exception as plain data."""
-    if isinstance(problem, UnexpectedToken):
-        token: Any = problem.token
-        expected: Any = problem.accepts or problem.expected
-        if token.type == "$END":
-            return Fault(end, end, "$END", frozenset(expected))
-        return Fault(token.start_pos, token.start_pos + len(token), token.type, frozenset(expected))
-    assert isinstance(problem, UnexpectedCharacters)
-    at: Any = problem.pos_in_stream
-    return Fault(at, at + 1, "", frozenset(problem.allowed or ()))
+    """Return Lark's UnexpectedToken or UnexpectedCharacters as plain data."""
+    if not isinstance(problem, UnexpectedToken):
+        at: int = getattr(problem, "pos_in_stream", end)
+        return Fault(at, at + 1, "", frozenset(getattr(problem, "allowed", None) or ()))
+    met: Any = cast(Any, problem)
+    expected = frozenset(met.accepts or met.expected)
+    if met.token.type == "$END":
+        return Fault(end, end, "$END", expected)
+    start: int = met.token.start_pos
+    return Fault(start, start + len(met.token), met.token.type, expected)
 
 
 def numbered(table: dict[str, Any]) -> dict[int, Any]:

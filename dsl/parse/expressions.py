@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from .. import ast
 from ..source import Source, Span
-from .operators import LEVELS, RANGE, BuildError, Climber, operator
+from .operators import LEVELS, RANGE, BuildError, Climber, is_token, operator
 
 Children = list[Any]
 """What a rule matched, in order: tokens (strings with `type`, `start_pos`, `end_pos`) and nodes (with `span`)."""
@@ -28,12 +28,12 @@ class Part:
 
 def nodes(children: Children) -> Children:
     """Return the children that are no tokens."""
-    return [child for child in children if not isinstance(child, str)]
+    return [child for child in children if not is_token(child)]
 
 
 def tokens(children: Children, kind: str) -> Children:
     """Return the tokens of one kind."""
-    return [child for child in children if isinstance(child, str) and child.type == kind]  # pyright: ignore
+    return [child for child in children if is_token(child) and child.type == kind]
 
 
 class Expressions:
@@ -43,8 +43,8 @@ class Expressions:
 
     def span(self, children: Children) -> Span:
         first, last = children[0], children[-1]
-        start: int = first.start_pos if isinstance(first, str) else first.span.start
-        end: int = last.end_pos if isinstance(last, str) else last.span.end
+        start: int = first.start_pos if is_token(first) else first.span.start
+        end: int = last.end_pos if is_token(last) else last.span.end
         return Span(self.source, start, end)
 
     def at(self, token: Any) -> Span:
@@ -84,7 +84,8 @@ class Expressions:
         def replace(match: re.Match[str]) -> str:
             if match[0] not in ESCAPES:
                 start = token.start_pos + 1 + match.start()
-                raise BuildError("A016", f"unknown escape `{match[0]}` in a string", start, start + 2, 'the escapes are `\\\\`, `\\"`, `\\n` and `\\t`')
+                help = 'the escapes are `\\\\`, `\\"`, `\\n` and `\\t`'
+                raise BuildError("A016", f"unknown escape `{match[0]}` in a string", start, start + 2, help)
             return ESCAPES[match[0]]
 
         return re.sub(r"\\.", replace, text[1:-1])
@@ -135,7 +136,7 @@ class Expressions:
         return ast.Clause(self.span(c), c[1].value, c[3], c[5] if len(c) > 4 else None)
 
     def comprehension(self, c: Children) -> ast.Comprehension:
-        where = c[-1] if isinstance(c[-2], str) else None
+        where = c[-1] if is_token(c[-2]) else None
         return ast.Comprehension(self.span(c), "bare", c[0], None, tuple(c[1:-2] if where else c[1:]), where)
 
     def list_comprehension(self, c: Children) -> ast.Comprehension:
@@ -179,12 +180,12 @@ class Expressions:
 
     def attribute(self, c: Children) -> ast.Attribute:
         part: Any = c[2]
-        if not isinstance(part, str):
+        if not is_token(part):
             return ast.Attribute(self.span(c), c[0], part, part.span)
         place = self.at(part)
-        if part == "*":
+        if part.value == "*":
             return ast.Attribute(self.span(c), c[0], ast.Whole(place), place)
-        return ast.Attribute(self.span(c), c[0], ast.AnyPath(place) if part == "**" else str(part), place)
+        return ast.Attribute(self.span(c), c[0], ast.AnyPath(place) if part.value == "**" else part.value, place)
 
     def index(self, c: Children) -> ast.Index:
         return ast.Index(self.span(c), c[0], tuple(nodes(c[1:])))
@@ -193,26 +194,26 @@ class Expressions:
         parts: Children = [None, None, None]
         at = 0
         for child in c:
-            if isinstance(child, str):
+            if is_token(child):
                 at += 1
             else:
                 parts[at] = child
         return ast.Slice(self.span(c), *parts)
 
     def open_range(self, c: Children) -> ast.Range:
-        if len(c) > 1 and not isinstance(c[-1], str):
-            return ast.Range(self.span(c), None, self.end(c[1:]), c[0] == "..=")
+        if len(c) > 1 and not is_token(c[-1]):
+            return ast.Range(self.span(c), None, self.end(c[1:]), c[0].value == "..=")
         token = c[-1]
-        if token == "..=":
+        if token.value == "..=":
             raise BuildError("A012", "`..=` needs an end", token.start_pos, token.end_pos, "write `..` to go on to the last member")
         return ast.Range(self.span(c), self.end(c[:-1]) if len(c) > 1 else None, None, False)
 
     def end(self, chain: Children) -> ast.Expr:
         """Return the one end of an open range; what binds looser than the range needs parentheses."""
         for token in chain:
-            if isinstance(token, str) and token != "~" and LEVELS.get(operator(token), 0) <= RANGE:
+            if is_token(token) and token.value != "~" and LEVELS.get(operator(token), 0) <= RANGE:
                 message = f"`{operator(token)}` at the end of an open range needs parentheses"
-                raise BuildError("A012", message, token.start_pos, token.end_pos, "write `(a) ..` or name the end first")  # pyright: ignore
+                raise BuildError("A012", message, token.start_pos, token.end_pos, "write `(a) ..` or name the end first")
         return chain[0] if len(chain) == 1 else Climber(self.source, chain).tree()
 
     def of_kind(self, c: Children) -> ast.OfKind:
@@ -235,7 +236,8 @@ class Expressions:
         return ast.TypeChoice(self.span(c), c[0], c[2], c[4])
 
     def role(self, c: Children) -> Part:
-        return Part(self.span(c), "role", c[1])
+        name = self.name(c[1:2])
+        return Part(self.span(c), "role", self.call([name, *c[2:]]) if len(c) > 2 else name)
 
     def within(self, c: Children) -> Part:
         return Part(self.span(c), "range", c[1])
@@ -244,7 +246,7 @@ class Expressions:
         return Part(self.span(c), "condition", c[1])
 
     def typed(self, c: Children) -> Part:
-        if len(c) > 3 and isinstance(c[3], str):
+        if len(c) > 3 and is_token(c[3]):
             inner = c[4]
             choice = ast.TypeChoice(Span(self.source, c[0].span.start, inner.value["type"].span.end), c[0], c[2], inner.value["type"])
             return Part(self.span(c), "typed", {**inner.value, "type": choice})

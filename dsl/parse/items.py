@@ -7,7 +7,7 @@ from typing import Any
 from .. import ast
 from ..source import Span
 from .expressions import Children, Part, nodes, tokens
-from .operators import BuildError
+from .operators import BuildError, is_token
 from .statements import Statements, split
 
 
@@ -22,7 +22,7 @@ class Builder(Statements):
 
     def imports(self, c: Children) -> ast.Import:
         local = c[1].type == "DOT"
-        path: list[str] = [token.value for token in c[1:] if isinstance(token, str) and token.type in ("NAME", "MEMBER")]  # pyright: ignore
+        path: list[str] = [token.value for token in c[1:] if is_token(token) and token.type in ("NAME", "MEMBER")]
         names = tuple(nodes(c))
         if not names:
             alias = path.pop() if c[-2].type == "AS" else None
@@ -59,7 +59,7 @@ class Builder(Statements):
         return ast.ModelAlias(self.span(c), c[1].value, c[3])
 
     def extern_block(self, c: Children) -> ast.ExternBlock:
-        parameters = () if isinstance(c[3], str) else c[3].value
+        parameters = () if is_token(c[3]) else c[3].value
         origin = c[-2]
         return ast.ExternBlock(self.span(c), c[2].value, parameters, self.text(origin), self.at(origin), c[-1].value)
 
@@ -114,7 +114,7 @@ class Builder(Statements):
         return ast.From(self.span(c), tuple(nodes(c)))
 
     def tune(self, c: Children) -> ast.Tune:
-        return ast.Tune(self.span(c), tuple(nodes(c)), isinstance(c[-1], str))
+        return ast.Tune(self.span(c), tuple(nodes(c)), is_token(c[-1]))
 
     def tasks(self, c: Children) -> ast.Tasks:
         return ast.Tasks(self.span(c), tuple(nodes(c)))

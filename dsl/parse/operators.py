@@ -6,7 +6,7 @@ The grammar leaves a chain of operands and operators flat, which costs one reduc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, cast
 
 from .. import ast
 from ..source import Source, Span
@@ -30,20 +30,17 @@ STACKED: Final = 50
 """Signs and powers in a row: these nest to the right."""
 
 
-class Token(Protocol):
-    """A piece of text with its kind and place."""
-
-    type: str
-    start_pos: int
-    end_pos: int
-
-
 class BuildError(Exception):
     """Raised inside a reduction for what the grammar lets through; becomes the item's one syntax error."""
 
     def __init__(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.start, self.end, self.help = code, message, start, end, help
+
+
+def is_token(child: Any) -> bool:
+    """Return whether something that a rule matched is a token: a string with `type`, `start_pos` and `end_pos`."""
+    return isinstance(child, str)
 
 
 def operator(token: Any) -> str:
@@ -71,13 +68,13 @@ class Climber:
         """
         if len(self.chain) > STACKED and (len(self.chain) > LONGEST or self.stacked() > STACKED):
             first: Any = self.chain[0]
-            start: int = first.start_pos if isinstance(first, str) else first.span.start
+            start: int = first.start_pos if is_token(first) else first.span.start
             raise BuildError("A805", "too many operators in a row", start, start + 1, "give parts of the expression names of their own")
         return self.climb(1)
 
     def stacked(self) -> int:
         """Return how many tokens of the chain nest to the right."""
-        return sum(1 for token in self.chain if isinstance(token, str) and (token == "**" or token.type == "PREFIX"))  # pyright: ignore
+        return sum(1 for token in self.chain if is_token(token) and (token.value == "**" or token.type == "PREFIX"))
 
     def climb(self, least: int) -> ast.Expr:
         left = self.operand(least)
@@ -105,7 +102,7 @@ class Climber:
     def operand(self, least: int) -> ast.Expr:
         token: Any = self.chain[self.at]
         self.at += 1
-        if not isinstance(token, str):
+        if not is_token(token):
             return token
         op = operator(token)
         start: int = token.start_pos
@@ -115,7 +112,7 @@ class Climber:
         return ast.Unary(Span(self.source, start, inner.span.end), cast(Literal["-", "not", "~"], op), inner)
 
 
-def chained(token: Token, first: str, second: str) -> BuildError:
+def chained(token: Any, first: str, second: str) -> BuildError:
     """Say that `a < b < c` and `a..b..c` don't chain."""
     if second in ("..", "..="):
         return BuildError("A012", "a range has one start and one end", token.start_pos, token.end_pos, "write `a..b`")

@@ -6,13 +6,13 @@ from typing import Any
 
 from .. import ast
 from .expressions import Children, Expressions, Part, nodes, tokens
-from .operators import BuildError
+from .operators import BuildError, is_token
 
 
 def split(children: Children, mark: str) -> tuple[Children, Children]:
     """Return what stands before and after the first token of kind `mark`."""
     for at, child in enumerate(children):
-        if isinstance(child, str) and child.type == mark:  # pyright: ignore
+        if is_token(child) and child.type == mark:
             return children[:at], children[at + 1 :]
     return children, []
 
@@ -80,13 +80,17 @@ class Statements(Expressions):
             return ast.Goal(span, written.id, ())
         if isinstance(written, ast.Index) and isinstance(written.object, ast.Name):
             return ast.Goal(span, written.object.id, tuple(as_binder(item) for item in written.items))
+        text = span.text.splitlines()[0]
+        if text.startswith("self."):
+            help = f"write `{text[5:]} = ...`: a module is named where it is born"
+            raise BuildError("A022", f"`{text}`: there is no `self`", span.start, span.end, help)
         if isinstance(written, ast.Attribute):
-            help = "write a plain name: `" + (written.part if isinstance(written.part, str) else "x") + " = ...`; parts of a module or record can't be changed"
+            help = "write a plain name; parts of a module or a record don't change"
         elif isinstance(written, ast.Binary):
-            help = "an assignment has one `=`; a claim about two values is `assert a == b`"
+            help = "a claim about two values is `assert a == b`"
         else:
             help = "write a name, or a member of a family: `x[t] = ...`"
-        raise BuildError("A010", f"can't assign to `{span.text.splitlines()[0]}`", span.start, span.end, help)
+        raise BuildError("A010", f"can't assign to `{text}`", span.start, span.end, help)
 
     def bare(self, c: Children) -> ast.Bare:
         return ast.Bare(self.span(c), c[0])

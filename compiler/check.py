@@ -1,0 +1,94 @@
+"""Checking a file: text in, findings and programs out, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from ..dsl.diagnostics import Diagnostic, Severity
+from ..dsl.program import Body, Program
+from ..dsl.source import Source
+
+if TYPE_CHECKING:
+    from ..blocks.library import StandardLibrary
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What came of a file: its findings, a program for each model without errors, and lines that say what each model is."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    programs: Mapping[str, Program]
+    report: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True without errors (warnings may be there)."""
+        return all(d.severity is not Severity.ERROR for d in self.diagnostics)
+
+
+@cache
+def library() -> StandardLibrary:
+    """Return the one library of primitives and blocks."""
+    from ..blocks.library import StandardLibrary
+
+    return StandardLibrary()
+
+
+def check_text(
+    source: Source, params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None, *, text: bool = True
+) -> CheckResult:
+    """Elaborate the models of a text and check all that is said about them.
+
+    `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.
+    """
+    from ..dsl.elaborate.model import Request, Text, elaborate
+    from .inspector import GraphInspector
+    from .sources import beside
+
+    given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
+    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model))
+    report = tuple(line for program in found.programs.values() for line in describe(program)) if found.ok else ()
+    return CheckResult(tuple(found.diagnostics), found.programs, report)
+
+
+def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None) -> CheckResult:
+    """Check a file; a path that can't be read is a finding too."""
+    from .sources import read_source
+
+    source = read_source(path)
+    if isinstance(source, Diagnostic):
+        return CheckResult((source,), {}, ())
+    return check_text(source, params, preset, model, text=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- report
+
+
+def describe(program: Program) -> Iterator[str]:
+    """Yield what a model takes and gives, a line for each task, then its parameters and what must hold at run time."""
+    from .graph import Graph
+
+    count = Graph(program).count()
+    yield f"model {program.name}: {count.parameters:,} parameters in {count.tensors:,} tensors"
+    body = program.eval
+    shared = [i for i in body.inputs if i.task is None and not i.is_target]
+    if shared:
+        yield f"  in {', '.join(f'{i.key}: {i.type}' for i in shared)}"
+    outputs = _outputs(body, None)
+    if outputs:
+        yield f"  out {outputs}"
+    for task in program.tasks:
+        own = [f"{i.key}: {i.type}" for i in body.inputs if i.task == task]
+        losses = [loss.path for loss in body.losses if loss.task == task]
+        parts = [_outputs(body, task), *([f"from {', '.join(own)}"] if own else []), *([f"loss {', '.join(losses)}"] if losses else [])]
+        yield f"  task {task}: {'; '.join(p for p in parts if p)}"
+    for condition in body.conditions:
+        yield f"  {'requires' if condition.given else 'valid if'} {condition.text}"
+
+
+def _outputs(body: Body, task: str | None) -> str:
+    return ", ".join(f"{'.'.join([o.name, *map(str, o.members)])}: {body.type(o.ref)}" for o in body.outputs if o.task == task)

@@ -1,0 +1,133 @@
+"""From units to modules: every parameter and buffer at its dotted path, on the meta device, without allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...blocks.registry import Entry
+from ...dsl.dims import Dim
+from ...dsl.program import ModuleDecl
+from ...dsl.types import DType
+from ..census import Tensor, leaf_specs
+from .block import Block, Family
+from .body import TORCH_DTYPES
+from .names import identifier, imported
+from .unit import Unit
+
+META = torch.device("meta")
+ExternMaker = Callable[[ModuleDecl], nn.Module]
+
+
+class Statics:
+    """The builder for making arguments of leaf modules: sizes and dtypes only, no value is computed."""
+
+    def dim(self, extent: int | Dim) -> int:
+        """Return a size, which is a number wherever a module is made."""
+        if isinstance(extent, Dim):
+            raise TypeError(f"the size `{extent}` isn't static")
+        return extent
+
+    def dtype(self, dtype: DType) -> torch.dtype | None:
+        """Return a torch dtype; None for `float`, which the model decides."""
+        return TORCH_DTYPES.get(dtype)
+
+    def device(self) -> torch.device:
+        """Return the meta device."""
+        return META
+
+    def call(self, target: str, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: nothing is computed when a module is made."""
+        raise TypeError(f"`{target}` can't be called when a module is made")
+
+    def method(self, handle: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: nothing is computed when a module is made."""
+        raise TypeError(f"`{name}` can't be called when a module is made")
+
+    def item(self, handle: Any, index: int) -> Any:
+        """Return one of several static values."""
+        return handle[index]
+
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
+        """Refuse: a leaf module has no children."""
+        raise TypeError(f"`{target}` can't be made inside a leaf module")
+
+
+@dataclass(slots=True)
+class Builder:
+    """Makes instances of units; equal leaf modules are described once."""
+
+    dtype: torch.dtype
+    extern: ExternMaker
+    _makers: dict[int, tuple[ModuleDecl, type[nn.Module], dict[str, Any]]] = field(default_factory=dict[int, tuple[ModuleDecl, type[nn.Module], dict[str, Any]]])
+
+    def instance(self, unit: Unit) -> Block:
+        """Return a new block instance with everything that it holds."""
+        block = unit.type()
+        self.fill(block, unit)
+        return block
+
+    def fill(self, module: nn.Module, unit: Unit) -> None:
+        """Register in `module` what the unit holds, in order of birth."""
+        for path in unit.order:
+            if path in unit.tensors:
+                self._own(module, path, unit.tensors[path])
+            elif path in unit.leaves:
+                place(module, path, self.leaf(unit.leaves[path]))
+            elif path in unit.children:
+                place(module, path, self.instance(unit.children[path]))
+            else:
+                place(module, path, type(identifier(unit.in_place[path].kind), (Family,), {})())
+        for path, (target, arguments) in unit.ops.items():
+            place(module, path, imported(target)(**arguments))
+
+    def leaf(self, declared: ModuleDecl) -> nn.Module:
+        """Return a leaf module on the meta device, or an extern one."""
+        if declared.extern is not None:
+            return self.extern(declared)
+        found = self._makers.get(id(declared))
+        if found is None:
+            found = self._makers[id(declared)] = (declared, *self._maker(declared))
+        _, class_, arguments = found
+        return class_(**arguments)
+
+    def _maker(self, declared: ModuleDecl) -> tuple[type[nn.Module], dict[str, Any]]:
+        if not isinstance(declared.primitive, Entry):
+            raise TypeError(f"`{declared.path}` can't be made: `{declared.kind}` isn't a leaf module of the library")
+        target, arguments = declared.primitive.constructor(Statics(), declared.arguments)
+        specs = leaf_specs(declared)
+        if specs:
+            arguments["device"] = META
+            exact = next((spec.dtype for spec in specs if spec.dtype.is_float), DType.FLOAT)
+            arguments["dtype"] = TORCH_DTYPES.get(exact, self.dtype)
+        return imported(target), arguments
+
+    def _own(self, module: nn.Module, path: str, tensor: Tensor) -> None:
+        value = torch.empty(tensor.shape, dtype=TORCH_DTYPES.get(tensor.dtype, self.dtype), device=META)
+        holder, name = holder_of(module, path)
+        if tensor.buffer:
+            holder.register_buffer(name, value)
+        else:
+            holder.register_parameter(name, nn.Parameter(value, requires_grad=value.is_floating_point() or value.is_complex()))
+
+
+def holder_of(module: nn.Module, path: str) -> tuple[nn.Module, str]:
+    """Return the module that holds the last word of a path, making families on the way."""
+    *above, name = path.split(".")
+    for part in above:
+        inner = getattr(module, part, None)
+        if not isinstance(inner, nn.Module):
+            inner = Family()
+            module.add_module(part, inner)
+        module = inner
+    return module, name
+
+
+def place(module: nn.Module, path: str, child: nn.Module) -> None:
+    """Register a module at a dotted path."""
+    holder, name = holder_of(module, path)
+    holder.add_module(name, child)

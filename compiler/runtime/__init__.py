@@ -1,0 +1,1 @@
+"""What Python sees: the compiled model, its inputs and outputs, stages, weights."""

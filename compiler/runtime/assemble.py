@@ -1,0 +1,48 @@
+"""From a program to a model: roots are cut to the asked tasks, units are lowered, modules are made on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ...dsl.program import Program
+from ..census import Bodies, distinct
+from ..lower.build import Builder, ExternMaker
+from ..lower.names import identifier
+from ..lower.unit import Lowerer
+from ..slice import Slicer
+from .border import Names
+from .calls import Request, Signature
+from .model import Model, signature_of
+
+
+def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> Model:
+    """Return the model on the meta device, without values."""
+    slicer, lowerer = Slicer(), Lowerer()
+    asked = tuple(tasks) if tasks is not None else None
+    signature = Signature(program, program.eval, program.training, asked, slicer)
+    active = signature.tasks
+    requests = [Request(active, frozenset()), Request(active, signature.losses())]
+    pairs = list(dict.fromkeys(signature.pair(request) for request in requests))
+    unit = lowerer.unit(program.name, _registered(program, signature, pairs), pairs)
+    made: Any = type(identifier(program.name), (Model,), {"program": program, "unit": unit, "signature": signature, "names": Names(signature.inputs)})
+
+    def forward(self: Model, *args: Any, **kwargs: Any) -> Any:
+        return Model.forward(self, *args, **kwargs)
+
+    forward.__doc__ = Model.forward.__doc__
+    forward.__signature__ = signature_of(signature.inputs)  # pyright: ignore[reportFunctionMemberAccess]  # read by inspect, Trainer and export
+    made.forward = forward
+    model: Model = made()
+    Builder(dtype, extern).fill(model, unit)
+    return model
+
+
+def _registered(program: Program, signature: Signature, pairs: Sequence[tuple[Any, Any]]) -> Bodies:
+    """Return the bodies whose modules are made: all of the program, or those that the asked tasks reach."""
+    if signature.asked is not None:
+        return distinct(body for pair in pairs for body in pair)
+    entries = (body for plan in program.entries.values() for body in (plan.eval, plan.train))
+    return distinct((program.eval, program.train, *entries))

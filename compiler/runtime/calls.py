@@ -1,0 +1,163 @@
+"""Which code a call runs: the active tasks, and the losses whose targets were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...dsl.program import Body, InputDecl, OutputDecl, Program
+from ..graph import Graph
+from ..lower.block import View
+from ..lower.unit import Pair, Unit
+from ..reach import Reach
+from ..slice import Slicer
+from .outputs import Outputs, nested
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a call is asked for: the active tasks (None where the model has none or all are meant), and losses by path."""
+
+    tasks: frozenset[str] | None
+    losses: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class RootCode:
+    """One mode of one request: a function of the flat inputs, and how its results become `Outputs`."""
+
+    function: Callable[..., Any]
+    paths: tuple[tuple[Any, ...], ...]
+    losses: tuple[str, ...]
+    states: tuple[str, ...]
+
+    def pack(self, found: Any, weights: Mapping[str, float] | None) -> Outputs:
+        """Name the results; `loss` is the weighted sum, or the plain one."""
+        values = found if len(self.paths) + len(self.losses) + len(self.states) != 1 else (found,)
+        count = len(self.paths)
+        outputs = Outputs()
+        if self.losses:
+            by_path = dict(zip(self.losses, values[count : count + len(self.losses)], strict=True))
+            outputs["loss"] = total(by_path, weights)
+            outputs.update(nested(zip(self.paths, values, strict=False)))
+            outputs["losses"] = nested(((path,), value) for path, value in by_path.items())
+        else:
+            outputs.update(nested(zip(self.paths, values, strict=False)))
+        if self.states:
+            outputs["states"] = nested(((key,), value) for key, value in zip(self.states, values[count + len(self.losses) :], strict=True))
+        return outputs
+
+
+def total(losses: Mapping[str, Any], weights: Mapping[str, float] | None) -> Any:
+    """Add losses up, each times its weight."""
+    terms = [value if weights is None or weights[path] == 1 else value * weights[path] for path, value in losses.items()]
+    result = terms[0]
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+@dataclass(slots=True, eq=False)
+class RootView:
+    """One request: its inputs in order, and its code in each mode."""
+
+    inputs: tuple[InputDecl, ...]
+    eval: RootCode
+    train: RootCode
+    whole: bool  # nothing was cut away: every open condition of the model applies
+
+
+class Signature:
+    """The model's border: its inputs, its tasks, and what each loss needs; a view of the root is made for each request, once."""
+
+    def __init__(self, program: Program, eval_body: Body, train_body: Body, asked: tuple[str, ...] | None, slicer: Slicer) -> None:
+        self.program = program
+        self.eval_body = eval_body
+        self.train_body = train_body
+        self.asked = asked
+        self.slicer = slicer
+        self._views: dict[Request, RootView] = {}
+        self._reach = Reach(Graph(program), train_body)
+        self.loss_tasks = {loss.path: loss.task for body in (train_body, eval_body) for loss in body.losses}
+        self.needs = {path: self._needs(path) for path in self.loss_tasks}
+        keys = {d.key for d in self._pair_inputs(Request(self.tasks, self.losses()))}
+        self.inputs = tuple(d for d in self._declared().values() if asked is None or d.key in keys)
+
+    @property
+    def tasks(self) -> frozenset[str] | None:
+        """The asked tasks; None for the whole model."""
+        return frozenset(self.asked) if self.asked is not None else None
+
+    def _declared(self) -> dict[str, InputDecl]:
+        return {d.key: d for body in (self.train_body, self.eval_body) for d in body.inputs}
+
+    def _needs(self, path: str) -> frozenset[str]:
+        for body in (self.train_body, self.eval_body):
+            names = [loss.path for loss in body.losses]
+            if path in names:
+                return self._reach.needs(body, len(body.outputs) + names.index(path))
+        return frozenset()
+
+    def targets(self, path: str) -> frozenset[str]:
+        """Return the targets that a loss needs."""
+        declared = self._declared()
+        return frozenset(key for key in self.needs[path] if declared[key].is_target)
+
+    def losses(self, tasks: frozenset[str] | None = None, chosen: Iterable[str] | None = None) -> frozenset[str]:
+        """Return the losses of the active tasks (a model's own where they need nothing else), among those of a stage."""
+        active = self.tasks if tasks is None else tasks
+        if active is None:
+            found = set(self.loss_tasks)
+        else:
+            found = {path for path, task in self.loss_tasks.items() if task in active}
+            reached = self._reached(active, found)
+            found |= {path for path, task in self.loss_tasks.items() if task is None and self.needs[path] <= reached}
+        return frozenset(found if chosen is None else found & set(chosen))
+
+    def _reached(self, tasks: frozenset[str], losses: Iterable[str]) -> frozenset[str]:
+        outputs = (self._reach.needs(self.eval_body, i) for i, out in enumerate(self.eval_body.outputs) if out.task in tasks)
+        return frozenset().union(*outputs, *(self.needs[path] for path in losses))
+
+    # ------------------------------------------------------------------------------------------------------ views
+
+    def pair(self, request: Request) -> Pair:
+        """Return what the root computes for a request, in both modes."""
+        evaluate = self._cut(self.eval_body, request, updates=False)
+        train = self._cut(self.train_body, request, updates=True)
+        return evaluate, train
+
+    def _cut(self, body: Body, request: Request, updates: bool) -> Body:
+        outputs = [i for i, out in enumerate(body.outputs) if request.tasks is None or out.task in request.tasks]
+        losses = [i for i, loss in enumerate(body.losses, len(body.outputs)) if loss.path in request.losses]
+        first = len(body.outputs) + len(body.losses)
+        states = range(first, first + len(body.states))
+        return self.slicer.variant(body, [*outputs, *losses, *states], updates)
+
+    def _pair_inputs(self, request: Request) -> list[InputDecl]:
+        declared = {d.key: d for body in reversed(self.pair(request)) for d in body.inputs}
+        return list(declared.values())
+
+    def view(self, request: Request, unit: Unit) -> RootView:
+        """Return the view of the root for a request, made when it is new."""
+        found = self._views.get(request)
+        if found is None:
+            pair = self.pair(request)
+            found = self._views[request] = self._root_view(unit.views[unit.add(pair)], pair)
+        return found
+
+    def _root_view(self, view: View, pair: Pair) -> RootView:
+        declared = {d.key: d for body in pair for d in body.inputs}
+        evaluate, train = (self._code(code.function, body) for code, body in zip((view.eval, view.train), pair, strict=True))
+        whole = all(len(cut.outputs) == len(body.outputs) for cut, body in zip(pair, (self.eval_body, self.train_body), strict=True))
+        return RootView(tuple(declared[key] for key in view.inputs), evaluate, train, whole)
+
+    def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
+        paths = tuple(output_path(output) for output in body.outputs)
+        return RootCode(function, paths, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+
+
+def output_path(output: OutputDecl) -> tuple[Any, ...]:
+    """Return where an output stands in the results: task, name, members."""
+    return (*([output.task] if output.task is not None else []), output.name, *output.members)
+

@@ -1,0 +1,49 @@
+"""Draws: what a `draw` gives when the caller doesn't pass it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Size = Sequence[int]
+
+
+def normal(given: Tensor | None, shape: Size, mean: float = 0.0, std: float = 1.0, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `given`, or normal numbers."""
+    if given is not None:
+        return given
+    drawn = torch.randn(shape, dtype=dtype, device=device)
+    return drawn if mean == 0 and std == 1 else drawn * std + mean
+
+
+def uniform(given: Tensor | None, shape: Size, low: float = 0.0, high: float = 1.0, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `given`, or numbers evenly from `low` to `high`; whole numbers below `high` for an int dtype."""
+    if given is not None:
+        return given
+    if not dtype.is_floating_point:
+        return torch.randint(int(low), int(high), tuple(shape), dtype=dtype, device=device)
+    return torch.rand(shape, dtype=dtype, device=device) * (high - low) + low
+
+
+def bernoulli(given: Tensor | None, shape: Size, p: float = 0.5, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `given`, or ones with probability `p`, else zeros."""
+    return given if given is not None else (torch.rand(shape, device=device) < p).to(dtype)
+
+
+def permutation(given: Tensor | None, shape: Size, n: int | None = None, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `given`, or a random order of the last axis for each row; of the numbers below `n` if that is more."""
+    if given is not None:
+        return given
+    *rows, length = shape
+    order = torch.argsort(torch.rand([*rows, length if n is None else n], device=device), dim=-1)
+    return order[..., :length].to(dtype)
+
+
+def gumbel(given: Tensor | None, shape: Size, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `given`, or `-log(-log(u))` of uniform numbers."""
+    if given is not None:
+        return given
+    tiny = torch.finfo(dtype).tiny
+    return -torch.log(-torch.log(torch.rand(shape, dtype=dtype, device=device).clamp_min(tiny)).clamp_min(tiny))

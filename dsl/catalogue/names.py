@@ -1,0 +1,9 @@
+"""A1xx, names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .entry import Entry
+
+ENTRIES: Final[tuple[Entry, ...]] = ()

@@ -1,0 +1,9 @@
+"""A2xx, static values and arguments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .entry import Entry
+
+ENTRIES: Final[tuple[Entry, ...]] = ()

@@ -1,0 +1,132 @@
+"""Equal steps of a long loop: the first ones are elaborated, the others copied with their own paths.
+
+A step may be copied when it read neither its loop's variable nor an earlier member, ended with the types that it started with, and
+appended nothing but nodes, modules and names.  A copy differs from it in paths and in the carried values that it starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..program import Body, Member, ModuleDecl, Node, Operand, Ref
+from .births import member_text
+from .builder import Builder
+from .scope import Frame, Loop
+from .values import Family, Module, ModuleChain, Record, Tensor, Value
+
+LEAST = 6
+"""Shorter loops are elaborated step by step."""
+
+
+@dataclass(slots=True)
+class Mark:
+    """How far a body had got before a step."""
+
+    nodes: int
+    modules: int
+    others: tuple[int, ...]
+    carried: dict[str, Value]
+
+    @staticmethod
+    def of(builder: Builder, carried: dict[str, Value]) -> Mark:
+        return Mark(len(builder.body.nodes), len(builder.body.modules), _others(builder), carried)
+
+
+def _others(builder: Builder) -> tuple[int, ...]:
+    body = builder.body
+    lists = (body.inputs, body.outputs, body.losses, body.updates, body.states, body.parameters, body.symbols, builder.tasks, builder.asserts)
+    return (*map(len, lists), len(builder.entries), len(builder.selected), builder.anonymous, len(builder.context.diagnostics))
+
+
+def carried(frame: Frame, loop: Loop) -> dict[str, Value]:
+    """Return the carried values as they are now."""
+    return {name: frame.find(name) for name in loop.carry}
+
+
+def is_repeatable(frame: Frame, loop: Loop, before: Mark) -> bool:
+    """Say whether the step since `before` may be copied."""
+    if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied:
+        return False
+    after = carried(frame, loop)
+    return all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items())
+
+
+class Copier:
+    """Copies one step of a loop for its further members."""
+
+    def __init__(self, frame: Frame, loop: Loop, before: Mark, inner: Frame) -> None:
+        self.builder = frame.builder
+        self.body: Body = frame.builder.body
+        self.frame, self.loop, self.inner = frame, loop, inner
+        self.start = before.nodes
+        self.nodes = self.body.nodes[before.nodes :]
+        self.modules = list(self.body.modules.values())[before.modules :]
+        self.depth = len(inner.members())
+        self.entering = {v.ref: n for n, v in before.carried.items()}
+        self.born = tuple(m.path for m in self.modules)
+        self.last = carried(frame, loop)
+
+    def copy(self, member: Member) -> dict[str, Value]:
+        """Append the step for `member`; return the names that it binds."""
+        text = member_text(member)
+        shift = len(self.body.nodes) - self.start
+        now = {ref: carried(self.frame, self.loop)[name].ref for ref, name in self.entering.items()}
+        for module in self.modules:
+            self._module(module, member, text)
+        for node in self.nodes:
+            self._node(node, shift, now, text)
+        for name, value in self.last.items():
+            home = self.frame.owner(name)
+            assert home is not None
+            home.names[name] = self._value(value, shift, now, text)
+        return {name: self._value(value, shift, now, text) for name, value in self.inner.names.items() if name not in self.loop.names}
+
+    def _path(self, path: str, text: str) -> str:
+        parts = path.split(".")
+        parts[self.depth] = text
+        return ".".join(parts)
+
+    def _is_born(self, target: str) -> bool:
+        return any(target == p or target.startswith(f"{p}.") for p in self.born)
+
+    def _module(self, module: ModuleDecl, member: Member, text: str) -> None:
+        members = (*module.members[: self.depth - 1], member, *module.members[self.depth :])
+        path = self._path(module.path, text)
+        handed = {k: self._path(v, text) if self._is_born(v) else v for k, v in module.modules.items()}
+        self.builder.module(
+            ModuleDecl(path, module.name, members, module.span, module.kind, module.arguments, module.primitive, module.bodies, handed, module.task, module.extern)
+        )
+        self.builder.used.add(path)
+
+    def _node(self, node: Node, shift: int, now: Mapping[Ref, Ref], text: str) -> None:
+        inputs = {name: self._operand(operand, shift, now) for name, operand in node.inputs.items()}
+        target = self._path(node.target, text) if self._is_born(node.target) else node.target
+        self.builder.context.nodes += 1
+        self.body.nodes.append(Node(node.kind, target, inputs, node.attributes, node.outputs, node.span, node.name, node.primitive, node.body))
+
+    def _operand(self, operand: Operand, shift: int, now: Mapping[Ref, Ref]) -> Operand:
+        if isinstance(operand, Ref):
+            return self._ref(operand, shift, now)
+        return operand and tuple(self._ref(ref, shift, now) for ref in operand)
+
+    def _ref(self, ref: Ref, shift: int, now: Mapping[Ref, Ref]) -> Ref:
+        if ref in now:
+            return now[ref]
+        return Ref(ref.node + shift, ref.index) if ref.node >= self.start else ref
+
+    def _value(self, value: Value, shift: int, now: Mapping[Ref, Ref], text: str) -> Value:
+        if isinstance(value, Tensor):
+            return Tensor(self._ref(value.ref, shift, now), value.type)
+        if isinstance(value, Module):
+            return Module(self._path(value.path, text), value.template, value.arguments, value.span) if self._is_born(value.path) else value
+        if isinstance(value, ModuleChain):
+            parts = tuple(self._value(p, shift, now, text) for p in value.parts)
+            return ModuleChain(self._path(value.path, text), parts, value.span)
+        if isinstance(value, Family):
+            return Family(value.set, {k: self._value(v, shift, now, text) for k, v in value.members.items()}, value.name, value.loop_born)
+        if isinstance(value, Record):
+            return Record({k: self._value(v, shift, now, text) for k, v in value.fields.items()}, value.origin)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._value(v, shift, now, text) for v in value)  # pyright: ignore[reportUnknownVariableType]  # values are untyped
+        return value

@@ -1,0 +1,25 @@
+"""From a source to its formatted text."""
+
+from __future__ import annotations
+
+from ..diagnostics import Diagnostic, Severity
+from ..parser import parse
+from ..source import Source
+from .layout import layout
+from .tree import build
+
+
+def format_source(source: Source) -> str | tuple[Diagnostic, ...]:
+    """Return the text laid out anew, with the same meaning and the same comments, or what keeps it from being parsed.
+
+    One statement a line, two spaces for each body, at most `WIDTH` columns (only comments and strings may be longer), at most one
+    blank line in a row.  A body of one statement stays on the line of its header if it was written there and fits.
+    """
+    errors = tuple(d for d in parse(source).diagnostics if d.severity is Severity.ERROR)
+    return errors or format_text(source.text)
+
+
+def format_text(text: str) -> str:
+    """Return a text that parses, laid out anew."""
+    lines = layout(build(text))
+    return "\n".join(lines) + "\n" if lines else ""
