@@ -26,7 +26,7 @@ def ranked(rule: Rule, name: str, x: TensorType, count: int) -> None:
     """Require a batch, channels and `count` axes of places."""
     rule.dtype(x, "float", "`x`")
     if x.rank != count + 2:
-        axes = ", ".join(("B", "C", *"DHW"[3 - count :]))
+        axes = ", ".join(("B", "C", *("L" if count == 1 else "DHW"[3 - count :])))
         raise rule.fail(f"`{name}` takes float[{axes}] and `x` is {x}", "add or drop axes", "A322")
 
 

@@ -37,8 +37,8 @@ def results(body: Body) -> tuple[Ref, ...]:
 
 
 def result_names(body: Body) -> tuple[str, ...]:
-    """Return the names of what a call gives, in order: `h.generate` for outputs, paths for losses, keys for states."""
-    outputs = (".".join([output.name, *map(str, output.members)]) for output in body.outputs)
+    """Return the names of what a call gives, in order: `h.generate`, `understand.logits` for outputs, paths for losses, keys for states."""
+    outputs = (".".join([*([output.task] if output.task else []), output.name, *map(str, output.members)]) for output in body.outputs)
     return (*outputs, *(loss.path for loss in body.losses), *(state.key for state in body.states))
 
 

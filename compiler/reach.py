@@ -6,11 +6,12 @@ needs are followed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..dsl.program import Body, Node, NodeKind, Ref
-from .graph import Graph, operand_refs, operands, results
+from .graph import operand_refs, operands, results
 from .paths import covers, is_handed, join, resolve
 
 CallPath = tuple[int, ...]
@@ -39,10 +40,10 @@ class _Frame:
 
 
 class Reach:
-    """Answers questions of dependence about one root body of a graph."""
+    """Answers questions of dependence about one body and what it calls."""
 
-    def __init__(self, graph: Graph, root: Body | None = None) -> None:
-        self.root = root or graph.program.eval
+    def __init__(self, root: Body) -> None:
+        self.root = root
         self._needs: dict[tuple[int, int], frozenset[str]] = {}
         self._handed: dict[str, dict[str, str]] = {}
 
@@ -81,6 +82,10 @@ class Reach:
 
     def depends(self, value: Occurrence, source: Occurrence) -> bool:
         """Tell whether there is a path from `source` to `value`."""
+        return self.trail(value, source) is not None
+
+    def trail(self, value: Occurrence, source: Occurrence) -> tuple[CallPath, list[Ref]] | None:
+        """Return the values on a path from `source` to `value`, in the innermost body that holds both ends; None if there is no path."""
         shared = 0
         while shared < min(len(value.calls), len(source.calls)) and value.calls[shared] == source.calls[shared]:
             shared += 1
@@ -95,7 +100,26 @@ class Reach:
             starts = {Ref(call, i) for i, result in enumerate(results(body)) if starts & self.ancestors(body, [result])}
             source = Occurrence(source.calls[:-1], call)
             body = self._body(source.calls)
-        return bool(starts & self.ancestors(body, ends))
+        steps = self._steps(body, starts, ends)
+        return (value.calls, steps) if steps else None
+
+    def _steps(self, body: Body, starts: set[Ref], ends: set[Ref]) -> list[Ref]:
+        """Return a shortest path from one of `starts` to one of `ends`, by breadth-first search backwards."""
+        after: dict[Ref, Ref | None] = dict.fromkeys(ends)
+        queue = deque(ends)
+        while queue:
+            ref = queue.popleft()
+            if ref in starts:
+                steps, at = list[Ref](), ref
+                while at is not None:
+                    steps.append(at)
+                    at = after[at]
+                return steps
+            for earlier in self._read(body.nodes[ref.node], ref.index):
+                if earlier not in after:
+                    after[earlier] = ref
+                    queue.append(earlier)
+        return []
 
     def _refs(self, at: Occurrence) -> set[Ref]:
         count = len(self._body(at.calls).nodes[at.node].outputs)

@@ -40,9 +40,11 @@ def _int(value: Coefficient) -> int:
 
 
 def _product(coefficient: Coefficient, monomial: Monomial, written: str) -> str:
-    over = [_power(a, e) for a, e in monomial if e > 0] + ([written] if written else [])
-    under = [_power(a, -e) for a, e in monomial if e < 0]
     p, q = coefficient.numerator, coefficient.denominator
+    over = [_power(a, e) for a, e in monomial if e > 0]
+    if written:
+        over.append(f"({written})" if "%" in written and (p, q) != (1, 1) else written)
+    under = [_power(a, -e) for a, e in monomial if e < 0]
     each = _even_share(monomial, q) if p == 1 and not written else None
     if each is not None:
         return " * ".join(f"({part} / {each})" for part in over)
@@ -137,7 +139,7 @@ def _remainder(terms: dict[Monomial, Coefficient], argument: Dim, times: int) ->
 
 def _ceiling(terms: dict[Monomial, Coefficient], argument: Dim, times: int) -> Piece | None:
     """Take `k * m - k * floor(n / q)` out of `terms` as `k * ceil((q * m - n) / q)`."""
-    found = {m: terms[m] / Fraction(times) - c for m, c in argument.terms if m and m in terms}
+    found = {m: terms[m] / Fraction(times) - c for m, c in argument.terms if m and m in terms and terms[m] % times == 0}
     if len(found) != sum(1 for m, _ in argument.terms if m) or any(c <= 0 or not is_whole_monomial(m) for m, c in found.items()):
         return None
     q = math.lcm(*(c.denominator for _, c in argument.terms))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Literal
@@ -105,6 +105,16 @@ def _value(dim: int | Dim, sizes: Mapping[Symbol, int]) -> Fraction | None:
         return None
 
 
+def _solved(solution: Solution, relation: Relation, left: int | Dim, right: int | Dim) -> Solution:
+    if solution.contradiction or relation == "!=":
+        return solution
+    if relation == "divides":
+        return solution.whole(quotient(right, left))
+    if relation == ">=":
+        return solution.nonnegative(left - right)
+    return solution.zero(left - right).whole(left).whole(right)
+
+
 class Facts:
     """A set of facts; immutable, `require` returns a larger one."""
 
@@ -118,16 +128,10 @@ class Facts:
         """Return these facts and one more; `divides` means that `left` divides `right`."""
         result = Facts()
         result.known = (*self.known, Fact(relation, left, right))
-        solution = self._solution
-        if relation == "divides":
-            solution = solution.whole(quotient(right, left))
-        elif relation == ">=":
-            solution = solution.nonnegative(left - right)
-        elif relation == "==":
-            solution = solution.zero(left - right)
-            for side in (left, right):
-                solution = solution.whole(side)
-        result._solution = solution
+        try:
+            result._solution = _solved(self._solution, relation, left, right)
+        except ZeroDivisionError:  # what is known makes a divisor zero: no size meets that
+            result._solution = replace(self._solution, contradiction=True)
         return result
 
     @property
@@ -137,7 +141,7 @@ class Facts:
 
     def simplify(self, value: int | Dim) -> int | Dim:
         """Return `value` with what equations say put in: a number where they make it one; never with symbols that nobody declared."""
-        reduced = self._solution.reduce(value)
+        reduced = self._reduce(value)
         if isinstance(value, int) or isinstance(reduced, int):
             return reduced
         declared = self._declared(set(value.symbols()))
@@ -159,7 +163,7 @@ class Facts:
             return TRUE
         if isinstance(a, int) and isinstance(b, int):
             return Verdict(Truth.FALSE, {})
-        difference = self._solution.reduce(a - b)
+        difference = self._reduce(a - b)
         if difference == 0 or self._is_known_zero(difference):
             return TRUE
         relation = Fact("==", a, b)
@@ -177,7 +181,7 @@ class Facts:
         """Say whether two dims differ at all allowed sizes (TRUE), at none (FALSE), or at some."""
         if a == b:
             return self._never(a, b)
-        difference = self._solution.reduce(a - b)
+        difference = self._reduce(a - b)
         if difference == 0:
             return self._never(a, b)
         if all(never_zero(piece, bounds) for piece, bounds in cases(difference, self._solution.bounds)):
@@ -196,7 +200,7 @@ class Facts:
 
     def whole(self, value: int | Dim) -> Verdict:
         """Say whether an exact quotient is a whole number."""
-        reduced = self._solution.reduce(value)
+        reduced = self._reduce(value)
         for divisor, numerator in integrality(reduced):
             if any(numerator == n and divisor == d for d, n in self._solution.multiples):
                 continue
@@ -211,7 +215,7 @@ class Facts:
         """Say whether `a >= b`."""
         if isinstance(a, int) and isinstance(b, int):
             return TRUE if a >= b else Verdict(Truth.FALSE, {})
-        difference = self._solution.reduce(a - b)
+        difference = self._reduce(a - b)
         bounds = self._solution.bounds
         if never_negative(difference, bounds):
             return TRUE
@@ -270,6 +274,12 @@ class Facts:
         return second
 
     # ----------------------------------------------------------------------------------------------------- helpers
+
+    def _reduce(self, value: int | Dim) -> int | Dim:
+        try:
+            return self._solution.reduce(value)
+        except ZeroDivisionError:  # undefined at all allowed sizes: nothing follows
+            return value
 
     def _is_squeezed(self, difference: Dim) -> bool:
         bounds = self._solution.bounds

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .program import Body
+from .program import Body, Ref
+from .types import SetAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,9 @@ class Owned:
     parts: tuple[tuple[str, tuple[object, ...]], ...]
     shape: tuple[int, ...]
     buffer: bool
-    kinds: tuple[str, ...]  # kinds of the modules around it by depth, outermost first: `("ForkedDecoder", "DecoderLayer", "Attention", "Linear")`
+    kinds: tuple[str, ...]  # the kind of the module at each of `parts` but the last: `("ForkedDecoder", "DecoderLayer", "Attention", "Linear")`
     tasks: tuple[str, ...]  # tasks in whose braces it or a module around it was made
+    sets: tuple[tuple[SetAxis, ...], ...] = ()  # the declared index set of each member of `parts`, where it is known
 
     @property
     def size(self) -> int:
@@ -39,8 +41,12 @@ class Inspector(Protocol):
         """Return every parameter and buffer below a body, in order of birth; a shared one once."""
         ...
 
-    def dependence(self, body: Body, result: str, source: str) -> Sequence[str] | None:
-        """Return a path of steps by which a result (`h.understand`) depends on an input or on a module or parameter path, None if there is none."""
+    def dependence(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[str] | None:
+        """Return the steps by which a result depends on a source, the result first; None if it doesn't.
+
+        A result is a value of the body or the name of an output or loss (`h.understand`); a source is a value, the key of an input, or
+        the path of a module or parameter.
+        """
         ...
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:

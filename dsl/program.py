@@ -15,7 +15,7 @@ from .dims import Dim, Symbol
 from .facts import Relation
 from .primitive import Initialiser, Primitive
 from .source import Span
-from .types import Axis, DType, TensorType
+from .types import Axis, DType, SetAxis, TensorType
 
 Member = int | str | float | tuple[object, ...]
 """A member of an index set."""
@@ -40,7 +40,7 @@ class NodeKind(Enum):
     CONSTANT = "constant"  # attributes["value"]: int, float or bool
     OPERATION = "operation"  # target: primitive name
     LEAF = "leaf"  # target: path of a leaf module of this body (or `@name...` for a module argument)
-    EXTERN = "extern"  # the body of an extern block: target is the output's name, the wrapped module computes it
+    EXTERN = "extern"  # an output of an extern block (target: its name), or a call of an extern fn (attributes: origin, statics)
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
 
@@ -69,6 +69,10 @@ class ParameterDecl:
     init: Initialiser | None
     buffer: bool
     span: Span
+    name: str = ""  # the path's word, before its members
+    members: tuple[Member, ...] = ()
+    sets: tuple[SetAxis, ...] = ()  # the declared index set of each member
+    task: str | None = None  # the task whose braces it was born in
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +93,7 @@ class ModuleDecl:
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
     task: str | None = None  # the task whose braces it was born in
     extern: str | None = None  # "package.module:Class"
+    sets: tuple[SetAxis, ...] = ()  # the declared index set of each member
 
 
 @dataclass(frozen=True, slots=True)

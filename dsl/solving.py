@@ -35,7 +35,7 @@ class Solution:
     def zero(self, value: int | Dim) -> Solution:
         """Add the fact that `value` is zero."""
         value = self.reduce(value)
-        if isinstance(value, int):
+        if isinstance(value, int) or not value.symbols():
             return self if value == 0 else replace(self, contradiction=True)
         rounding = _as_rounding(value)
         if rounding is not None:
@@ -62,6 +62,8 @@ class Solution:
             return self if value >= 0 else replace(self, contradiction=True)
         if never_negative(value, self.bounds):
             return self
+        if not value.symbols():
+            return replace(self, contradiction=True)
         found = _single(value)
         if found is None:
             return replace(self, bounds=replace(self.bounds, positive=(*self.bounds.positive, value)))

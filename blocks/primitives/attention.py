@@ -47,11 +47,11 @@ def _cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     bad=(
         refused("A301", q="float[B, 4, S, 8]", k="float[B, 4, S, 7]", v="float[B, 4, S, 8]"),
         refused("A301", q="float[B, 4, 5, 8]", k="float[B, 4, 5, 8]", v="float[B, 4, 6, 8]"),
-        refused("A301", q="float[B, 4, S, 8]", k="float[B, 3, S, 8]", v="float[B, 3, S, 8]"),
+        refused("A302", q="float[B, 4, S, 8]", k="float[B, 3, S, 8]", v="float[B, 3, S, 8]"),
         refused("A305", q="float[B, 4, S, 8]", k="float[B, 4, S, 8]", v="float[B, 4, S, 8]", mask="int[S, S]"),
         refused("A301", q="float[B, 4, 5, 8]", k="float[B, 4, 5, 8]", v="float[B, 4, 5, 8]", mask="bool[5, 6]"),
         refused("A321", q="float[B, 4, S, 8]", k="float32[B, 4, S, 8]", v="float[B, 4, S, 8]"),
-        refused("A304", q="float[S, 8]", k="float[S, 8]", v="float[S, 8]"),
+        refused("A322", q="float[S, 8]", k="float[S, 8]", v="float[S, 8]"),
         refused("A214", q="float[B, 4, S, 8]", k="float[B, 4, S, 8]", v="float[B, 4, S, 8]", drop=1.5),
     ),
 )
@@ -117,7 +117,7 @@ def _attention(b: LoweringBuilder, given: Given) -> Any:
     tensors = [given["q"], given["k"], given["v"]]
     if given["drop"] > 0:
         extra = [] if mask is None else [mask]
-        return b.child("archloom.compiler.modules.Attention", {"drop": float(given["drop"]), **options}, *tensors, *extra)
+        return b.child("archloom.compiler.runtime.modes.Attention", {"drop": float(given["drop"]), **options}, *tensors, *extra)
     if mask is not None:
         options = {"attn_mask": mask, **options}
     return b.call("torch.nn.functional.scaled_dot_product_attention", *tensors, **options)

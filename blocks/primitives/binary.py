@@ -25,12 +25,12 @@ BOTH: tuple[Sample, ...] = (
 )
 INTS: tuple[Sample, ...] = (sample(a="int[B, 3] < 5", b="int[3] < 5"), sample(a="int[B]", b=3))
 MIXED: tuple[Sample, ...] = (
-    refused("A321", a="float[B]", b="int[B]"),
     refused("A321", a="float[B]", b="float32[B]"),
-    refused("A321", a="int[B]", b=0.5),
     refused("A301", a="float[B, 3]", b="float[B, 4]"),
     refused("A305", a=1, b=2),
 )
+NUMBERS: tuple[Sample, ...] = (*MIXED, refused("A321", a="float[B]", b="int[B]"), refused("A321", a="int[B]", b=0.5), refused("A321", a="float[B]", b=True))
+FLOATS: tuple[Sample, ...] = (*MIXED, refused("A305", a="float[B]", b="int[B]"), refused("A305", a="int[B]", b=0.5))
 
 
 def _binary(name: str, target: str, equation: str, allowed: str = "number", samples: tuple[Sample, ...] = (*BOTH, *INTS)) -> None:
@@ -45,7 +45,7 @@ def _binary(name: str, target: str, equation: str, allowed: str = "number", samp
         lowering=call(target, "a", "b"),
         cost=moved,
         good=samples,
-        bad=(*MIXED, refused("A305", a="bool[B]", b="bool[B]")) if allowed != "bool" else (refused("A305", a="float[B]", b="float[B]"),),
+        bad=(*(FLOATS if allowed == "float" else NUMBERS), refused("A305", a="bool[B]", b="bool[B]")),
     )(rule)
 
 
@@ -66,7 +66,7 @@ _binary("xlogy", "torch.xlogy", "Compute `y = a ln b`, zero where a is zero", "f
     lowering=call("operator.truediv", "a", "b"),
     cost=moved,
     good=BOTH,
-    bad=(*MIXED, refused("A305", a="int[B]", b="int[B]")),
+    bad=(*FLOATS, refused("A305", a="int[B]", b="int[B]")),
 )
 def div(rule: Rule, a: Any, b: Any) -> TensorType:
     """Divide: `y = a / b`.  a, b: float[...] or numbers, broadcast from the right; ints are divided with `//` or after `float(...)`."""
@@ -101,7 +101,7 @@ for _name, _function, _bound, _equation in (
         lowering=expand(lambda b, given, f=_function, m=_bound: _extreme(b, given, f, m)),
         cost=moved,
         good=(*BOTH, *INTS),
-        bad=MIXED,
+        bad=NUMBERS,
     )(_rule)
 
 
@@ -119,7 +119,7 @@ def _comparison(name: str, target: str, equation: str, allowed: str) -> None:
         lowering=call(target, "a", "b"),
         cost=moved,
         good=(*BOTH, *INTS, *([sample(a="bool[B]", b="bool[B]")] if allowed == "any" else [])),
-        bad=MIXED,
+        bad=NUMBERS,
     )(rule)
 
 
@@ -141,7 +141,7 @@ def _logical(name: str, target: str, symbol: str) -> None:
         lowering=call(target, "a", "b"),
         cost=moved,
         good=(sample(a="bool[B, 3]", b="bool[3]"), sample(a="int[B]", b="int[B]"), sample(a="bool[B]", b=True)),
-        bad=(refused("A305", a="float[B]", b="float[B]"), refused("A321", a="bool[B]", b="int[B]"), refused("A301", a="bool[3]", b="bool[2]")),
+        bad=(refused("A305", a="float[B]", b="float[B]"), refused("A305", a="bool[B]", b="int[B]"), refused("A301", a="bool[3]", b="bool[2]")),
     )(rule)
 
 
@@ -201,7 +201,7 @@ def where(rule: Rule, condition: TensorType, a: Any, b: Any) -> TensorType:
     lowering=call("torch.isclose", "a", "b", equal_nan="equal_nan"),
     cost=moved,
     good=(sample(a="float[B, 3]", b="float[3]"),),
-    bad=(refused("A321", a="float[B]", b="int[B]"), refused("A305", a="float[B]", b=0.0)),
+    bad=(refused("A305", a="float[B]", b="int[B]"), refused("A305", a="float[B]", b=0.0)),
 )
 def isclose(rule: Rule, a: Any, b: Any, equal_nan: bool) -> TensorType:
     """Tell where two are close: `y = |a - b| <= 1e-8 + 1e-5 |b|`.  a, b: float[...], y: bool[...]."""

@@ -92,11 +92,11 @@ def _conv(count: int) -> None:
         bad=(
             refused("A301", x=x, cin=5, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=1, groups=3),
-            refused("A304", x="float[B, 4]", cin=4, cout=6, kernel=1),
+            refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
             refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
             refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
             refused("A214", x=x, cin=4, cout=6, kernel=3, stride=2, padding="same"),
-            refused("A301", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
+            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
         ),
     )(rule)  # fmt: skip
 
@@ -154,7 +154,7 @@ def _transposed(count: int) -> None:
         bad=(
             refused("A301", x=x, cin=5, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=2, stride=2, output_padding=2),
-            refused("A304", x="float[B, 4]", cin=4, cout=6, kernel=1),
+            refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
         ),
     )(rule)  # fmt: skip
 
@@ -204,7 +204,7 @@ def _functional(count: int) -> None:
         bad=(
             refused("A301", x=x, weight=w.replace("4", "5")),
             refused("A321", x=x, weight=w.replace("float", "float32")),
-            refused("A304", x="float[B, 4]", weight=w),
+            refused("A322", x="float[B, 4]", weight=w),
             refused("A301", x=x, weight=w, bias="float[5]"),
         ),
     )(rule)  # fmt: skip

@@ -107,7 +107,7 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_arange),
     cost=moved,
     good=(sample(start="S"), sample(start=2, stop=9, step=3), sample(start=1, stop="S + 1"), sample(start=4, dtype="float32"), sample(start=5, stop=0, step=-2)),
-    bad=(refused("A214", start=3, step=0), refused("A301", start=3, stop=1), refused("A305", start=3, dtype="bool")),
+    bad=(refused("A214", start=3, step=0), refused("A303", start=3, stop=1), refused("A305", start=3, dtype="bool")),
 )
 def arange(rule: Rule, start: int | Dim, stop: int | Dim | None, step: int, dtype: DType) -> TensorType:
     """Count: `y_i = start + i * step` below `stop`.  y: dtype[n], n = ceil((stop - start) / step)."""
@@ -181,7 +181,7 @@ def _triangle(name: str, what: str) -> None:
         lowering=call(f"torch.{name}", "x", Omit("diagonal", 0)),
         cost=moved,
         good=(sample(x="float[B, S, 3]"), sample(x="bool[S, S]", diagonal=-1)),
-        bad=(refused("A304", x="float[B]"),),
+        bad=(refused("A322", x="float[B]"),),
     )(rule)
 
 
@@ -194,7 +194,7 @@ _triangle("triu", "upper")
     lowering=expand(lambda b, given: b.call("torch.diagonal", given["x"], dim1=-2, dim2=-1)),
     cost=moved,
     good=(sample(x="float[B, S, S]"), sample(x="float[3, 3]"), sample(x="float[B, 2, 3]")),
-    bad=(refused("A304", x="float[B]"), refused("A301", x="float[B, S]")),
+    bad=(refused("A322", x="float[B]"), refused("A301", x="float[B, S]")),
 )
 def diagonal(rule: Rule, x: TensorType) -> TensorType:
     """Read the diagonal of matrices: `y_i = x_ii`.  x: any[..., n, m], y: any[..., min(n, m)]; symbolic sizes must be equal."""

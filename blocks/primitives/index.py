@@ -65,8 +65,8 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
         sample(x="float[B, S]", items=[(None, None, None), (1, None, None)]),
     ),
     bad=(
-        refused("A301", x="float[B, 3]", items=[slice(None), 3]),
-        refused("A301", x="float[B, 3]", items=[slice(None), slice(0, 4)]),
+        refused("A303", x="float[B, 3]", items=[slice(None), 3]),
+        refused("A303", x="float[B, 3]", items=[slice(None), slice(0, 4)]),
         refused("A324", x="float[B]", items=[0, 0]),
         refused("A324", x="float[B]", items=[slice(None, None, -1)]),
         refused("A324", x="float[B, S]", items=[..., ...]),
@@ -133,8 +133,10 @@ def _take(b: LoweringBuilder, given: Given) -> Any:
     x, positions, at = given["x"], given["index"], given["dim"] % given.type("x").rank
     if at == 0 and given.type("x").dtype.is_float and given.type("x").rank == 2:
         return b.call("torch.nn.functional.embedding", positions, x)
-    if given.type("index").rank == 1:
-        return b.call("torch.index_select", x, at, positions)
+    rank = given.type("index").rank
+    if rank < 2:
+        found = b.call("torch.index_select", x, at, positions)
+        return found if rank else b.method(found, "squeeze", at)
     return b.call("operator.getitem", x, (*[slice(None)] * at, positions) if at else positions)
 
 
@@ -152,7 +154,7 @@ def _take(b: LoweringBuilder, given: Given) -> Any:
     bad=(
         refused("A305", x="float[B, 5]", index="float[B]", dim=1),
         refused("A301", x="float[2, 5]", index="int[3]", dim=1),
-        refused("A301", x="float[B, S, 5]", index="int[B]", dim=2),
+        refused("A322", x="float[B, S, 5]", index="int[B]", dim=2),
     ),
 )
 def gather(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
@@ -191,7 +193,7 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
     lowering=call("torch.take_along_dim", "x", "index", dim="dim"),
     cost=moved,
     good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
-    bad=(refused("A305", x="float[B]", index="float[B]", dim=0), refused("A301", x="float[B, 5]", index="int[B]", dim=1), refused("A301", x="float[2, 5]", index="int[3, 1]", dim=1)),
+    bad=(refused("A305", x="float[B]", index="float[B]", dim=0), refused("A322", x="float[B, 5]", index="int[B]", dim=1), refused("A301", x="float[2, 5]", index="int[3, 1]", dim=1)),
 )
 def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
     """Read an axis at positions that may differ at every place: `y[a, i, b] = x[a, index[a, i, b], b]`.

@@ -41,7 +41,7 @@ def one_dtype(rule: Rule, tensors: Sequence[TensorType]) -> DType:
     bad=(
         refused("A321", tensors=["float[B]", "int[B]"], dim=0),
         refused("A301", tensors=["float[2, 3]", "float[2, 4]"], dim=0),
-        refused("A301", tensors=["float[2, 3]", "float[2]"], dim=0),
+        refused("A322", tensors=["float[2, 3]", "float[2]"], dim=0),
         refused("A304", tensors=["float[2]"], dim=1),
         refused("A305", tensors=[], dim=0),
     ),
@@ -73,7 +73,7 @@ def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
     bad=(
         refused("A321", tensors=["float[B]", "int[B]"]),
         refused("A301", tensors=["float[2]", "float[3]"]),
-        refused("A301", tensors=["float[2]", "float[2, 2]"]),
+        refused("A322", tensors=["float[2]", "float[2, 2]"]),
         refused("A304", tensors=["float[2]"], dim=2),
     ),
 )
@@ -111,10 +111,13 @@ def _equal_parts(rule: Rule, x: TensorType, parts: int, at: int) -> tuple[Tensor
     several=True,
     cost=view,
     good=(sample(x="float[B, 6]", sizes=2, dim=-1), sample(x="float[B, 6]", sizes=[1, 2, 3], dim=1), sample(x="float[S + 2]", sizes=["S", 2], dim=0)),
-    bad=(refused("A301", x="float[B, 6]", sizes=[1, 2], dim=1), refused("A301", x="float[B, 6]", sizes=4, dim=1), refused("A214", x="float[B, 6]", sizes=0, dim=1)),
+    bad=(refused("A301", x="float[B, 6]", sizes=[1, 2], dim=1), refused("A302", x="float[B, 6]", sizes=4, dim=1), refused("A214", x="float[B, 6]", sizes=0, dim=1)),
 )
 def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, ...]:
-    """Cut an axis into parts: `[.., n_1 + n_2, ..] -> [.., n_1, ..], [.., n_2, ..]`; the inverse of `concat`."""
+    """Cut an axis into parts: `[.., n_1 + n_2, ..] -> [.., n_1, ..], [.., n_2, ..]`; the inverse of `concat`.
+
+    x: any[..., n, ...], y: a list of any[..., n_i, ...].
+    """
     at = rule.axis(dim, x.rank)
     if isinstance(sizes, int):
         return _equal_parts(rule, x, sizes, at)
@@ -131,10 +134,13 @@ def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, 
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.chunk", given["x"], given["chunks"], dim=given["dim"]), given)),
     cost=view,
     good=(sample(x="float[B, 6]", chunks=3, dim=1), sample(x="float[2 * B]", chunks=2)),
-    bad=(refused("A301", x="float[B, 5]", chunks=2, dim=1), refused("A304", x="float[B]", chunks=1, dim=1)),
+    bad=(refused("A302", x="float[B, 5]", chunks=2, dim=1), refused("A304", x="float[B]", chunks=1, dim=1)),
 )
 def chunk(rule: Rule, x: TensorType, chunks: int, dim: int) -> tuple[TensorType, ...]:
-    """Cut an axis into equal parts: `[.., k n, ..] -> k times [.., n, ..]`; a remainder is refused."""
+    """Cut an axis into equal parts: `[.., k n, ..] -> k times [.., n, ..]`; a remainder is refused.
+
+    x: any[..., k n, ...], y: a list of any[..., n, ...].
+    """
     return _equal_parts(rule, x, chunks, rule.axis(dim, x.rank))
 
 
@@ -232,7 +238,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         refused("A304", x="float[B]", amount=[1, 1], dim=1),
         refused("A321", x="int[B]", amount=[1, 1], value=0.5),
         refused("A324", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
-        refused("A301", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
+        refused("A303", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
     ),
 )
 def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, value: Any) -> TensorType:

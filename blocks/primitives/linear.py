@@ -146,8 +146,8 @@ def _matmul_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     ),
     bad=(
         refused("A301", a="float[B, 4]", b="float[5, 3]"),
-        refused("A321", a="float[B, 4]", b="int[4, 3]"),
-        refused("A304", a="float[B, 4]", b="float[]"),
+        refused("A305", a="float[B, 4]", b="int[4, 3]"),
+        refused("A322", a="float[B, 4]", b="float[]"),
         refused("A301", a="float[2, 4, 4]", b="float[3, 4, 4]"),
     ),
 )
@@ -164,7 +164,7 @@ def matmul(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     lowering=call("torch.bmm", "a", "b"),
     cost=_matmul_cost,
     good=(sample(a="float[B, S, 4]", b="float[B, 4, N]"),),
-    bad=(refused("A301", a="float[B, S, 4]", b="float[B, 5, 3]"), refused("A304", a="float[B, 4]", b="float[4, 3]")),
+    bad=(refused("A301", a="float[B, S, 4]", b="float[B, 5, 3]"), refused("A322", a="float[B, 4]", b="float[4, 3]")),
 )
 def bmm(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     """Multiply batches of matrices: `y_bij = sum_k a_bik b_bkj`.  a: float[B, n, k], b: float[B, k, m], y: float[B, n, m]."""
@@ -188,7 +188,7 @@ def _functional_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     bad=(
         refused("A301", x="float[B, 4]", weight="float[4, 3]"),
         refused("A301", x="float[B, 4]", weight="float[3, 4]", bias="float[4]"),
-        refused("A304", x="float[B, 4]", weight="float[4]"),
+        refused("A322", x="float[B, 4]", weight="float[4]"),
     ),
 )
 def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
@@ -207,7 +207,7 @@ def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | Non
     lowering=call("torch.outer", "a", "b"),
     cost=lambda inputs, outputs: Cost(0, moved_bytes(inputs, outputs)),
     good=(sample(a="float[S]", b="float[N]"), sample(a="int[S]", b="int[3]")),
-    bad=(refused("A304", a="float[S, 2]", b="float[N]"), refused("A321", a="float[S]", b="int[N]")),
+    bad=(refused("A322", a="float[S, 2]", b="float[N]"), refused("A321", a="float[S]", b="int[N]")),
 )
 def outer(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     """Multiply each with each: `y_ij = a_i b_j`.  a: number[n], b: number[m], y: number[n, m]."""

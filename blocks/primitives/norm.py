@@ -55,7 +55,7 @@ def _layer_parameters(inputs: Inputs) -> tuple[ParameterSpec, ...]:
     parameters=_layer_parameters,
     cost=leaf_cost(_layer_parameters),
     good=(sample(x="float[B, S, 4]", dim=4), sample(x="float[B, 3, 4]", dim=[3, 4], eps=1e-6), sample(x="float[4]", dim=4, bias=False), sample(x="float[B, 4]", dim=4, affine=False)),
-    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A305", x="int[B, 4]", dim=4), refused("A304", x="float[4]", dim=[3, 4]), refused("A214", x="float[4]", dim=4, eps=-1)),
+    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A305", x="int[B, 4]", dim=4), refused("A322", x="float[4]", dim=[3, 4]), refused("A214", x="float[4]", dim=4, eps=-1)),
 )  # fmt: skip
 def layer_norm_leaf(rule: Rule, x: TensorType, dim: Any, eps: float, bias: bool, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise each vector: `y = (x - mean x) / sqrt(var x + eps) * w + b`, the variance over n.
@@ -140,7 +140,7 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
         parameters=_batch_parameters,
         cost=leaf_cost(_batch_parameters),
         good=(*(sample(x=s, channels=3) for s in shapes), sample(x=shapes[0], channels=3, affine=False, track=False, eps=1e-3)),
-        bad=(refused("A301", x=shapes[0].replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3), refused("A305", x=shapes[0].replace("float", "int"), channels=3)),
+        bad=(refused("A301", x=shapes[0].replace("3", "4"), channels=3), refused("A322", x="float[B]", channels=3), refused("A305", x=shapes[0].replace("float", "int"), channels=3)),
     )(rule)  # fmt: skip
 
 
@@ -156,7 +156,7 @@ _batch_norm("BatchNorm3d", (5,), ("float[B, 3, 2, H, W]",))
     parameters=_channel_parameters,
     cost=leaf_cost(_channel_parameters),
     good=(sample(x="float[B, 6, H, W]", groups=2, channels=6), sample(x="float[B, 6, S]", groups=1, channels=6, affine=False), sample(x="float[B, 6]", groups=3, channels=6)),
-    bad=(refused("A214", x="float[B, 6]", groups=4, channels=6), refused("A301", x="float[B, 5]", groups=2, channels=6), refused("A304", x="float[B]", groups=2, channels=6)),
+    bad=(refused("A214", x="float[B, 6]", groups=4, channels=6), refused("A301", x="float[B, 5]", groups=2, channels=6), refused("A322", x="float[B]", groups=2, channels=6)),
 )  # fmt: skip
 def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: float, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise groups of channels over their places: `y = (x - mean x) / sqrt(var x + eps) * w + b`.
@@ -184,7 +184,7 @@ def _instance_norm(name: str, rank: int, shape: str) -> None:
         parameters=_channel_parameters,
         cost=leaf_cost(_channel_parameters),
         good=(sample(x=shape, channels=3), sample(x=shape, channels=3, affine=True)),
-        bad=(refused("A301", x=shape.replace("3", "4"), channels=3), refused("A304", x="float[B]", channels=3)),
+        bad=(refused("A301", x=shape.replace("3", "4"), channels=3), refused("A322", x="float[B]", channels=3)),
     )(rule)
 
 

@@ -34,7 +34,7 @@ def _top_axis(rule: Rule, x: TensorType, k: int | Dim, dim: int) -> int:
     cost=moved,
     results=("values", "indices"),
     good=(sample(x="float[B, 5]", k=2), sample(x="float[B, S, 5]", k=1, dim=1), sample(x="int[B, 5]", k=5, largest=False)),
-    bad=(refused("A301", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1), refused("A304", x="float[B]", k=1, dim=1)),
+    bad=(refused("A303", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1), refused("A304", x="float[B]", k=1, dim=1)),
 )
 def topk(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> tuple[TensorType, TensorType]:
     """Take the `k` largest, in order: `values_i >= values_(i+1)`, `values = x[indices]`.
@@ -86,7 +86,7 @@ def _mask(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_mask),
     cost=moved,
     good=(sample(x="float[B, 5]", k=2), sample(x="float[B, 5, S]", k=1, dim=1), sample(x="float[B, 5]", k=2, largest=False)),
-    bad=(refused("A301", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1)),
+    bad=(refused("A303", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1)),
 )
 def topk_mask(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> TensorType:
     """Tell which are among the `k` largest, exactly `k` of them: `y = [x is in topk(x, k)]`.  x: number[...], y: bool, the same shape."""

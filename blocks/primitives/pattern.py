@@ -122,7 +122,7 @@ def _split(state: _State, left: Sequence[Group]) -> list[str]:
     elif not several:
         state.handle = state.b.method(state.handle, "squeeze", tuple(i for i, g in enumerate(left) if not g))
     else:
-        state.handle = state.b.method(state.handle, "reshape", *run_shape(state.b, state.shape([(n,) for n in atoms])))
+        state.handle = state.b.method(state.handle, "reshape", run_shape(state.b, state.shape([(n,) for n in atoms])))
     return atoms
 
 
@@ -154,7 +154,7 @@ def _join(state: _State, right: Sequence[Group]) -> None:
         i = several[0]
         state.handle = state.b.method(state.handle, "flatten", i, i + len(right[i]) - 1)
     else:
-        state.handle = state.b.method(state.handle, "reshape", *run_shape(state.b, state.shape(right)))
+        state.handle = state.b.method(state.handle, "reshape", run_shape(state.b, state.shape(right)))
 
 
 class _Silent:
@@ -199,7 +199,7 @@ _SILENT: Any = _Silent()
         sample(x="int[B, 6]", pattern="b (three d) -> three b d", axes={"three": 3}),
     ),
     bad=(
-        refused("A301", x="float[B, 5]", pattern="b (h d) -> b h d", axes={"h": 2}),
+        refused("A302", x="float[B, 5]", pattern="b (h d) -> b h d", axes={"h": 2}),
         refused("A323", x="float[B, 6]", pattern="b (h d) -> b h d"),
         refused("A323", x="float[B, 6]", pattern="b d -> b"),
         refused("A323", x="float[B, 6]", pattern="b d -> b d e"),

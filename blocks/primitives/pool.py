@@ -50,10 +50,10 @@ def _pool(kind: str, count: int) -> None:
         cost=moved,
         good=(sample(x=x, kernel=2), sample(x=x, kernel=[2] * count, stride=1), sample(x=x, kernel=2, ceil=True), sample(x=x, kernel=3, stride=2, padding=1)),
         bad=(
-            refused("A304", x="float[B, 3]", kernel=2),
+            refused("A322", x="float[B, 3]", kernel=2),
             refused("A214", x=x, kernel=2, padding=2),
             refused("A305", x=x.replace("float", "int"), kernel=2),
-            refused("A301", x=f"float[B, 3{', 2' * count}]", kernel=3),
+            refused("A303", x=f"float[B, 3{', 2' * count}]", kernel=3),
         ),
     )(rule)
 
@@ -79,7 +79,7 @@ def _adaptive(kind: str, count: int) -> None:
         lowering=call(f"torch.nn.functional.{name}", "x", "size"),
         cost=moved,
         good=(sample(x=x, size=1), sample(x=x, size=[2] * count)),
-        bad=(refused("A304", x="float[B, 3]", size=1), refused("A214", x=x, size=0), refused("A324", x=x, size=[1] * (count + 1))),
+        bad=(refused("A322", x="float[B, 3]", size=1), refused("A214", x=x, size=0), refused("A324", x=x, size=[1] * (count + 1))),
     )(rule)
 
 
@@ -114,7 +114,7 @@ def _scaled(rule: Rule, n: Axis, scale: Any) -> Axis:
     ),
     bad=(
         refused("A214", x="float[B, 3, H, W]"), refused("A214", x="float[B, 3, H, W]", size=[1, 1], scale=2), refused("A214", x="float[B, 3, H, W]", scale=0.3),
-        refused("A304", x="float[B, 3, S]", scale=2), refused("A324", x="float[B, 3, H, W]", size=[1, 2, 3]), refused("A213", x="float[B, 3, H, W]", scale=2, mode="cubic"),
+        refused("A322", x="float[B, 3, S]", scale=2), refused("A324", x="float[B, 3, H, W]", size=[1, 2, 3]), refused("A213", x="float[B, 3, H, W]", scale=2, mode="cubic"),
         refused("A214", x="float[B, 3, H, W]", scale=2, mode="nearest", align=True), refused("A305", x="int[B, 3, H, W]", scale=2),
     ),
 )  # fmt: skip
@@ -163,7 +163,7 @@ def _resize(b: LoweringBuilder, given: Given) -> Any:
     lowering=method("unfold", "x", "dim", "size", "step"),
     cost=view,
     good=(sample(x="float[B, S]", dim=1, size=2), sample(x="float[B, 7, 3]", dim=1, size=3, step=2)),
-    bad=(refused("A301", x="float[B, 2]", dim=1, size=3), refused("A214", x="float[B, 2]", dim=1, size=1, step=0), refused("A304", x="float[B]", dim=1, size=1)),
+    bad=(refused("A303", x="float[B, 2]", dim=1, size=3), refused("A214", x="float[B, 2]", dim=1, size=1, step=0), refused("A304", x="float[B]", dim=1, size=1)),
 )
 def unfold(rule: Rule, x: TensorType, dim: int, size: int, step: int) -> TensorType:
     """Show an axis as overlapping windows: `y[.., i, .., j] = x[.., i step + j, ..]`.
@@ -184,7 +184,7 @@ def unfold(rule: Rule, x: TensorType, dim: int, size: int, step: int) -> TensorT
     lowering=call("torch.nn.functional.pixel_shuffle", "x", "factor"),
     cost=moved,
     good=(sample(x="float[B, 12, H, W]", factor=2),),
-    bad=(refused("A301", x="float[B, 6, H, W]", factor=2), refused("A304", x="float[B, 4]", factor=2), refused("A214", x="float[B, 4, H, W]", factor=0)),
+    bad=(refused("A302", x="float[B, 6, H, W]", factor=2), refused("A322", x="float[B, 4]", factor=2), refused("A214", x="float[B, 4, H, W]", factor=0)),
 )
 def pixel_shuffle(rule: Rule, x: TensorType, factor: int) -> TensorType:
     """Turn channels into places: `y[c, h r + i, w r + j] = x[c r^2 + i r + j, h, w]`.  x: float[B, C r^2, H, W], y: float[B, C, H r, W r]."""

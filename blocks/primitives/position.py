@@ -24,7 +24,7 @@ INTERLEAVED = flag("interleaved", "pairs are neighbours (GPT-J) and not halves (
     lowering=expand(lambda b, given: causal_square(b, *(extent(n) for n in given.outputs[0].shape))),
     cost=moved,
     good=(sample(queries="S"), sample(queries="S", keys="S + N"), sample(queries=3, keys=5)),
-    bad=(refused("A301", queries=3, keys=2),),
+    bad=(refused("A303", queries=3, keys=2),),
 )
 def causal_mask(rule: Rule, queries: Axis, keys: Axis | None) -> TensorType:
     """Say what causal attention sees: `y_ij = [j <= i + T - S]`, the last query sees the last key.  y: bool[S, T]."""
@@ -127,7 +127,7 @@ def _positioned(rule: Rule, x: TensorType) -> int:
     ),
     bad=(
         refused("A301", x="float[B, 2, 5, 8]", cos="float[6, 8]", sin="float[6, 8]"),
-        refused("A301", x="float[B, 2, S, 8]", cos="float[S, 10]", sin="float[S, 10]"),
+        refused("A322", x="float[B, 2, S, 8]", cos="float[S, 10]", sin="float[S, 10]"),
         refused("A321", x="float[B, 2, S, 8]", cos="float32[S, 8]", sin="float32[S, 8]"),
         refused("A301", x="float[B, 2, S, 8]", cos="float[S, 8]", sin="float[S, 4]"),
     ),
@@ -171,7 +171,7 @@ def _rope(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, 2, S, 8]"), sample(x="float[B, 2, S, 8]", offset="N", theta=1e6), sample(x="float[B, S, 8]", interleaved=True),
         sample(x="float[B, 2, S, 8]", dim=4),
     ),
-    bad=(refused("A214", x="float[B, S, 7]"), refused("A305", x="int[B, S, 8]"), refused("A214", x="float[B, S, 8]", dim=10), refused("A304", x="float[8]")),
+    bad=(refused("A214", x="float[B, S, 7]"), refused("A305", x="int[B, S, 8]"), refused("A214", x="float[B, S, 8]", dim=10), refused("A322", x="float[8]")),
 )  # fmt: skip
 def rope(rule: Rule, x: TensorType, theta: float, offset: int | Dim, interleaved: bool, dim: int | None) -> TensorType:
     """Turn pairs of elements by their position p, counted from `offset` along the last axis but one: by `p theta^(-2i / d)` for pair i.

@@ -38,7 +38,7 @@ def _ones_behind(b: LoweringBuilder, handle: Handle, count: int) -> Handle:
     bad=(
         refused("A305", x="float[B, 5]", start="float[B]", length=1),
         refused("A301", x="float[2, 5]", start="int[3]", length=1),
-        refused("A301", x="float[B, 5]", start="int[B]", length=6),
+        refused("A303", x="float[B, 5]", start="int[B]", length=6),
         refused("A324", x="float[B, 5]", start="int[]", length=1),
     ),
 )
@@ -81,7 +81,7 @@ def _window(b: LoweringBuilder, given: Given) -> Any:
         refused("A321", x="float[B, 5]", part="int[B, 2]", at="int[B]"),
         refused("A301", x="float[B, 5, 3]", part="float[B, 2, 4]", at="int[B]"),
         refused("A305", x="float[B, 5]", part="float[B, 2]", at="float[B]"),
-        refused("A301", x="float[B, 5]", part="float[B, 2]", at="int[B]", replace=6),
+        refused("A303", x="float[B, 5]", part="float[B, 2]", at="int[B]", replace=6),
         refused("A324", x="float[5]", part="float[2]", at="int[1]"),
     ),
 )

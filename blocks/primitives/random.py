@@ -18,7 +18,7 @@ from .create import positive_sizes
 
 X = tensor("x", "the tensor")
 P = real("p", "the part that is dropped, 0 to 1")
-DROP_PATH = "archloom.compiler.modules.DropPath"
+DROP_PATH = "archloom.compiler.runtime.modes.DropPath"
 
 
 def _dropped(rule: Rule, x: TensorType, p: float) -> TensorType:
@@ -43,7 +43,7 @@ def dropout(rule: Rule, x: TensorType, p: float) -> TensorType:
     return _dropped(rule, x, p)
 
 
-@operation(arguments=(X, P), lowering=_drop(DROP_PATH), cost=moved, random=True, good=(sample(x="float[B, S, 3]", p=0.1), sample(x="float[B]", p=0.0)), bad=(*DROP_BAD, refused("A304", x="float[]", p=0.1)))
+@operation(arguments=(X, P), lowering=_drop(DROP_PATH), cost=moved, random=True, good=(sample(x="float[B, S, 3]", p=0.1), sample(x="float[B]", p=0.0)), bad=(*DROP_BAD, refused("A322", x="float[]", p=0.1)))
 def drop_path(rule: Rule, x: TensorType, p: float) -> TensorType:
     """Drop whole samples in training: `y[b] = 0` with likelihood p, else `x[b] / (1 - p)`; in evaluation `y = x`.  x: float[B, ...], y: as x."""
     if not x.rank:
@@ -140,7 +140,7 @@ for _name, _equation in (("randn", "`y ~ N(0, 1)`"), ("rand", "`y ~ U(0, 1)`")):
     cost=moved,
     random=True,
     good=(sample(low=0, high=5, shape=["B", 3]), sample(low=1, high="S + 1", shape=["B"])),
-    bad=(refused("A324", low=0, high=5, shape=[-1]), refused("A301", low=5, high=5, shape=[2])),
+    bad=(refused("A324", low=0, high=5, shape=[-1]), refused("A303", low=5, high=5, shape=[2])),
 )
 def randint(rule: Rule, low: int | Dim, high: int | Dim, shape: Sequence[Axis]) -> TensorType:
     """Draw whole numbers anew at every call: `low <= y < high`.  y: int[shape]."""
@@ -183,7 +183,7 @@ def gumbel_softmax(rule: Rule, x: TensorType, tau: float, hard: bool, dim: int) 
     cost=moved,
     random=True,
     good=(sample(x="float[B, 3]", count=1), sample(x="float[3]", count=5, replacement=True)),
-    bad=(refused("A301", x="float[B, 3]", count=4), refused("A305", x="int[B, 3]", count=1), refused("A304", x="float[B, S, 3]", count=1), refused("A214", x="float[3]", count=0)),
+    bad=(refused("A303", x="float[B, 3]", count=4), refused("A305", x="int[B, 3]", count=1), refused("A322", x="float[B, S, 3]", count=1), refused("A214", x="float[3]", count=0)),
 )
 def multinomial(rule: Rule, x: TensorType, count: int, replacement: bool) -> TensorType:
     """Draw classes anew at every call, class c with a likelihood in proportion to `x_c`.  x: float[C] or float[B, C], y: int[..., count]."""

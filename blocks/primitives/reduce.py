@@ -165,7 +165,7 @@ def normalize(rule: Rule, x: TensorType, dim: int, p: float, eps: float) -> Tens
     bad=(
         refused("A305", x="float[B, S]", mask="float[B, S]"),
         refused("A301", x="float[B, 4, 3]", mask="bool[B, 5, 1]", dim=1),
-        refused("A301", x="float[B, 1]", mask="bool[B, 5]", dim=1),
+        refused("A322", x="float[B, 1]", mask="bool[B, 5]", dim=1),
         refused("A304", x="float[B, S]", mask="bool[B, S]", dim=2),
     ),
 )

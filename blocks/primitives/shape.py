@@ -43,7 +43,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
 
 @operation(
     arguments=(X, shape("shape", "the new sizes; -1 for one that follows")),
-    lowering=expand(lambda b, given: b.method(given["x"], "reshape", *run_shape(b, sizes(given.outputs[0])))),
+    lowering=expand(lambda b, given: b.method(given["x"], "reshape", run_shape(b, sizes(given.outputs[0])))),
     cost=view,
     good=(
         sample(x="float[B, 6]", shape=["B", 2, 3]),
@@ -52,7 +52,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
         sample(x="float[4]", shape=[2, 2]),
         sample(x="float[1, 1]", shape=[]),
     ),
-    bad=(refused("A301", x="float[4]", shape=[3]), refused("A324", x="float[4]", shape=[-1, -1]), refused("A301", x="float[5]", shape=[2, -1])),
+    bad=(refused("A301", x="float[4]", shape=[3]), refused("A324", x="float[4]", shape=[-1, -1]), refused("A302", x="float[5]", shape=[2, -1])),
 )
 def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
     """Read the elements in another shape, in the same order.  x: any[...], y: any[shape] with as many elements."""
@@ -90,7 +90,7 @@ def _unflatten(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, S, 6]", dim=-1, shape=[2, -1]),
         sample(x="float[2 * B, 6]", dim=0, shape=[2, "B"]),
     ),
-    bad=(refused("A301", x="float[B, 6]", dim=1, shape=[4, 2]), refused("A304", x="float[B]", dim=1, shape=[1]), refused("A301", x="float[B, 6]", dim=1, shape=[4, -1])),
+    bad=(refused("A301", x="float[B, 6]", dim=1, shape=[4, 2]), refused("A304", x="float[B]", dim=1, shape=[1]), refused("A302", x="float[B, 6]", dim=1, shape=[4, -1])),
 )
 def unflatten(rule: Rule, x: TensorType, dim: int, shape: Sequence[Axis]) -> TensorType:
     """Split an axis: `[a, b * c] -> [a, b, c]`.  x: any[..., n, ...], y: `shape`, of product n, in the place of n."""
@@ -120,7 +120,7 @@ def transpose(rule: Rule, x: TensorType, a: int, b: int) -> TensorType:
     lowering=expand(lambda b, given: b.method(given["x"], "transpose", -2, -1)),
     cost=view,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, S]")),
-    bad=(refused("A304", x="float[B]"),),
+    bad=(refused("A322", x="float[B]"),),
 )
 def matrix_transpose(rule: Rule, x: TensorType) -> TensorType:
     """Swap the last two axes: `y[.., j, i] = x[.., i, j]`, written `x.mT`.  x: any[..., n, m], y: any[..., m, n]."""
@@ -134,7 +134,7 @@ def matrix_transpose(rule: Rule, x: TensorType) -> TensorType:
     lowering=method("permute", "x", "order"),
     cost=view,
     good=(sample(x="float[B, S, 3]", order=[2, 0, 1]), sample(x="float[B, S, 3, 4]", order=[0, -1, 1, 2])),
-    bad=(refused("A324", x="float[B, S]", order=[0]), refused("A304", x="float[B, S]", order=[0, 2]), refused("A304", x="float[B, S]", order=[0, 0])),
+    bad=(refused("A324", x="float[B, S]", order=[0]), refused("A304", x="float[B, S]", order=[0, 2]), refused("A324", x="float[B, S]", order=[0, 0])),
 )
 def permute(rule: Rule, x: TensorType, order: Sequence[int]) -> TensorType:
     """Reorder the axes: `y.shape[i] = x.shape[order[i]]`.  x: any[...], y: any[...]."""
@@ -158,12 +158,12 @@ def _moved_axes(name: str, order: str, permutation: str, doc: str) -> None:
 
     operation(
         name=name,
-        doc=f"{doc}: `{order}`.",
+        doc=f"{doc}: `y = x` with its axes in another order, `{order}`.  x: any[...], y: any[...].",
         arguments=(X,),
         lowering=expand(lower),
         cost=view,
         good=(sample(x="float[B, 3, H, W]"), sample(x="float[B, 3, S]"), sample(x="float[B, 3]")),
-        bad=(refused("A304", x="float[B]"),),
+        bad=(refused("A322", x="float[B]"),),
     )(rule)
 
 

@@ -10,21 +10,20 @@ import click
 from ..sources import SUFFIX
 from ._writing import write_whole
 
-TEMPLATE = '''"""{title}: one trunk, shared by two tasks."""
-
+TEMPLATE = '''\
 model {model}(features: int = 32, width: int = 64, classes: int = 10) {{
+  """One trunk, shared by two tasks; a head for each."""
+  index tasks = {{color, shape}}
   in x: float[B, features]
   trunk = Linear(features, width)
   h = relu(trunk(x))
-  task label {{
-    target kind: int[B] in 0..classes
-    head = Linear(width, classes)
-    out logits = head(h)
-    loss error = cross_entropy(logits, kind)
-  }}
-  task score {{
-    head = Linear(width, 1)
-    out value = head(h)
+  for t in tasks {{
+    task t {{
+      target label: int[B] in 0..classes
+      head = Linear(width, classes)
+      out logits = head(h)
+      loss error = cross_entropy(logits, label)
+    }}
   }}
 }}
 '''
@@ -39,7 +38,7 @@ def command(name: str) -> None:
         raise click.BadParameter(f"`{path.stem}` can't name a model: write a letter, then letters, digits, `_` or `-`", param_hint="NAME")
     title = "".join(part[0].upper() + part[1:] for part in re.split(r"[-_]+", path.stem) if part)
     try:
-        write_whole(path, TEMPLATE.format(title=title, model=title).encode(), new=True)
+        write_whole(path, TEMPLATE.format(model=title).encode(), new=True)
     except FileExistsError:
         raise click.ClickException(f"`{path}` is there already: choose another name, or remove it first") from None
     except OSError as error:

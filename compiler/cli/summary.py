@@ -65,7 +65,7 @@ def command(
     with busy(f"counting {source.name}"):
         result = check_text(source, param, preset, model)
         errors = [diagnostic for diagnostic in result.diagnostics if diagnostic.severity is Severity.ERROR]
-        summaries = [] if errors else [summarise(program, size, depth) for program in result.programs]
+        summaries = [] if errors else [summarise(program, size, depth) for program in result.programs.values()]
     show(result.diagnostics, sys.stderr)
     if errors:
         ctx.exit(1)

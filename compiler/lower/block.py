@@ -37,7 +37,6 @@ class Block(fx.GraphModule):
     """
 
     _views: ClassVar[list[View]]
-    _frozen: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an instance of this very class (fx would make a class for each instance)."""
@@ -54,7 +53,6 @@ class Block(fx.GraphModule):
         self._deepcopy_hooks = list[Any]()
         self.shape_env = None
         self._edited = dict[bool, fx.Graph]()
-        self._frozen = False
 
     # --------------------------------------------------------------------------------- the graph, copied when it is read
 
@@ -125,11 +123,6 @@ class Block(fx.GraphModule):
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a `{type(self).__name__}` can't be pickled: save its `state_dict()` as safetensors and compile the text again")
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode; a block that is frozen for good stays in eval mode."""
-        super().train(mode and not self._frozen)
-        return self
 
     def extra_repr(self) -> str:
         """Say nothing: the tree says it all."""

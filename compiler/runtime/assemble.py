@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from ...dsl.program import Program
-from ..census import Bodies, distinct
+from ..census import Bodies, Census, distinct
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
-from ..lower.unit import Lowerer
+from ..lower.unit import Lowerer, Pair
+from ..paths import join
 from ..slice import Slicer
 from .border import Names
 from .calls import Request, Signature
@@ -22,27 +23,53 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     """Return the model on the meta device, without values."""
     slicer, lowerer = Slicer(), Lowerer()
     asked = tuple(tasks) if tasks is not None else None
-    signature = Signature(program, program.eval, program.training, asked, slicer)
+    signature = Signature(program.eval, program.training, asked, slicer)
     active = signature.tasks
     requests = [Request(active, frozenset()), Request(active, signature.losses())]
     pairs = list(dict.fromkeys(signature.pair(request) for request in requests))
-    unit = lowerer.unit(program.name, _registered(program, signature, pairs), pairs)
-    made: Any = type(identifier(program.name), (Model,), {"program": program, "unit": unit, "signature": signature, "names": Names(signature.inputs)})
+    registered = _registered(program, signature, pairs)
+    unit = lowerer.unit(program.name, registered, pairs)
+    census = Census(registered)
+    known = [tensor.path for tensor in census.tensors()]
+    made: Any = type(
+        identifier(program.name),
+        (Model,),
+        {
+            "program": program,
+            "unit": unit,
+            "signature": signature,
+            "names": Names(signature.inputs),
+            "extern": staticmethod(extern),
+            "tie_pairs": tuple(pair for pair in census.ties if all(path in known for path in pair)),
+            "frozen_paths": tuple(path for path in _frozen("", registered, census)),
+            "__doc__": program.doc,
+        },
+    )
 
     def forward(self: Model, *args: Any, **kwargs: Any) -> Any:
         return Model.forward(self, *args, **kwargs)
 
     forward.__doc__ = Model.forward.__doc__
-    forward.__signature__ = signature_of(signature.inputs)  # pyright: ignore[reportFunctionMemberAccess]  # read by inspect, Trainer and export
+    vars(forward)["__signature__"] = signature_of(signature.inputs)  # read by inspect, Trainer and export
     made.forward = forward
     model: Model = made()
     Builder(dtype, extern).fill(model, unit)
+    model._tie()  # pyright: ignore[reportPrivateUsage]
+    model.freeze_forever()
     return model
 
 
-def _registered(program: Program, signature: Signature, pairs: Sequence[tuple[Any, Any]]) -> Bodies:
+def _registered(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:
     """Return the bodies whose modules are made: all of the program, or those that the asked tasks reach."""
     if signature.asked is not None:
         return distinct(body for pair in pairs for body in pair)
     entries = (body for plan in program.entries.values() for body in (plan.eval, plan.train))
     return distinct((program.eval, program.train, *entries))
+
+
+def _frozen(prefix: str, bodies: Bodies, census: Census) -> Iterator[str]:
+    """Yield every path that a `freeze` names, in the model and in its blocks."""
+    yield from (join(prefix, freeze.path) for body in bodies for freeze in body.frozen)
+    for path, (_, called) in census.owned(bodies).blocks.items():
+        yield from _frozen(join(prefix, path), called, census)
+

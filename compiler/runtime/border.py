@@ -202,7 +202,7 @@ def holds(condition: Condition, sizes: Mapping[Symbol, int]) -> bool:
         case ">=":
             return left >= right
         case "divides":
-            return right != 0 and left % right == 0
+            return left != 0 and right % left == 0
         case kind:
             raise ValueError(f"no condition is called `{kind}`")
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...dsl.program import Body, InputDecl, OutputDecl, Program
-from ..graph import Graph
+from ...dsl.program import Body, InputDecl, OutputDecl
 from ..lower.block import View
 from ..lower.unit import Pair, Unit
 from ..reach import Reach
 from ..slice import Slicer
+from .border import value_range
+from .errors import InputError
 from .outputs import Outputs, nested
 
 
@@ -63,6 +64,8 @@ class RootView:
     """One request: its inputs in order, and its code in each mode."""
 
     inputs: tuple[InputDecl, ...]
+    keys: tuple[str, ...]
+    ranged: tuple[InputDecl, ...]  # those whose values have a range
     eval: RootCode
     train: RootCode
     whole: bool  # nothing was cut away: every open condition of the model applies
@@ -71,14 +74,13 @@ class RootView:
 class Signature:
     """The model's border: its inputs, its tasks, and what each loss needs; a view of the root is made for each request, once."""
 
-    def __init__(self, program: Program, eval_body: Body, train_body: Body, asked: tuple[str, ...] | None, slicer: Slicer) -> None:
-        self.program = program
+    def __init__(self, eval_body: Body, train_body: Body, asked: tuple[str, ...] | None, slicer: Slicer) -> None:
         self.eval_body = eval_body
         self.train_body = train_body
         self.asked = asked
         self.slicer = slicer
         self._views: dict[Request, RootView] = {}
-        self._reach = Reach(Graph(program), train_body)
+        self._reach = Reach(train_body)
         self.loss_tasks = {loss.path: loss.task for body in (train_body, eval_body) for loss in body.losses}
         self.needs = {path: self._needs(path) for path in self.loss_tasks}
         keys = {d.key for d in self._pair_inputs(Request(self.tasks, self.losses()))}
@@ -88,6 +90,33 @@ class Signature:
     def tasks(self) -> frozenset[str] | None:
         """The asked tasks; None for the whole model."""
         return frozenset(self.asked) if self.asked is not None else None
+
+    def active(self, tasks: Iterable[str]) -> frozenset[str] | None:
+        """Return the tasks of a stage that were asked for; all of them if the stage names none."""
+        named = frozenset(tasks)
+        if not named:
+            return self.tasks
+        return named if self.tasks is None else named & self.tasks
+
+    def complete(self, candidates: frozenset[str], given: frozenset[str], without: bool) -> frozenset[str]:
+        """Return the losses to compute: those of every task whose targets are all given.
+
+        Losses that need no target come with the others; alone only `without` any.  Raises InputError for a target given while
+        others of its task are missing.
+        """
+        groups: dict[str | None, set[str]] = {}
+        for path in candidates:
+            groups.setdefault(self.loss_tasks[path], set()).update(self.targets(path))
+        complete = {task for task, targets in groups.items() if targets <= given}
+        covered = {target for task in complete for target in groups[task]}
+        for task, targets in groups.items():
+            alone, missing = targets & given - covered, targets - given
+            if missing and alone:
+                need = f"the losses{f' of `{task}`' if task else ''} need all of them"
+                raise InputError(f"{_quoted(alone)} is given without {_quoted(missing)}: {need}")
+        if not any(groups[task] for task in complete) and (any(groups.values()) or not without):
+            return frozenset()
+        return frozenset(path for path in candidates if self.loss_tasks[path] in complete)
 
     def _declared(self) -> dict[str, InputDecl]:
         return {d.key: d for body in (self.train_body, self.eval_body) for d in body.inputs}
@@ -117,7 +146,7 @@ class Signature:
 
     def _reached(self, tasks: frozenset[str], losses: Iterable[str]) -> frozenset[str]:
         outputs = (self._reach.needs(self.eval_body, i) for i, out in enumerate(self.eval_body.outputs) if out.task in tasks)
-        return frozenset().union(*outputs, *(self.needs[path] for path in losses))
+        return frozenset[str]().union(*outputs, *(self.needs[path] for path in losses))
 
     # ------------------------------------------------------------------------------------------------------ views
 
@@ -150,7 +179,8 @@ class Signature:
         declared = {d.key: d for body in pair for d in body.inputs}
         evaluate, train = (self._code(code.function, body) for code, body in zip((view.eval, view.train), pair, strict=True))
         whole = all(len(cut.outputs) == len(body.outputs) for cut, body in zip(pair, (self.eval_body, self.train_body), strict=True))
-        return RootView(tuple(declared[key] for key in view.inputs), evaluate, train, whole)
+        inputs = tuple(declared[key] for key in view.inputs)
+        return RootView(inputs, view.inputs, tuple(d for d in inputs if value_range(d) is not None), evaluate, train, whole)
 
     def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
         paths = tuple(output_path(output) for output in body.outputs)
@@ -161,3 +191,7 @@ def output_path(output: OutputDecl) -> tuple[Any, ...]:
     """Return where an output stands in the results: task, name, members."""
     return (*([output.task] if output.task is not None else []), output.name, *output.members)
 
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))

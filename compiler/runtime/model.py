@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -9,13 +10,16 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, fx, nn
 
-from ...dsl.program import Body, InputDecl, Program
-from ..graph import Graph
+from ...dsl.diagnostics import closest
+from ...dsl.program import InputDecl, ModuleDecl, Program
 from ..lower.unit import Unit
-from .border import Border, Names, check_range, value_range
+from .border import Border, Names, check_range
 from .calls import Request, RootView, Signature
+from .entry import Entry
 from .errors import InputError, ModelError, innermost
+from .initial import Starter
 from .outputs import Outputs
+from .stage import Stage, Stillness, expand, rows
 
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
@@ -28,11 +32,16 @@ class Model(nn.Module):
     unit: ClassVar[Unit]
     signature: ClassVar[Signature]
     names: ClassVar[Names]
+    extern: ClassVar[Callable[[ModuleDecl], nn.Module]]
+    tie_pairs: ClassVar[tuple[tuple[str, str], ...]]
+    frozen_paths: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: set[tuple[Any, ...]] = set()
         self.losses_in_eval = False
+        self._seen: set[tuple[Any, ...]] = set()
+        self._stage: Stage | None = None
+        self._still: list[nn.Module] = []
 
     # ---------------------------------------------------------------------------------------------------- calling
 
@@ -43,12 +52,17 @@ class Model(nn.Module):
         naming the line of the text for what fails inside.
         """
         values = self.names.bind(args, kwargs)
-        view, weights = self._choose(values)
+        return self.run(self._choose(values), values)
+
+    def run(self, view: RootView, values: Mapping[str, Any], signature: Signature | None = None) -> Outputs:
+        """Check the flat inputs, run a view, and name its results."""
         if torch.compiler.is_compiling():
-            return self._run(view, values, weights)
-        self._check(view, values)
+            return self._compute(view, values)
+        self._check(view, values, signature or self.signature)
+        if self.training and self._still:
+            self._stand_still()
         try:
-            return self._run(view, values, weights)
+            return self._compute(view, values)
         except torch.OutOfMemoryError as error:
             place = innermost(error.__traceback__)
             if place is not None:
@@ -60,49 +74,29 @@ class Model(nn.Module):
                 raise
             raise ModelError(place, error) from error
 
-    def _run(self, view: RootView, values: Mapping[str, Any], weights: Mapping[str, float] | None) -> Outputs:
+    def _compute(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
         code = view.train if self.training else view.eval
-        return code.pack(code.function(self, *[values.get(d.key) for d in view.inputs]), weights)
+        return code.pack(code.function(self, *[values.get(key) for key in view.keys]), self._weights())
 
-    def _choose(self, values: Mapping[str, Any]) -> tuple[RootView, Mapping[str, float] | None]:
-        """Return the view for the losses whose targets are given, and the weights of the active stage."""
-        tasks, chosen, weights = self._active()
-        losses = self._wanted(self.signature.losses(tasks, chosen), values)
-        return self._view(Request(tasks, losses)), weights
+    def _weights(self) -> Mapping[str, float] | None:
+        return self._stage.losses if self._stage is not None else None
 
-    def _active(self) -> tuple[frozenset[str] | None, Iterable[str] | None, Mapping[str, float] | None]:
-        return self.signature.tasks, None, None
+    def _choose(self, values: Mapping[str, Any]) -> RootView:
+        """Return the view for the active tasks and the losses whose targets are given."""
+        stage = self._stage
+        tasks = self.signature.active(stage.tasks) if stage is not None else self.signature.tasks
+        candidates = self.signature.losses(tasks, stage.losses if stage is not None else None)
+        given = frozenset(key for key in values if self.names.by_key[key].is_target)
+        chosen = self.signature.complete(candidates, given, self.training or self.losses_in_eval)
+        return self.signature.view(Request(tasks, chosen), self.unit)
 
-    def _view(self, request: Request) -> RootView:
-        return self.signature.view(request, self.unit)
-
-    def _wanted(self, candidates: frozenset[str], values: Mapping[str, Any]) -> frozenset[str]:
-        """Return the losses to compute: those of every task whose targets are all given."""
-        signature = self.signature
-        groups: dict[str | None, set[str]] = {}
-        for path in candidates:
-            groups.setdefault(signature.loss_tasks[path], set()).update(signature.targets(path))
-        given = {key for key in values if self.names.by_key[key].is_target}
-        complete = {task for task, targets in groups.items() if targets <= values.keys()}
-        covered = {target for task in complete for target in groups[task]}
-        for task, targets in groups.items():
-            missing = sorted(targets - values.keys())
-            if missing and targets & given - covered:
-                some = sorted(targets & given - covered)
-                raise InputError(f"{_quoted(some)} is given without {_quoted(missing)}: the losses{f' of `{task}`' if task else ''} need all of them")
-        asked = any(groups[task] for task in complete) or (
-            not any(groups.values()) and (self.training or self.losses_in_eval)
-        )
-        return frozenset(path for path in candidates if asked and signature.loss_tasks[path] in complete)
-
-    # --------------------------------------------------------------------------------------------------- checking
-
-    def _check(self, view: RootView, values: Mapping[str, Any]) -> None:
-        key = (id(view), *((name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else None for name, value in values.items()))
-        ranged = [d for d in view.inputs if value_range(d) is not None and d.key in values]
+    def _check(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> None:
+        shapes = tuple((name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items())
+        key = (id(view), shapes)
+        ranged = [d for d in view.ranged if d.key in values]
         if key in self._seen and not ranged:
             return
-        sizes = self._border(view).check({d.key: values[d.key] for d in view.inputs if d.key in values})
+        sizes = self._border(view, signature).check({name: values[name] for name in view.keys if name in values})
         wrong = [text for d in ranged if (text := check_range(d, values[d.key], sizes))]
         if wrong:
             raise InputError("\n".join(wrong))
@@ -110,9 +104,8 @@ class Model(nn.Module):
             self._seen.clear()
         self._seen.add(key)
 
-    def _border(self, view: RootView) -> Border:
-        body = self.signature.eval_body
-        conditions = [c for c in body.conditions if view.whole or c.given]
+    def _border(self, view: RootView, signature: Signature) -> Border:
+        conditions = [c for c in signature.eval_body.conditions if view.whole or c.given]
         anchor = self.anchor()
         return Border(view.inputs, conditions, None if anchor is None else anchor.dtype, None if anchor is None else anchor.device)
 
@@ -121,30 +114,115 @@ class Model(nn.Module):
         path = self.unit.anchor()
         if path is None:
             return None
-        value: Any = self
-        for part in path.split("."):
-            value = getattr(value, part)
-        return value
+        holder, name = self._holder(path)
+        return getattr(holder, name)
+
+    def entry(self, name: str) -> Entry:
+        """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
+        plan = self.program.entries.get(name)
+        if plan is None:
+            near = closest(name, self.program.entries)
+            raise KeyError(f"`{type(self).__name__}` has no entry `{name}`{f', did you mean `{near}`' if near else ''}")
+        return Entry(self, plan)
+
+    # ------------------------------------------------------------------------------------------------------ stages
+
+    def stage(self, name: str) -> Stage:
+        """Set what is trained and what stands still; the order of stages and earlier ones make no difference.
+
+        Raises KeyError with a suggestion for an unknown stage.
+        """
+        plan = self.program.stages.get(name)
+        if plan is None:
+            near = closest(name, self.program.stages)
+            raise KeyError(f"`{type(self).__name__}` has no stage `{name}`{f', did you mean `{near}`' if near else ''}")
+        parameters = dict(self.named_parameters(remove_duplicate=False))
+        buffers = [path for path, _ in self.named_buffers(remove_duplicate=False)]
+        forever = expand(self.frozen_paths, [*parameters, *buffers])
+        tuned = expand(plan.tuned, [*parameters, *buffers]) - forever
+        for path, value in parameters.items():
+            value.requires_grad_(path in tuned and value.is_floating_point())
+        for first, second in self.tie_pairs:
+            if first in tuned or second in tuned:
+                parameters[first].requires_grad_(True)
+        frozen = [path for path in (*parameters, *buffers) if path not in tuned]
+        still = Stillness(self, frozen, tuned).modules(self)
+        self._stage = Stage(self, plan, rows(self.named_parameters(), tuned))
+        self._still = [*self._forever(), *(module for module, moves in still if moves or plan.rest_in_eval)]
+        self.train(self.training)
+        return self._stage
+
+    def _forever(self) -> list[nn.Module]:
+        """Return the modules that are frozen for good."""
+        if not self.frozen_paths:
+            return []
+        names = [path for path, _ in (*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False))]
+        return [module for module, _ in Stillness(self, expand(self.frozen_paths, names)).modules(self)]
+
+    def freeze_forever(self) -> None:
+        """Apply the model's own `freeze` statements."""
+        named = dict(self.named_parameters(remove_duplicate=False))
+        for path in expand(self.frozen_paths, named):
+            named[path].requires_grad_(False)
+        self._still = self._forever()
+        self._stand_still()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of everything that doesn't stand still."""
+        super().train(mode)
+        self._stand_still()
+        return self
+
+    def _stand_still(self) -> None:
+        for module in self._still:
+            if module.training:
+                module.training = False
 
     # ------------------------------------------------------------------------------------------------ torch's side
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def materialize(self, device: torch.device | str = "cpu", seed: int | None = None, given: Mapping[str, Tensor] | None = None) -> Self:
+        """Give a model on the meta device storage and first values; `given` tensors by path are taken as they are."""
+        if seed is not None:
+            torch.manual_seed(seed)
+        kept = {first for first, _ in self.tie_pairs}
+        given = dict(given or {})
+        for first, second in self.tie_pairs:
+            if first not in given and second in given:
+                given[first] = given[second]
+        tied = frozenset(second for _, second in self.tie_pairs if second not in kept)
+        Starter(self, self.unit, type(self).extern, torch.device(device)).start(given, tied)
+        self._seen.clear()
+        self._tie()
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # pyright: ignore[reportUnknownParameterType, reportUnknownMemberType]
         """Move or convert everything; tied parameters stay one."""
         super()._apply(fn, recurse)
         self._seen.clear()
         self._tie()
         return self
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load tensors by path; one name of a tied pair is enough, and old names of `renamed` are taken."""
+        state = dict(state_dict)
+        for old, new in self.program.renamed:
+            for path in expand([old], list(state)):
+                state.setdefault(new + path[len(old) :], state.pop(path))
+        for first, second in self.tie_pairs:
+            if first in state or second in state:
+                state.setdefault(first, state.get(second))
+                state.setdefault(second, state.get(first))
+        found = super().load_state_dict(state, strict, assign)
+        self._tie()
+        return found
+
     def _tie(self) -> None:
         """Make tied parameters one object again."""
-        for first, second in self.ties():
+        for first, second in self.tie_pairs:
             holder, name = self._holder(second)
             kept_holder, kept = self._holder(first)
-            setattr(holder, name, getattr(kept_holder, kept))
-
-    def ties(self) -> list[tuple[str, str]]:
-        """Return the pairs of paths that are one parameter."""
-        return []
+            if getattr(holder, name) is not getattr(kept_holder, kept):
+                setattr(holder, name, getattr(kept_holder, kept))
 
     def _holder(self, path: str) -> tuple[nn.Module, str]:
         above, _, name = path.rpartition(".")
@@ -154,24 +232,25 @@ class Model(nn.Module):
         """Return the root as a `torch.fx.GraphModule` over the same modules, with flat inputs and results."""
         active = self.signature.tasks if tasks is None else frozenset(tasks)
         request = Request(active, self.signature.losses(active) if losses else frozenset())
-        pair = self.signature.pair(request)
-        view = self.unit.views[self.unit.add(pair)]
-        import copy
-
+        view = self.unit.views[self.unit.add(self.signature.pair(request))]
         return fx.GraphModule(self, copy.deepcopy(view.code(self.training).graph), type(self).__name__)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(f"a `{type(self).__name__}` can't be pickled: save its `state_dict()` as safetensors and compile the text again")
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        new = type(self)()
+        memo[id(self)] = new
+        for name, value in self.__dict__.items():
+            new.__dict__[name] = copy.deepcopy(value, memo)
+        return new
 
 
 def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
     """Return the Python signature of `forward`: one parameter for each declared name."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     names = dict.fromkeys(d.name for d in declared)
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters = [inspect.Parameter("self", kind)]
     parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier()]
     return inspect.Signature(parameters)
 
-
-__all__ = ["Body", "Graph", "Model", "signature_of"]

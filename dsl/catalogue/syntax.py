@@ -110,7 +110,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A015",
         "a number that can't be read",
-        "Numbers have a digit on both sides of their point (`0..n` is a range), fit in a float where they have a point, and have at most 1000 digits.",
+        "Numbers have a digit on both sides of their point (`0..n` is a range), fit in a float where they have a point, and at most 1000 digits.",
         "half = .5",
         "half = 0.5",
     ),

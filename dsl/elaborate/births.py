@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ast
+from ..members import member_text
 from ..primitive import Initialiser, Kind, ParameterSpec
 from ..program import Member, ModuleDecl, NodeKind, ParameterDecl
 from ..source import Span
-from ..types import Axis, DType, TensorType
+from ..types import Axis, DType, SetAxis, TensorType
 from . import statics
 from .arguments import Slot, bind, initialiser
 from .calls import BORN, MODULE_ATTRIBUTE, owns_parameters
@@ -36,26 +37,19 @@ def path_of(name: str, members: tuple[Member, ...], span: Span) -> str:
     return ".".join(parts)
 
 
-def member_text(member: Member) -> str:
-    """Return a member as it stands in a path: 0.5 as `0_5`, a tuple joined by `_`."""
-    if isinstance(member, tuple):
-        return "_".join(member_text(m) for m in member)  # type: ignore[arg-type]
-    return str(member).replace(".", "_").replace("-", "m")
-
-
 def bear(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Value:
     """Make the module that `value` describes under `name` and this step's members."""
     members = (*frame.members(), *extra)
-    return _bear(value, path_of(name, members, span), name, members, frame, span)
+    return _bear(value, path_of(name, members, span), name, members, frame.sets(len(extra)), frame, span)
 
 
-def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], frame: Frame, span: Span) -> Value:
+def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets: tuple[SetAxis, ...], frame: Frame, span: Span) -> Value:
     if isinstance(value, Chain):
-        parts = [p if isinstance(p, (Function, Module)) else _bear(p, f"{path}.{i}", name, members, frame, span) for i, p in enumerate(value.parts)]
+        parts = [p if isinstance(p, (Function, Module)) else _bear(p, f"{path}.{i}", name, members, sets, frame, span) for i, p in enumerate(value.parts)]
         return ModuleChain(path, tuple(parts), span)
     assert isinstance(value, Unborn)
     template = value.template
-    declared = ModuleDecl(path, name, members, span, template.name, value.arguments, template.primitive, task=frame.task)
+    declared = ModuleDecl(path, name, members, span, template.name, value.arguments, template.primitive, task=frame.task, sets=sets)
     if template.primitive is not None:
         inputs, operands, attributes = collect(template.name, template.primitive.arguments, value.arguments, value.span, {}, frame)
         if operands:
@@ -160,11 +154,14 @@ SPECIAL["Buffer"] = _buffer
 
 def declare(value: Declared, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Tensor:
     """Name a parameter or buffer, and return its value."""
-    path = path_of(name, (*frame.members(), *extra), span)
+    members = (*frame.members(), *extra)
+    path = path_of(name, members, span)
     body = frame.builder.body
     if path in body.parameters or path in body.modules:
         fail("A107", f"the parameter `{path}` is made twice", span, "rename one of them")
-    body.parameters[path] = ParameterDecl(path, value.shape, value.dtype, value.init, value.buffer, value.span)
+    body.parameters[path] = ParameterDecl(
+        path, value.shape, value.dtype, value.init, value.buffer, value.span, name, members, frame.sets(len(extra)), frame.task
+    )
     return read(path, TensorType(value.dtype, value.shape), frame, span)
 
 

@@ -277,7 +277,7 @@ def _call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     item, file = function.item, function.file
     assert item is not None and file is not None
     if isinstance(item, ast.ExternFn):
-        fail("A903", f"`extern fn {item.name}` can't be called in a graph yet", node.span, "wrap it in an `extern block`")
+        return _call_extern(item, function, node, frame)
     context = frame.builder.context
     if any(i is item for _, i in context.active):
         fail("A905", f"`{item.name}` calls itself", node.span, "recursion is not in the language: use `repeat` over an index set")
@@ -302,13 +302,34 @@ def _call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     return next(iter(outs.values())) if len(outs) == 1 else Record(outs, item.name)
 
 
+def _call_extern(item: ast.ExternFn, function: Function, node: ast.Call, frame: Frame) -> Value:
+    """Call a Python function by its declared signature: one node, without gradient."""
+    from .inputs import tensor_type
+
+    bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
+    types = {p.name: p.type for p in item.parameters}
+    values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}
+    assert function.file is not None
+    inner = Frame("block", frame.builder, function.file, task=frame.task)
+    saved, frame.builder.ellipsis = frame.builder.ellipsis, None
+    try:
+        _fn_parameters(item, values, {k: e.span for k, e in bound.given.items()}, inner, node.span)
+        result = tensor_type(item.result, inner, None, item.name)
+    finally:
+        frame.builder.ellipsis = saved
+    operands: dict[str, Any] = {k: v.ref for k, v in inner.names.items() if isinstance(v, Tensor)}
+    statics_ = {k: inner.names[k] for k in types if k in inner.names and k not in operands}
+    number = frame.builder.node(NodeKind.EXTERN, item.name, operands, {"origin": item.origin, "statics": statics_}, (result,), node.span)
+    return frame.builder.tensor(number)
+
+
 def _fn_argument(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
     if isinstance(type_, ast.TypeRef) and type_.arguments is not None:
         return evaluate(node, frame)
     return typed_expression(type_, node, frame)
 
 
-def _fn_parameters(item: ast.Fn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
+def _fn_parameters(item: ast.Fn | ast.ExternFn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
     from .inputs import compare, tensor_type
 
     for parameter in item.parameters:

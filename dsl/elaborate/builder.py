@@ -35,6 +35,8 @@ class Builder:
         self.tasks: dict[str, Any] = {}
         self.outs: dict[str, Any] = {}
         self.read: set[str] = set()
+        self.words: dict[str, Span] = {}  # statement words that were bound as values
+        self.hidden: set[str] = set()  # names that arms of an `if` bind which were not taken
         self.ellipsis: tuple[Any, ...] | None = None
         self.inline = False  # inside a `fn`, whose `out`s are values of the caller
         self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew

@@ -60,10 +60,21 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
     if function.primitive is None:
         return _static(function, node, [], frame)
     primitive = function.primitive
-    bound = bind(function.name, node.arguments, of_primitive(primitive.arguments), node.span, frozenset(function.given))
+    plain, sizes = _sizes(primitive.arguments, node.arguments, frame)
+    bound = bind(function.name, plain, of_primitive(primitive.arguments), node.span, frozenset(function.given))
     by_name = {a.name: a for a in primitive.arguments}
-    values = dict(function.given) | {key: _value(by_name[key], expr, frame) for key, expr in bound.given.items()}
+    values = dict(function.given) | {key: _value(by_name[key], expr, frame) for key, expr in bound.given.items()} | sizes
     return apply(frame, primitive, values, node.span, {key: expr.span for key, expr in bound.given.items()})
+
+
+def _sizes(slots: tuple[Argument, ...], arguments: tuple[ast.Argument, ...], frame: Frame) -> tuple[tuple[ast.Argument, ...], dict[str, Value]]:
+    """Take out the keywords that name axes of a pattern, `h = heads`."""
+    taker = next((a.name for a in slots if a.kind is Kind.SIZES), None)
+    if taker is None:
+        return arguments, {}
+    names = {a.name for a in slots}
+    plain = tuple(a for a in arguments if a.name is None or a.name in names)
+    return plain, {taker: {a.name: evaluate(a.value, frame) for a in arguments if a.name is not None and a.name not in names}}
 
 
 def _value(argument: Argument, node: ast.Expr, frame: Frame) -> Value:
@@ -122,6 +133,8 @@ def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | No
         return None
     argument = node.arguments[0].value
     if isinstance(argument, ast.Comprehension) and argument.kind == "bare":
+        if argument.where is not None and function.name != "sum":
+            fail("A414", f"`where` stands only in a `sum`, not in a `{function.name}`", argument.where.span, "sum what is kept and divide by how many are")
         values = [_kept(argument, inner) for inner in clauses(argument.clauses, frame)]
     elif _is_family(argument):
         family = evaluate_whole(argument, frame)

@@ -10,7 +10,7 @@ from ..diagnostics import Diagnostic
 from ..parser import ParsedFile, RawItem, parse, pythonisms
 from ..primitive import Library
 from ..source import Source, Span
-from .context import Problem, fail, suggest
+from .context import Poisoned, Problem, fail, suggest
 
 NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "transform")
 """Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
@@ -42,7 +42,7 @@ class Files:
         self.report = report
         self.limit = limit
         self.opened: dict[str, File] = {}
-        self.checked: set[int] = set()
+        self.checked: dict[int, ast.Item | None] = {}
 
     def open(self, source: Source, local: bool = True) -> File:
         """Return the file of a source, its names and imports known."""
@@ -75,23 +75,23 @@ class Files:
                 file.items[item.name] = item
 
     def tree(self, item: RawItem) -> ast.Item | None:
-        """Return the tree of an item, reporting its syntax errors and Pythonisms once."""
-        tree = item.tree
+        """Return the tree of an item, or None if it has syntax errors or Pythonisms (reported once)."""
         if id(item) not in self.checked:
-            self.checked.add(id(item))
-            for diagnostic in item.diagnostics:
+            tree = item.tree
+            found = item.diagnostics if tree is None else tuple(pythonisms(tree))
+            for diagnostic in found:
                 self.report(diagnostic)
-            if tree is not None:
-                for diagnostic in pythonisms(tree):
-                    self.report(diagnostic)
-        return tree
+            self.checked[id(item)] = None if found else tree
+        return self.checked[id(item)]
 
     def find(self, file: File, name: str, trail: tuple[str, ...] = ()) -> tuple[File, ast.Item] | None:
         """Return the item that `name` stands for at the top level of `file`, following imports; None if there is none."""
         item = file.items.get(name)
         if item is not None:
             tree = self.tree(item)
-            return (file, tree) if tree is not None else None
+            if tree is None:
+                raise Poisoned  # its errors are reported: what uses it says nothing more
+            return file, tree
         entry = file.imports.get(name)
         if entry is None:
             return None
@@ -134,3 +134,5 @@ class Files:
                 self.find(file, name)
             except Problem as problem:
                 self.report(problem.diagnostic)
+            except Poisoned:
+                continue

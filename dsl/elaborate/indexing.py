@@ -10,7 +10,7 @@ from ..dims import Dim
 from ..program import Member
 from ..types import SetAxis
 from . import statics
-from .context import fail, suggest
+from .context import Problem, fail, suggest
 from .expressions import evaluate, evaluate_whole, lookup, register, whole
 from .operations import apply, axis
 from .scope import Earlier, Frame
@@ -72,7 +72,7 @@ def _of_family(target: Family, items: Sequence[ast.Expr], node: ast.Index, frame
         if rest:
             return Family(chosen.set, {key: _deeper(value, rest, node, frame) for key, value in chosen.members.items()}, chosen.name)
         return chosen
-    value = evaluate(first, frame) if not _is_member_name(first, target.set) else None
+    value = _index_value(first, target.set, frame)
     if isinstance(value, IndexSet):
         chosen = restrict(target, value, first)
         return chosen if not rest else Family(chosen.set, {k: _deeper(v, rest, node, frame) for k, v in chosen.members.items()}, chosen.name)
@@ -88,6 +88,21 @@ def _deeper(value: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Fra
     if isinstance(value, Tensor):
         fail("A211", f"`{node.object.span.text}` has fewer loops around it than this index has entries", node.span, "index the tensor in brackets of its own: `x[t][:, 0]`")
     return index(value, items, node, frame)
+
+
+def _index_value(node: ast.Expr, set_: IndexSet, frame: Frame) -> Value | None:
+    """Evaluate an index item unless it is a member's name; a name that means nothing is no member."""
+    if _is_member_name(node, set_):
+        return None
+    if isinstance(node, ast.Name) and frame.owner(node.id) is None:
+        try:
+            return evaluate(node, frame)
+        except Problem as problem:
+            if problem.diagnostic.code != "A102":
+                raise
+        help = suggest(node.id, map(str, set_.members), f"its members are {statics.listed(set_.members)}")
+        fail("A407", f"`{node.id}` is no member of `{set_.name}`", node.span, help)
+    return evaluate(node, frame)
 
 
 def _is_member_name(node: ast.Expr, set_: IndexSet) -> bool:
@@ -164,7 +179,7 @@ def _of_set(target: IndexSet, items: Sequence[ast.Expr], node: ast.Index, frame:
         return target
     if isinstance(item, ast.Range):
         return cut(target, item, frame)
-    value = None if _is_member_name(item, target) else evaluate(item, frame)
+    value = _index_value(item, target, frame)
     if isinstance(value, int) and not isinstance(value, bool) and not any(isinstance(m, int) for m in target.members):
         if not -len(target.members) <= value < len(target.members):
             fail("A407", f"`{target.name}` has no member number {value}", item.span, f"it has {len(target.members)} members")

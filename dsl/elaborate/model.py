@@ -13,7 +13,7 @@ from ..parser import parse_expression
 from ..primitive import Library
 from ..program import EntryPlan, Program
 from ..source import Source, Span
-from . import births, blocks, calls, claims, declarations, indexing, special  # noqa: F401  # each adds its statements and forms
+from . import births, blocks, calls, claims, declarations, indexing, oversights, special  # noqa: F401  # each adds its statements and forms
 from .arguments import checked, static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest

@@ -116,7 +116,7 @@ WANTED: dict[Kind, str] = {
     Kind.TENSOR: "a tensor", Kind.TENSORS: "a list or a whole family of tensors (`x[*]`)", Kind.INT: "a whole number", Kind.FLOAT: "a number",
     Kind.BOOL: "`true` or `false`", Kind.STR: "a string", Kind.DIM: "a size", Kind.SHAPE: "a list of sizes", Kind.AXES: "a dimension number or a list of them",
     Kind.INTS: "a whole number or a list of them", Kind.DTYPE: "a dtype, such as `float32`", Kind.INIT: "an initialiser, such as `normal(std = 0.02)`",
-    Kind.SET: "an index set", Kind.ANY: "a static value",
+    Kind.SET: "an index set", Kind.ANY: "a static value", Kind.SIZES: "sizes of axes by name",
 }  # fmt: skip
 
 
@@ -222,11 +222,19 @@ def _init(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
     return Initialiser("constant", {"value": float(value)}) if statics.is_number(value) else REFUSED
 
 
+def _sizes(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
+    found = {name: _dim(size, argument, frame, span) for name, size in value.items()}
+    wrong = next((name for name, size in found.items() if size is REFUSED), None)
+    if wrong is not None:
+        fail("A203", f"the axis `{wrong}` takes a size, not {describe(value[wrong])}", span)
+    return found
+
+
 def _any(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
     return value.key if isinstance(value, MemberOf) else value
 
 
 _CONVERTERS: dict[Kind, Callable[[Value, Argument, Frame, Span], Any]] = {
     Kind.TENSOR: _tensor, Kind.TENSORS: _tensors, Kind.INT: _int, Kind.FLOAT: _float, Kind.BOOL: _only(bool), Kind.STR: _only(str), Kind.DIM: _dim,
-    Kind.SHAPE: _shape, Kind.AXES: _ints, Kind.INTS: _ints, Kind.DTYPE: _dtype, Kind.INIT: _init, Kind.SET: _only(IndexSet), Kind.ANY: _any,
+    Kind.SHAPE: _shape, Kind.AXES: _ints, Kind.INTS: _ints, Kind.DTYPE: _dtype, Kind.INIT: _init, Kind.SET: _only(IndexSet), Kind.ANY: _any, Kind.SIZES: _sizes,
 }  # fmt: skip

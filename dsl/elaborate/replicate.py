@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..members import member_text
 from ..program import Body, Member, ModuleDecl, Node, Operand, Ref
-from .births import member_text
 from .builder import Builder
 from .scope import Frame, Loop
 from .values import Family, Module, ModuleChain, Record, Tensor, Value
@@ -95,7 +95,7 @@ class Copier:
         path = self._path(module.path, text)
         handed = {k: self._path(v, text) if self._is_born(v) else v for k, v in module.modules.items()}
         self.builder.module(
-            ModuleDecl(path, module.name, members, module.span, module.kind, module.arguments, module.primitive, module.bodies, handed, module.task, module.extern)
+            ModuleDecl(path, module.name, members, module.span, module.kind, module.arguments, module.primitive, module.bodies, handed, module.task, module.extern, module.sets)
         )
         self.builder.used.add(path)
 

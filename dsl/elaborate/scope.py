@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..program import Member
 from ..source import Span
+from ..types import SetAxis
 from .builder import Builder
 from .context import Poisoned, fail
 from .files import File
@@ -53,6 +54,19 @@ class Frame:
                 found.append(frame.member)  # type: ignore[arg-type]
             frame = frame.parent
         return tuple(reversed(found))
+
+    def sets(self, extra: int = 0) -> tuple[SetAxis, ...]:
+        """Return the declared sets of `members()`, then those of the `extra` innermost binders around."""
+        loops: list[SetAxis] = []
+        binders: list[SetAxis] = []
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.loop is not None:
+                loops.append(SetAxis(frame.loop.set.name, frame.loop.set.declared))
+            elif frame.kind == "comprehension" and len(binders) < extra:
+                binders.extend(SetAxis(v.set.name, v.set.declared) for v in frame.names.values() if isinstance(v, MemberOf))
+            frame = frame.parent
+        return (*reversed(loops), *reversed(binders[:extra]))
 
     def find(self, name: str) -> Value | None:
         """Return the binding of `name` (never POISON: that raises), or None when it is unbound."""

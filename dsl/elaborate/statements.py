@@ -20,6 +20,9 @@ from .values import POISON, Chain, EnumValue, Family, IndexSet, MemberOf, Module
 
 Runner = Callable[[Any, Frame], None]
 
+WORDS = frozenset("loss out target draw state index task update freeze require".split())
+"""Words of statements that a value could be bound to by mistake."""
+
 
 def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
     """Run statements in order."""
@@ -117,6 +120,8 @@ def _store(goal: ast.Goal, value: Value, frame: Frame) -> None:
         return
     value = named(value, goal.name, frame, goal.span)
     frame.bind(goal.name, value, goal.span)
+    if goal.name in WORDS:
+        frame.builder.words.setdefault(goal.name, goal.span)
     _note(value, goal.name, frame)
 
 
@@ -293,8 +298,15 @@ def _if(statement: ast.If, frame: Frame) -> None:
     value = evaluate(statement.condition, frame)
     if hasattr(value, "ref"):
         fail("A207", "a condition must be static, not a tensor", statement.condition.span, "choose between tensors with `where(condition, a, b)`")
-    chosen = statement.then if statics.truth(value, statement.condition.span) else statement.otherwise
-    run(chosen or (), frame)
+    then, otherwise = statement.then, statement.otherwise or ()
+    chosen, other = (then, otherwise) if statics.truth(value, statement.condition.span) else (otherwise, then)
+    if other:
+        ARM_NOT_TAKEN[0](other, frame)
+    run(chosen, frame)
+
+
+ARM_NOT_TAKEN: list[Callable[[tuple[ast.Statement, ...], Frame], None]] = []
+"""Checks the names of an arm that is not elaborated."""
 
 
 def _index_set(statement: ast.IndexSet, frame: Frame) -> None:

@@ -75,7 +75,8 @@ def _flat(pieces: list[Piece], bracket: str = "") -> str | None:
             inner = _flat(_without_last_comma(piece), piece.open)
             text = None if inner is None else piece.open + inner + CLOSING[piece.open]
         else:
-            text = _flat_body(piece) if piece is pieces[-1] else None
+            is_alone = piece is pieces[-1] and not (isinstance(pieces[0], Token) and pieces[0].kind is Kind.CLOSE)
+            text = _flat_body(piece) if is_alone else None
         if text is None:
             return None
         parts += (_gap(before, piece, bracket), text)
@@ -186,11 +187,11 @@ def _around_comment(pieces: list[Piece], at: int, indent: int, suffix: int, brac
     """Lay out pieces around a comment between `}` and `else`."""
     comment = pieces[at]
     assert isinstance(comment, Token)
-    lines = _lines(pieces[:at], indent, 0, bracket)
-    if comment.kind is Kind.COMMENT:
+    lines = _lines(pieces[:at], indent, 0, bracket) if at else []
+    if comment.kind is Kind.COMMENT and lines:
         lines[-1] += f"  {comment.text}"
     else:
-        lines.append(" " * indent + comment.text)
+        lines.append((" " * indent if lines else "") + comment.text)
     rest = _lines(pieces[at + 1 :], indent, suffix, bracket)
     return [*lines, " " * indent + rest[0], *rest[1:]]
 

@@ -107,7 +107,7 @@ class _Builder:
                 pieces.append(token)
                 self.at += 1
             else:
-                self.piece(pieces)
+                self.piece(pieces, is_start=not pieces)
         return Statement(pieces, self.end_comment())
 
     def end_comment(self) -> str | None:
@@ -128,14 +128,14 @@ class _Builder:
         after = self.peek(ahead + 1)
         return token is not None and token.text == "else" and after is not None and after.text in ("{", "if")
 
-    def piece(self, pieces: list[Piece]) -> None:
-        """Append the next token, group or body."""
+    def piece(self, pieces: list[Piece], *, is_start: bool = False) -> None:
+        """Append the next token, group or body; `is_start` says that a statement begins with it."""
         token = self.tokens[self.at]
         before = last_code(pieces)
         operand = isinstance(before, Group | Body) or (before is not None and before.kind in OPERANDS)
         if token.kind is not Kind.OPEN:
             self.at += 1
-            pieces.append(self.classified(token, before, operand))
+            pieces.append(self.classified(token, before, operand, is_start=is_start))
         elif token.text == "{" and (operand or self.body_follows(pieces)):
             pieces.append(self.body(is_transform=isinstance(pieces[0], Token) and pieces[0].text == "transform"))
         else:
@@ -143,11 +143,11 @@ class _Builder:
 
     @staticmethod
     def body_follows(pieces: list[Piece]) -> bool:
-        """Say whether `{` opens a body although no operand stands before it: after `with`, and after the `else` of a statement."""
+        """Say whether `{` opens a body although no operand stands before it: after `with`, `complete`, and the `else` of a statement."""
         before = last_code(pieces)
         if not isinstance(before, Token):
             return False
-        return before.text == "with" or (before.text == "else" and isinstance(last_code(pieces, 1), Body))
+        return before.text in ("with", "complete") or (before.text == "else" and isinstance(last_code(pieces, 1), Body))
 
     def body(self, *, is_transform: bool) -> Body | Token:
         start = self.tokens[self.at].start
@@ -177,9 +177,9 @@ class _Builder:
         self.at += 1
         return pieces
 
-    def classified(self, token: Token, before: Piece | None, operand: bool) -> Token:
+    def classified(self, token: Token, before: Piece | None, operand: bool, *, is_start: bool) -> Token:
         """Decide what a symbol or a word is from what stands before it."""
-        if token.kind is Kind.WORD and (token.text in HARD_WORDS or operand or self.starts_statement(token, before)):
+        if token.kind is Kind.WORD and (token.text in HARD_WORDS or operand or self.is_keyword(token, before, is_start=is_start)):
             return replace(token, kind=Kind.WORD_OPERATOR)
         if token.kind is Kind.PREFIX and operand:
             return replace(token, kind=Kind.BINARY)
@@ -187,12 +187,12 @@ class _Builder:
             return replace(token, kind=Kind.ATOM)
         return token
 
-    def starts_statement(self, token: Token, before: Piece | None) -> bool:
-        """Say whether a word is a keyword at the start of a statement."""
+    def is_keyword(self, token: Token, before: Piece | None, *, is_start: bool) -> bool:
+        """Say whether a word, no operand before it, is a keyword at the start of a statement."""
         after = self.peek()
         if after is None:
             return False
-        if before is not None:
+        if not is_start:
             return isinstance(before, Token) and before.text == "extern" and before.kind is Kind.WORD_OPERATOR
         if after.kind in (Kind.WORD, Kind.STRING, Kind.NUMBER) or (token.text == "import" and after.kind is Kind.DOT):
             return True

@@ -181,7 +181,8 @@ def broken_line(s: Scene) -> Diagnostic | None:
     if s.at_end and s.before in OPERATORS and "NAME" in s.expected:
         place = Span(s.item.source, s.before_start, s.before_start + len(s.before))
         return Diagnostic("A005", f"the line ends in `{s.before}`", place, help=help)
-    if s.leads and (s.found in OPERATORS or s.found == ".") and starts_statement(s.expected):
+    named = s.item.source.text[s.fault.end :].lstrip(" ").startswith("=")
+    if s.leads and not named and (s.found in OPERATORS or s.found == ".") and starts_statement(s.expected):
         return s.says("A005", f"the line starts with `{s.found}`", help)
     margin = s.item.source.text.rfind("\n", 0, s.before_start) + 1
     if s.before in ("*", "**", "+", "/") and not s.item.source.text[margin : s.before_start].strip():

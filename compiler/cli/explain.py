@@ -1,0 +1,53 @@
+"""`archloom explain`: what an error code means."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import click
+from click.shell_completion import CompletionItem
+
+from ...dsl.catalogue import Entry, catalogue
+from ...dsl.diagnostics import closest
+from ...dsl.render import wants_colour
+from ._printing import table
+
+WIDTH = 96
+
+
+def _normal(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Take a code in any case, with or without brackets: `A301`, `a301`, `[A301]`."""
+    return value.strip("[] ").upper() if value is not None else None
+
+
+def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(code, help=entry.title) for code, entry in catalogue().items() if code.startswith(incomplete.upper())]
+
+
+@click.command("explain", short_help="Say what an error code means, with an example.")
+@click.argument("code", required=False, callback=_normal, shell_complete=_complete)
+def command(code: str | None) -> None:
+    """Explain an error CODE with a text that causes it and one that is right; without one, list all codes."""
+    entries = catalogue()
+    if code is None:
+        print(table([[entry.code, entry.title] for entry in entries.values()]), end="")
+        return
+    if code not in entries:
+        near = closest(code, entries)
+        raise click.ClickException(f"there is no code `{code}`; " + (f"did you mean `{near}`?" if near else "`archloom explain` lists all"))
+    print(_text(entries[code], wants_colour(sys.stdout)), end="")
+
+
+def _text(entry: Entry, colour: bool) -> str:
+    bold, dim, end = ("\x1b[1m", "\x1b[36m", "\x1b[0m") if colour else ("", "", "")
+    parts = [f"{bold}{entry.code}: {entry.title}{end}", _wrapped(entry.meaning)]
+    for head, example in (("wrong", entry.wrong), ("right", entry.right)):
+        if example.strip():
+            parts.append(f"{dim}{head}{end}\n\n{textwrap.indent(textwrap.dedent(example).strip(chr(10)), '    ')}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _wrapped(text: str) -> str:
+    paragraphs = textwrap.dedent(text).strip().split("\n\n")
+    return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False) for paragraph in paragraphs)

@@ -1,0 +1,203 @@
+"""Answers the elaborator's questions about finished bodies: what they own, and what depends on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..dsl.inspector import Owned
+from ..dsl.members import member_text
+from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
+from ..dsl.types import SetAxis
+from .census import Bodies, distinct, leaf_specs, sizes
+from .graph import operand_refs, operands, result_names, results
+from .paths import covers, is_handed, join, resolve
+from .reach import Occurrence, Reach
+
+Part = tuple[str, tuple[object, ...]]
+
+
+class GraphInspector:
+    """Implements `dsl.inspector.Inspector`; keeps what it found by body, so that a thousand equal layers are looked at once."""
+
+    def __init__(self) -> None:
+        self._owned: dict[tuple[int, ...], tuple[Bodies, tuple[Owned, ...]]] = {}
+        self._reach: dict[int, Reach] = {}
+
+    # ---------------------------------------------------------------------------------------------------- ownership
+
+    def owned(self, body: Body) -> Sequence[Owned]:
+        """Return every parameter and buffer below a body; an extern module, whose tensors its class alone knows, as one entry of size 0."""
+        return self._below((body,))
+
+    def _below(self, bodies: Bodies) -> tuple[Owned, ...]:
+        key = tuple(map(id, bodies))
+        found = self._owned.get(key)
+        if found is None:
+            found = self._owned[key] = (bodies, tuple(_entries(bodies, self._below)))
+        return found[1]
+
+    # --------------------------------------------------------------------------------------------------- dependence
+
+    def dependence(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[str] | None:
+        """Return the steps by which a result depends on a source, the result first; None if it doesn't.  Raises KeyError for an unknown result."""
+        reach = self._reach.get(id(body))
+        if reach is None or reach.root is not body:
+            reach = self._reach[id(body)] = Reach(body)
+        ref = result if isinstance(result, Ref) else dict(zip(result_names(body), results(body), strict=True))[result]
+        end = Occurrence((), ref.node, ref.index)
+        for start in self._sources(reach, body, source):
+            trail = reach.trail(end, start)
+            if trail is not None:
+                inner = _inside(body, trail[0])
+                steps = [_step(inner.nodes[step.node], step) for step in reversed(trail[1])]
+                return [step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]]
+        return None
+
+    def _sources(self, reach: Reach, body: Body, source: str | Ref) -> Iterator[Occurrence]:
+        if isinstance(source, Ref):
+            yield Occurrence((), source.node, source.index)
+            return
+        inputs = [declared for declared in body.inputs if covers(source, declared.key)]
+        if inputs:
+            yield from (Occurrence((), declared.node) for declared in inputs)
+        else:
+            yield from reach.occurrences(source)
+
+    def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
+        """Return the paths of the parameters that the named losses depend on, or of modules around them."""
+        wanted = set(losses)
+        return _Reached().of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted))[0]
+
+
+def _inside(body: Body, calls: Sequence[int]) -> Body:
+    for call in calls:
+        inner = body.nodes[call].body
+        assert inner is not None
+        body = inner
+    return body
+
+
+def _step(node: Node, ref: Ref) -> str:
+    if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE):
+        return f"the {node.kind.value} `{node.target}`"
+    if node.kind is NodeKind.CALL and node.body is not None:
+        names = result_names(node.body)
+        return f"`{node.target}(...).{names[ref.index]}`" if len(names) > 1 else f"`{node.target}(...)`"
+    if node.kind is NodeKind.LEAF:
+        return f"`{node.target}(...)`"
+    return f"`{node.name or node.target}`" if node.name or node.kind is NodeKind.PARAMETER else f"`{node.target}(...)`"
+
+
+class _Reached:
+    """Follows results back to parameters and inputs, once for each body and set of results."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, frozenset[Ref]], tuple[frozenset[str], frozenset[str]]] = {}
+
+    def of(self, body: Body, refs: frozenset[Ref]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the paths of the parameters, and the inputs, that the values depend on."""
+        key = (id(body), refs)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._follow(body, refs)
+        return found
+
+    def _follow(self, body: Body, refs: frozenset[Ref]) -> tuple[frozenset[str], frozenset[str]]:
+        wanted: dict[int, set[int]] = {}
+        paths: set[str] = set()
+        inputs: set[str] = set()
+        for ref in refs:
+            wanted.setdefault(ref.node, set()).add(ref.index)
+        for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
+            if number not in wanted:
+                continue
+            node = body.nodes[number]
+            if node.body is not None:
+                ends = results(node.body)
+                inner, names = self.of(node.body, frozenset(ends[index] for index in wanted[number]))
+                paths.update(filter(None, (_outside(body, node, path) for path in inner)))
+                read = [ref for name in names for ref in operand_refs(node.inputs.get(name))]
+            else:
+                paths.update(_tensors(body, node))
+                inputs.update([node.target] if node.kind in (NodeKind.INPUT, NodeKind.STATE) else ())
+                read = [ref for _, ref in operands(node)]
+            for ref in read:
+                wanted.setdefault(ref.node, set()).add(ref.index)
+        return frozenset(paths), frozenset(inputs)
+
+
+def _tensors(body: Body, node: Node) -> Iterator[str]:
+    """Yield the paths of what a node reads by itself, the module's own where its maker knows the tensors; a handed one keeps its mark."""
+    if node.kind is NodeKind.PARAMETER:
+        yield node.target
+    elif node.kind is NodeKind.LEAF:
+        declared = body.modules.get(node.target)
+        if declared is None or declared.extern is not None:
+            yield node.target
+        else:
+            yield from (join(node.target, spec.name) for spec in leaf_specs(declared))
+
+
+def _outside(body: Body, node: Node, path: str) -> str | None:
+    """Return a path of a called body as the caller sees it."""
+    if not is_handed(path):
+        return join(node.target, path)
+    declared = body.modules.get(node.target)
+    return resolve(path, declared.modules) if declared is not None else None
+
+
+# ---------------------------------------------------------------------------------------------------------- ownership
+
+
+Below = Callable[[Bodies], tuple[Owned, ...]]
+
+
+def _entries(bodies: Bodies, below: Below) -> Iterator[Owned]:
+    seen: set[str] = set()
+    for body in bodies:
+        for own in body.parameters.values():
+            if own.path not in seen:
+                seen.add(own.path)
+                yield _parameter(own)
+    modules: dict[str, tuple[ModuleDecl, list[Body]]] = {}
+    for body in bodies:
+        for path, declared in body.modules.items():
+            modules.setdefault(path, (declared, []))[1].extend(declared.bodies)
+    for declared, called in modules.values():
+        yield from _module(declared, distinct(called), below)
+
+
+def _parameter(own: ParameterDecl) -> Owned:
+    name, members = (own.name, own.members) if own.name else _named(own.path)
+    tasks = (own.task,) if own.task else ()
+    return Owned(own.path, ((name, members),), sizes(own.shape), own.buffer, (), tasks, (own.sets,))
+
+
+def _named(path: str) -> Part:
+    name, *members = path.split(".")
+    return name, tuple(members)
+
+
+def _module(declared: ModuleDecl, called: Bodies, below: Below) -> Iterator[Owned]:
+    parts, sets = _place(declared)
+    kinds = (*("Sequential" for _ in parts[1:]), declared.kind)
+    tasks = (declared.task,) if declared.task else ()
+    if declared.extern is not None:
+        yield Owned(declared.path, parts, (0,), False, kinds, tasks, sets)
+    elif declared.primitive is not None:
+        for spec in leaf_specs(declared):
+            names = tuple((word, ()) for word in spec.name.split("."))
+            yield Owned(join(declared.path, spec.name), (*parts, *names), sizes(spec.shape), spec.buffer, kinds, tasks, (*sets, *(() for _ in names)))
+    else:
+        for own in below(called):
+            path = join(declared.path, own.path)
+            yield Owned(path, (*parts, *own.parts), own.shape, own.buffer, (*kinds, *own.kinds), (*tasks, *own.tasks), (*sets, *own.sets))
+
+
+def _place(declared: ModuleDecl) -> tuple[tuple[Part, ...], tuple[tuple[SetAxis, ...], ...]]:
+    """Return a module's parts: its name with its members, then its places in the Sequentials around it."""
+    start = ".".join([declared.name, *map(member_text, declared.members)])
+    if not covers(start, declared.path):
+        return (_named(declared.path),), ((),)
+    chain = tuple((word, ()) for word in declared.path[len(start) + 1 :].split(".") if word)
+    return ((declared.name, declared.members), *chain), (declared.sets, *(() for _ in chain))

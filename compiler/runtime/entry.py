@@ -1,0 +1,69 @@
+"""Entries: another signature over the same modules, with caches as extra inputs and results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ...dsl.dims import Dim, Symbol
+from ...dsl.program import EntryPlan, InputDecl
+from ...dsl.types import TensorType, extent
+from ..lower.body import TORCH_DTYPES
+from ..slice import Slicer
+from .border import Names, bind_sizes
+from .calls import Request, Signature
+from .errors import InputError
+from .outputs import Outputs
+
+if TYPE_CHECKING:
+    from .model import Model
+
+STATES = "states"
+
+
+class Entry:
+    """One entry of a model: `step = m.entry("decode"); r = step(ids); r = step(next, states=r.states)`.
+
+    `states` maps each cache's name to a tensor; without it the caches are empty.
+    """
+
+    def __init__(self, model: Model, plan: EntryPlan) -> None:
+        self.model = model
+        self.plan = plan
+        self.signature = Signature(plan.eval, plan.train or plan.eval, None, Slicer())
+        self.names = Names([d for d in self.signature.inputs if not d.is_state])
+        self.states = [d for d in self.signature.inputs if d.is_state]
+
+    def __call__(self, *args: Any, states: Mapping[str, Tensor] | None = None, **kwargs: Any) -> Outputs:
+        """Run the entry; raises InputError and ModelError as the model does."""
+        values = self.names.bind(args, kwargs)
+        given = dict(states or {})
+        unknown = sorted(given.keys() - {d.key for d in self.states})
+        if unknown:
+            raise InputError(f"`{self.plan.name}` has no state `{unknown[0]}`: it has {', '.join(f'`{d.key}`' for d in self.states) or 'none'}")
+        sizes = {} if len(given) == len(self.states) else self._sizes(values)
+        for declared in self.states:
+            values[declared.key] = given[declared.key] if declared.key in given else self._empty(declared.type, sizes)
+        view = self.signature.view(Request(None, frozenset()), self.model.unit)
+        return self.model.run(view, values, self.signature)
+
+    def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
+        sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]
+        return {symbol: size for symbol, (size, _) in bind_sizes(sound)[0].items()}
+
+    def _empty(self, type_: TensorType, sizes: Mapping[Symbol, int]) -> Tensor:
+        """Make an empty cache: sizes that no input tells are 0."""
+        shape: list[int] = []
+        for axis in type_.shape:
+            size = extent(axis)
+            shape.append(int(size.value({s: sizes.get(s, 0) for s in size.symbols()})) if isinstance(size, Dim) else size)
+        anchor = self.model.anchor()
+        dtype = TORCH_DTYPES.get(type_.dtype) or (anchor.dtype if anchor is not None else torch.get_default_dtype())
+        return torch.empty(shape, dtype=dtype, device=anchor.device if anchor is not None else None)
+
+
+def _fits(declared: InputDecl, value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dim() == declared.type.rank

@@ -1,0 +1,148 @@
+"""What a finished body shows to be an oversight: words bound by mistake, things never read, unknown names in an `if` not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from .. import ast
+from ..parse.pythonisms import walk
+from ..source import Span
+from .context import Poisoned, Problem, fail, suggest
+from .expressions import SPECIAL, lookup, visible
+from .scope import Frame
+from .statements import ARM_NOT_TAKEN, FINISHERS, bound_names
+
+MEANT = {
+    "loss": "loss NAME = ...", "out": "out NAME = ...", "target": "target NAME: int[B]", "draw": "draw NAME: float[B] ~ normal(0, 1)",
+    "state": "state NAME: float[B, P, d] = empty", "index": "index NAME = {a, b}", "task": "task NAME { ... }", "update": "update NAME = ...",
+    "freeze": "freeze NAME", "require": "require CONDITION",
+}  # fmt: skip
+"""Words that start statements and that a value could be given by mistake, with the statement meant."""
+
+
+def _words(frame: Frame, item: Any) -> None:
+    """A value bound to a statement's word and never read is a statement misspelt."""
+    builder = frame.builder
+    for name, span in builder.words.items():
+        if name not in builder.read:
+            _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{MEANT[name]}` for the statement")
+
+
+def _report(frame: Frame, code: str, message: str, span: Span, help: str) -> None:
+    try:
+        fail(code, message, span, help)
+    except Problem as problem:
+        frame.builder.context.report(problem.diagnostic)
+
+
+def _unread(frame: Frame, item: Any) -> None:
+    """Warn of inputs, parameters and modules that nothing reads; the library's own blocks are spared."""
+    builder = frame.builder
+    if builder.poisoned or not frame.file.local or builder.context.entry is not None or isinstance(item, ast.ExternBlock):
+        return
+    warn = builder.context.warn
+    for inp in builder.body.inputs:
+        if inp.name not in builder.read and not inp.is_state:
+            warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
+    for parameter in item.parameters:
+        if parameter.name not in builder.read:
+            warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
+    for module in builder.body.modules.values():
+        if module.name not in builder.read and module.path not in builder.used:
+            warn("A122", f"the module `{module.path}` is never called", module.span, "call it or remove it: its parameters get no gradient")
+
+
+def _share_names(frame: Frame, item: Any) -> None:
+    """Inputs of one name in several tasks are one family over those tasks."""
+    body = frame.builder.body
+    tasks: dict[str, set[str | None]] = {}
+    for inp in body.inputs:
+        if not (inp.task is not None and inp.members):
+            tasks.setdefault(inp.name, set()).add(inp.task)
+    for place, inp in enumerate(body.inputs):
+        if inp.task is not None and not inp.members and len(tasks[inp.name]) > 1:
+            keyed = replace(inp, members=(inp.task,))
+            body.inputs[place] = keyed
+            body.nodes[inp.node].target = keyed.key
+
+
+# ------------------------------------------------------------------------------------------------ arms not taken
+
+
+def check_arm(statements: tuple[ast.Statement, ...], frame: Frame) -> None:
+    """Report names in an arm that no elaboration could know; names that other arms bind are let be."""
+    hidden = frame.builder.hidden
+    hidden.update(name for statement in statements for name in _binds(statement))
+    for statement in statements:
+        for name in _reads(statement):
+            if name.id in hidden or frame.owner(name.id) is not None:
+                continue
+            try:
+                lookup(name, frame)
+            except Problem as problem:
+                if problem.diagnostic.code == "A102":
+                    help = suggest(name.id, visible(frame) | hidden, problem.diagnostic.help)
+                    frame.builder.context.report(replace(problem.diagnostic, help=help))
+            except Poisoned:
+                continue
+
+
+def _binds(node: ast.Node) -> Iterator[str]:
+    for inner in walk(node):
+        if isinstance(inner, (ast.For,)):
+            yield from inner.names
+        elif isinstance(inner, ast.Repeat):
+            yield inner.name
+        elif isinstance(inner, ast.Clause):
+            yield from inner.names
+        elif isinstance(inner, ast.Binder):
+            yield inner.name
+        elif isinstance(inner, ast.Parameter):
+            yield inner.name
+        elif isinstance(inner, ast.TypeRef):
+            yield from (n.id for a in inner.arguments or () for n in walk(a) if isinstance(n, ast.Name) and n.id[0].isupper())
+        elif isinstance(inner, tuple(_BINDING)):
+            yield from bound_names(inner)  # type: ignore[arg-type]
+
+
+_BINDING = (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss)
+
+
+def _reads(node: ast.Node) -> Iterator[ast.Name]:
+    skipped = _meant(node)
+    for inner in walk(node):
+        if isinstance(inner, ast.Name) and id(inner) not in skipped and inner.id not in SPECIAL:
+            yield inner
+
+
+def _meant(node: ast.Node) -> set[int]:
+    """Return names that are not read as values: members in sets, map keys, enum choices, selectors, indices, initialisers, roles."""
+    found: set[int] = set()
+    for inner in walk(node):
+        parts: tuple[Any, ...] = ()
+        if isinstance(inner, ast.SetLiteral):
+            parts = inner.items
+        elif isinstance(inner, ast.MapLiteral):
+            parts = tuple(key for key, _ in inner.items)
+        elif isinstance(inner, ast.Index):
+            parts = inner.items
+        elif isinstance(inner, ast.Binary) and inner.op in ("==", "!="):
+            parts = (inner.left, inner.right)
+        elif isinstance(inner, ast.Argument) and inner.name is not None:
+            parts = (inner.value,)
+        elif isinstance(inner, (ast.Freeze, ast.Tie, ast.Renamed, ast.Assert, ast.EnumType)):
+            parts = (inner,)
+        elif isinstance(inner, ast.In) and inner.role is not None:
+            parts = (inner.role,)
+        elif isinstance(inner, ast.Draw):
+            parts = (inner.distribution,)
+        elif isinstance(inner, ast.State):
+            parts = (inner.initial,)
+        found.update(id(n) for part in parts for n in walk(part) if isinstance(n, ast.Name))
+    return found
+
+
+FINISHERS += [_words, _share_names, _unread]
+ARM_NOT_TAKEN.append(check_arm)

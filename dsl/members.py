@@ -1,0 +1,14 @@
+"""Members of index sets as text: what stands in paths and state-dict names."""
+
+from __future__ import annotations
+
+
+def member_text(member: object) -> str:
+    """Return a member as it stands in a path: 0.5 as `0_5`, -1 as `m1`, a tuple joined by `_`.
+
+    >>> member_text(("a", 3))
+    'a_3'
+    """
+    if isinstance(member, tuple):
+        return "_".join(member_text(m) for m in member)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # members of any type
+    return str(member).replace(".", "_").replace("-", "m")

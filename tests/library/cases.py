@@ -1,0 +1,102 @@
+"""One small example of every block and function of the library, by its dotted name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a block is made and what it is called with; a function has no `make`."""
+
+    inputs: dict[str, str]
+    make: str | None = None
+    outputs: tuple[str, ...] = ("y",)
+    call: str = ""  # the arguments; the names of the inputs when empty
+    without: tuple[str, ...] = field(default=())  # inputs that may be left out
+    beside: str | None = None  # another item of its file, named in `make`
+
+    def text(self, name: str, *, whole: bool = True) -> str:
+        """Return a model around the block, with all its inputs or only those it needs."""
+        file, _, item = name.rpartition(".")
+        inputs = {k: v for k, v in self.inputs.items() if whole or k not in self.without}
+        call = self.call or ", ".join(k if k == first or not self.without else f"{k} = {k}" for first in [next(iter(inputs))] for k in inputs)
+        outputs = ", ".join(self.outputs)
+        lines = [f"  in {k}: {v}" for k, v in inputs.items()]
+        if self.make is not None:
+            lines.append(f"  part = {item}({self.make})")
+        lines.append(f"  out {outputs} = {'part' if self.make is not None else item}({call})")
+        imported = name if self.beside is None else f"{file}.{{{item}, {self.beside}}}"
+        return "\n".join(["arch 1", f"import {imported}", "model Example {", *lines, "}", ""])
+
+
+SEQUENCE = {"x": "float[B, S, 8]", "mask": "bool[B, S]"}
+PAIR = {"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, S]", "context_mask": "bool[B, T]"}
+TURNED = {**SEQUENCE, "cos": "float[S, 4]", "sin": "float[S, 4]"}
+TOKENS = {"ids": "int[B, S] in 0..11", "mask": "bool[B, S]"}
+VECTORS = {"x": "float[B, S, 8]"}
+MASK = ("mask",)
+ROPE = ("mask", "cos", "sin")
+LAYER = "8, 2, 1, 12, 4"  # dim, heads, kv_heads, ffn, head_dim
+STACK = "11, 8, 2, 2, 1, 12, 4"  # vocab, dim, depth, heads, kv_heads, ffn, head_dim
+LABELS = "int[B, S] in 0..5"
+
+CASES: dict[str, Case] = {
+    "attention.SelfAttention": Case(SEQUENCE, "8, 2, causal = true, drop = 0.1", without=MASK),
+    "attention.CrossAttention": Case({"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, T]"}, "8, 2, source = 6", without=MASK),
+    "attention.GroupedQueryAttention": Case(TURNED, "8, 2, 1, 4, bias = true", without=ROPE),
+    "bert.Embeddings": Case({"ids": "int[B, S] in 0..11", "segments": "int[B, S] in 0..2"}, "11, 8, 16", without=("segments",)),
+    "bert.SelfAttention": Case(SEQUENCE, "8, 2", without=MASK),
+    "bert.Output": Case({"x": "float[B, S, 6]", "residual": "float[B, S, 8]"}, "6, 8"),
+    "bert.Attention": Case(SEQUENCE, "8, 2", without=MASK),
+    "bert.Intermediate": Case(VECTORS, "8, 12"),
+    "bert.Layer": Case(SEQUENCE, "8, 2, 12", without=MASK),
+    "bert.Encoder": Case(SEQUENCE, "8, 2, 2, 12", without=MASK),
+    "bert.Pooler": Case(VECTORS, "8"),
+    "bert.Transform": Case(VECTORS, "8"),
+    "bert.MaskedHead": Case(VECTORS, "8, 11", outputs=("logits",)),
+    "decoder.PreNormLayer": Case(PAIR, "8, 2, 12, source = 6", without=("mask", "context_mask")),
+    "decoder.PostNormLayer": Case(PAIR, "8, 2, 12, source = 6", without=("mask", "context_mask")),
+    "encoder.PreNormLayer": Case(SEQUENCE, "8, 2, 12", without=MASK),
+    "encoder.PostNormLayer": Case(SEQUENCE, "8, 2, 12", without=MASK),
+    "encoder.Encoder": Case(SEQUENCE, "2, 8, layer = PreNormLayer(8, 2, 12)", without=MASK, beside="PreNormLayer"),
+    "ffn.Mlp": Case(VECTORS, "8, 12, dout = 4, activation = relu"),
+    "ffn.GatedMlp": Case(VECTORS, "8, 12, drop = 0.1"),
+    "ffn.SwiGLU": Case(VECTORS, "8, 12"),
+    "ffn.GeGLU": Case(VECTORS, "8, 12"),
+    "ffn.ReGLU": Case(VECTORS, "8, 12"),
+    "ffn.GLU": Case(VECTORS, "8, 12"),
+    "heads.LinearHead": Case(VECTORS, "8, 5", outputs=("logits",)),
+    "heads.ClassificationHead": Case({"x": "float[B, 8]"}, "8, 5", outputs=("logits",)),
+    "heads.SpanHead": Case(SEQUENCE, "8", outputs=("start", "end"), without=MASK),
+    "heads.TiedHead": Case({"x": "float[B, S, 8]", "table": "float[11, 8]"}, "11, 8, bias = true", outputs=("logits",)),
+    "heads.MeanPool": Case(SEQUENCE, ""),
+    "linear.LowRankLinear": Case(VECTORS, "8, 6, rank = 2"),
+    "linear.Adapter": Case(VECTORS, "8, 2"),
+    "linear.DeepLinear": Case(VECTORS, "[8, 6, 5, 3]"),
+    "llama.DecoderLayer": Case(TURNED, LAYER, without=ROPE),
+    "llama.Decoder": Case(TOKENS, STACK, without=MASK),
+    "llama.CausalLM": Case(TOKENS, STACK + ", tied = true", outputs=("logits",), without=MASK),
+    "loss.next_token": Case({"logits": "float[B, S, 5]", "ids": LABELS, "mask": "bool[B, S]"}),
+    "loss.token_class": Case({"logits": "float[B, S, 5]", "labels": LABELS, "mask": "bool[B, S]"}),
+    "loss.span": Case({"start": "float[B, S]", "end": "float[B, S]", "first": "int[B] in 0..S", "last": "int[B] in 0..S"}),
+    "loss.masked_mse": Case({"x": "float[B, S, 8]", "target_": "float[B, S, 8]", "mask": "bool[B, S]"}),
+    "loss.distill": Case({"logits": "float[B, S, 5]", "teacher": "float[B, S, 5]"}, call="logits, teacher, temperature = 2.0"),
+    "loss.contrast": Case({"a": "float[B, 8]", "b": "float[B, 8]"}),
+    "loss.focal": Case({"logits": "float[B, 5]", "labels": "float[B, 5]"}),
+    "norm.LlamaNorm": Case(VECTORS, "8"),
+    "norm.ScaleNorm": Case(VECTORS, "8"),
+    "norm.AdaptiveNorm": Case({"x": "float[B, S, 8]", "c": "float[B, 6]"}, "8, 6"),
+    "norm.LayerScale": Case(VECTORS, "8"),
+    "position.sinusoid": Case({"at": "float[S]"}, call="at, 8"),
+    "position.counted": Case({"ids": "int[B, S] in 0..11"}, call="ids, padding = 1"),
+    "position.Sinusoid": Case(VECTORS, "8"),
+    "position.LearnedPositions": Case(VECTORS, "16, 8"),
+    "qwen2.Attention": Case(TURNED, "8, 2, 1, 4", without=ROPE),
+    "qwen2.DecoderLayer": Case(TURNED, LAYER, without=ROPE),
+    "qwen2.Decoder": Case(TOKENS, STACK, without=MASK),
+    "qwen2.CausalLM": Case(TOKENS, STACK, outputs=("logits",), without=MASK),
+    "roberta.Embeddings": Case({"ids": "int[B, S] in 0..11"}, "11, 8, 32"),
+    "roberta.Layer": Case(SEQUENCE, "8, 2, 12", without=MASK),
+    "roberta.Encoder": Case(SEQUENCE, "8, 2, 2, 12", without=MASK),
+}  # fmt: skip
