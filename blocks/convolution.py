@@ -30,7 +30,15 @@ def ranked(rule: Rule, name: str, x: TensorType, count: int) -> None:
         raise rule.fail(f"`{name}` takes float[{axes}] and `x` is {x}", "add or drop axes", "A322")
 
 
-def windows(rule: Rule, shape: Sequence[Axis], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool = False) -> tuple[Axis, ...]:
+def windows(
+    rule: Rule,
+    shape: Sequence[Axis],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool = False,
+) -> tuple[Axis, ...]:
     """Return how many windows fit on each axis: `floor((n + 2 p - d (k - 1) - 1) / s) + 1`."""
     found: list[Axis] = []
     for i, axis in enumerate(shape):
@@ -48,11 +56,11 @@ def same_windows(rule: Rule, name: str, shape: Sequence[Axis], stride: Sequence[
     return tuple(shape)
 
 
-def unwound(shape: Sequence[Axis], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], extra: Sequence[int], dilation: Sequence[int]) -> tuple[Axis, ...]:
+def unwound(
+    shape: Sequence[Axis], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], extra: Sequence[int], dilation: Sequence[int]
+) -> tuple[Axis, ...]:
     """Return the sizes after a transposed convolution: `(n - 1) s - 2 p + d (k - 1) + extra + 1`."""
-    return tuple(
-        (extent(n) - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1 for i, n in enumerate(shape)
-    )
+    return tuple((extent(n) - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1 for i, n in enumerate(shape))
 
 
 def flops(places_: int | Dim, kernel: Sequence[int], cin: int | Dim, cout: int | Dim) -> int | Dim:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..dsl.dims import Dim
 from ..dsl.primitive import Cost, Inputs
@@ -42,8 +42,7 @@ def _tensors(values: Iterable[Any]) -> Iterator[TensorType]:
         if isinstance(value, TensorType):
             yield value
         elif isinstance(value, tuple):
-            items: tuple[Any, ...] = value
-            yield from (item for item in items if isinstance(item, TensorType))
+            yield from (item for item in cast("tuple[Any, ...]", value) if isinstance(item, TensorType))
 
 
 def moved(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:

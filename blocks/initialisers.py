@@ -43,7 +43,7 @@ INITIALISERS: Mapping[str, InitialiserEntry] = {
     "uniform": _row("uniform", "From U(a, b).", real("a", "the lowest", 0.0), real("b", "the highest", 1.0)),
     "kaiming_uniform": _row("kaiming_uniform", "From U(-c, c), c = gain sqrt(3 / fan), gain = sqrt(2 / (1 + a^2)).", _SLOPE, _MODE, _FOR),
     "kaiming_normal": _row("kaiming_normal", "From N(0, gain^2 / fan), gain = sqrt(2 / (1 + a^2)).", _SLOPE, _MODE, _FOR),
-    "kaiming": _row("kaiming_uniform", "What torch gives the weights of Linear and of convolutions: U(-c, c), c = 1 / sqrt(fan_in).", real("a", "the slope", 5**0.5)),
+    "kaiming": _row("kaiming_uniform", "As torch starts Linear and convolutions: U(-c, c), c = 1 / sqrt(fan_in).", real("a", "the slope", 5**0.5)),
     "xavier_uniform": _row("xavier_uniform", "From U(-c, c), c = gain sqrt(6 / (fan_in + fan_out)).", _GAIN),
     "xavier_normal": _row("xavier_normal", "From N(0, 2 gain^2 / (fan_in + fan_out)).", _GAIN),
     "eye": _row("eye", "The identity, for a matrix."),

@@ -51,7 +51,9 @@ def common_dtype(rule: Rule, operands: dict[str, Any], allowed: str = "number") 
 
 def _literal(rule: Rule, name: str, value: Any, dtype: DType) -> None:
     if isinstance(value, bool) is not (dtype is DType.BOOL):
-        raise rule.fail(f"`{name}` is `{str(value).lower()}` beside {dtype} values", "bool is no number: convert with `float(...)` or `int(...)`", MIXED)
+        raise rule.fail(
+            f"`{name}` is `{str(value).lower()}` beside {dtype} values", "bool is no number: convert with `float(...)` or `int(...)`", MIXED
+        )
     if dtype.is_int and not is_whole(value):
         raise rule.fail(f"`{name}` is the fraction `{value}` beside {dtype} values", "convert the tensor with `float(...)`", MIXED)
 

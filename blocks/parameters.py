@@ -55,5 +55,3 @@ def buffers(width: int) -> tuple[ParameterSpec, ...]:
         ParameterSpec("running_var", (width,), init=ONES, buffer=True),
         ParameterSpec("num_batches_tracked", (), DType.INT, ZEROS, buffer=True),
     )
-
-

@@ -131,7 +131,7 @@ def _settle(rule: Rule, found: Sizes, group: Group, axis: Axis, what: str) -> bo
     unknown = [n for n in group if n not in found and not n.isdigit()]
     if len(unknown) > 1:
         return False
-    if group == tuple(unknown):
+    if unknown and group == tuple(unknown):
         found[unknown[0]] = axis
         return True
     rest: int | Dim = 1

@@ -14,6 +14,11 @@ Coefficient = int | Fraction
 _serial = count()
 
 
+MOST_TERMS = 10_000
+MOST_NESTED = 40
+"""Longer dimensions, and floors within more floors, raise OverflowError: they take long to handle, and no one could read them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
     """One unknown size, at least `least`.  Equality is identity: two symbols of the same name in two bodies are two."""
@@ -21,6 +26,16 @@ class Symbol:
     name: str
     least: int = 1
     key: tuple[Any, ...] = field(init=False, repr=False, default_factory=lambda: (0, next(_serial)))
+
+    @property
+    def weight(self) -> int:
+        """How many terms it takes to write it."""
+        return 1
+
+    @property
+    def depth(self) -> int:
+        """How many atoms within atoms."""
+        return 0
 
     def __str__(self) -> str:
         return self.name
@@ -38,8 +53,11 @@ class Floor:
 
     argument: Dim
     key: tuple[Any, ...] = field(init=False, repr=False, compare=False)
+    weight: int = field(init=False, repr=False, compare=False)
+    depth: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _measure(self, (self.argument,))
         object.__setattr__(self, "key", (1, self.argument.key))
 
 
@@ -50,8 +68,11 @@ class Extreme:
     kind: Literal["min", "max"]
     arguments: tuple[int | Dim, ...]
     key: tuple[Any, ...] = field(init=False, repr=False, compare=False)
+    weight: int = field(init=False, repr=False, compare=False)
+    depth: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _measure(self, self.arguments)
         object.__setattr__(self, "key", (2, self.kind, tuple(extent_key(a) for a in self.arguments)))
 
 
@@ -61,14 +82,33 @@ class Sum:
 
     argument: Dim
     key: tuple[Any, ...] = field(init=False, repr=False, compare=False)
+    weight: int = field(init=False, repr=False, compare=False)
+    depth: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _measure(self, (self.argument,))
         object.__setattr__(self, "key", (3, self.argument.key))
 
 
 Atom = Symbol | Floor | Extreme | Sum
 Monomial = tuple[tuple[Atom, int], ...]
 Terms = tuple[tuple[Monomial, Coefficient], ...]
+
+
+def bounded(terms: int) -> int:
+    """Return a number of terms; raises OverflowError if there are more than `MOST_TERMS`."""
+    if terms > MOST_TERMS:
+        raise OverflowError(f"a size of more than {MOST_TERMS:,} terms")
+    return terms
+
+
+def _measure(atom: Floor | Extreme | Sum, inside: tuple[int | Dim, ...]) -> None:
+    dims = [d for d in inside if not isinstance(d, int)]
+    depth = 1 + max((d.depth for d in dims), default=0)
+    if depth > MOST_NESTED:
+        raise OverflowError(f"a size of more than {MOST_NESTED} floors, ceilings, minima and maxima within each other")
+    object.__setattr__(atom, "weight", bounded(sum(d.weight for d in dims) + len(inside)))
+    object.__setattr__(atom, "depth", depth)
 
 
 def tidy(value: Coefficient) -> Coefficient:

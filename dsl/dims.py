@@ -33,6 +33,7 @@ from .dim_terms import (
     Symbol,
     Terms,
     atom_key,
+    bounded,
     divide_polynomials,
     extent_key,
     is_whole_monomial,
@@ -112,6 +113,16 @@ class Dim:
         return tuple(sorted(found, key=atom_key))
 
     @property
+    def weight(self) -> int:
+        """How many terms it takes to write it, those inside atoms counted each time."""
+        return sum(1 + sum(a.weight for a, _ in m) for m, _ in self.terms)
+
+    @property
+    def depth(self) -> int:
+        """How many atoms stand within atoms."""
+        return max((a.depth for m, _ in self.terms for a, _ in m), default=0)
+
+    @property
     def symbol(self) -> Symbol | None:
         """The symbol, if the dim is just that."""
         if len(self.terms) == 1:
@@ -165,6 +176,7 @@ class Dim:
 
     def __mul__(self, other: Dim | Coefficient) -> int | Dim:
         if isinstance(other, Dim):
+            bounded(len(self.terms) * len(other.terms))
             products: dict[Monomial, Coefficient] = {}
             for left, a in self.terms:
                 for right, b in other.terms:

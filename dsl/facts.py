@@ -256,6 +256,8 @@ class Facts:
 
     def _search(self, symbols: set[Symbol], broken: Fact | None) -> Mapping[Symbol, int] | None:
         """Return allowed sizes, for a given relation ones that break it and, if possible, leave its quotients whole."""
+        if self._solution.contradiction:
+            return None
         values = self._solution.values
         declared = sorted(self._declared(symbols), key=lambda s: s.key)
         stand = {s: values.get(s, Dim.of(s)) for s in declared}

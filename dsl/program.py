@@ -227,7 +227,11 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """One stage: parameter paths by what happens to them, the active tasks and the losses with their weights."""
+    """One stage: what happens to each parameter and buffer, the active tasks and the losses with their weights.
+
+    `tuned` and `frozen` are paths of parameters and buffers (a frozen buffer does not move), or of an extern module, whose tensors its
+    class alone knows.
+    """
 
     name: str
     tuned: tuple[str, ...]
@@ -236,21 +240,27 @@ class StagePlan:
     tasks: tuple[str, ...]
     losses: Mapping[str, float]
     sources: tuple[str, ...]  # names of weights maps or stages, in order
-    emits: Mapping[str, str]
-    uses: Mapping[str, str]
+    emits: Mapping[str, str]  # name: path of the output, `answer.logits`
+    uses: Mapping[str, str]  # path of the target: `stage.name` of what an earlier stage emits
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
-    selected: tuple[tuple[str, int, int], ...]  # each selector's text, tensors matched, numbers matched
+    selected: tuple[tuple[str, int, int], ...]  # each selector of `tune`: its text, the parameters that it trains, the numbers in them
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
 class WeightSource:
-    """Where one target tensor comes from: source tensor names and how they become it."""
+    """Where one target tensor comes from: source tensor names and how they become it.
+
+    Steps work on a list of tensors, one for each of `names`.  One with `"on": i` changes tensor i: `("slice", {"items": ...})` (an item
+    is an index, `[start, stop, step]`, a list of positions under `"take"`, or None for `...`), `("transpose", {"dims": [a, b]})`,
+    `("rearrange", {"pattern": ..., "sizes": {...}})`, `("reshape", {"shape": [...]})`.  `("concat", {"dim": d})` joins all into one.
+    `("init", {"name": ..., "arguments": {...}})` makes the tensor anew, without a source.
+    """
 
     target: str
     names: tuple[str, ...]
-    steps: tuple[tuple[str, Mapping[str, Any]], ...]  # ("transpose", {..}), ("rearrange", {"pattern": ..}), ("slice", ..), ("init", ..)
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
     file: str | None  # the member's own file of a `family` source
     span: Span
 
@@ -259,11 +269,30 @@ class WeightSource:
 class WeightMap:
     name: str
     model: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # folders, files or hub names; `family:TEMPLATE` with a file for each member; `model:CALL` for another model's weights
     complete: bool
     rules: tuple[WeightSource, ...]
     drops: tuple[str, ...]
     missed: tuple[str, ...]  # targets that no rule hits: they keep their initialisation
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenPlan:
+    """How stored reference tensors are read: `golden NAME for MODEL { ... }`, by concrete paths.
+
+    `parameters` are expressions over `config`, as text; `values` name a value by its path, `layer.3.probs`, and the stored tensor.
+    """
+
+    name: str
+    model: str
+    parameters: tuple[tuple[str, str], ...]
+    inputs: tuple[tuple[str, str], ...]  # key of the input, name of the stored tensor
+    values: tuple[tuple[str, str], ...]
+    host: str | None
+    weights: tuple[str, ...]
+    tasks: tuple[str, ...]
+    mode: str  # eval or train
     span: Span
 
 
@@ -287,10 +316,11 @@ class Program:
     entries: dict[str, EntryPlan]
     arguments: Mapping[str, Any]
     presets: tuple[str, ...]
-    goldens: tuple[str, ...]
+    goldens: dict[str, GoldenPlan]
     renamed: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
     doc: str | None = None
+    variants: dict[str, EntryPlan] = field(default_factory=dict[str, EntryPlan])  # by stage: its own bodies, where it `set`s other arguments
 
     @property
     def training(self) -> Body:

@@ -102,7 +102,9 @@ def _check_mask(rule: Rule, mask: TensorType, dtype: DType, scores: tuple[Axis, 
     joint = rule.broadcast([scores, mask.shape], "the scores and `mask`")
     for i, (a, m) in enumerate(zip(reversed(scores), reversed(mask.shape), strict=False)):
         if isinstance(a, int) and a == 1 and not (isinstance(m, int) and m == 1):
-            raise rule.fail(f"axis {len(joint) - 1 - i} of the scores is 1 and `mask` is {mask}", "the mask is stretched to the scores, not they to it", "A322")
+            raise rule.fail(
+                f"axis {len(joint) - 1 - i} of the scores is 1 and `mask` is {mask}", "the mask is stretched to the scores, not they to it", "A322"
+            )
 
 
 def _attention(b: LoweringBuilder, given: Given) -> Any:

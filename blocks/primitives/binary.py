@@ -29,7 +29,12 @@ MIXED: tuple[Sample, ...] = (
     refused("A301", a="float[B, 3]", b="float[B, 4]"),
     refused("A305", a=1, b=2),
 )
-NUMBERS: tuple[Sample, ...] = (*MIXED, refused("A321", a="float[B]", b="int[B]"), refused("A321", a="int[B]", b=0.5), refused("A321", a="float[B]", b=True))
+NUMBERS: tuple[Sample, ...] = (
+    *MIXED,
+    refused("A321", a="float[B]", b="int[B]"),
+    refused("A321", a="int[B]", b=0.5),
+    refused("A321", a="float[B]", b=True),
+)
 FLOATS: tuple[Sample, ...] = (*MIXED, refused("A305", a="float[B]", b="int[B]"), refused("A305", a="int[B]", b=0.5))
 
 
@@ -53,7 +58,12 @@ _binary("add", "operator.add", "Add: `y = a + b`")
 _binary("sub", "operator.sub", "Subtract: `y = a - b`")
 _binary("mul", "operator.mul", "Multiply: `y = a * b`")
 _binary("floor_divide", "operator.floordiv", "Divide and round down: `y = floor(a / b)`", samples=(*BOTH, sample(a="int[B, 3]", b=3)))
-_binary("remainder", "operator.mod", "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`", samples=(*BOTH, sample(a="int[B]", b=3)))
+_binary(
+    "remainder",
+    "operator.mod",
+    "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`",
+    samples=(*BOTH, sample(a="int[B]", b=3)),
+)
 _binary("pow", "operator.pow", "Raise to a power: `y = a^b`", samples=(*BOTH, sample(a="int[B]", b=3)))
 _binary("logaddexp", "torch.logaddexp", "Add in the space of logarithms: `y = ln(e^a + e^b)`", "float", BOTH[:3])
 _binary("atan2", "torch.atan2", "Take the angle of a point: `y = atan(a / b)` in the right quadrant", "float", BOTH[:3])
@@ -123,7 +133,14 @@ def _comparison(name: str, target: str, equation: str, allowed: str) -> None:
     )(rule)
 
 
-for _name, _operator, _allowed in (("eq", "==", "any"), ("ne", "!=", "any"), ("lt", "<", "number"), ("le", "<=", "number"), ("gt", ">", "number"), ("ge", ">=", "number")):
+for _name, _operator, _allowed in (
+    ("eq", "==", "any"),
+    ("ne", "!=", "any"),
+    ("lt", "<", "number"),
+    ("le", "<=", "number"),
+    ("gt", ">", "number"),
+    ("ge", ">=", "number"),
+):
     _comparison(_name, f"operator.{_name}", _operator, _allowed)
 
 

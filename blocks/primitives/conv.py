@@ -140,7 +140,11 @@ def _transposed(count: int) -> None:
     parameters = weight_and_bias(shape, "cout")
     leaf(
         name=name,
-        arguments=(CIN, COUT, KERNEL, STRIDE, ints("padding", "places taken off on both sides", 0), ints("output_padding", "places added at the end", 0), GROUPS, BIAS, DILATION, *INITS),
+        arguments=(
+            CIN, COUT, KERNEL, STRIDE, ints("padding", "places taken off on both sides", 0),
+            ints("output_padding", "places added at the end", 0),
+            GROUPS, BIAS, DILATION, *INITS,
+        ),
         lowering=module(
             f"torch.nn.{name}", in_channels="cin", out_channels="cout", kernel_size="kernel", stride=Omit("stride", 1), padding=Omit("padding", 0),
             output_padding=Omit("output_padding", 0), groups=Omit("groups", 1), bias=Omit("bias", True), dilation=Omit("dilation", 1),
@@ -194,13 +198,22 @@ def _functional(count: int) -> None:
         name=name,
         doc="Slide a kernel that is a value over the places: `y[o, p] = sum over c and k of W[o, c, k] x[c, s p + d k] + b[o]`.\n\n"
         "x: float[B, cin, n...], W: float[cout, cin / groups, kernel...], b: float[cout], y: float[B, cout, ...].",
-        arguments=(tensor("x", "the places"), tensor("weight", "the kernel"), tensor("bias", "what is added", optional=True), STRIDE, PADDING, DILATION, GROUPS),
+        arguments=(
+            tensor("x", "the places"),
+            tensor("weight", "the kernel"),
+            tensor("bias", "what is added", optional=True),
+            STRIDE, PADDING, DILATION, GROUPS,
+        ),
         lowering=call(
             f"torch.nn.functional.{name}", "x", "weight", Omit("bias", None), stride=Omit("stride", 1), padding=Omit("padding", 0),
             dilation=Omit("dilation", 1), groups=Omit("groups", 1),
         ),
         cost=cost,
-        good=(sample(x=x, weight=w), sample(x=x, weight=w, bias="float[6]", stride=2, padding=1), sample(x=x, weight=f"float[4, 2{', 3' * count}]", groups=2, padding="same")),
+        good=(
+            sample(x=x, weight=w),
+            sample(x=x, weight=w, bias="float[6]", stride=2, padding=1),
+            sample(x=x, weight=f"float[4, 2{', 3' * count}]", groups=2, padding="same"),
+        ),
         bad=(
             refused("A301", x=x, weight=w.replace("4", "5")),
             refused("A321", x=x, weight=w.replace("float", "float32")),
@@ -212,4 +225,3 @@ def _functional(count: int) -> None:
 
 for _count in (1, 2):
     _functional(_count)
-

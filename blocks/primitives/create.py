@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...dsl.dims import Dim, ceil_div
 from ...dsl.primitive import Cost, Inputs, Rule
@@ -51,10 +51,23 @@ for _name in ("zeros", "ones"):
 
 
 @operation(
-    arguments=(SHAPE, anything("value", "the number, or `true` or `false`"), dtype("dtype", "the type of the elements; by the value when `none`", None)),
-    lowering=expand(lambda b, given: b.call("torch.full", static(b, list(given["shape"])), static(b, given["value"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device())),
+    arguments=(
+        SHAPE,
+        anything("value", "the number, or `true` or `false`"),
+        dtype("dtype", "the type of the elements; by the value when `none`", None),
+    ),
+    lowering=expand(
+        lambda b, given: b.call(
+            "torch.full", static(b, list(given["shape"])), static(b, given["value"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device()
+        )
+    ),
     cost=moved,
-    good=(sample(shape=["B", 3], value=0.5), sample(shape=[2], value=7), sample(shape=["B"], value=True), sample(shape=["B"], value=1, dtype="float")),
+    good=(
+        sample(shape=["B", 3], value=0.5),
+        sample(shape=[2], value=7),
+        sample(shape=["B"], value=True),
+        sample(shape=["B"], value=1, dtype="float"),
+    ),
     bad=(refused("A324", shape=[-2], value=0), refused("A321", shape=[2], value=0.5, dtype="int"), refused("A305", shape=[2], value="one")),
 )
 def full(rule: Rule, shape: Sequence[Axis], value: Any, dtype: DType | None) -> TensorType:
@@ -106,7 +119,13 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
     ),
     lowering=expand(_arange),
     cost=moved,
-    good=(sample(start="S"), sample(start=2, stop=9, step=3), sample(start=1, stop="S + 1"), sample(start=4, dtype="float32"), sample(start=5, stop=0, step=-2)),
+    good=(
+        sample(start="S"),
+        sample(start=2, stop=9, step=3),
+        sample(start=1, stop="S + 1"),
+        sample(start=4, dtype="float32"),
+        sample(start=5, stop=0, step=-2),
+    ),
     bad=(refused("A214", start=3, step=0), refused("A303", start=3, stop=1), refused("A305", start=3, dtype="bool")),
 )
 def arange(rule: Rule, start: int | Dim, stop: int | Dim | None, step: int, dtype: DType) -> TensorType:
@@ -138,7 +157,7 @@ def nested_shape(rule: Rule, values: Any) -> tuple[int, ...]:
     """Return the shape of nested lists; raises through the rule when they are ragged."""
     if not isinstance(values, (list, tuple)):
         return ()
-    items: Sequence[Any] = values
+    items = cast("Sequence[Any]", values)
     shapes = {nested_shape(rule, item) for item in items}
     if len(shapes) > 1:
         raise rule.fail("the lists differ in length", "give each row as many numbers", "A324")
@@ -148,16 +167,23 @@ def nested_shape(rule: Rule, values: Any) -> tuple[int, ...]:
 def _numbers(values: Any) -> list[Any]:
     if not isinstance(values, (list, tuple)):
         return [values]
-    items: Sequence[Any] = values
-    return [n for item in items for n in _numbers(item)]
+    return [n for item in cast("Sequence[Any]", values) for n in _numbers(item)]
 
 
 @operation(
-    arguments=(anything("values", "a number or nested lists of numbers"), dtype("dtype", "the type of the elements; by the values when `none`", None)),
+    arguments=(
+        anything("values", "a number or nested lists of numbers"),
+        dtype("dtype", "the type of the elements; by the values when `none`", None),
+    ),
     lowering=expand(lambda b, given: b.call("torch.tensor", static(b, given["values"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device())),
     cost=moved,
     good=(sample(values=[1, 2]), sample(values=[[0.5, 1], [2, 3]]), sample(values=[True, False]), sample(values=3, dtype="float32")),
-    bad=(refused("A324", values=[[1], [2, 3]]), refused("A305", values=["one"]), refused("A321", values=[0.5], dtype="int"), refused("A321", values=[True, 1])),
+    bad=(
+        refused("A324", values=[[1], [2, 3]]),
+        refused("A305", values=["one"]),
+        refused("A321", values=[0.5], dtype="int"),
+        refused("A321", values=[True, 1]),
+    ),
 )
 def constant(rule: Rule, values: Any, dtype: DType | None) -> TensorType:
     """Make a tensor of the numbers given: `y_ij = values[i][j]`.  y: dtype[...], fixed when the file is read."""
@@ -176,7 +202,8 @@ def _triangle(name: str, what: str) -> None:
 
     operation(
         name=name,
-        doc=f"Keep the {what} triangle, zero elsewhere: `y_ij = x_ij [j - i {'<=' if name == 'tril' else '>='} diagonal]`.  x: any[..., n, m], y: as x.",
+        doc=f"Keep the {what} triangle, zero elsewhere: `y_ij = x_ij [j - i {'<=' if name == 'tril' else '>='} diagonal]`."
+        "  x: any[..., n, m], y: as x.",
         arguments=(tensor("x", "the matrices"), size("diagonal", "0 is the main one, above it positive", 0)),
         lowering=call(f"torch.{name}", "x", Omit("diagonal", 0)),
         cost=moved,

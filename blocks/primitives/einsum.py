@@ -24,7 +24,9 @@ def named_axes(rule: Rule, pattern: str, tensors: Sequence[TensorType]) -> tuple
     """Return the names of each tensor's axes and of the result's; the axes of `...` are named by their place from the right."""
     read, result = terms(pattern)
     if len(read) != len(tensors):
-        raise rule.fail(f"`{pattern}` names {len(read)} tensors and {len(tensors)} are given", "write a term for each tensor, commas between them", BAD_PATTERN)
+        raise rule.fail(
+            f"`{pattern}` names {len(read)} tensors and {len(tensors)} are given", "write a term for each tensor, commas between them", BAD_PATTERN
+        )
     covered = [t.rank - len(term) + 1 for term, t in zip(read, tensors, strict=True) if "..." in term]
     for term, t in zip(read, tensors, strict=True):
         if len(term) != t.rank if "..." not in term else len(term) - 1 > t.rank:
@@ -107,7 +109,10 @@ def _einsum(b: LoweringBuilder, given: Given) -> Handle:
 
 
 @operation(
-    arguments=(text("pattern", "`axes of a, axes of b -> axes of the result`, names with blanks between them or single letters without"), tensors("tensors", "the tensors")),
+    arguments=(
+        text("pattern", "`axes of a, axes of b -> axes of the result`, names with blanks between them or single letters without"),
+        tensors("tensors", "the tensors"),
+    ),
     lowering=expand(_einsum),
     cost=_cost,
     good=(

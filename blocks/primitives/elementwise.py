@@ -6,7 +6,7 @@ from typing import Any
 
 from ...dsl.primitive import Rule
 from ...dsl.types import DType, TensorType
-from ..arguments import anything, flag, number, real, tensor, word
+from ..arguments import anything, number, real, tensor, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method
 from ..operands import common_dtype
@@ -116,7 +116,9 @@ def _shaped(name: str, target: str, equation: str, argument: str, default: float
 
 
 _shaped("elu", "torch.nn.functional.elu", "Compute `y = x` above zero, else `alpha (e^x - 1)`", "alpha", 1.0, "the limit far below zero, negated")
-_shaped("celu", "torch.nn.functional.celu", "Compute `y = max(x, 0) + min(0, alpha (e^(x/alpha) - 1))`", "alpha", 1.0, "the limit far below zero, negated")
+_shaped(
+    "celu", "torch.nn.functional.celu", "Compute `y = max(x, 0) + min(0, alpha (e^(x/alpha) - 1))`", "alpha", 1.0, "the limit far below zero, negated"
+)
 _shaped(
     "leaky_relu", "torch.nn.functional.leaky_relu", "Compute `y = x` above zero, else `slope * x`", "negative_slope", 0.01, "the slope below zero"
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...dsl.dims import Dim, ceil_div
 from ...dsl.primitive import Rule
@@ -40,8 +40,16 @@ def _bound(rule: Rule, bound: Any, size_: int | Dim, default: int | Dim, what: s
     return bound
 
 
+def slice_bounds(item: Any) -> tuple[Any, Any, Any]:
+    """Return start, stop and step of a slice, or of the three in a tuple."""
+    if isinstance(item, tuple):
+        start, stop, step = cast("tuple[Any, Any, Any]", item)
+        return start, stop, step
+    return item.start, item.stop, item.step
+
+
 def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
-    start, stop, step = (item.start, item.stop, item.step) if isinstance(item, slice) else item
+    start, stop, step = slice_bounds(item)
     if start is None and stop is None and step in (None, 1):
         return axis_
     if step is not None and (not isinstance(step, int) or step < 1):
@@ -95,8 +103,7 @@ def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
 def _subscript(b: LoweringBuilder, items: Sequence[Any]) -> Any:
     def one(item: Any) -> Any:
         if isinstance(item, (slice, tuple)):
-            bounds: Any = (item.start, item.stop, item.step) if isinstance(item, slice) else item
-            return slice(*(static(b, n) for n in bounds))
+            return slice(*(static(b, n) for n in slice_bounds(item)))
         return item if item is None or item is ... else static(b, item)
 
     found = tuple(map(one, items))
@@ -193,7 +200,11 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
     lowering=call("torch.take_along_dim", "x", "index", dim="dim"),
     cost=moved,
     good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
-    bad=(refused("A305", x="float[B]", index="float[B]", dim=0), refused("A322", x="float[B, 5]", index="int[B]", dim=1), refused("A301", x="float[2, 5]", index="int[3, 1]", dim=1)),
+    bad=(
+        refused("A305", x="float[B]", index="float[B]", dim=0),
+        refused("A322", x="float[B, 5]", index="int[B]", dim=1),
+        refused("A301", x="float[2, 5]", index="int[3, 1]", dim=1),
+    ),
 )
 def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType:
     """Read an axis at positions that may differ at every place: `y[a, i, b] = x[a, index[a, i, b], b]`.
@@ -209,8 +220,14 @@ def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> Tensor
 
 
 @operation(
-    arguments=(tensor("index", "positions"), size("classes", "how many there are; an index set for its members"), dtype("dtype", "the type of the result", DType.FLOAT)),
-    lowering=expand(lambda b, given: b.method(b.call("torch.nn.functional.one_hot", given["index"], static(b, given["classes"])), "to", b.dtype(given["dtype"]))),
+    arguments=(
+        tensor("index", "positions"),
+        size("classes", "how many there are; an index set for its members"),
+        dtype("dtype", "the type of the result", DType.FLOAT),
+    ),
+    lowering=expand(
+        lambda b, given: b.method(b.call("torch.nn.functional.one_hot", given["index"], static(b, given["classes"])), "to", b.dtype(given["dtype"]))
+    ),
     cost=moved,
     good=(sample(index="int[B, S] < 4", classes=4), sample(index="int[] < 4", classes=5, dtype="bool")),
     bad=(refused("A305", index="float[B]", classes=3), refused("A214", index="int[B]", classes=0)),

@@ -111,7 +111,11 @@ def _equal_parts(rule: Rule, x: TensorType, parts: int, at: int) -> tuple[Tensor
     several=True,
     cost=view,
     good=(sample(x="float[B, 6]", sizes=2, dim=-1), sample(x="float[B, 6]", sizes=[1, 2, 3], dim=1), sample(x="float[S + 2]", sizes=["S", 2], dim=0)),
-    bad=(refused("A301", x="float[B, 6]", sizes=[1, 2], dim=1), refused("A302", x="float[B, 6]", sizes=4, dim=1), refused("A214", x="float[B, 6]", sizes=0, dim=1)),
+    bad=(
+        refused("A301", x="float[B, 6]", sizes=[1, 2], dim=1),
+        refused("A302", x="float[B, 6]", sizes=4, dim=1),
+        refused("A214", x="float[B, 6]", sizes=0, dim=1),
+    ),
 )
 def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, ...]:
     """Cut an axis into parts: `[.., n_1 + n_2, ..] -> [.., n_1, ..], [.., n_2, ..]`; the inverse of `concat`.
@@ -250,7 +254,9 @@ def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, 
         if not (x.dtype is DType.BOOL and value == 0):
             common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")
     elif x.rank < 3 or set(listed) != set(range(2, x.rank)):
-        raise rule.fail(f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324")
+        raise rule.fail(
+            f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324"
+        )
     else:
         _within(rule, x, amount, listed, mode)
     result: list[Axis] = list(x.shape)

@@ -70,12 +70,16 @@ _bilinear_parameters = weight_and_bias(lambda inputs: (inputs["dout"], inputs["d
     lowering=module("torch.nn.Bilinear", "x", "z", in1_features="din1", in2_features="din2", out_features="dout", bias=Omit("bias", True)),
     parameters=_bilinear_parameters,
     cost=leaf_cost(_bilinear_parameters),
-    good=(sample(x="float[B, 4]", z="float[B, 3]", din1=4, din2=3, dout=2), sample(x="float[B, S, 4]", z="float[B, S, 3]", din1=4, din2=3, dout=2, bias=False)),
-    bad=(refused("A301", x="float[B, 5]", z="float[B, 3]", din1=4, din2=3, dout=2), refused("A321", x="float[B, 4]", z="float32[B, 3]", din1=4, din2=3, dout=2)),
+    good=(
+        sample(x="float[B, 4]", z="float[B, 3]", din1=4, din2=3, dout=2),
+        sample(x="float[B, S, 4]", z="float[B, S, 3]", din1=4, din2=3, dout=2, bias=False),
+    ),
+    bad=(
+        refused("A301", x="float[B, 5]", z="float[B, 3]", din1=4, din2=3, dout=2),
+        refused("A321", x="float[B, 4]", z="float32[B, 3]", din1=4, din2=3, dout=2),
+    ),
 )  # fmt: skip
-def bilinear_leaf(
-    rule: Rule, x: TensorType, z: TensorType, din1: int, din2: int, dout: int, bias: bool, init: Any, init_bias: Any
-) -> TensorType:
+def bilinear_leaf(rule: Rule, x: TensorType, z: TensorType, din1: int, din2: int, dout: int, bias: bool, init: Any, init_bias: Any) -> TensorType:
     """Combine two vectors: `y_k = x^T W_k z + b_k`.  x: float[..., din1], z: float[..., din2], W: [dout, din1, din2], y: float[..., dout]."""
     positive(rule, din1=din1, din2=din2, dout=dout)
     dtype = common_dtype(rule, {"x": x, "z": z}, "float")
@@ -109,7 +113,11 @@ def _embedding_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     parameters=_table,
     cost=_embedding_cost,
     good=(sample(x="int[B, S] < 5", count=5, dim=3), sample(x="int[] < 5", count=5, dim=3, padding=1), sample(x="int32[B] < 5", count=5, dim=3)),
-    bad=(refused("A305", x="float[B]", count=5, dim=3), refused("A214", x="int[B]", count=5, dim=3, padding=5), refused("A214", x="int[B]", count=0, dim=3)),
+    bad=(
+        refused("A305", x="float[B]", count=5, dim=3),
+        refused("A214", x="int[B]", count=5, dim=3, padding=5),
+        refused("A214", x="int[B]", count=0, dim=3),
+    ),
 )
 def embedding_leaf(rule: Rule, x: TensorType, count: int, dim: int, padding: int | None, init: Any) -> TensorType:
     """Look up rows: `y[..] = W[x[..]]`.  x: int[...] in 0..count, weight W: [count, dim], y: float[..., dim]."""

@@ -54,7 +54,9 @@ def _classes(rule: Rule, logits: TensorType, target: TensorType, dim: int | None
     if not found:
         raise rule.fail(f"`logits` is {logits} and `target` is {target}", "the target has all axes of the scores but that of the classes", "A322")
     if len(found) > 1:
-        raise rule.fail(f"axes {' and '.join(map(str, found))} of `logits`, {logits}, could each be that of the classes", "say which with `dim = ...`", "A325")
+        raise rule.fail(
+            f"axes {' and '.join(map(str, found))} of `logits`, {logits}, could each be that of the classes", "say which with `dim = ...`", "A325"
+        )
     for i, a in zip((i for i in range(logits.rank) if i != found[0]), target.shape, strict=True):
         rule.same(logits.shape[i], a, f"axis {i} of `logits` and `target`")
     return found[0]
@@ -138,7 +140,8 @@ CLASS_BAD = (
         sample(logits="float[B, S, 4]", target="float[B, S, 4]", dim=-1, reduce="none"),
     ),
     bad=(
-        *CLASS_BAD, refused("A325", logits="float[B, S, 4]", target="float[B, S, 4]"), refused("A214", logits="float[B, 4]", target="int[B]", smoothing=2.0),
+        *CLASS_BAD, refused("A325", logits="float[B, S, 4]", target="float[B, S, 4]"),
+        refused("A214", logits="float[B, 4]", target="int[B]", smoothing=2.0),
         refused("A214", logits="float[B, 4]", target="float[B, 4]", ignore=0),
     ),
 )  # fmt: skip
@@ -158,7 +161,9 @@ def cross_entropy(
     return TensorType(logits.dtype, left(target.shape, reduce))
 
 
-def _soft(rule: Rule, logits: TensorType, target: TensorType, dim: int | None, ignore: int | None, weight: TensorType | None, reduce: str) -> TensorType:
+def _soft(
+    rule: Rule, logits: TensorType, target: TensorType, dim: int | None, ignore: int | None, weight: TensorType | None, reduce: str
+) -> TensorType:
     dtype = common_dtype(rule, {"logits": logits, "target": target}, "float")
     if ignore is not None:
         raise rule.fail("`ignore` stands beside likelihoods", "it names a class: give a target of classes, or mask the loss", "A214")
@@ -180,7 +185,9 @@ def _soft(rule: Rule, logits: TensorType, target: TensorType, dim: int | None, i
     good=CLASS_GOOD,
     bad=CLASS_BAD,
 )
-def nll(rule: Rule, logits: TensorType, target: TensorType, dim: int | None, ignore: int | None, weight: TensorType | None, reduce: str) -> TensorType:
+def nll(
+    rule: Rule, logits: TensorType, target: TensorType, dim: int | None, ignore: int | None, weight: TensorType | None, reduce: str
+) -> TensorType:
     """Measure how unlikely the right class is, from logarithms: `y = -w_t x_t`.
 
     logits x: float[..., C, ...], what `log_softmax` gives, target t: int[...] without the axis of the classes.
@@ -203,7 +210,11 @@ def alike(rule: Rule, **values: TensorType) -> TensorType:
 
 
 PAIR = (tensor("x", "what was found"), tensor("target", "what is right"))
-PAIR_GOOD = (sample(x="float[B, 3]", target="float[B, 3]"), sample(x="float[B, S]", target="float[B, S]", reduce="none"), sample(x="float[]", target="float[]", reduce="sum"))
+PAIR_GOOD = (
+    sample(x="float[B, 3]", target="float[B, 3]"),
+    sample(x="float[B, S]", target="float[B, S]", reduce="none"),
+    sample(x="float[]", target="float[]", reduce="sum"),
+)
 PAIR_BAD = (
     refused("A305", x="float[B]", target="int[B]"),
     refused("A301", x="float[B, 3]", target="float[B, 4]"),
@@ -234,11 +245,13 @@ def _pair_loss(name: str, target: str, equation: str, extra: tuple[tuple[str, fl
 _pair_loss("mse", "torch.nn.functional.mse_loss", "Measure the squared difference: `y = (x - t)^2`")
 _pair_loss("l1", "torch.nn.functional.l1_loss", "Measure the difference: `y = |x - t|`")
 _pair_loss(
-    "smooth_l1", "torch.nn.functional.smooth_l1_loss", "Measure the difference, squared near zero: `y = (x - t)^2 / 2 beta` below beta, else `|x - t| - beta / 2`",
+    "smooth_l1", "torch.nn.functional.smooth_l1_loss",
+    "Measure the difference, squared near zero: `y = (x - t)^2 / 2 beta` below beta, else `|x - t| - beta / 2`",
     (("beta", 1.0, "where the square ends"),),
 )  # fmt: skip
 _pair_loss(
-    "huber", "torch.nn.functional.huber_loss", "Measure the difference, squared near zero: `y = (x - t)^2 / 2` below delta, else `delta (|x - t| - delta / 2)`",
+    "huber", "torch.nn.functional.huber_loss",
+    "Measure the difference, squared near zero: `y = (x - t)^2 / 2` below delta, else `delta (|x - t| - delta / 2)`",
     (("delta", 1.0, "where the square ends"),),
 )  # fmt: skip
 
@@ -253,7 +266,8 @@ def _positive_weight(rule: Rule, name: str, weight: TensorType | None, x: Tensor
 
 @operation(
     arguments=(
-        tensor("x", "scores"), tensor("target", "0 or 1, or how likely"), tensor("weight", "the weight of each element, broadcast to x", optional=True),
+        tensor("x", "scores"), tensor("target", "0 or 1, or how likely"),
+        tensor("weight", "the weight of each element, broadcast to x", optional=True),
         tensor("positive", "the weight of the positive part, broadcast to x", optional=True), REDUCE,
     ),
     lowering=call(
@@ -262,11 +276,12 @@ def _positive_weight(rule: Rule, name: str, weight: TensorType | None, x: Tensor
     ),
     cost=moved,
     good=(*PAIR_GOOD, sample(x="float[B, 3]", target="float[B, 3]", weight="float[B, 1]", positive="float[3]")),
-    bad=(*PAIR_BAD, refused("A301", x="float[B, 3]", target="float[B, 3]", positive="float[4]"), refused("A322", x="float[3]", target="float[3]", weight="float[B, 3]")),
+    bad=(
+        *PAIR_BAD, refused("A301", x="float[B, 3]", target="float[B, 3]", positive="float[4]"),
+        refused("A322", x="float[3]", target="float[3]", weight="float[B, 3]"),
+    ),
 )  # fmt: skip
-def bce_with_logits(
-    rule: Rule, x: TensorType, target: TensorType, weight: TensorType | None, positive: TensorType | None, reduce: str
-) -> TensorType:
+def bce_with_logits(rule: Rule, x: TensorType, target: TensorType, weight: TensorType | None, positive: TensorType | None, reduce: str) -> TensorType:
     """Measure how unlikely yes-or-no answers are: `y = -w (p t ln s(x) + (1 - t) ln(1 - s(x)))`, s the logistic function; the mean.
 
     x, target: float[...] of one shape.  Truths become numbers with `float(...)`.
@@ -279,7 +294,8 @@ def bce_with_logits(
 
 @operation(
     arguments=(
-        tensor("x", "logarithms of likelihoods"), tensor("target", "likelihoods, or their logarithms"), flag("log_target", "the target is given as logarithms"),
+        tensor("x", "logarithms of likelihoods"), tensor("target", "likelihoods, or their logarithms"),
+        flag("log_target", "the target is given as logarithms"),
         word("reduce", ("batchmean", "mean", "sum", "none"), "`batchmean` divides the sum by the size of axis 0, as the equation asks", "batchmean"),
     ),
     lowering=expand(lambda b, given: _kl_div(b, given)),
@@ -307,11 +323,24 @@ def _kl_div(b: LoweringBuilder, given: Given) -> Handle:
 
 
 @operation(
-    arguments=(tensor("a", "vectors"), tensor("b", "vectors"), axis("dim", "the axis of the vectors", -1), real("eps", "the least product of lengths", 1e-8)),
+    arguments=(
+        tensor("a", "vectors"),
+        tensor("b", "vectors"),
+        axis("dim", "the axis of the vectors", -1),
+        real("eps", "the least product of lengths", 1e-8),
+    ),
     lowering=call("torch.nn.functional.cosine_similarity", "a", "b", dim="dim", eps=Omit("eps", 1e-8)),
     cost=moved,
-    good=(sample(a="float[B, 3]", b="float[B, 3]"), sample(a="float[B, 1, 3]", b="float[S, 3]"), sample(a="float[B, 3, S]", b="float[B, 3, S]", dim=1)),
-    bad=(refused("A301", a="float[B, 3]", b="float[B, 4]"), refused("A305", a="float[B, 3]", b="int[B, 3]"), refused("A304", a="float[3]", b="float[3]", dim=1)),
+    good=(
+        sample(a="float[B, 3]", b="float[B, 3]"),
+        sample(a="float[B, 1, 3]", b="float[S, 3]"),
+        sample(a="float[B, 3, S]", b="float[B, 3, S]", dim=1),
+    ),
+    bad=(
+        refused("A301", a="float[B, 3]", b="float[B, 4]"),
+        refused("A305", a="float[B, 3]", b="int[B, 3]"),
+        refused("A304", a="float[3]", b="float[3]", dim=1),
+    ),
 )
 def cosine_similarity(rule: Rule, a: TensorType, b: TensorType, dim: int, eps: float) -> TensorType:
     """Measure the angle of vectors: `y = a . b / (|a| |b|)` along `dim`.  a, b: float[...], broadcast from the right; y: without the axis."""

@@ -51,11 +51,22 @@ def _layer_parameters(inputs: Inputs) -> tuple[ParameterSpec, ...]:
         ints("dim", "the width of the last axis, or the sizes of the last axes"), real("eps", "what is added to the variance", 1e-5),
         flag("bias", "add a bias", True), flag("affine", "multiply by a weight", True), INIT, INIT_BIAS,
     ),
-    lowering=module("torch.nn.LayerNorm", normalized_shape="dim", eps=Omit("eps", 1e-5), elementwise_affine=Omit("affine", True), bias=Omit("bias", True)),
+    lowering=module("torch.nn.LayerNorm", normalized_shape="dim", eps=Omit("eps", 1e-5), elementwise_affine=Omit("affine", True),
+    bias=Omit("bias", True)),
     parameters=_layer_parameters,
     cost=leaf_cost(_layer_parameters),
-    good=(sample(x="float[B, S, 4]", dim=4), sample(x="float[B, 3, 4]", dim=[3, 4], eps=1e-6), sample(x="float[4]", dim=4, bias=False), sample(x="float[B, 4]", dim=4, affine=False)),
-    bad=(refused("A301", x="float[B, 5]", dim=4), refused("A305", x="int[B, 4]", dim=4), refused("A322", x="float[4]", dim=[3, 4]), refused("A214", x="float[4]", dim=4, eps=-1)),
+    good=(
+        sample(x="float[B, S, 4]", dim=4),
+        sample(x="float[B, 3, 4]", dim=[3, 4], eps=1e-6),
+        sample(x="float[4]", dim=4, bias=False),
+        sample(x="float[B, 4]", dim=4, affine=False),
+    ),
+    bad=(
+        refused("A301", x="float[B, 5]", dim=4),
+        refused("A305", x="int[B, 4]", dim=4),
+        refused("A322", x="float[4]", dim=[3, 4]),
+        refused("A214", x="float[4]", dim=4, eps=-1),
+    ),
 )  # fmt: skip
 def layer_norm_leaf(rule: Rule, x: TensorType, dim: Any, eps: float, bias: bool, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise each vector: `y = (x - mean x) / sqrt(var x + eps) * w + b`, the variance over n.
@@ -117,7 +128,9 @@ def _channel_axis(rule: Rule, x: TensorType, channels: int, eps: float, ranks: S
 
 
 def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> None:
-    def rule(rule: Rule, x: TensorType, channels: int, eps: float, momentum: float | None, affine: bool, track: bool, init: Any, init_bias: Any) -> TensorType:
+    def rule(
+        rule: Rule, x: TensorType, channels: int, eps: float, momentum: float | None, affine: bool, track: bool, init: Any, init_bias: Any
+    ) -> TensorType:
         """Normalise each channel over the batch and the places: `y = (x - m) / sqrt(v + eps) * w + b`.
 
         m, v: of the batch in training, which moves the running statistics by `momentum`; the running ones in evaluation.
@@ -140,7 +153,13 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
         parameters=_batch_parameters,
         cost=leaf_cost(_batch_parameters),
         good=(*(sample(x=s, channels=3) for s in shapes), sample(x=shapes[0], channels=3, affine=False, track=False, eps=1e-3)),
-        bad=(refused("A301", x=shapes[0].replace("3", "4"), channels=3), refused("A322", x="float[B]", channels=3), refused("A305", x=shapes[0].replace("float", "int"), channels=3)),
+        bad=(
+            refused("A301", x=shapes[0].replace("3", "4"),
+            channels=3),
+            refused("A322", x="float[B]", channels=3),
+            refused("A305", x=shapes[0].replace("float", "int"),
+            channels=3),
+        ),
     )(rule)  # fmt: skip
 
 
@@ -155,8 +174,16 @@ _batch_norm("BatchNorm3d", (5,), ("float[B, 3, 2, H, W]",))
     lowering=module("torch.nn.GroupNorm", num_groups="groups", num_channels="channels", eps=Omit("eps", 1e-5), affine=Omit("affine", True)),
     parameters=_channel_parameters,
     cost=leaf_cost(_channel_parameters),
-    good=(sample(x="float[B, 6, H, W]", groups=2, channels=6), sample(x="float[B, 6, S]", groups=1, channels=6, affine=False), sample(x="float[B, 6]", groups=3, channels=6)),
-    bad=(refused("A214", x="float[B, 6]", groups=4, channels=6), refused("A301", x="float[B, 5]", groups=2, channels=6), refused("A322", x="float[B]", groups=2, channels=6)),
+    good=(
+        sample(x="float[B, 6, H, W]", groups=2, channels=6),
+        sample(x="float[B, 6, S]", groups=1, channels=6, affine=False),
+        sample(x="float[B, 6]", groups=3, channels=6),
+    ),
+    bad=(
+        refused("A214", x="float[B, 6]", groups=4, channels=6),
+        refused("A301", x="float[B, 5]", groups=2, channels=6),
+        refused("A322", x="float[B]", groups=2, channels=6),
+    ),
 )  # fmt: skip
 def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: float, affine: bool, init: Any, init_bias: Any) -> TensorType:
     """Normalise groups of channels over their places: `y = (x - mean x) / sqrt(var x + eps) * w + b`.
@@ -199,7 +226,8 @@ FUNCTIONAL: tuple[Sample, ...] = (
 
 @operation(
     arguments=(
-        tensor("x", "the vectors"), ints("dim", "the width of the last axis, or the sizes of the last axes"), tensor("weight", "the scale", optional=True),
+        tensor("x", "the vectors"), ints("dim", "the width of the last axis, or the sizes of the last axes"),
+        tensor("weight", "the scale", optional=True),
         tensor("bias", "what is added", optional=True), real("eps", "what is added to the variance", 1e-5),
     ),
     lowering=call("torch.nn.functional.layer_norm", "x", Listed("dim"), "weight", "bias", eps=Omit("eps", 1e-5)),
@@ -227,7 +255,8 @@ def _functional(rule: Rule, x: TensorType, dim: Any, eps: float, **values: Tenso
 
 @operation(
     arguments=(
-        tensor("x", "the vectors"), ints("dim", "the width of the last axis, or the sizes of the last axes"), tensor("weight", "the scale", optional=True),
+        tensor("x", "the vectors"), ints("dim", "the width of the last axis, or the sizes of the last axes"),
+        tensor("weight", "the scale", optional=True),
         real("eps", "what is added to the mean square", 1e-6),
     ),
     lowering=call("torch.nn.functional.rms_norm", "x", Listed("dim"), "weight", eps="eps"),

@@ -70,7 +70,9 @@ def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) ->
 )
 def argsort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) -> TensorType:
     """Give the positions that sort: `x[y_i] <= x[y_(i+1)]`.  x: number[...], y: int, the same shape."""
-    return sort(rule, x, dim, descending, stable)[1]  # pyright: ignore
+    rule.dtype(x, "number", "`x`")
+    rule.axis(dim, x.rank)
+    return TensorType(DType.INT, x.shape)
 
 
 def _mask(b: LoweringBuilder, given: Given) -> Any:

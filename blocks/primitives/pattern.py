@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...dsl.dims import Dim
+from ...dsl.dims import Dim, quotient
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import axis_sizes, tensor, text, word
@@ -164,9 +164,7 @@ class _Silent:
         return left
 
     def divide(self, size: int | Dim, by: int | Dim, what: str) -> int | Dim:
-        if isinstance(size, int) and isinstance(by, int):
-            return size // by
-        return size / by
+        return quotient(size, by)
 
 
 def _lower(operation_: str) -> Any:

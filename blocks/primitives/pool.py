@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from ...dsl.dims import floor_div
 from ...dsl.primitive import Rule
@@ -16,7 +17,7 @@ from ..registry import operation
 from ..samples import refused, sample
 
 X = tensor("x", "the places")
-AXES = {1: "S", 2: "H, W", 3: "2, H, W"}
+AXES = {1: "S", 2: "H, W", 3: "4, H, W"}
 
 
 def _pool(kind: str, count: int) -> None:
@@ -30,6 +31,9 @@ def _pool(kind: str, count: int) -> None:
             raise rule.fail(f"`padding` of `{name}` is {padding}", "it must be at most half the kernel", "A214")
         if ceil and any(b > a for a, b in zip(k, s, strict=True)) or (ceil and any(p)):
             raise rule.fail(f"`ceil` of `{name}` stands beside padding or a stride above the kernel", "pad x first", "A214")
+        for i, n in enumerate(x.shape[2:], 2):
+            if name == "avg_pool3d":
+                rule.at_least(extent(n), k[i - 2], f"axis {i} of `x` without its padding, which the kernel must fit into")
         return TensorType(x.dtype, (*x.shape[:2], *windows(rule, x.shape[2:], k, s, p, (1,) * count, ceil)))
 
     x = f"float[B, 3, {AXES[count]}]"
@@ -48,7 +52,12 @@ def _pool(kind: str, count: int) -> None:
         arguments=arguments,
         lowering=call(f"torch.nn.functional.{name}", "x", "kernel", **keywords),
         cost=moved,
-        good=(sample(x=x, kernel=2), sample(x=x, kernel=[2] * count, stride=1), sample(x=x, kernel=2, ceil=True), sample(x=x, kernel=3, stride=2, padding=1)),
+        good=(
+            sample(x=x, kernel=2),
+            sample(x=x, kernel=[2] * count, stride=1),
+            sample(x=x, kernel=2, ceil=True),
+            sample(x=x, kernel=3, stride=2, padding=1),
+        ),
         bad=(
             refused("A322", x="float[B, 3]", kernel=2),
             refused("A214", x=x, kernel=2, padding=2),
@@ -102,19 +111,24 @@ def _scaled(rule: Rule, n: Axis, scale: Any) -> Axis:
 @operation(
     arguments=(
         X, shape("size", "the new sizes of the places", None), anything("scale", "how much larger each axis gets", None),
-        tensor("like", "take the sizes of this one's last axes", optional=True), word("mode", MODES, "how values between places are found", "bilinear"),
+        tensor("like", "take the sizes of this one's last axes", optional=True),
+        word("mode", MODES, "how values between places are found", "bilinear"),
         flag("align", "the corners' centres stay where they are"), flag("antialias", "smooth when getting smaller"),
     ),
     lowering=expand(lambda b, given: _resize(b, given)),
     cost=moved,
     good=(
-        sample(x="float[B, 3, H, W]", scale=2), sample(x="float[B, 3, H, W]", scale=0.5, mode="nearest"), sample(x="float[B, 3, H, W]", size=["W", 5], align=True),
-        sample(x="float[B, 3, H, W]", like="float[B, 1, 7, W]"), sample(x="float[B, 3, S]", scale=2, mode="linear"), sample(x="float[B, 3, S]", size=4, mode="nearest"),
+        sample(x="float[B, 3, H, W]", scale=2), sample(x="float[B, 3, H, W]", scale=0.5, mode="nearest"),
+        sample(x="float[B, 3, H, W]", size=["W", 5], align=True),
+        sample(x="float[B, 3, H, W]", like="float[B, 1, 7, W]"), sample(x="float[B, 3, S]", scale=2, mode="linear"),
+        sample(x="float[B, 3, S]", size=4, mode="nearest"),
         sample(x="float[B, 3, H, W]", size=[2, 3], mode="bicubic", antialias=True), sample(x="float[B, 3, H, W]", scale=[2, 1], mode="area"),
     ),
     bad=(
-        refused("A214", x="float[B, 3, H, W]"), refused("A214", x="float[B, 3, H, W]", size=[1, 1], scale=2), refused("A214", x="float[B, 3, H, W]", scale=0.3),
-        refused("A322", x="float[B, 3, S]", scale=2), refused("A324", x="float[B, 3, H, W]", size=[1, 2, 3]), refused("A213", x="float[B, 3, H, W]", scale=2, mode="cubic"),
+        refused("A214", x="float[B, 3, H, W]"), refused("A214", x="float[B, 3, H, W]", size=[1, 1], scale=2),
+        refused("A214", x="float[B, 3, H, W]", scale=0.3),
+        refused("A322", x="float[B, 3, S]", scale=2), refused("A324", x="float[B, 3, H, W]", size=[1, 2, 3]),
+        refused("A213", x="float[B, 3, H, W]", scale=2, mode="cubic"),
         refused("A214", x="float[B, 3, H, W]", scale=2, mode="nearest", align=True), refused("A305", x="int[B, 3, H, W]", scale=2),
     ),
 )  # fmt: skip
@@ -138,7 +152,8 @@ def _resized(rule: Rule, x: TensorType, size: Any, scale: Any, like: TensorType 
             raise rule.fail(f"`like` is {like}", f"it needs {count} axes of places at its end", "A324")
         return like.shape[-count:]
     given = size if scale is None else scale
-    listed: tuple[Any, ...] = tuple(given) if isinstance(given, (list, tuple)) else (given,) * count
+    listed = tuple(cast("Sequence[Any]", given)) if isinstance(given, (list, tuple)) else (given,)
+    listed = listed * count if len(listed) == 1 else listed
     if len(listed) != count:
         raise rule.fail(f"{len(listed)} numbers stand for {count} axes of places", f"give one, or {count}", "A324")
     if scale is not None:
@@ -163,7 +178,11 @@ def _resize(b: LoweringBuilder, given: Given) -> Any:
     lowering=method("unfold", "x", "dim", "size", "step"),
     cost=view,
     good=(sample(x="float[B, S]", dim=1, size=2), sample(x="float[B, 7, 3]", dim=1, size=3, step=2)),
-    bad=(refused("A303", x="float[B, 2]", dim=1, size=3), refused("A214", x="float[B, 2]", dim=1, size=1, step=0), refused("A304", x="float[B]", dim=1, size=1)),
+    bad=(
+        refused("A303", x="float[B, 2]", dim=1, size=3),
+        refused("A214", x="float[B, 2]", dim=1, size=1, step=0),
+        refused("A304", x="float[B]", dim=1, size=1),
+    ),
 )
 def unfold(rule: Rule, x: TensorType, dim: int, size: int, step: int) -> TensorType:
     """Show an axis as overlapping windows: `y[.., i, .., j] = x[.., i step + j, ..]`.
@@ -184,7 +203,11 @@ def unfold(rule: Rule, x: TensorType, dim: int, size: int, step: int) -> TensorT
     lowering=call("torch.nn.functional.pixel_shuffle", "x", "factor"),
     cost=moved,
     good=(sample(x="float[B, 12, H, W]", factor=2),),
-    bad=(refused("A302", x="float[B, 6, H, W]", factor=2), refused("A322", x="float[B, 4]", factor=2), refused("A214", x="float[B, 4, H, W]", factor=0)),
+    bad=(
+        refused("A302", x="float[B, 6, H, W]", factor=2),
+        refused("A322", x="float[B, 4]", factor=2),
+        refused("A214", x="float[B, 4, H, W]", factor=0),
+    ),
 )
 def pixel_shuffle(rule: Rule, x: TensorType, factor: int) -> TensorType:
     """Turn channels into places: `y[c, h r + i, w r + j] = x[c r^2 + i r + j, h, w]`.  x: float[B, C r^2, H, W], y: float[B, C, H r, W r]."""

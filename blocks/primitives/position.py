@@ -171,7 +171,12 @@ def _rope(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, 2, S, 8]"), sample(x="float[B, 2, S, 8]", offset="N", theta=1e6), sample(x="float[B, S, 8]", interleaved=True),
         sample(x="float[B, 2, S, 8]", dim=4),
     ),
-    bad=(refused("A214", x="float[B, S, 7]"), refused("A305", x="int[B, S, 8]"), refused("A214", x="float[B, S, 8]", dim=10), refused("A322", x="float[8]")),
+    bad=(
+        refused("A214", x="float[B, S, 7]"),
+        refused("A305", x="int[B, S, 8]"),
+        refused("A214", x="float[B, S, 8]", dim=10),
+        refused("A322", x="float[8]"),
+    ),
 )  # fmt: skip
 def rope(rule: Rule, x: TensorType, theta: float, offset: int | Dim, interleaved: bool, dim: int | None) -> TensorType:
     """Turn pairs of elements by their position p, counted from `offset` along the last axis but one: by `p theta^(-2i / d)` for pair i.

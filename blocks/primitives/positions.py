@@ -134,7 +134,11 @@ def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
     lowering=expand(lambda b, given: _segment_sum(b, given["x"], given)),
     cost=moved,
     good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="int[S]", segment="int[S] < 2", count="B")),
-    bad=(refused("A305", x="float[S]", segment="float[S]", count=2), refused("A301", x="float[3]", segment="int[4]", count=2), refused("A305", x="bool[S]", segment="int[S]", count=2)),
+    bad=(
+        refused("A305", x="float[S]", segment="float[S]", count=2),
+        refused("A301", x="float[3]", segment="int[4]", count=2),
+        refused("A305", x="bool[S]", segment="int[S]", count=2),
+    ),
 )
 def segment_sum(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
     """Add up the rows of each segment: `y[s] = sum of x[i] where segment[i] = s`, zero for an empty one.
@@ -242,7 +246,12 @@ def scatter_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType,
 
 
 @operation(
-    arguments=(X, tensor("index", "positions, one for each slice of the value"), tensor("value", "what is added"), axis("dim", "the axis they count in", 0)),
+    arguments=(
+        X,
+        tensor("index", "positions, one for each slice of the value"),
+        tensor("value", "what is added"),
+        axis("dim", "the axis they count in", 0),
+    ),
     lowering=call("torch.index_add", "x", "dim", "index", "value"),
     cost=moved,
     good=(sample(x="float[5, 3]", index="int[S] < 5", value="float[S, 3]"), sample(x="float[B, 5]", index="int[S] < 5", value="float[B, S]", dim=1)),
@@ -262,9 +271,9 @@ def index_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType, d
     common_dtype(rule, {"x": x, "value": value})
     at = rule.axis(dim, x.rank)
     if index.rank != 1 or value.rank != x.rank:
-        raise rule.fail(f"`x` is {x}, `index` is {index} and `value` is {value}", "give one position for each slice of a value with the axes of x", "A324")
+        raise rule.fail(
+            f"`x` is {x}, `index` is {index} and `value` is {value}", "give one position for each slice of a value with the axes of x", "A324"
+        )
     for n, (a, v) in enumerate(zip(x.shape, value.shape, strict=True)):
         rule.same(index.shape[0] if n == at else a, v, f"axis {n} of `value`")
     return x
-
-

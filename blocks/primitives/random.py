@@ -37,13 +37,27 @@ def _drop(target: str) -> Any:
 DROP_BAD = (refused("A305", x="int[B]", p=0.1), refused("A214", x="float[B]", p=1.5), refused("A214", x="float[B]", p=-0.1))
 
 
-@operation(arguments=(X, P), lowering=_drop("torch.nn.Dropout"), cost=moved, random=True, good=(sample(x="float[B, 3]", p=0.1), sample(x="float[B, 3]", p=0.0)), bad=DROP_BAD)
+@operation(
+    arguments=(X, P),
+    lowering=_drop("torch.nn.Dropout"),
+    cost=moved,
+    random=True,
+    good=(sample(x="float[B, 3]", p=0.1), sample(x="float[B, 3]", p=0.0)),
+    bad=DROP_BAD,
+)
 def dropout(rule: Rule, x: TensorType, p: float) -> TensorType:
     """Drop elements in training: `y = 0` with likelihood p, else `x / (1 - p)`; in evaluation `y = x`.  x: float[...], y: as x."""
     return _dropped(rule, x, p)
 
 
-@operation(arguments=(X, P), lowering=_drop(DROP_PATH), cost=moved, random=True, good=(sample(x="float[B, S, 3]", p=0.1), sample(x="float[B]", p=0.0)), bad=(*DROP_BAD, refused("A322", x="float[]", p=0.1)))
+@operation(
+    arguments=(X, P),
+    lowering=_drop(DROP_PATH),
+    cost=moved,
+    random=True,
+    good=(sample(x="float[B, S, 3]", p=0.1), sample(x="float[B]", p=0.0)),
+    bad=(*DROP_BAD, refused("A322", x="float[]", p=0.1)),
+)
 def drop_path(rule: Rule, x: TensorType, p: float) -> TensorType:
     """Drop whole samples in training: `y[b] = 0` with likelihood p, else `x[b] / (1 - p)`; in evaluation `y = x`.  x: float[B, ...], y: as x."""
     if not x.rank:
@@ -136,7 +150,11 @@ for _name, _equation in (("randn", "`y ~ N(0, 1)`"), ("rand", "`y ~ U(0, 1)`")):
 
 @operation(
     arguments=(size("low", "the lowest"), size("high", "one past the highest"), shape("shape", "the sizes")),
-    lowering=expand(lambda b, given: b.call("torch.randint", static(b, given["low"]), static(b, given["high"]), static(b, list(given["shape"])), device=b.device())),
+    lowering=expand(
+        lambda b, given: b.call(
+            "torch.randint", static(b, given["low"]), static(b, given["high"]), static(b, list(given["shape"])), device=b.device()
+        )
+    ),
     cost=moved,
     random=True,
     good=(sample(low=0, high=5, shape=["B", 3]), sample(low=1, high="S + 1", shape=["B"])),
@@ -162,7 +180,12 @@ def randperm(rule: Rule, n: Axis) -> TensorType:
 
 
 @operation(
-    arguments=(X, real("tau", "the temperature", 1.0), flag("hard", "a one-hot result that keeps the soft gradient"), axis("dim", "the axis of the classes", -1)),
+    arguments=(
+        X,
+        real("tau", "the temperature", 1.0),
+        flag("hard", "a one-hot result that keeps the soft gradient"),
+        axis("dim", "the axis of the classes", -1),
+    ),
     lowering=call("torch.nn.functional.gumbel_softmax", "x", tau=Omit("tau", 1.0), hard=Omit("hard", False), dim=Omit("dim", -1)),
     cost=moved,
     random=True,
@@ -178,12 +201,21 @@ def gumbel_softmax(rule: Rule, x: TensorType, tau: float, hard: bool, dim: int) 
 
 
 @operation(
-    arguments=(tensor("x", "likelihoods, or weights of each class"), integer("count", "how many are drawn"), flag("replacement", "one may be drawn twice")),
+    arguments=(
+        tensor("x", "likelihoods, or weights of each class"),
+        integer("count", "how many are drawn"),
+        flag("replacement", "one may be drawn twice"),
+    ),
     lowering=call("torch.multinomial", "x", "count", replacement=Omit("replacement", False)),
     cost=moved,
     random=True,
     good=(sample(x="float[B, 3]", count=1), sample(x="float[3]", count=5, replacement=True)),
-    bad=(refused("A303", x="float[B, 3]", count=4), refused("A305", x="int[B, 3]", count=1), refused("A322", x="float[B, S, 3]", count=1), refused("A214", x="float[3]", count=0)),
+    bad=(
+        refused("A303", x="float[B, 3]", count=4),
+        refused("A305", x="int[B, 3]", count=1),
+        refused("A322", x="float[B, S, 3]", count=1),
+        refused("A214", x="float[3]", count=0),
+    ),
 )
 def multinomial(rule: Rule, x: TensorType, count: int, replacement: bool) -> TensorType:
     """Draw classes anew at every call, class c with a likelihood in proportion to `x_c`.  x: float[C] or float[B, C], y: int[..., count]."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, TensorType
-from ..arguments import axes, axis, flag, integer, real, tensor
+from ..arguments import axes, axis, flag, real, tensor
 from ..costs import moved
 from ..lowering import Given, LoweringBuilder, Omit, call, expand
 from ..operands import normal_axes
@@ -134,7 +134,12 @@ def norm(rule: Rule, x: TensorType, p: float, dim: Any, keepdim: bool) -> Tensor
 
 
 @operation(
-    arguments=(X, axis("dim", "the axis of the vectors", -1), real("p", "the order of the norm", 2.0), real("eps", "the least length divided by", 1e-12)),
+    arguments=(
+        X,
+        axis("dim", "the axis of the vectors", -1),
+        real("p", "the order of the norm", 2.0),
+        real("eps", "the least length divided by", 1e-12),
+    ),
     lowering=call("torch.nn.functional.normalize", "x", p=Omit("p", 2.0), dim="dim", eps=Omit("eps", 1e-12)),
     cost=moved,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, 3]", dim=0, p=1.0)),

@@ -90,7 +90,11 @@ def _unflatten(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, S, 6]", dim=-1, shape=[2, -1]),
         sample(x="float[2 * B, 6]", dim=0, shape=[2, "B"]),
     ),
-    bad=(refused("A301", x="float[B, 6]", dim=1, shape=[4, 2]), refused("A304", x="float[B]", dim=1, shape=[1]), refused("A302", x="float[B, 6]", dim=1, shape=[4, -1])),
+    bad=(
+        refused("A301", x="float[B, 6]", dim=1, shape=[4, 2]),
+        refused("A304", x="float[B]", dim=1, shape=[1]),
+        refused("A302", x="float[B, 6]", dim=1, shape=[4, -1]),
+    ),
 )
 def unflatten(rule: Rule, x: TensorType, dim: int, shape: Sequence[Axis]) -> TensorType:
     """Split an axis: `[a, b * c] -> [a, b, c]`.  x: any[..., n, ...], y: `shape`, of product n, in the place of n."""

@@ -35,4 +35,3 @@ for _name, _target, _equation in (
         good=(sample(x="float[B, 3]", dim=-1), sample(x="float[B, S]", dim=0, dtype="float32")),
         bad=(refused("A305", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1), refused("A305", x="float[B]", dim=0, dtype="int")),
     )(_rule)
-

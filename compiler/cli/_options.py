@@ -27,11 +27,21 @@ def pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...
     return found
 
 
+def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for name, text in pairs(ctx, parameter, values).items():
+        if not text.isdecimal():
+            raise click.BadParameter(f"the size of `{name}` is a whole number, not `{text}`", ctx, parameter)
+        sizes[name] = int(text)
+    return sizes
+
+
 files = click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(allow_dash=True))
 file = click.argument("path", metavar="FILE", type=click.Path(allow_dash=True))
 model = click.option("--model", metavar="NAME", help="The model to take, where the file has several.")
 param = click.option("--param", multiple=True, metavar="name=value", callback=pairs, help="Set a parameter of the model; may be repeated.")
 preset = click.option("--preset", metavar="NAME", help="Take a named configuration of the file.")
+size = click.option("--size", multiple=True, metavar="NAME=N", callback=_sizes, help="Give an open size of the inputs, as B=2; may be repeated.")
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

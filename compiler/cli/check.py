@@ -33,8 +33,8 @@ def command(ctx: click.Context, paths: tuple[str, ...], param: Mapping[str, str]
         show_json([{"file": name, "diagnostics": [to_json(d) for d in found], "report": report} for name, found, report in results])
     else:
         for name, found, report in results:
-            if report:
-                print(f"{name}: {tally(found) or 'ok'}", *(f"  {line}" for line in report), sep="\n")
+            if all(diagnostic.severity is not Severity.ERROR for diagnostic in found):
+                print(f"{name}: {tally(found) or 'ok'}{'' if report else ', no model'}", *(f"  {line}" for line in report), sep="\n")
         show(findings, sys.stdout)
     ctx.exit(any(diagnostic.severity is Severity.ERROR for diagnostic in findings))
 

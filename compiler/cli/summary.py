@@ -20,24 +20,12 @@ if TYPE_CHECKING:
 RIGHT = (1, 2, 3, 4)
 
 
-def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for name, text in options.pairs(ctx, parameter, values).items():
-        if not text.isdecimal():
-            raise click.BadParameter(f"the size of `{name}` is a whole number, not `{text}`", ctx, parameter)
-        sizes[name] = int(text)
-    return sizes
-
-
-size = click.option("--size", multiple=True, metavar="NAME=N", callback=_sizes, help="Give an open size of the inputs, as B=2; may be repeated.")
-
-
 @click.command("summary", short_help="Count parameters, multiply-adds and memory.")
 @options.file
 @options.param
 @options.preset
 @options.model
-@size
+@options.size
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True, help="How deep the paths go.")
 @options.json
 @click.pass_context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -87,6 +87,14 @@ class Block(fx.GraphModule):
     def _code(self) -> str:
         return self.code
 
+    @property
+    def _lineno_map(self) -> Mapping[int, int | None]:
+        return self._views[0].code(self.training).lines
+
+    @property
+    def _prologue_start(self) -> int:
+        return 1
+
     def recompile(self) -> PythonCode:
         """Generate this instance's code again from the graphs that were read, and so perhaps edited."""
         if self._edited:
@@ -95,7 +103,7 @@ class Block(fx.GraphModule):
             train = codes[True] if first.train is not first.eval else codes[False]
             own: Any = block_class(type(self).__name__, [View(first.inputs, codes[False], train), *others])
             self.__class__ = own
-        return PythonCode(self.code, dict(self._views[0].code(self.training).globals), _lineno_map=None)
+        return PythonCode(self.code, dict(self._views[0].code(self.training).globals), _lineno_map=dict(self._lineno_map))
 
     @staticmethod
     def _regenerated(code: Code, graph: fx.Graph | None) -> Code:

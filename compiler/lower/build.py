@@ -21,6 +21,8 @@ from .unit import Unit
 
 META = torch.device("meta")
 ExternMaker = Callable[[ModuleDecl], nn.Module]
+Maker = tuple[ModuleDecl, type[nn.Module], dict[str, Any]]
+"""A leaf module's declaration (kept, as makers are known by its identity), class and arguments."""
 
 
 class Statics:
@@ -63,7 +65,7 @@ class Builder:
 
     dtype: torch.dtype
     extern: ExternMaker
-    _makers: dict[int, tuple[ModuleDecl, type[nn.Module], dict[str, Any]]] = field(default_factory=dict[int, tuple[ModuleDecl, type[nn.Module], dict[str, Any]]])
+    _makers: dict[int, Maker] = field(default_factory=dict[int, "Maker"])
 
     def instance(self, unit: Unit) -> Block:
         """Return a new block instance with everything that it holds."""

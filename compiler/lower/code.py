@@ -42,7 +42,7 @@ class Code:
     source: str
     globals: Mapping[str, Any]
     function: Callable[..., Any]
-    filename: str
+    lines: Mapping[int, int | None]  # node numbers by line, counted from the `def`, as fx does
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Code:
         return self
@@ -73,7 +73,8 @@ def generate(name: str, graph: fx.Graph, inputs: tuple[str, ...], results: tuple
     shift = vars(python)["_prologue_start"] - (len(python.src) - len(python.src.lstrip("\n")))
     lines = _Lines()
     nodes = list(graph.nodes)
-    for line, index in vars(python)["_lineno_map"].items():
+    numbers: dict[int, int | None] = vars(python)["_lineno_map"]
+    for line, index in numbers.items():
         place = nodes[index].meta.get("place") if index is not None else None
         if place is not None:
             lines.places[line + shift] = place
@@ -81,7 +82,7 @@ def generate(name: str, graph: fx.Graph, inputs: tuple[str, ...], results: tuple
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope = dict(python.globals)
     exec(compile(source, filename, "exec", dont_inherit=True), scope)  # the text that fx generates from our own graph
-    return Code(name, graph, inputs, results, source, python.globals, scope["forward"], filename)
+    return Code(name, graph, inputs, results, source, python.globals, scope["forward"], numbers)
 
 
 def place_of(filename: str, line: int) -> Place | None:

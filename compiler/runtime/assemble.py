@@ -30,7 +30,7 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     registered = _registered(program, signature, pairs)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
-    known = [tensor.path for tensor in census.tensors()]
+    known = {tensor.path for tensor in census.tensors()}
     made: Any = type(
         identifier(program.name),
         (Model,),
@@ -40,7 +40,7 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
             "signature": signature,
             "names": Names(signature.inputs),
             "extern": staticmethod(extern),
-            "tie_pairs": tuple(pair for pair in census.ties if all(path in known for path in pair)),
+            "tie_pairs": _ties(census, known),
             "frozen_paths": tuple(path for path in _frozen("", registered, census)),
             "__doc__": program.doc,
         },
@@ -65,6 +65,12 @@ def _registered(program: Program, signature: Signature, pairs: Sequence[Pair]) -
         return distinct(body for pair in pairs for body in pair)
     entries = (body for plan in program.entries.values() for body in (plan.eval, plan.train))
     return distinct((program.eval, program.train, *entries))
+
+
+def _ties(census: Census, known: set[str]) -> tuple[tuple[str, str], ...]:
+    """Return every tied path with the first of its group."""
+    groups = ([path for path in group if path in known] for group in census.tie_groups)
+    return tuple((group[0], other) for group in groups for other in group[1:])
 
 
 def _frozen(prefix: str, bodies: Bodies, census: Census) -> Iterator[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...dsl.diagnostics import closest
 from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Condition, InputDecl
-from ...dsl.types import DType, SetAxis
+from ...dsl.types import SetAxis
 from ..lower.body import TORCH_DTYPES
 from ..lower.sizes import solve
 from .errors import InputError
@@ -58,7 +58,8 @@ class Names:
         if key in self.by_key:
             flat[key] = value
             return
-        known = list(dict.fromkeys(str(d.members[len(members)]) for d in self.families[name] if tuple(map(str, d.members[: len(members)])) == members))
+        below = (d.members for d in self.families[name] if tuple(map(str, d.members[: len(members)])) == members)
+        known = list(dict.fromkeys(str(found[len(members)]) for found in below))
         if not isinstance(value, Mapping):
             raise InputError(f"`{key}` is a family: give a dict by member, with {self._list(known)}, not {describe(value)}")
         for member, inner in cast("Mapping[Any, Any]", value).items():
@@ -76,11 +77,12 @@ class Names:
 class Border:
     """Checks the values of one call against the declarations and binds the symbols."""
 
-    def __init__(self, declared: Sequence[InputDecl], conditions: Sequence[Condition], dtype: torch.dtype | None, device: torch.device | None) -> None:
+    def __init__(self, declared: Sequence[InputDecl], conditions: Sequence[Condition], anchor: Tensor | None) -> None:
+        """Take the inputs of a view, what must hold of their sizes, and a parameter whose dtype and device inputs must have."""
         self.declared = declared
         self.conditions = conditions
-        self.dtype = dtype
-        self.device = device
+        self.dtype = anchor.dtype if anchor is not None else None
+        self.device = anchor.device if anchor is not None else None
 
     def check(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         """Return the sizes of the symbols; raises InputError that lists everything that is wrong."""
@@ -121,7 +123,8 @@ class Border:
         if not value.dtype.is_floating_point:
             return f"{shown} and is given as {_name(value.dtype)}: convert it, `{entry.name}.float()`"
         if self.dtype is not None and value.dtype is not self.dtype and not torch.is_autocast_enabled(value.device.type):
-            return f"{shown}, the model computes in {_name(self.dtype)}, and it is given as {_name(value.dtype)}: convert it, `{entry.name}.to({self.dtype})`"
+            computes = f"the model computes in {_name(self.dtype)}"
+            return f"{shown}, {computes}, and it is given as {_name(value.dtype)}: convert it, `{entry.name}.to({self.dtype})`"
         return self._wrong_device(value, shown)
 
     def _wrong_device(self, value: Tensor, shown: str) -> str | None:
@@ -160,7 +163,8 @@ def bind_sizes(given: Sequence[tuple[InputDecl, Tensor]]) -> tuple[dict[Symbol, 
             else:
                 wanted = declared.size if isinstance(declared, SetAxis) else declared
                 if size != wanted:
-                    problems.append(_clash(entry, value, axis, f"`{declared}` is {wanted}" if isinstance(declared, SetAxis) else f"it must be {wanted}"))
+                    why = f"`{declared}` is {wanted}" if isinstance(declared, SetAxis) else f"it must be {wanted}"
+                    problems.append(_clash(entry, value, axis, why))
     for entry, value, axis, declared in later:
         problems.extend(_composite(entry, value, axis, declared, sizes))
     return sizes, problems
@@ -203,8 +207,6 @@ def holds(condition: Condition, sizes: Mapping[Symbol, int]) -> bool:
             return left >= right
         case "divides":
             return left != 0 and right % left == 0
-        case kind:
-            raise ValueError(f"no condition is called `{kind}`")
 
 
 def check_range(entry: InputDecl, value: Tensor, sizes: Mapping[Symbol, int]) -> str | None:
@@ -227,11 +229,6 @@ def value_range(entry: InputDecl) -> tuple[int | Dim, int | Dim] | None:
     if entry.role is not None and entry.role.name == "tokens" and entry.role.arguments.get("vocab") is not None:
         return 0, entry.role.arguments["vocab"]
     return None
-
-
-def is_whole(dtype: DType) -> bool:
-    """Tell whether values of a dtype are whole numbers."""
-    return dtype.is_int
 
 
 def describe(value: Any) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ...blocks.initialisers import INITIALISERS
 from ...dsl.primitive import Initialiser
 from ...dsl.program import ModuleDecl
-from ..census import leaf_specs
 from ..census import Tensor as Declared
+from ..census import leaf_specs
 from ..lower.names import imported
 from ..lower.unit import Unit
 from ..paths import join

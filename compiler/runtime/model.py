@@ -17,6 +17,7 @@ from .border import Border, Names, check_range
 from .calls import Request, RootView, Signature
 from .entry import Entry
 from .errors import InputError, ModelError, innermost
+from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs
 from .stage import Stage, Stillness, expand, rows
@@ -106,8 +107,7 @@ class Model(nn.Module):
 
     def _border(self, view: RootView, signature: Signature) -> Border:
         conditions = [c for c in signature.eval_body.conditions if view.whole or c.given]
-        anchor = self.anchor()
-        return Border(view.inputs, conditions, None if anchor is None else anchor.dtype, None if anchor is None else anchor.device)
+        return Border(view.inputs, conditions, self.anchor())
 
     def anchor(self) -> Tensor | None:
         """Return a parameter of dtype `float`: it tells the dtype in which the model computes, and its device."""
@@ -116,6 +116,16 @@ class Model(nn.Module):
             return None
         holder, name = self._holder(path)
         return getattr(holder, name)
+
+    def example_inputs(self, seed: int = 0, **dims: int) -> dict[str, Any]:
+        """Return valid inputs and targets of the active tasks by name, on the model's device: `m(**m.example_inputs(B=4))`.
+
+        Sizes not given are small ones that meet the model's conditions; ValueError where none are found.
+        """
+        stage = self._stage
+        tasks = self.signature.active(stage.tasks) if stage is not None else self.signature.tasks
+        request = Request(tasks, self.signature.losses(tasks, stage.losses if stage is not None else None))
+        return example_inputs(self.signature.eval_body, self.signature.view(request, self.unit).inputs, self.anchor(), seed, dims)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
@@ -145,6 +155,7 @@ class Model(nn.Module):
         for first, second in self.tie_pairs:
             if first in tuned or second in tuned:
                 parameters[first].requires_grad_(True)
+                tuned |= {first, second}
         frozen = [path for path in (*parameters, *buffers) if path not in tuned]
         still = Stillness(self, frozen, tuned).modules(self)
         self._stage = Stage(self, plan, rows(self.named_parameters(), tuned))
@@ -183,13 +194,12 @@ class Model(nn.Module):
     def materialize(self, device: torch.device | str = "cpu", seed: int | None = None, given: Mapping[str, Tensor] | None = None) -> Self:
         """Give a model on the meta device storage and first values; `given` tensors by path are taken as they are."""
         if seed is not None:
-            torch.manual_seed(seed)
-        kept = {first for first, _ in self.tie_pairs}
+            torch.random.manual_seed(seed)
         given = dict(given or {})
         for first, second in self.tie_pairs:
             if first not in given and second in given:
                 given[first] = given[second]
-        tied = frozenset(second for _, second in self.tie_pairs if second not in kept)
+        tied = frozenset(second for _, second in self.tie_pairs)
         Starter(self, self.unit, type(self).extern, torch.device(device)).start(given, tied)
         self._seen.clear()
         self._tie()

@@ -32,9 +32,7 @@ class Stillness:
         """Return the frozen modules, each with whether it holds buffers that would move in training."""
         found: list[tuple[nn.Module, bool]] = []
         still = {"": False}
-        for path, module in model.named_modules():
-            if not path:
-                continue
+        for path, module in [(path, model.get_submodule(path)) for path in _paths(model)]:
             above = path.rpartition(".")[0]
             still[path] = self._is_still(path, module, still.get(above, False))
             if still[path]:
@@ -50,6 +48,12 @@ class Stillness:
         if buffers and all(name in self.frozen for name in buffers):
             return True
         return above and not any(name in self.tuned for name in buffers)
+
+
+def _paths(model: nn.Module) -> list[str]:
+    """Return the paths of all modules below a model, parents first."""
+    named: Any = model.named_modules()
+    return [path for path, _ in named if path]
 
 
 def _moves(module: nn.Module) -> bool:
@@ -107,7 +111,8 @@ class Stage:
         frozen = sum(count for _, _, count, moves in self.rows if not moves)
         width = max([len(path) for path, *_ in self.rows], default=4)
         lines = [f"stage {self.name}: {trained:,} numbers trained, {frozen:,} frozen"]
-        lines += [f"  {path:<{width}}  {'trained' if moves else 'frozen ':<7}  {tensors:>5} tensors  {count:>15,}" for path, tensors, count, moves in self.rows]
+        for path, tensors, count, moves in self.rows:
+            lines.append(f"  {path:<{width}}  {'trained' if moves else 'frozen':<7}  {tensors:>5} tensors  {count:>15,}")
         rest = "in eval mode" if self.plan.rest_in_eval else "with its dropout, norm statistics stand still"
         lines.append(f"  what isn't tuned runs {rest}")
         if self.plan.tasks:

@@ -17,7 +17,23 @@ from .context import fail, suggest
 from .expressions import evaluate, lookup
 from .operations import REFUSED, convert
 from .scope import Frame
-from .values import EnumValue, Family, Function, IndexSet, MemberOf, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe
+from .values import (
+    EnumValue,
+    Family,
+    Function,
+    IndexSet,
+    MemberOf,
+    Module,
+    ModuleChain,
+    Template,
+    Tensor,
+    TypeWord,
+    Unborn,
+    Value,
+    describe,
+    is_list,
+    is_map,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +195,9 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
         return None
     converter = TYPES.get(type_.name)
     if converter is None:
-        fail("A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}"))
+        fail(
+            "A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
+        )
     found = converter(name, value, type_, span, frame)
     if found is REFUSED:
         if isinstance(value, (Dim, SetAxis)):
@@ -191,7 +209,16 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
 
 def article(type_: ast.TypeRef) -> str:
     """Return a type as it is said in a message."""
-    words = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "index": "an index set", "block": "a block", "fn": "an operation", "module": "a made module"}
+    words = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "`true` or `false`",
+        "str": "a string",
+        "index": "an index set",
+        "block": "a block",
+        "fn": "an operation",
+        "module": "a made module",
+    }
     return words.get(type_.name, f"a `{type_.span.text}`")
 
 
@@ -210,7 +237,7 @@ def _float(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame
 def _list(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
     if isinstance(value, IndexSet):
         value = [m.key for m in value]
-    if not isinstance(value, (list, tuple)):
+    if not is_list(value):
         return REFUSED
     inner = type_.arguments[0] if type_.arguments else None
     if isinstance(inner, ast.Name):
@@ -225,7 +252,7 @@ def _list(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame)
 def _map(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
     if isinstance(value, Family):
         value = dict(value.members)
-    if not isinstance(value, dict):
+    if not is_map(value):
         return REFUSED
     arguments = type_.arguments or ()
     inner = arguments[1] if len(arguments) > 1 else None
@@ -273,6 +300,6 @@ def is_tensor_like(value: Value) -> bool:
     """Say whether a value holds tensors of the body at hand."""
     if isinstance(value, Tensor):
         return True
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return any(is_tensor_like(v) for v in value)
     return isinstance(value, Family) and any(is_tensor_like(v) for v in value.members.values())

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ast
 from ..members import member_text
-from ..primitive import Initialiser, Kind, ParameterSpec
+from ..primitive import Initialiser, ParameterSpec
 from ..program import Member, ModuleDecl, NodeKind, ParameterDecl
 from ..source import Span
 from ..types import Axis, DType, SetAxis, TensorType
 from . import statics
 from .arguments import Slot, bind, initialiser
-from .calls import BORN, MODULE_ATTRIBUTE, owns_parameters
+from .calls import BORN, MODULE_ATTRIBUTE
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate
 from .operations import REFUSED, axis, collect
 from .scope import Frame
-from .values import Chain, Family, Function, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe
+from .values import Chain, Function, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe, is_list
 
 UNBEARABLE = frozenset(
-    "type train training forward eval half float double bfloat16 to cpu cuda apply parameters buffers modules children state_dict named_parameters "
-    "named_modules register_buffer register_parameter requires_grad_ zero_grad share_memory compile add_module get_parameter get_submodule extra_repr".split()
+    [
+        "type",
+        "train",
+        "training",
+        "forward",
+        "eval",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "to",
+        "cpu",
+        "cuda",
+        "apply",
+        "parameters",
+        "buffers",
+        "modules",
+        "children",
+        "state_dict",
+        "named_parameters",
+        "named_modules",
+        "register_buffer",
+        "register_parameter",
+        "requires_grad_",
+        "zero_grad",
+        "share_memory",
+        "compile",
+        "add_module",
+        "get_parameter",
+        "get_submodule",
+        "extra_repr",
+    ]
 )
 """Names that a torch module already uses for something else."""
 
@@ -31,7 +59,12 @@ def path_of(name: str, members: tuple[Member, ...], span: Span) -> str:
     parts = [name, *map(member_text, members)]
     for part in parts:
         if part in UNBEARABLE:
-            fail("A111", f"a module or parameter can't be called `{part}`: PyTorch's modules use that word", span, f"choose another name, for instance `{part}_`")
+            fail(
+                "A111",
+                f"a module or parameter can't be called `{part}`: PyTorch's modules use that word",
+                span,
+                f"choose another name, for instance `{part}_`",
+            )
         if not part or "." in part:
             fail("A111", f"`{part}` can't be part of a module's path", span, "a member's name may not hold a dot")
     return ".".join(parts)
@@ -45,7 +78,9 @@ def bear(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member,
 
 def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets: tuple[SetAxis, ...], frame: Frame, span: Span) -> Value:
     if isinstance(value, Chain):
-        parts = [p if isinstance(p, (Function, Module)) else _bear(p, f"{path}.{i}", name, members, sets, frame, span) for i, p in enumerate(value.parts)]
+        parts = [
+            p if isinstance(p, (Function, Module)) else _bear(p, f"{path}.{i}", name, members, sets, frame, span) for i, p in enumerate(value.parts)
+        ]
         return ModuleChain(path, tuple(parts), span)
     assert isinstance(value, Unborn)
     template = value.template
@@ -81,7 +116,7 @@ def _sequential(node: ast.Call, frame: Frame) -> Chain:
         value = evaluate(argument.value, frame)
         if isinstance(value, Template):
             fail("A203", f"`{value.name}` lacks its arguments", argument.span, f"write `{value.name}(...)` with what it takes")
-        if isinstance(value, (list, tuple)):
+        if is_list(value):
             parts.extend(value)
             continue
         if not isinstance(value, (Unborn, Chain, Module, ModuleChain)) and not (isinstance(value, Function) and value.primitive is not None):
@@ -120,7 +155,7 @@ def _declared(node: ast.Call, frame: Frame, buffer: bool) -> Declared:
     word = "Buffer" if buffer else "Parameter"
     bound = bind(word, node.arguments, _SLOTS, node.span).given
     sizes = evaluate(bound["shape"], frame)
-    items = sizes if isinstance(sizes, (list, tuple)) else [sizes]
+    items = sizes if is_list(sizes) else [sizes]
     shape: list[Axis] = []
     for item in items:
         size = axis(item)
@@ -206,10 +241,12 @@ def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Valu
             return Module(f"{module.path}.{part}", template, inner.arguments, inner.span)
     if part in module.arguments:
         return module.arguments[part]
-    help = f"call `{module.path}` before this line: what it holds is known from its call" if not bodies else "a block shows its parameters, its static arguments and its modules"
+    help = (
+        f"call `{module.path}` before this line: what it holds is known from its call"
+        if not bodies
+        else "a block shows its parameters, its static arguments and its modules"
+    )
     fail("A104", f"`{module.template.name}` has no `{part}`", node.part_span, help)
 
 
 MODULE_ATTRIBUTE.append(_module_attribute)
-
-__all__ = ["Declared", "Family", "Kind", "bear", "declare", "member_text", "owns_parameters", "path_of", "read"]

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import ast
-from ..program import Body, Condition, InputDecl, LossDecl, Member, ModuleDecl, NodeKind, Ref
-from ..source import NOWHERE, Span
-from ..types import TensorType
+from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
+from ..source import Span
+from ..types import TensorType, extent
 from . import statics
 from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression
-from .births import read
 from .builder import Builder
 from .calls import CALL_BLOCK, CALL_FN
 from .context import Context, Poisoned, Problem, fail
-from .expressions import evaluate, evaluate_whole, lookup
-from .inputs import Pattern, Wanted, flat, match, outside, pattern, substitute, wanted
+from .expressions import evaluate, lookup
+from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, substitute, tensor_type, wanted
 from .scope import Earlier, Frame
 from .statements import finish, run
-from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Template, Tensor, Value, freeze
+from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze, is_list
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +71,7 @@ def call_block(module: Module, arguments: Any, frame: Frame, span: Span) -> Valu
 
 def _values(module: Module, arguments: Any, slots: tuple[Wanted, ...], frame: Frame, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     name = module.template.name
-    if isinstance(arguments, list):
+    if is_list(arguments):
         plain = [s.name for s in slots if not s.draw]
         if not plain:
             fail("A201", f"`{name}` takes no input", span)
@@ -99,8 +98,6 @@ def _tensor(value: Value, key: str, module: Module, span: Span, frame: Frame) ->
         return value
     if isinstance(value, EmptyState):
         fail("A415", f"the state `{value.name}` holds nothing in the plain forward", span)
-    from .values import describe
-
     fail("A203", f"`{key}` of `{module.template.name}` takes a tensor, not {describe(value)}", span)
 
 
@@ -186,7 +183,13 @@ def _handed(value: Module | ModuleChain, path: str) -> Module | ModuleChain:
 
 
 def _node(
-    module: Module, elaborated: Elaborated, tensors: Mapping[str, Tensor], actual: Mapping[str, TensorType], spans: Mapping[str, Span], frame: Frame, span: Span
+    module: Module,
+    elaborated: Elaborated,
+    tensors: Mapping[str, Tensor],
+    actual: Mapping[str, TensorType],
+    spans: Mapping[str, Span],
+    frame: Frame,
+    span: Span,
 ) -> Value:
     builder, body = frame.builder, elaborated.body
     name = module.template.name
@@ -216,8 +219,6 @@ def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str,
 
 
 def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
-    from ..types import extent
-
     for condition in body.conditions:
         left, right = (extent(substitute(side, binding)) for side in (condition.left, condition.right))
         CONDITION[0](builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
@@ -304,8 +305,6 @@ def _call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
 
 def _call_extern(item: ast.ExternFn, function: Function, node: ast.Call, frame: Frame) -> Value:
     """Call a Python function by its declared signature: one node, without gradient."""
-    from .inputs import tensor_type
-
     bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
     types = {p.name: p.type for p in item.parameters}
     values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}
@@ -330,20 +329,26 @@ def _fn_argument(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
 
 
 def _fn_parameters(item: ast.Fn | ast.ExternFn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
-    from .inputs import compare, tensor_type
-
     for parameter in item.parameters:
         value = values.get(parameter.name)
-        tensorial = isinstance(parameter.type, ast.TypeRef) and parameter.type.arguments is not None and parameter.type.name not in ("list", "map", "set")
+        tensorial = (
+            isinstance(parameter.type, ast.TypeRef) and parameter.type.arguments is not None and parameter.type.name not in ("list", "map", "set")
+        )
         if not tensorial:
             given = {parameter.name: values[parameter.name]} if parameter.name in values else {}
             static_arguments([parameter], given, spans, inner)
             continue
         if isinstance(value, Tensor):
             place = spans.get(parameter.name, span)
-            type_ = tensor_type(parameter.type, _with_actual(inner, value.type), (value.type.dtype, value.type.shape), parameter.name)  # type: ignore[arg-type]
+            type_ = tensor_type(parameter.type, inner, (value.type.dtype, value.type.shape), parameter.name)
             if len(type_.shape) != len(value.type.shape) or type_.dtype is not value.type.dtype:
-                fail("A306", f"`{parameter.name}` of `{item.name}` takes `{parameter.type.span.text}`, not `{value.type}`", place, None, [(parameter.span, "declared here")])
+                fail(
+                    "A306",
+                    f"`{parameter.name}` of `{item.name}` takes `{parameter.type.span.text}`, not `{value.type}`",
+                    place,
+                    None,
+                    [(parameter.span, "declared here")],
+                )
             for axis, (declared, actual) in enumerate(zip(type_.shape, value.type.shape, strict=True)):
                 compare(inner.builder, actual, declared, place, f"axis {axis} of `{parameter.name}` of `{item.name}`", parameter.span)
         elif value is None and parameter.default is None:
@@ -354,11 +359,5 @@ def _fn_parameters(item: ast.Fn | ast.ExternFn, values: Mapping[str, Value], spa
         inner.spans[parameter.name] = parameter.span
 
 
-def _with_actual(frame: Frame, type_: TensorType) -> Frame:
-    return frame
-
-
 CALL_BLOCK.append(call_block)
 CALL_FN.append(_call_fn)
-
-__all__ = ["NOWHERE", "Elaborated", "Member", "Template", "elaborate_block", "evaluate_whole", "inputs_of", "read"]

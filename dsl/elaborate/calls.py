@@ -10,12 +10,12 @@ from ..primitive import Argument, Kind
 from ..program import ModuleDecl, NodeKind
 from ..source import Span
 from . import statics
-from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, static_arguments, typed_expression
+from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
 from .context import fail, suggest
-from .expressions import ATTRIBUTES, SPECIAL, attribute, clauses, evaluate, evaluate_whole, lookup, register
+from .expressions import ATTRIBUTES, SPECIAL, clauses, evaluate, evaluate_whole, lookup, register
 from .operations import apply, collect, infer, operation, results
 from .scope import Earlier, Frame
-from .values import Chain, EnumValue, Family, Function, Module, ModuleChain, Record, Template, Tensor, Unborn, Value, describe
+from .values import Chain, EnumValue, Family, Function, Module, ModuleChain, Record, Template, Tensor, Unborn, Value, describe, is_list
 
 
 def _call(node: ast.Call, frame: Frame) -> Value:
@@ -134,17 +134,22 @@ def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | No
     argument = node.arguments[0].value
     if isinstance(argument, ast.Comprehension) and argument.kind == "bare":
         if argument.where is not None and function.name != "sum":
-            fail("A414", f"`where` stands only in a `sum`, not in a `{function.name}`", argument.where.span, "sum what is kept and divide by how many are")
+            fail(
+                "A414",
+                f"`where` stands only in a `sum`, not in a `{function.name}`",
+                argument.where.span,
+                "sum what is kept and divide by how many are",
+            )
         values = [_kept(argument, inner) for inner in clauses(argument.clauses, frame)]
     elif _is_family(argument):
         family = evaluate_whole(argument, frame)
         values = list(family.members.values()) if isinstance(family, Family) else family
     else:
         return None
-    if not isinstance(values, list) or not any(isinstance(v, Tensor) for v in values):
-        if isinstance(values, list) and values and all(statics.is_static(v) for v in values):
+    if not is_list(values) or not any(isinstance(v, Tensor) for v in values):
+        if is_list(values) and values and all(statics.is_static(v) for v in values):
             return _static_fold(function.name, values, node)
-        if isinstance(values, list) and not values:
+        if is_list(values) and not values:
             if function.name == "sum":
                 return (0,)
             fail("A409", f"`{node.span.text}` has no members", node.span, "an empty family has no type")
@@ -318,7 +323,12 @@ ATTRIBUTES[EnumValue] = lambda target, part, node, frame: fail("A104", f"{descri
 
 def _field(target: Record, part: str, node: ast.Attribute) -> Value:
     if part not in target.fields:
-        fail("A104", f"`{node.object.span.text}` has no result `{part}`", node.part_span, suggest(part, target.fields, f"it has {statics.listed(target.fields)}"))
+        fail(
+            "A104",
+            f"`{node.object.span.text}` has no result `{part}`",
+            node.part_span,
+            suggest(part, target.fields, f"it has {statics.listed(target.fields)}"),
+        )
     return target.fields[part]
 
 
@@ -326,5 +336,3 @@ _HANDLERS: dict[type, Callable[[Any, ast.Call, Frame], Value]] = {
     Function: _function, Template: _template, Module: _module, ModuleChain: _module,
 }  # fmt: skip
 register(ast.Call, _call)
-
-__all__ = ["attribute", "call_module", "call_value", "owns_parameters", "static_arguments"]

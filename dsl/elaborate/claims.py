@@ -191,5 +191,5 @@ def _renamed(statement: ast.Renamed, frame: Frame) -> None:
     frame.builder.selected.append(("renamed", statement, frame))
 
 
-RUNNERS |= {ast.Require: _require, ast.Assert: _assert, ast.Freeze: _freeze, ast.Tie: _tie, ast.Renamed: _renamed}
+RUNNERS.update({ast.Require: _require, ast.Assert: _assert, ast.Freeze: _freeze, ast.Tie: _tie, ast.Renamed: _renamed})
 FINISHERS.append(_check_asserts)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..diagnostics import Diagnostic, Label, Severity, closest
 from ..inspector import Inspector
 from ..primitive import Library
-from ..program import Body
 from ..source import Span
 
 if TYPE_CHECKING:
+    from ..selection import Tree
     from .files import Files
 
 
@@ -60,7 +60,7 @@ class Context:
     diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
     training: bool = False
     entry: str | None = None
-    memo: dict[object, Body] = field(default_factory=dict[object, Body])
+    memo: dict[object, Any] = field(default_factory=dict[object, Any])  # blocks.Elaborated by what they depend on
     stack: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     modules: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -70,6 +70,7 @@ class Context:
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
     report_to: Callable[[Diagnostic], None] | None = None
     inspector: Inspector | None = None
+    trees: dict[tuple[int, ...], tuple[Any, Tree]] = field(default_factory=dict[tuple[int, ...], "tuple[Any, Tree]"])  # what bodies own
 
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
         """Return a context for another mode of the same program: its own memo, the same diagnostics."""

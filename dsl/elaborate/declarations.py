@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
@@ -15,15 +15,14 @@ from .arguments import Slot, bind
 from .blocks import STATE
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import Pattern, pattern, substitute, tensor_type
-from .operations import REFUSED, axis, convert, operation
+from .inputs import Pattern, substitute, tensor_type
+from .operations import REFUSED, axis, operation
 from .scope import Frame
-from .statements import RUNNERS, named, run, spread
-from .values import EmptyState, Family, IndexSet, LiveState, Namespace, Tensor, Value, describe
-
-# --------------------------------------------------------------------------------------------------------- inputs
+from .statements import RUNNERS, run, spread
+from .values import EmptyState, Family, IndexSet, LiveState, Namespace, Tensor, Value, describe, is_list
 
 
+# --------------------------------------------------------------------------------------------------------- inputs, is_list
 def _in(statement: ast.In, frame: Frame) -> None:
     _inputs(statement.names, statement, frame, is_target=False)
 
@@ -94,14 +93,19 @@ def _role(node: ast.Expr, frame: Frame) -> Role:
     call = node if isinstance(node, ast.Call) else None
     function = call.function if call is not None else node
     if not isinstance(function, ast.Name) or function.id not in _ROLES:
-        fail("A501", f"`{node.span.text}` is no role of an input", node.span, suggest(function.span.text, _ROLES, f"the roles are {statics.listed(_ROLES)}"))
+        fail(
+            "A501",
+            f"`{node.span.text}` is no role of an input",
+            node.span,
+            suggest(function.span.text, _ROLES, f"the roles are {statics.listed(_ROLES)}"),
+        )
     slots = [Slot(name, False) for name in _ROLES[function.id]]
     bound = bind(function.id, call.arguments if call else (), slots, node.span)
     return Role(function.id, {key: _plain(evaluate(value, frame)) for key, value in bound.given.items()})
 
 
 def _plain(value: Value) -> Value:
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else statics.number(value)
+    return [_plain(v) for v in value] if is_list(value) else statics.number(value)
 
 
 def _bounds(node: ast.Expr, frame: Frame) -> tuple[int | Dim, int | Dim]:
@@ -144,7 +148,13 @@ def _draw(statement: ast.Draw, frame: Frame) -> None:
         frame.bind(declared.name, value, declared.span)
 
 
-_DISTRIBUTIONS: dict[str, tuple[str, ...]] = {"normal": ("mean", "std"), "uniform": ("low", "high"), "bernoulli": ("p",), "permutation": ("n",), "gumbel": ()}
+_DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
+    "normal": ("mean", "std"),
+    "uniform": ("low", "high"),
+    "bernoulli": ("p",),
+    "permutation": ("n",),
+    "gumbel": (),
+}
 
 
 def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.Draw, frame: Frame) -> Value:
@@ -172,7 +182,12 @@ def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.D
 
 def _state(statement: ast.State, frame: Frame) -> None:
     if not (isinstance(statement.initial, ast.Name) and statement.initial.id == "empty"):
-        fail("A503", f"a state starts `empty`, not `{statement.initial.span.text}`", statement.initial.span, "write `= empty`; for a number that learns use `Buffer` and `update`")
+        fail(
+            "A503",
+            f"a state starts `empty`, not `{statement.initial.span.text}`",
+            statement.initial.span,
+            "write `= empty`; for a number that learns use `Buffer` and `update`",
+        )
     declared = statement.name
     value = _family_of(declared.binders, (), frame, lambda inner, keys: _one_state(declared, keys, statement, inner), declared)
     frame.bind(declared.name, value, declared.span)
@@ -323,7 +338,7 @@ def _members_in_scope(frame: Frame) -> list[tuple[IndexSet, Member]]:
     walk: Frame | None = frame
     while walk is not None and walk.kind != "task":
         if walk.loop is not None:
-            found.append((walk.loop.set, walk.member))  # type: ignore[arg-type]
+            found.append((walk.loop.set, walk.member))
         walk = walk.parent
     return list(reversed(found))
 
@@ -349,7 +364,12 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
     if not isinstance(value, Tensor):
         fail("A505", f"the loss `{statement.name}` must be a scalar tensor, not {describe(value)}", statement.value.span, "reduce it: `mean(...)`")
     if value.type.rank != 0 or not value.type.dtype.is_float:
-        fail("A505", f"the loss `{statement.name}` must be a scalar float, not `{value.type}`", statement.value.span, "reduce it: `mean(...)` or `sum(...)`")
+        fail(
+            "A505",
+            f"the loss `{statement.name}` must be a scalar float, not `{value.type}`",
+            statement.value.span,
+            "reduce it: `mean(...)` or `sum(...)`",
+        )
     path = ".".join([*([frame.task] if frame.task else []), statement.name, *(str(m) for _, m in _members_in_scope(frame))])
     if any(l.path == path for l in frame.builder.body.losses):
         fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
@@ -382,12 +402,16 @@ def _update(statement: ast.Update, frame: Frame) -> None:
     path = path_of(statement.name, frame.members(), statement.span)
     declared = body.parameters.get(path)
     if declared is None or not declared.buffer:
-        fail("A506", f"`{statement.name}` is no buffer of this block", statement.span, f"declare it: `{statement.name} = Buffer([...], init = zeros)`")
+        fail(
+            "A506", f"`{statement.name}` is no buffer of this block", statement.span, f"declare it: `{statement.name} = Buffer([...], init = zeros)`"
+        )
     value = evaluate(statement.value, frame)
     if statics.is_number(value):
         value = frame.builder.constant(value, declared.dtype, statement.value.span)
     if not isinstance(value, Tensor) or value.type.shape != declared.shape:
-        fail("A506", f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}", statement.value.span)
+        fail(
+            "A506", f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}", statement.value.span
+        )
     body.updates.append(UpdateDecl(path, value.ref, statement.span))
 
 
@@ -405,7 +429,12 @@ class TaskScope(Namespace):
 def _task(statement: ast.Task, frame: Frame) -> None:
     builder = frame.builder
     if not builder.model:
-        fail("A507", "a `task` stands in a model, not in a block", statement.span, "let the block return its value by `out`, and declare the task in the model")
+        fail(
+            "A507",
+            "a `task` stands in a model, not in a block",
+            statement.span,
+            "let the block return its value by `out`, and declare the task in the model",
+        )
     bound = frame.find(statement.name)
     key = getattr(bound, "key", None)
     name = str(key) if key is not None else statement.name
@@ -423,9 +452,9 @@ def _entry(statement: ast.Entry, frame: Frame) -> None:
     frame.builder.entries.append((statement, frame))
 
 
-RUNNERS |= {
+RUNNERS.update({
     ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.State: _state, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
     ast.Entry: _entry,
-}  # fmt: skip
+})  # fmt: skip
 
 __all__ = ["TaskScope"]

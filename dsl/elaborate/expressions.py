@@ -7,11 +7,10 @@ from typing import Any
 
 from .. import ast
 from ..dims import Dim
-from ..primitive import Kind
-from ..types import DType, SetAxis
+from ..types import DType
 from . import statics
 from .context import fail, suggest
-from .operations import apply, operation
+from .operations import operation
 from .scope import UNSET, Earlier, Frame
 from .values import (
     EnumValue,
@@ -189,7 +188,12 @@ def _choice(value: EnumValue, node: ast.Expr, frame: Frame) -> str:
         if node.id in value.choices:
             return node.id
         if frame.owner(node.id) is None:
-            fail("A213", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"))
+            fail(
+                "A213",
+                f"`{node.id}` is not one of the choices",
+                node.span,
+                suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"),
+            )
     other = evaluate(node, frame)
     return other.name if isinstance(other, EnumValue) else str(other)
 
@@ -197,12 +201,16 @@ def _choice(value: EnumValue, node: ast.Expr, frame: Frame) -> str:
 def _logic(node: ast.Binary, frame: Frame) -> Value:
     left = evaluate(node.left, frame)
     if isinstance(left, Tensor):
-        fail("A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool")
+        fail(
+            "A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool"
+        )
     if statics.truth(left, node.left.span) is (node.op == "or"):
         return node.op == "or"
     right = evaluate(node.right, frame)
     if isinstance(right, Tensor):
-        fail("A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool")
+        fail(
+            "A203", f"`{node.op}` is for static facts, not tensors", node.span, f"write `{'&' if node.op == 'and' else '|'}` between tensors of bool"
+        )
     return statics.truth(right, node.right.span)
 
 
@@ -235,10 +243,20 @@ def _range(node: ast.Range, frame: Frame) -> IndexSet:
     start, stop = (whole(evaluate(end, frame), end) for end in (node.start, node.stop))
     stop += 1 if node.inclusive else 0
     if stop < start:
-        fail("A406", f"the range `{node.span.text}` runs backwards, from {start} to {stop}", node.span, "`reversed(a..b)` counts down; an empty range is `n..n`")
+        fail(
+            "A406",
+            f"the range `{node.span.text}` runs backwards, from {start} to {stop}",
+            node.span,
+            "`reversed(a..b)` counts down; an empty range is `n..n`",
+        )
     limit = frame.builder.context.limits.members
     if stop - start > limit:
-        fail("A815", f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}", node.span, "an index set is unrolled: use a tensor dimension instead")
+        fail(
+            "A815",
+            f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}",
+            node.span,
+            "an index set is unrolled: use a tensor dimension instead",
+        )
     return IndexSet.of(node.span.text, tuple(range(start, stop)))
 
 
@@ -298,7 +316,12 @@ def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
 
 def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
     if node.where is not None:
-        fail("A414", "`where` stands only in a `sum` over a family", node.span, "write `sum(... for e in experts where keep[:, e])`, or `if` for a static condition")
+        fail(
+            "A414",
+            "`where` stands only in a `sum` over a family",
+            node.span,
+            "write `sum(... for e in experts where keep[:, e])`, or `if` for a static condition",
+        )
     steps = [inner for inner in clauses(node.clauses, frame)]
     if node.kind == "map":
         assert node.value is not None
@@ -350,7 +373,12 @@ def unpack(names: tuple[str, ...], value: Value, frame: Frame, node: ast.Node) -
 
 def _attribute(node: ast.Attribute, frame: Frame) -> Value:
     if not isinstance(node.part, str):
-        fail("A208", f"`{node.span.text}` is a selector and can't stand here", node.span, "selectors stand in `tune`, `freeze`, `params(...)` and weights maps")
+        fail(
+            "A208",
+            f"`{node.span.text}` is a selector and can't stand here",
+            node.span,
+            "selectors stand in `tune`, `freeze`, `params(...)` and weights maps",
+        )
     target = evaluate_whole(node.object, frame)
     return attribute(target, node.part, node, frame)
 
@@ -373,25 +401,26 @@ def _of_tensor(target: Tensor, part: str, node: ast.Attribute, frame: Frame) -> 
     fail("A104", f"a tensor has no `{part}`", node.part_span, help)
 
 
-def _of_record(target: Any, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part not in target.fields:
-        fail("A104", f"`{node.object.span.text}` has no result `{part}`", node.part_span, suggest(part, target.fields, f"it has {statics.listed(target.fields)}"))
-    return target.fields[part]
-
-
 def _of_family(target: Family, part: str, node: ast.Attribute, frame: Frame) -> Value:
     return Family(target.set, {key: attribute(value, part, node, frame) for key, value in target.members.items()}, f"{target.name}.{part}")
 
 
 def _of_set(target: IndexSet, part: str, node: ast.Attribute, frame: Frame) -> Value:
     if part not in target.members:
-        fail("A407", f"`{part}` is no member of `{target.name}`", node.part_span, suggest(part, map(str, target.members), f"its members are {statics.listed(target.members)}"))
+        fail(
+            "A407",
+            f"`{part}` is no member of `{target.name}`",
+            node.part_span,
+            suggest(part, map(str, target.members), f"its members are {statics.listed(target.members)}"),
+        )
     return MemberOf(target, part)
 
 
 def _of_namespace(target: Namespace, part: str, node: ast.Attribute, frame: Frame) -> Value:
     if part not in target.names:
-        fail("A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}"))
+        fail(
+            "A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}")
+        )
     return target.names[part]
 
 
@@ -413,11 +442,6 @@ ATTRIBUTES: dict[type, Callable[[Any, str, ast.Attribute, Frame], Value]] = {
 }  # fmt: skip
 
 
-def size_of(value: Value) -> Value:
-    """Return an axis as it is used in expressions."""
-    return value.size if isinstance(value, SetAxis) else value
-
-
 _HANDLERS: dict[type, Callable[[Any, Frame], Value]] = {
     ast.Name: _name, ast.Number: lambda n, f: n.value, ast.String: lambda n, f: n.value, ast.Constant: lambda n, f: n.value, ast.List: _list,
     ast.Tuple: _tuple, ast.SetLiteral: _set, ast.MapLiteral: _map, ast.Comprehension: _comprehension, ast.Unary: _unary, ast.Binary: _binary,
@@ -429,6 +453,3 @@ _HANDLERS: dict[type, Callable[[Any, Frame], Value]] = {
 def register(kind: type, handler: Callable[[Any, Frame], Value]) -> None:
     """Add the evaluation of one kind of node (indexing and calls live in files of their own)."""
     _HANDLERS[kind] = handler
-
-
-__all__ = ["ATTRIBUTES", "SPECIAL", "Kind", "apply", "attribute", "clauses", "evaluate", "evaluate_whole", "lookup", "register", "unpack", "whole"]

@@ -69,7 +69,12 @@ class Files:
             earlier = file.items.get(item.name)
             if earlier is not None:
                 self.report(
-                    Diagnostic("A101", f"`{item.name}` is defined twice in this file", item.span, help=f"rename one (the first is on line {earlier.span.line})")
+                    Diagnostic(
+                        "A101",
+                        f"`{item.name}` is defined twice in this file",
+                        item.span,
+                        help=f"rename one (the first is on line {earlier.span.line})",
+                    )
                 )
             else:
                 file.items[item.name] = item
@@ -115,7 +120,12 @@ class Files:
         if statement.local:
             source = self.beside(file.parsed.source, statement.module)
             if source is None:
-                fail("A812", f"there is no file `{'/'.join(statement.module)}.arch` beside `{file.name}`", statement.span, "check the name after the dot")
+                fail(
+                    "A812",
+                    f"there is no file `{'/'.join(statement.module)}.arch` beside `{file.name}`",
+                    statement.span,
+                    "check the name after the dot",
+                )
             return self.open(source)
         source = self.library.load(statement.module)
         if source is None:

@@ -58,7 +58,12 @@ def _earlier(node: ast.Index, target: Value, frame: Frame) -> Value | None:
     key = whole(evaluate(item, frame), item)
     if born is None or key not in born:
         present = statics.listed(born or ())
-        fail("A407", f"`{node.object.id}` has no member `{key}` yet", item.span, f"members so far: {present or 'none'}; guard the first steps with `if`")
+        fail(
+            "A407",
+            f"`{node.object.id}` has no member `{key}` yet",
+            item.span,
+            f"members so far: {present or 'none'}; guard the first steps with `if`",
+        )
     return born[key]
 
 
@@ -86,7 +91,12 @@ def _of_family(target: Family, items: Sequence[ast.Expr], node: ast.Index, frame
 
 def _deeper(value: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Frame) -> Value:
     if isinstance(value, Tensor):
-        fail("A211", f"`{node.object.span.text}` has fewer loops around it than this index has entries", node.span, "index the tensor in brackets of its own: `x[t][:, 0]`")
+        fail(
+            "A211",
+            f"`{node.object.span.text}` has fewer loops around it than this index has entries",
+            node.span,
+            "index the tensor in brackets of its own: `x[t][:, 0]`",
+        )
     return index(value, items, node, frame)
 
 
@@ -122,7 +132,9 @@ def member_key(node: ast.Expr, value: Value | None, set_: IndexSet, frame: Frame
     if isinstance(key, int) and not isinstance(key, bool) and -len(set_.members) <= key < 0:
         return set_.members[key]
     names = statics.listed(set_.members)
-    fail("A407", f"`{node.span.text}` is no member of `{set_.name}`", node.span, suggest(str(key), map(str, set_.members), f"its members are {names}"))
+    fail(
+        "A407", f"`{node.span.text}` is no member of `{set_.name}`", node.span, suggest(str(key), map(str, set_.members), f"its members are {names}")
+    )
 
 
 def restrict(target: Family, chosen: IndexSet, node: ast.Expr) -> Family:
@@ -271,7 +283,12 @@ def _number(value: Value, node: ast.Expr) -> int | Dim:
     if isinstance(value, SetAxis):
         value = value.size
     if not isinstance(value, (int, Dim)):
-        fail("A211", f"`{node.span.text}` is no position of a tensor", node.span, "an index is a whole number, a slice `a:b`, `None` is written `none`, or `...`")
+        fail(
+            "A211",
+            f"`{node.span.text}` is no position of a tensor",
+            node.span,
+            "an index is a whole number, a slice `a:b`, `None` is written `none`, or `...`",
+        )
     return value
 
 

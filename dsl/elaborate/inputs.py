@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import ast, dims
 from ..dims import Dim, Symbol
-from ..program import InputDecl, Member
+from ..primitive import RuleFailure
+from ..program import Condition, InputDecl, Member
 from ..rule import ShapeRule
 from ..source import Span
 from ..types import Axis, DType, SetAxis, TensorType, extent
@@ -19,9 +20,9 @@ from .expressions import evaluate
 from .indexing import member_key
 from .operations import REFUSED, axis
 from .scope import Frame
-from .values import Family, IndexSet, MemberOf, Value, describe
+from .values import Family, IndexSet, MemberOf, Value, describe, is_list
 
-Pattern = tuple[DType, tuple[int | SetAxis | None, ...]]
+Pattern = tuple[DType, tuple[Axis | None, ...]]
 """What a body is elaborated for: the dtype and, for each axis of an input, its number, its set, or None for a symbolic size."""
 
 
@@ -66,12 +67,17 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
     names = {d.value: d for d in DType}
     if not isinstance(node, ast.TypeRef) or node.name not in names:
         text = node.span.text
-        fail("A212", f"`{text}` is no tensor type", node.span, suggest(text.split("[")[0], names, f"a tensor type is {statics.listed(names)} with its shape in brackets"))
+        fail(
+            "A212",
+            f"`{text}` is no tensor type",
+            node.span,
+            suggest(text.split("[")[0], names, f"a tensor type is {statics.listed(names)} with its shape in brackets"),
+        )
     dtype = names[node.name]
     if given is not None and dtype is DType.FLOAT and given[0].is_float:
         dtype = given[0]
     entries = node.arguments or ()
-    sizes: Sequence[int | SetAxis | None] | None = given[1] if given is not None else None
+    sizes: Sequence[Axis | None] | None = given[1] if given is not None else None
     shape: list[Axis] = []
     for place, entry in enumerate(entries):
         if isinstance(entry, ast.Ellipsis):
@@ -180,7 +186,12 @@ def _member_symbol(node: ast.Index, name: str, frame: Frame, actual: Any) -> Axi
     family = root.names.get(name)
     if family is None:
         if not isinstance(value, MemberOf):
-            fail("A306", f"`{item.span.text}` must be a member of an index set", item.span, f"`{name}[t]` in a loop `for t in ...` gives each member its own size")
+            fail(
+                "A306",
+                f"`{item.span.text}` must be a member of an index set",
+                item.span,
+                f"`{name}[t]` in a loop `for t in ...` gives each member its own size",
+            )
         whole_set = IndexSet(value.set.name, value.set.declared, value.set.declared)
         family = root.names[name] = Family(whole_set, {}, name)
     key = member_key(item, value, family.set, frame)
@@ -222,7 +233,9 @@ def solve(expression: Dim, symbol: Symbol, target: int | Dim) -> int | Dim | Non
 # ----------------------------------------------------------------------------------------------------- matching
 
 
-def match(builder: Builder, declared: Sequence[InputDecl], actual: Mapping[str, TensorType], spans: Mapping[str, Span], name: str) -> dict[Symbol, Axis]:
+def match(
+    builder: Builder, declared: Sequence[InputDecl], actual: Mapping[str, TensorType], spans: Mapping[str, Span], name: str
+) -> dict[Symbol, Axis]:
     """Bind a body's symbols to the sizes of a call; report every input that does not fit."""
     binding: dict[Symbol, Axis] = {}
     for inp in declared:
@@ -267,9 +280,6 @@ def _match_axis(
 
 def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str, label: Span | None = None) -> None:
     """Require two axes to be the same, by proof, condition or error."""
-    from ..primitive import RuleFailure
-    from ..program import Condition
-
     rule = ShapeRule(builder.facts)
     try:
         rule.same(given, expected, what)
@@ -308,7 +318,7 @@ def flat(name: str, value: Value, span: Span) -> Iterator[tuple[str, tuple[Membe
         for key, member in value.members.items():
             for deeper, members, found in flat(f"{name}.{key}", member, span):
                 yield deeper, (key, *members), found
-    elif isinstance(value, (list, tuple)):
+    elif is_list(value):
         fail("A203", f"`{name.split('.')[0]}` takes a tensor or a family, not {describe(value)}", span, "give a family: `x[*]`")
     else:
         yield name, (), value

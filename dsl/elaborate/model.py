@@ -13,14 +13,13 @@ from ..parser import parse_expression
 from ..primitive import Library
 from ..program import EntryPlan, Program
 from ..source import Source, Span
-from . import births, blocks, calls, claims, declarations, indexing, oversights, special  # noqa: F401  # each adds its statements and forms
-from .arguments import checked, static_arguments, typed_expression
+from .arguments import static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
 from .files import File, Files, Loader
+from .forms import finish, run
 from .plans import plan
 from .scope import Frame
-from .statements import finish, run
 from .values import Value
 
 
@@ -100,7 +99,9 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
     return found
 
 
-def _alias(tree: ast.ModelAlias, plain: Mapping[str, ast.Model], file: File, files: Files, library: Library) -> tuple[str, ast.Model, dict[str, Value]]:
+def _alias(
+    tree: ast.ModelAlias, plain: Mapping[str, ast.Model], file: File, files: Files, library: Library
+) -> tuple[str, ast.Model, dict[str, Value]]:
     call = tree.value if isinstance(tree.value, ast.Call) else None
     target = call.function if call is not None else tree.value
     if not isinstance(target, ast.Name) or target.id not in plain:
@@ -136,7 +137,7 @@ def _model(
     statics = {p.name: frame.names.get(p.name) for p in tree.parameters}
     program = Program(
         name, frame.builder.body, train, tuple(frame.builder.tasks), {}, {}, {k: v for k, v in entries.items() if v is not None}, statics,
-        tuple(presets), tuple(t.name for t in trees if isinstance(t, ast.Golden) and t.model == name), (), tuple(f.name for f in files.opened.values()), tree.doc,
+        tuple(presets), {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
     )  # fmt: skip
     plan(program, frame, trees, preset, inspector)
     return None if context.failed else program
@@ -151,12 +152,15 @@ def _preset(asked: str | None, presets: Mapping[str, ast.Preset], name: str, tre
     return presets[asked]
 
 
-def body_of(tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value], entry: ast.Entry | None = None) -> Frame:
+def body_of(
+    tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value], entry: ast.Entry | None = None
+) -> Frame:
     """Elaborate a model's body at its border; the frame holds its names."""
     builder = Builder(context, tree.name, tree.span)
     builder.model = True
     if entry is not None:
         builder.overrides = {d.name: s for s in entry.body if isinstance(s, (ast.In, ast.Target)) for d in s.names}
+    builder.explicit = given
     frame = Frame("block", builder, file)
     context.active.append((tree.name, tree))
     try:
@@ -188,12 +192,22 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
         spans[setting.name] = setting.value.span
     for name, value in given.items():
         if name not in types:
-            fail("A201", f"`{tree.name}` takes no `{name}`", tree.span, suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}"))
+            fail(
+                "A201",
+                f"`{tree.name}` takes no `{name}`",
+                tree.span,
+                suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}"),
+            )
         values[name] = _read(name, value, types[name], frame) if isinstance(value, Text) else value
         spans[name] = types[name].span
     missing = [p for p in tree.parameters if p.default is None and p.name not in values]
     if missing:
-        fail("A202", f"`{tree.name}` needs a value for `{missing[0].name}`", missing[0].span, f"give it a default, a preset, or `--param {missing[0].name}=...`")
+        fail(
+            "A202",
+            f"`{tree.name}` needs a value for `{missing[0].name}`",
+            missing[0].span,
+            f"give it a default, a preset, or `--param {missing[0].name}=...`",
+        )
     static_arguments(tree.parameters, values, spans, frame)
 
 
@@ -207,7 +221,9 @@ def _read(name: str, text: Text, parameter: ast.Parameter, frame: Frame) -> Valu
     return typed_expression(parameter.type, tree, frame)
 
 
-def _entry(entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value]) -> EntryPlan | None:
+def _entry(
+    entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value]
+) -> EntryPlan | None:
     frame = body_of(tree, file, context.mode(entry=entry.name), preset, given, entry)
     return None if frame.builder.poisoned else EntryPlan(entry.name, frame.builder.body, None)
 
@@ -226,6 +242,3 @@ def _entry_body(entry: ast.Entry, frame: Frame) -> None:
         inner.names[name] = frame.names[name]
     body = [s for s in entry.body if not (isinstance(s, (ast.In, ast.Target)) and all(d.name in present for d in s.names))]
     run(body, inner)
-
-
-__all__ = ["Elaboration", "Request", "body_of", "checked", "elaborate"]

@@ -16,7 +16,7 @@ from . import statics
 from .builder import Builder
 from .context import fail, suggest
 from .scope import Frame
-from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Record, Tensor, TypeWord, Value, describe
+from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Record, Tensor, TypeWord, Value, describe, is_list
 
 
 def operation(frame: Frame, name: str, values: tuple[Value, ...], span: Span) -> Value:
@@ -106,7 +106,12 @@ def convert(name: str, argument: Argument, value: Value, span: Span, frame: Fram
     if converted is REFUSED:
         fail("A203", f"`{argument.name}` of `{name}` takes {WANTED[argument.kind]}, not {describe(value)}", span, argument.doc or None)
     if argument.choices and converted not in argument.choices:
-        fail("A213", f"`{argument.name}` of `{name}` can't be {describe(value)}", span, suggest(str(converted), argument.choices, f"it is one of {statics.listed(argument.choices)}"))
+        fail(
+            "A213",
+            f"`{argument.name}` of `{name}` can't be {describe(value)}",
+            span,
+            suggest(str(converted), argument.choices, f"it is one of {statics.listed(argument.choices)}"),
+        )
     return converted
 
 
@@ -144,7 +149,7 @@ def _tensors(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
     items = list(value.members.values()) if isinstance(value, Family) else value
     if isinstance(items, Tensor):
         items = [items]
-    if not isinstance(items, (list, tuple)):
+    if not is_list(items):
         return REFUSED
     if not items:
         fail("A409", f"`{span.text}` has no members", span, "an empty family can't be joined: it has no type")
@@ -182,7 +187,7 @@ def _dim(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
 
 
 def _shape(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
-    items = value if isinstance(value, (list, tuple)) else [value]
+    items = value if is_list(value) else [value]
     found = [axis(item) for item in items]
     return REFUSED if any(item is REFUSED for item in found) else tuple(found)
 
@@ -198,7 +203,7 @@ def axis(value: Value) -> Any:
 
 
 def _ints(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         found = [_int(item, argument, frame, span) for item in value]
         return REFUSED if any(item is REFUSED for item in found) else tuple(found)
     return _int(value, argument, frame, span)

@@ -97,9 +97,7 @@ def _binds(node: ast.Node) -> Iterator[str]:
             yield inner.name
         elif isinstance(inner, ast.Clause):
             yield from inner.names
-        elif isinstance(inner, ast.Binder):
-            yield inner.name
-        elif isinstance(inner, ast.Parameter):
+        elif isinstance(inner, ast.Binder) or isinstance(inner, ast.Parameter):
             yield inner.name
         elif isinstance(inner, ast.TypeRef):
             yield from (n.id for a in inner.arguments or () for n in walk(a) if isinstance(n, ast.Name) and n.id[0].isupper())
@@ -144,5 +142,5 @@ def _meant(node: ast.Node) -> set[int]:
     return found
 
 
-FINISHERS += [_words, _share_names, _unread]
+FINISHERS.extend([_words, _share_names, _unread])
 ARM_NOT_TAKEN.append(check_arm)

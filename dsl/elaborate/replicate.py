@@ -13,7 +13,7 @@ from ..members import member_text
 from ..program import Body, Member, ModuleDecl, Node, Operand, Ref
 from .builder import Builder
 from .scope import Frame, Loop
-from .values import Family, Module, ModuleChain, Record, Tensor, Value
+from .values import Family, Module, ModuleChain, Record, Tensor, Value, is_list
 
 LEAST = 6
 """Shorter loops are elaborated step by step."""
@@ -95,7 +95,20 @@ class Copier:
         path = self._path(module.path, text)
         handed = {k: self._path(v, text) if self._is_born(v) else v for k, v in module.modules.items()}
         self.builder.module(
-            ModuleDecl(path, module.name, members, module.span, module.kind, module.arguments, module.primitive, module.bodies, handed, module.task, module.extern, module.sets)
+            ModuleDecl(
+                path,
+                module.name,
+                members,
+                module.span,
+                module.kind,
+                module.arguments,
+                module.primitive,
+                module.bodies,
+                handed,
+                module.task,
+                module.extern,
+                module.sets,
+            )
         )
         self.builder.used.add(path)
 
@@ -127,6 +140,6 @@ class Copier:
             return Family(value.set, {k: self._value(v, shift, now, text) for k, v in value.members.items()}, value.name, value.loop_born)
         if isinstance(value, Record):
             return Record({k: self._value(v, shift, now, text) for k, v in value.fields.items()}, value.origin)
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._value(v, shift, now, text) for v in value)  # pyright: ignore[reportUnknownVariableType]  # values are untyped
+        if is_list(value):
+            return [self._value(v, shift, now, text) for v in value]
         return value

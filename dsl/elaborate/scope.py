@@ -24,7 +24,7 @@ class Loop:
     names: tuple[str, ...]
     carry: frozenset[str]
     born: dict[str, dict[Member, Value]] = field(default_factory=dict[str, dict[Member, Value]])
-    read: set[str] = field(default_factory=set[str])
+    read: dict[str, None] = field(default_factory=dict[str, None])  # names looked for beyond this loop
     varied: bool = False  # this step read its variable or an earlier member: the next one may differ
 
 
@@ -37,12 +37,12 @@ class Frame:
     file: File
     parent: Frame | None = None
     loop: Loop | None = None
-    member: Member | None = None
+    member: Member = 0  # of `loop`, where there is one
     names: dict[str, Value] = field(default_factory=dict[str, Value])
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
     task: str | None = None
 
-    def child(self, kind: FrameKind, loop: Loop | None = None, member: Member | None = None) -> Frame:
+    def child(self, kind: FrameKind, loop: Loop | None = None, member: Member = 0) -> Frame:
         return Frame(kind, self.builder, self.file, self, loop, member, task=self.task)
 
     def members(self) -> tuple[Member, ...]:
@@ -51,7 +51,7 @@ class Frame:
         frame: Frame | None = self
         while frame is not None:
             if frame.loop is not None:
-                found.append(frame.member)  # type: ignore[arg-type]
+                found.append(frame.member)
             frame = frame.parent
         return tuple(reversed(found))
 
@@ -81,7 +81,7 @@ class Frame:
                     raise Poisoned
                 return UNSET if value is None else value
             if frame.loop is not None:
-                frame.loop.read.add(name)
+                frame.loop.read[name] = None
                 frame.loop.varied |= name in frame.loop.born
                 born = frame.loop.born.get(name)
                 if born and any(v is POISON for v in born.values()):

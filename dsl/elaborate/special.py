@@ -14,7 +14,7 @@ from .expressions import SPECIAL, evaluate, evaluate_whole
 from .indexing import retyped
 from .operations import apply, operation
 from .scope import Frame
-from .values import Family, IndexSet, Record, Tensor, Value, describe
+from .values import Family, IndexSet, Record, Tensor, Value, describe, is_list
 
 
 def _split(node: ast.Call, frame: Frame) -> Value:
@@ -41,7 +41,7 @@ def _plain_split(frame: Frame, given: dict[str, Value], node: ast.Call) -> list[
     assert primitive is not None
     second = primitive.arguments[1].name
     value = apply(frame, primitive, {primitive.arguments[0].name: given["x"], second: sizes, "dim": given["dim"]}, node.span)
-    return value if isinstance(value, list) else [value]
+    return value if is_list(value) else [value]
 
 
 def _stack(node: ast.Call, frame: Frame) -> Value:
@@ -119,4 +119,4 @@ def _grad(node: ast.Call, frame: Frame) -> Value:
     fail("A901", "`grad(loss, value)` is reserved and not available yet", node.span, "compute it in the training loop for now")
 
 
-SPECIAL |= {"split": _split, "stack": _stack, "detach": _detach, "inverse": _inverse, "losses": _losses, "grad": _grad}
+SPECIAL.update({"split": _split, "stack": _stack, "detach": _detach, "inverse": _inverse, "losses": _losses, "grad": _grad})

@@ -11,16 +11,15 @@ from ..source import Span
 from . import statics
 from .births import Declared, bear, declare
 from .context import Poisoned, Problem, fail
-from .expressions import clauses, evaluate, evaluate_whole, unpack
+from .expressions import evaluate, evaluate_whole, unpack
 from .indexing import member_key
-from .inputs import _root  # pyright: ignore[reportPrivateUsage]  # the frame of a block, shared by its declarations
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
-from .values import POISON, Chain, EnumValue, Family, IndexSet, MemberOf, Module, ModuleChain, Template, Unborn, Value, describe
+from .values import POISON, Chain, Family, IndexSet, Record, Unborn, Value, describe, is_list, is_map
 
 Runner = Callable[[Any, Frame], None]
 
-WORDS = frozenset("loss out target draw state index task update freeze require".split())
+WORDS = frozenset(["loss", "out", "target", "draw", "state", "index", "task", "update", "freeze", "require"])
 """Words of statements that a value could be bound to by mistake."""
 
 
@@ -72,7 +71,12 @@ def _assign(statement: ast.Assign, frame: Frame) -> None:
         return
     if isinstance(statement.value, ast.Tuple):
         if len(statement.value.items) != len(goals):
-            fail("A215", f"{len(goals)} names on the left, {len(statement.value.items)} values on the right", statement.span, "write one value for each name")
+            fail(
+                "A215",
+                f"{len(goals)} names on the left, {len(statement.value.items)} values on the right",
+                statement.span,
+                "write one value for each name",
+            )
         made = [evaluate(item, frame) for item in statement.value.items]
         for goal, value in zip(goals, made, strict=True):
             _store(goal, value, frame)
@@ -83,13 +87,11 @@ def _assign(statement: ast.Assign, frame: Frame) -> None:
 
 def spread(value: Value, count: int, span: Span) -> list[Value]:
     """Return the parts of a record, list or family that several names take."""
-    from .values import Record
-
     if isinstance(value, Record):
         parts = list(value.fields.values())
     elif isinstance(value, Family):
         parts = list(value.members.values())
-    elif isinstance(value, (list, tuple)):
+    elif is_list(value):
         parts = list(value)
     else:
         fail("A215", f"{describe(value)} can't be given to {count} names", span, "only several results, a list or a family can")
@@ -131,7 +133,7 @@ def named(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member
         return bear(value, name, frame, span, extra)
     if isinstance(value, Declared):
         return declare(value, name, frame, span, extra)
-    if isinstance(value, (list, tuple)) and any(isinstance(v, (Unborn, Chain, Declared)) for v in value):
+    if is_list(value) and any(isinstance(v, (Unborn, Chain, Declared)) for v in value):
         fail("A108", "blocks in a list have no names of their own", span, "make each with `name[i in set] = ...`")
     return value
 
@@ -151,7 +153,12 @@ def _store_member(goal: ast.Goal, value: Value, frame: Frame) -> None:
         if family is None:
             help = f"bind `{goal.name}` in the loop, or write `{goal.name}[i in set] = ...`"
             fail("A102", f"`{goal.name}` is not defined, so it has no members to write", goal.span, help)
-        fail("A417", f"`{goal.name}` is {describe(family)}, and only members of families can be written", goal.span, "bind the changed value to a new name")
+        fail(
+            "A417",
+            f"`{goal.name}` is {describe(family)}, and only members of families can be written",
+            goal.span,
+            "bind the changed value to a new name",
+        )
     key, path = _keys(goal, family, frame)
     replaced = _replaced(family, path, value)
     _check_own(goal, key, frame)
@@ -162,7 +169,12 @@ def _store_member(goal: ast.Goal, value: Value, frame: Frame) -> None:
         assert loop is not None
         if loop_frame.kind == "repeat" and goal.name not in loop.carry:
             carry = ", ".join([*sorted(loop.carry), goal.name])
-            fail("A401", f"`{goal.name}` is bound before the loop and changed inside, but not carried", goal.span, f"write `carry {carry}` before the brace")
+            fail(
+                "A401",
+                f"`{goal.name}` is bound before the loop and changed inside, but not carried",
+                goal.span,
+                f"write `carry {carry}` before the brace",
+            )
     assert home is not None
     home.names[goal.name] = replaced
 
@@ -172,7 +184,12 @@ def _keys(goal: ast.Goal, family: Family, frame: Frame) -> tuple[ast.Expr, list[
     level: Value = family
     for item in goal.items:
         if not isinstance(level, Family) or isinstance(item, ast.Binder):
-            fail("A417", f"`{goal.name}` has fewer loops around it than this index has entries", goal.span, "a tensor's entries can't be written: build the tensor with `where` or `concat`")
+            fail(
+                "A417",
+                f"`{goal.name}` has fewer loops around it than this index has entries",
+                goal.span,
+                "a tensor's entries can't be written: build the tensor with `where` or `concat`",
+            )
         own = isinstance(item, ast.Name) and item.id in level.set.declared
         key = member_key(item, None if own else evaluate(item, frame), level.set, frame)
         path.append(key)
@@ -239,7 +256,7 @@ def _loop_set(value: Value, node: ast.Expr) -> tuple[IndexSet, list[Value]]:
     """Return the set of a loop and what its variable is in each step."""
     if isinstance(value, IndexSet):
         return value, list(value)
-    if isinstance(value, dict):
+    if is_map(value):
         keys = IndexSet.of(node.span.text, tuple(value))
         return keys, list(keys)
     items = statics.elements(value, node.span)
@@ -262,7 +279,9 @@ def _repeat(statement: ast.Repeat, frame: Frame) -> None:
     _loop("repeat", (statement.name,), statement, frozenset(n.id for n in statement.carry), None, frame)
 
 
-def _loop(kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame) -> None:
+def _loop(
+    kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame
+) -> None:
     set_, values = _loop_set(evaluate_whole(statement.set, frame), statement.set)
     loop = Loop(set_, names, carry)
     copier: Copier | None = None
@@ -291,7 +310,12 @@ def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) ->
         bound = {name for inner in statement.body for name in bound_names(inner)}
         for name in statement.carry:
             if name.id not in bound:
-                fail("A418", f"`{name.id}` is carried but never rebound in the loop", name.span, "leave it out of `carry`: names from outside can be read without it")
+                fail(
+                    "A418",
+                    f"`{name.id}` is carried but never rebound in the loop",
+                    name.span,
+                    "leave it out of `carry`: names from outside can be read without it",
+                )
 
 
 def _if(statement: ast.If, frame: Frame) -> None:
@@ -331,7 +355,11 @@ def _set_family(name: str, binders: Sequence[ast.Binder], node: ast.Expr, frame:
         inner = frame.child("comprehension")
         inner.names[binders[0].name] = member
         inner.names[name] = Family(set_, dict(members), name)  # earlier members may be read: sets built level by level
-        members[member.key] = _set_family(name, binders[1:], node, inner) if len(binders) > 1 else _named_set(f"{name}[{member.key}]", evaluate_whole(node, inner), node.span, frame)
+        members[member.key] = (
+            _set_family(name, binders[1:], node, inner)
+            if len(binders) > 1
+            else _named_set(f"{name}[{member.key}]", evaluate_whole(node, inner), node.span, frame)
+        )
     return Family(set_, members, name)
 
 
@@ -358,6 +386,3 @@ def finish(frame: Frame, item: Any) -> None:
     """Do what waits for the whole body: asserted facts, words bound by mistake, outputs."""
     for finisher in FINISHERS:
         finisher(frame, item)
-
-
-__all__ = ["FINISHERS", "RUNNERS", "EnumValue", "MemberOf", "Module", "ModuleChain", "Template", "_root", "clauses", "finish", "named", "run", "spread"]

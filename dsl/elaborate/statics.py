@@ -11,9 +11,9 @@ from .. import dims
 from ..dims import Dim
 from ..source import Span
 from .context import fail
-from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe
+from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
 
-Number = int | float | Fraction
+Number = int | float | Fraction, is_list, is_map
 
 
 def number(value: Value) -> Value:
@@ -92,7 +92,12 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
     if isinstance(a, float) or isinstance(b, float):
-        fail("A205", f"a size can't be mixed with the float in `{span.text}`", span, "use whole numbers or exact quotients, as in `S // 2` or `ceil(S * 3 / 4)`")
+        fail(
+            "A205",
+            f"a size can't be mixed with the float in `{span.text}`",
+            span,
+            "use whole numbers or exact quotients, as in `S // 2` or `ceil(S * 3 / 4)`",
+        )
     if op == "/":
         return dims.quotient(a, b)
     if op == "//":
@@ -103,7 +108,12 @@ def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
         return math.prod([a] * b)
     if op in ("+", "-", "*"):
         return _OPERATORS[op](a, b)
-    fail("A206", f"`{span.text}` depends on a size that isn't known here", span, "a static condition needs a size that is a number: make it a parameter, or `require` it")
+    fail(
+        "A206",
+        f"`{span.text}` depends on a size that isn't known here",
+        span,
+        "a static condition needs a size that is a number: make it a parameter, or `require` it",
+    )
 
 
 def _sets(op: str, left: IndexSet, right: IndexSet, span: Span) -> IndexSet:
@@ -136,7 +146,12 @@ def equal(left: Value, right: Value, span: Span) -> bool:
     if isinstance(left, Dim) or isinstance(right, Dim):
         difference = left - right if is_number(right) or isinstance(right, Dim) else None
         if isinstance(difference, Dim):
-            fail("A206", f"`{span.text}` depends on a size that isn't known here", span, "a static condition needs a size that is a number: make it a parameter, or `require` it")
+            fail(
+                "A206",
+                f"`{span.text}` depends on a size that isn't known here",
+                span,
+                "a static condition needs a size that is a number: make it a parameter, or `require` it",
+            )
         return difference == 0
     if not (is_static(left) and is_static(right)):
         fail("A203", f"`==` does not take {describe(left if not is_static(left) else right)} here", span, "compare static values, or two tensors")
@@ -154,9 +169,9 @@ def contains(container: Value, value: Value, span: Span) -> bool:
     key = value.key if isinstance(value, MemberOf) else value
     if isinstance(container, IndexSet):
         return key in container.members
-    if isinstance(container, dict):
+    if is_map(container):
         return key in container
-    if isinstance(container, (list, tuple)):
+    if is_list(container):
         return any(equal(item, value, span) for item in container)
     if isinstance(container, Family):
         return key in container.members
@@ -184,9 +199,9 @@ def elements(value: Value, span: Span) -> list[Value]:
     """Return what a `for` of a comprehension runs over."""
     if isinstance(value, IndexSet):
         return list(value)
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return list(value)
-    if isinstance(value, dict):
+    if is_map(value):
         return list(value)
     if isinstance(value, Family):
         return list(value.members.values())
@@ -228,7 +243,9 @@ def _length(arguments: list[Value], span: Span) -> int:
         return len(value)
     if isinstance(value, Family):
         return len(value.set)
-    fail("A203", f"`len` does not take {describe(value)}", span, "it counts the members of a set, list, map or family; a tensor's size is `x.shape[d]`")
+    fail(
+        "A203", f"`len` does not take {describe(value)}", span, "it counts the members of a set, list, map or family; a tensor's size is `x.shape[d]`"
+    )
 
 
 def _rounded(how: Callable[[Any], int], dimension: Callable[[Any], Value]) -> Callable[[list[Value], Span], Value]:
@@ -272,7 +289,7 @@ def _absolute(arguments: list[Value], span: Span) -> Value:
 
 def _keys(arguments: list[Value], span: Span) -> IndexSet:
     value = arguments[0]
-    if isinstance(value, dict):
+    if is_map(value):
         return IndexSet.of("keys", tuple(value))
     if isinstance(value, Family):
         return value.set
@@ -307,7 +324,7 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
         return value
     if isinstance(value, Family):
         return value.set
-    members: list[Any] = list(value) if isinstance(value, dict) else [_key(v) for v in elements(value, span)]
+    members: list[Any] = list(value) if is_map(value) else [_key(v) for v in elements(value, span)]
     double = next((m for i, m in enumerate(members) if m in members[:i]), None)
     if double is not None:
         fail("A412", f"`{double}` stands twice in this set", span, "the members of an index set are different")

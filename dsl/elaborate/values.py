@@ -5,9 +5,9 @@ Static values are plain Python: int, float, Fraction, bool, str, None, list, dic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .. import ast
 from ..primitive import Initialiser, Primitive
@@ -193,6 +193,16 @@ class LiveState:
     tensor: Tensor
 
 
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Say whether a value is a list or tuple."""
+    return isinstance(value, (list, tuple))
+
+
+def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Say whether a value is a map."""
+    return isinstance(value, dict)
+
+
 class Poison:
     """Stands for a value whose statement failed; reading it stops the reader without a second report."""
 
@@ -204,25 +214,40 @@ POISON = Poison()
 
 def freeze(value: Value) -> object:
     """Return a hashable stand-in for a static value, equal for equal values: the key of a memo."""
-    handler = _FREEZERS.get(type(value))
+    handler = _FREEZERS.get(value.__class__)
     return handler(value) if handler else value
 
 
-_FREEZERS: dict[type, Any] = {
-    float: lambda v: ("float", v),
-    bool: lambda v: ("bool", v),
-    list: lambda v: ("list", *map(freeze, v)),
-    tuple: lambda v: ("tuple", *map(freeze, v)),
-    dict: lambda v: ("map", *((k, freeze(x)) for k, x in v.items())),
-    IndexSet: lambda v: ("set", v.name, v.members, v.declared),
-    MemberOf: lambda v: ("member", v.key, v.set.name, v.set.declared),
-    Template: lambda v: ("template", v.key),
-    Unborn: lambda v: ("unborn", v.template.key, freeze(dict(v.arguments))),
-    Module: lambda v: v.key,
-    Function: lambda v: ("function", v.name, id(v.item or v.primitive), freeze(dict(v.given))),
-    Initialiser: lambda v: ("init", v.name, freeze(dict(v.arguments))),
-    Chain: lambda v: ("chain", *map(freeze, v.parts)),
-}
+def _items(value: Mapping[Any, Value]) -> tuple[object, ...]:
+    return tuple((key, freeze(item)) for key, item in value.items())
+
+
+def _each(value: Sequence[Value]) -> tuple[object, ...]:
+    return tuple(freeze(item) for item in value)
+
+
+def _function(value: Function) -> object:
+    return ("function", value.name, id(value.item or value.primitive), _items(value.given))
+
+
+def _set(value: IndexSet) -> object:
+    return ("set", value.name, value.members, value.declared)
+
+
+_FREEZERS: dict[type, Callable[[Any], object]] = {}
+_FREEZERS[float] = lambda v: ("float", v)  # 1.0 and 1 and true are three
+_FREEZERS[bool] = lambda v: ("bool", v)
+_FREEZERS[list] = lambda v: ("list", _each(v))
+_FREEZERS[tuple] = lambda v: ("tuple", _each(v))
+_FREEZERS[dict] = lambda v: ("map", _items(v))
+_FREEZERS[IndexSet] = _set
+_FREEZERS[MemberOf] = lambda v: ("member", v.key, v.set.name, v.set.declared)
+_FREEZERS[Template] = lambda v: ("template", v.key)
+_FREEZERS[Unborn] = lambda v: ("unborn", v.template.key, _items(v.arguments))
+_FREEZERS[Module] = lambda v: v.key
+_FREEZERS[Function] = _function
+_FREEZERS[Initialiser] = lambda v: ("init", v.name, _items(v.arguments))
+_FREEZERS[Chain] = lambda v: ("chain", _each(v.parts))
 
 
 def describe(value: Value) -> str:
@@ -241,10 +266,10 @@ def describe(value: Value) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, str):
         return f'the string "{value}"'
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return "a list"
     words: dict[type, str] = {
         dict: "a map", Record: "a record of several results", Template: "a block that isn't made yet", Unborn: "a block that isn't called yet",
         Module: "a module", ModuleChain: "a module", Chain: "a block that isn't called yet", Function: "an operation", Namespace: "a task",
     }  # fmt: skip
-    return words.get(type(value), f"`{value}`")
+    return words.get(value.__class__, f"`{value}`")

@@ -11,7 +11,15 @@ WIDTH = 100
 STEP = 2
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 # where a line inside brackets may begin, from the loosest
-BREAKS = (("for", "where"), ("if", "else"), ("or",), ("and",), ("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "//", "%", "@"))
+BREAKS = (
+    ("for", "where"),
+    ("if", "else"),
+    ("or",),
+    ("and",),
+    ("==", "!=", "<", "<=", ">", ">=", "in", "not in"),
+    ("+", "-"),
+    ("*", "/", "//", "%", "@"),
+)
 
 
 def layout(entries: list[Entry], indent: int = 0) -> list[str]:
@@ -38,7 +46,7 @@ def _gap(before: Piece | None, piece: Piece, bracket: str) -> str:
         return "" if piece.follows_operand else _gap_after(before, bracket)
     if isinstance(piece, Token):
         if piece.kind in (Kind.COMMA, Kind.COLON):
-            return ""
+            return " " if isinstance(before, Token) and before.kind is Kind.COMMA else ""
         if piece.kind in (Kind.DOT, Kind.RANGE) and not (isinstance(before, Token) and before.kind in (Kind.WORD_OPERATOR, Kind.COMMA)):
             return ""
     return _gap_after(before, bracket)
@@ -222,7 +230,7 @@ def _around_group(pieces: list[Piece], indent: int, suffix: int, bracket: str) -
         if isinstance(piece, Group) and piece.pieces:
             flat = _flat([piece])
             sizes[i] = float("inf") if flat is None else len(flat)
-    at = max(sizes, key=lambda i: sizes[i])
+    at = max(sizes, key=lambda i: (sizes[i], -abs(2 * i - len(pieces))))
     group = pieces[at]
     assert isinstance(group, Group)
     lines = _lines(pieces[:at], indent, 1, bracket) if at else [""]

@@ -52,6 +52,7 @@ PATTERN = re.compile(
     r"|(?P<newline>\n)"
     r"|(?P<blank>[ \t\r\f]+)"
     r"|(?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?!\w))"
+    r"|(?P<not_in>not[ \t]+in(?!\w))"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<ellipsis>\.\.\.)|(?P<range>\.\.=?)|(?P<dot>\.)"
     r"|(?P<equals>->|<-|=(?!=))"
@@ -67,6 +68,7 @@ KINDS = {
     "string": Kind.STRING,
     "newline": Kind.NEWLINE,
     "number": Kind.NUMBER,
+    "not_in": Kind.WORD,
     "word": Kind.WORD,
     "ellipsis": Kind.ATOM,
     "range": Kind.RANGE,
@@ -105,5 +107,5 @@ def tokens(text: str) -> Iterator[Token]:
         if group == "comment":
             yield Token(Kind.REMARK if line_is_empty else Kind.COMMENT, found.rstrip(), match.start())
         else:
-            yield Token(KINDS[group], found, match.start())
+            yield Token(KINDS[group], "not in" if group == "not_in" else found, match.start())
         line_is_empty = group == "newline"

@@ -6,10 +6,11 @@ Operands and operators alternate, so what `{`, `-`, `*` and a soft word mean fol
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from .tokens import Kind, Token, tokens
 
-HARD_WORDS = frozenset({"and", "or", "not", "if", "else", "for", "in"})
+HARD_WORDS = frozenset({"and", "or", "not", "not in", "if", "else", "for", "in"})
 # words that start a statement also before something that is no word
 BEFORE_SYMBOLS = frozenset({"from", "tune", "freeze", "require", "assert", "losses", "weight", "renamed", "value"})
 OPERANDS = frozenset({Kind.WORD, Kind.MEMBER, Kind.NUMBER, Kind.STRING, Kind.ATOM, Kind.CLOSE})
@@ -61,8 +62,8 @@ def build(text: str) -> list[Entry]:
 
 def last_code(pieces: list[Piece], skip: int = 0) -> Piece | None:
     """Return the last piece that is no comment, or the one `skip` before it."""
-    code = [p for p in pieces if not (isinstance(p, Token) and p.is_comment)]
-    return code[-1 - skip] if len(code) > skip else None
+    code = (p for p in reversed(pieces) if not (isinstance(p, Token) and p.is_comment))
+    return next(islice(code, skip, None), None)
 
 
 class _Builder:

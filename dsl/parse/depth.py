@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ..ast import Node
 
 
@@ -15,7 +17,7 @@ def too_deep(root: Node, limit: int) -> Node | None:
     while waiting:
         thing, depth = waiting.pop()
         if isinstance(thing, tuple):
-            waiting.extend((part, depth) for part in thing)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            waiting.extend((part, depth) for part in cast("tuple[object, ...]", thing))
         elif isinstance(thing, Node) and depth + thing.span.end - thing.span.start > limit:
             if depth > limit:
                 return thing

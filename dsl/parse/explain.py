@@ -45,6 +45,11 @@ class Scene:
         return not text[text.rfind("\n", 0, self.fault.start) + 1 : self.fault.start].strip()
 
     @property
+    def named(self) -> bool:
+        """Whether the met text is to be given a value."""
+        return re.match(r"[ \t]*=(?!=)", self.item.source.text[self.fault.end : self.fault.end + 40]) is not None
+
+    @property
     def word(self) -> str:
         """The first word of the statement."""
         match = re.match(r"\s*(\w+)", self.line)
@@ -181,8 +186,7 @@ def broken_line(s: Scene) -> Diagnostic | None:
     if s.at_end and s.before in OPERATORS and "NAME" in s.expected:
         place = Span(s.item.source, s.before_start, s.before_start + len(s.before))
         return Diagnostic("A005", f"the line ends in `{s.before}`", place, help=help)
-    named = s.item.source.text[s.fault.end :].lstrip(" ").startswith("=")
-    if s.leads and not named and (s.found in OPERATORS or s.found == ".") and starts_statement(s.expected):
+    if s.leads and not s.named and (s.found in OPERATORS or s.found == ".") and starts_statement(s.expected):
         return s.says("A005", f"the line starts with `{s.found}`", help)
     margin = s.item.source.text.rfind("\n", 0, s.before_start) + 1
     if s.before in ("*", "**", "+", "/") and not s.item.source.text[margin : s.before_start].strip():
@@ -238,12 +242,17 @@ def statement_forms(s: Scene) -> Diagnostic | None:
         return s.says("A018", f"`{s.word}` needs a type", f"write `{s.word} {s.before}: float[B, dim]`")
     if s.found == "," and s.word in ("in", "target", "draw", "state") and "COMMA" not in s.expected:
         return s.says("A018", f"one `{s.word}` has one type", f"write `;` and `{s.word}` again")
+    if s.found == "where" and s.word == "for":
+        return s.says("A018", "a loop leaves members out with `if`", "write `if` in place of `where`")
+    if s.found.strip() == "else":
+        help = "write `if c { ... } else { ... }`, without `;` between; a choice is `a if c else b`"
+        return s.says("A018", "`else` follows the `}` of an `if`", help)
     if s.found == ":" and starts_assignment(s):
         return s.says("A018", "a value has no declared type", f"inputs are declared with `in {s.before}: ...`; leave the type out elsewhere")
-    if s.found == "->":
+    if s.item.source.text.startswith("->", s.fault.start):
         return s.says("A018", "results are not declared in the header", "write `out y = e` in the body")
-    if s.found == "=>":
-        return s.says("A018", "`=>` is not in the language", "a map is `{key: value}`")
+    if s.found == ">" and s.before == "=":
+        return s.says("A018", "`=>` is not in the language", "a map is `{key: value}`", whole=True)
     return None
 
 
@@ -269,7 +278,7 @@ def hard_word(s: Scene) -> Diagnostic | None:
     if s.fault.kind == "HARD_WORD" or (s.found in HARD_WORDS and "NAME" in s.expected):
         if s.found == "_":
             return s.says("A008", "`_` stands only for an argument left open", "give the value a name")
-        if s.found == "if" and s.before in ("=", "(", ",", "["):
+        if s.found == "if" and not s.named and s.before in ("=", "(", ",", "["):
             return s.says("A008", "`if` can't start an expression", "write `a if c else b`")
         return s.says("A008", f"`{s.found}` can't be a name", "it is a word of the language; choose another name")
     return None

@@ -180,6 +180,8 @@ class Expressions:
 
     def attribute(self, c: Children) -> ast.Attribute:
         part: Any = c[2]
+        if isinstance(c[0], ast.Number):
+            raise BuildError("A015", "a number has no parts", c[0].span.start, self.span(c).end, "write one point in a number")
         if not is_token(part):
             return ast.Attribute(self.span(c), c[0], part, part.span)
         place = self.at(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 from .. import ast
 from ..diagnostics import Diagnostic
@@ -45,65 +45,114 @@ FUNCTIONS: Final = frozenset((
 """Methods of a tensor that are functions here."""
 
 
+RENAMED: Final = {
+    "cat": "write `concat(a, b, dim = 1)`",
+    "matmul": "write `a @ b`",
+    "bmm": "write `a @ b`",
+    "Module": "write `block Name(...) { ... }`",
+    "ModuleList": "make the modules in a loop: `repeat i in 0..depth carry x { layer = Layer(dim); x = layer(x) }`",
+    "ModuleDict": "make the modules in a loop: `for t in tasks { head = Linear(dim, classes[t]) }`",
+    "Parameter": "write `scale = Parameter([dim], init = ones)`",
+}
+"""What `torch.NAME` and `nn.NAME` are here, where the name differs."""
+
+
 def pythonisms(item: ast.Item) -> list[Diagnostic]:
     """Return an error for each habit from PyTorch in an item, with its spelling here."""
     if not SUSPECT.search(item.span.text):
         return []
-    return [found for node in walk(item) if (found := judge(node))]
+    values = frozenset(valued(item))
+    return [found for node in walk(item, values) if (found := judge(node, values))]
 
 
-def walk(root: ast.Node) -> Iterator[ast.Node]:
-    """Yield a node and all below it, parents first; nothing below a node that was found wrong would say more."""
+def below(node: ast.Node) -> list[object]:
+    return [getattr(node, field) for field in reversed(node.__dataclass_fields__)]
+
+
+def walk(root: ast.Node, values: frozenset[str] | None = None) -> Iterator[ast.Node]:
+    """Yield a node and all below it, parents first; with `values`, not what is below a node that is wrong itself."""
     waiting: list[object] = [root]
     while waiting:
         thing = waiting.pop()
         if isinstance(thing, tuple):
-            waiting.extend(reversed(thing))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            waiting.extend(reversed(cast("tuple[object, ...]", thing)))
         elif isinstance(thing, ast.Node):
             yield thing
-            if not (isinstance(thing, ast.Call | ast.Attribute) and judge(thing)):
-                waiting.extend(getattr(thing, field) for field in reversed(thing.__dataclass_fields__))
+            if values is None or not judge(thing, values):
+                waiting.extend(below(thing))
 
 
-def judge(node: ast.Node) -> Diagnostic | None:
+def valued(item: ast.Item) -> Iterator[str]:
+    """Yield the names that surely hold values: a dot after another name may reach a part of a module, which may be called anything."""
+    for node in walk(item):
+        if isinstance(node, ast.In | ast.Target | ast.Draw):
+            yield from (declared.name for declared in node.names)
+        elif isinstance(node, ast.State):
+            yield node.name.name
+        elif isinstance(node, ast.Assign) and not makes_module(node.value):
+            yield from (goal.name for goal in node.goals)
+
+
+def makes_module(value: ast.Expr) -> bool:
+    """Return whether a value may be a module: `Linear(a, b)`, such a one chosen, or another name for one."""
+    if isinstance(value, ast.Tuple):
+        return any(makes_module(part) for part in value.items)
+    if isinstance(value, ast.Ternary):
+        return makes_module(value.then) or makes_module(value.otherwise)
+    if isinstance(value, ast.Call):
+        return isinstance(value.function, ast.Name | ast.Attribute) and value.function.span.text.rpartition(".")[2][:1].isupper()
+    return isinstance(value, ast.Name | ast.Attribute | ast.Index | ast.With)
+
+
+def judge(node: ast.Node, values: frozenset[str]) -> Diagnostic | None:
     """Return what is wrong with one node."""
     if isinstance(node, ast.Name) and node.id in CONSTANTS:
         return Diagnostic("A025", f"`{node.id}` is written in lower case", node.span, help=f"write `{CONSTANTS[node.id]}`")
-    if isinstance(node, ast.Call):
-        return method(node)
+    if isinstance(node, ast.Call) and isinstance(node.function, ast.Attribute):
+        return method(node, node.function, values)
     if isinstance(node, ast.Attribute):
-        return member(node)
+        return member(node, values)
     return None
 
 
-def method(node: ast.Call) -> Diagnostic | None:
+def root(node: ast.Expr) -> ast.Expr:
+    """Return what stands before the first dot or bracket."""
+    while isinstance(node, ast.Attribute | ast.Index):
+        node = node.object
+    return node
+
+
+def holds_value(node: ast.Expr, values: frozenset[str]) -> bool:
+    first = root(node)
+    return first.id in values if isinstance(first, ast.Name) else isinstance(first, ast.Call | ast.Binary | ast.Unary)
+
+
+def method(node: ast.Call, called: ast.Attribute, values: frozenset[str]) -> Diagnostic | None:
     """Judge `x.view(2, 3)`: operations are functions."""
-    called = node.function
-    if not isinstance(called, ast.Attribute) or not isinstance(called.part, str):
-        return None
-    if isinstance(called.object, ast.Name) and (called.object.id in MODULES or called.object.id == "self"):
+    if not isinstance(called.part, str) or not holds_value(called.object, values):
         return None
     owner = called.object.span.text
+    message = f"`{owner}.{called.part}(...)` is a method of PyTorch"
     if called.part in METHODS:
-        return Diagnostic("A026", f"`{owner}.{called.part}(...)` is a method of PyTorch", node.span, help=METHODS[called.part])
+        return Diagnostic("A026", message, node.span, help=METHODS[called.part])
     if called.part in FUNCTIONS:
-        help = f"write `{called.part}({owner}{', ...' if node.arguments else ''})`"
-        return Diagnostic("A026", f"`{owner}.{called.part}(...)` is a method of PyTorch", node.span, help=help)
+        arguments = ", ".join([owner, *(argument.span.text for argument in node.arguments)])
+        return Diagnostic("A026", message, node.span, help=f"write `{called.part}({arguments})`")
     return None
 
 
-def member(node: ast.Attribute) -> Diagnostic | None:
+def member(node: ast.Attribute, values: frozenset[str]) -> Diagnostic | None:
     """Judge `nn.Linear`, `F.relu`, `self.fc` and `x.shape`."""
     if not isinstance(node.part, str):
         return None
     written = node.span.text
-    root = node.object.id if isinstance(node.object, ast.Name) else ""
-    if root == "self":
+    first = node.object.id if isinstance(node.object, ast.Name) else ""
+    if first == "self":
         return Diagnostic("A022", f"`{written}`: there is no `self`", node.span, help=f"write `{node.part}`: names of a block are known in all of it")
-    if root in MODULES:
-        code = "A021" if root == "nn" else "A028"
-        help = f"write `{node.part}`: layers and operations are always there"
+    if first in MODULES and first not in values:
+        code = "A021" if first == "nn" else "A028"
+        help = RENAMED.get(node.part) or f"write `{node.part}`: layers and operations are always there"
         return Diagnostic(code, f"`{written}`: there are no Python modules", node.span, help=help)
-    if node.part in FACTS:
+    if node.part in FACTS and holds_value(node.object, values):
         return Diagnostic("A027", f"`{written}`: a value has no `.{node.part}`", node.span, help=FACTS[node.part])
     return None

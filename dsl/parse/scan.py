@@ -170,7 +170,7 @@ class Cutter:
     def close(self, at: int, char: str) -> None:
         """Match a closing bracket with what is open."""
         opener = CLOSES[char]
-        if not self.stack:
+        if not any(self.text[open] == opener for open in self.stack):
             help = "delete it, or open it where the block begins"
             self.blame(Diagnostic("A003", f"`{char}` closes nothing", self.span(at, at + 1), help=help))
             return
@@ -184,10 +184,8 @@ class Cutter:
         label = Label(self.span(top, top + 1), f"`{found}` opened here")
         help = f"write `{ENDS[found]}` before `{char}`"
         self.blame(Diagnostic("A003", f"`{found}` is closed by `{char}`", self.span(at, at + 1), (label,), help))
-        while self.stack and self.text[self.stack[-1]] != opener:
-            self.stack.pop()
-        if self.stack:
-            self.stack.pop()
+        while self.text[self.stack.pop()] != opener:
+            pass
 
     def odd(self, opened: int, closed: int) -> bool:
         """Return whether a `}` alone on its line stands at another depth than the line of its `{`."""

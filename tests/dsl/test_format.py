@@ -170,7 +170,7 @@ class Writer:
         name, e = self.name(), self.expression(2)
         forms = [
             f"{name} = {e}", f"x , {name} = {e} , 1", f"out {name} = {e}", f"loss {name} = {e}", f"in {name} [ c in cs ] : float [ ... , {e} ]",
-            f"in {name} : int [ {e} ] if ( {e} ) else bool [ ] as tokens ( {e} )", f"require {e}", f"assert a . b ignores {self.one(SELECTORS)}",
+            f"in {name} : int [ {e} ] if ( {e} ) else bool [ ] as tokens ( {e} )", f"require ( {e} )", f"assert a . b ignores {self.one(SELECTORS)}",
             f"freeze {self.one(SELECTORS)}", f"draw {name} : float [ B ] ~ normal ( {e} )", f"memory [ {e} ] = - {e}", f"renamed a . b -> c . {name}",
             f"index {name} = 0 .. ( {e} )", f"base = x with {{ module m at {self.one(SELECTORS)} : Lora ( m , {e} ) }}",
         ]  # fmt: skip
@@ -209,7 +209,7 @@ class Writer:
             before = token
 
 
-PATTERN_OF_TOKENS = re.compile(r'"[^"]*"|\S+')
+PATTERN_OF_TOKENS = re.compile(r'"[^"]*"|not in|\S+')
 
 
 @st.composite
@@ -249,6 +249,7 @@ LAYOUTS = {
         "block  B( a:int=3 ,b : float[B,S , dim] ){ y=f( a , dim=- 1)[ : , - 1:,...]+x [ c ] . z ** - 2 }",
         "block B(a: int = 3, b: float[B, S, dim]) { y = f(a, dim = -1)[:, -1:, ...] + x[c].z ** -2 }\n",
     ),
+    "slices": ("model M { y = x[ : , : , -2 : ,c : : 2,.. , ..m] }", "model M { y = x[:, :, -2:, c::2, .., ..m] }\n"),
     "ranges": ("index layers=0 .. depth-1\n", "index layers = 0..depth - 1\n"),
     "statements": ("model M {a = 1;b = 2 ; c = 3}", "model M {\n  a = 1\n  b = 2\n  c = 3\n}\n"),
     "one line": ("model M {\n for t in tasks { x = f(t) }\n}", "model M {\n  for t in tasks { x = f(t) }\n}\n"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from archloom.dsl import ast
@@ -20,7 +22,7 @@ def shown(thing: object) -> str:
             fields = [getattr(thing, field) for field in thing.__dataclass_fields__ if "span" not in field]
             return f"{type(thing).__name__}({', '.join(shown(field) for field in fields)})"
         case tuple():
-            return "[" + ", ".join(shown(part) for part in thing) + "]"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # of unknown length
+            return "[" + ", ".join(shown(part) for part in cast("tuple[object, ...]", thing)) + "]"
         case str():
             return thing
         case _:
@@ -95,15 +97,15 @@ def test_expressions(text: str) -> None:
 STATEMENTS = {
     "in x: float[B, S, dim]": "In([Declared(x, [])], TypeRef(float, [B, S, dim]), None, None, None)",
     "in q, k: float": "In([Declared(q, []), Declared(k, [])], TypeRef(float, None), None, None, None)",
-    "in x[c in chains]: float[..., din[c]]": "In([Declared(x, [Binder(c, chains)])], TypeRef(float, [Ellipsis(), Index(din, [c])]), None, None, None)",
+    "in x[c in s]: float[..., din[c]]": "In([Declared(x, [Binder(c, s)])], TypeRef(float, [Ellipsis(), Index(din, [c])]), None, None, None)",
     "in i: float[B] as picture(mean = 0.5) in 0..S if c": (
         "In([Declared(i, [])], TypeRef(float, [B]), Call(picture, [Argument(mean, 0.5)]), Range(0, S, False), c)"
     ),
     "in i: int[] as tokens": "In([Declared(i, [])], TypeRef(int, []), tokens, None, None)",
-    "in x: int[B] if v > 0 else float[B] if c": "In([Declared(x, [])], TypeChoice(TypeRef(int, [B]), Binary(>, v, 0), TypeRef(float, [B])), None, None, c)",
+    "in x: int[B] if v else float if c": "In([Declared(x, [])], TypeChoice(TypeRef(int, [B]), v, TypeRef(float, None)), None, None, c)",
     "in at: int[B] in 0..S": "In([Declared(at, [])], TypeRef(int, [B]), None, Range(0, S, False), None)",
     "target y: int[B] in 0..n if a > 0": "Target([Declared(y, [])], TypeRef(int, [B]), Range(0, n, False), Binary(>, a, 0))",
-    "draw e[t in s]: float[B] ~ normal(0, 1)": "Draw([Declared(e, [Binder(t, s)])], TypeRef(float, [B]), Call(normal, [Argument(None, 0), Argument(None, 1)]))",
+    "draw e[t in s]: float[B] ~ normal(0)": "Draw([Declared(e, [Binder(t, s)])], TypeRef(float, [B]), Call(normal, [Argument(None, 0)]))",
     "state k: float[B, P] = empty": "State(Declared(k, []), TypeRef(float, [B, P]), empty)",
     "out y": "Out([Declared(y, [])], None, None)",
     "out logits = f": "Out([Declared(logits, [])], f, None)",
@@ -191,7 +193,8 @@ ITEMS = {
         "[[g, MapLiteral([[a, 'r']])], [h, SetLiteral([])]]), Drop('p.**'), WeightRule(y, zeros, [], [])])"
     ),
     'train M { stage a { from s, "f"; tune all except t, rest in eval; tasks a, b; losses x.ce, **.kl } }': (
-        "Train(M, [Stage(a, [From([s, 'f']), Tune([Binary(except, all, t)], True), Tasks([a, b]), Losses([Attribute(x, ce), Attribute(AnyPath(), kl)])])])"
+        "Train(M, [Stage(a, [From([s, 'f']), Tune([Binary(except, all, t)], True), Tasks([a, b]), "
+        "Losses([Attribute(x, ce), Attribute(AnyPath(), kl)])])])"
     ),
     "train M { stage a { weight **.b = 5; set c = 1, d = e\n emit s = l\n use s; use s = b; options { lr = 1; k = f(2) } } }": (
         "Train(M, [Stage(a, [Weigh(Attribute(AnyPath(), b), 5), Set([Setting(c, 1), Setting(d, e)]), Emit(s, l), Use(s, None), Use(s, b), "
@@ -202,7 +205,8 @@ ITEMS = {
     ),
     'golden g for M { param d = c.h; in x[t] <- "x.{t}" for t in s; value l[i].p -> "l"; host "fn"; weights o; tasks a, b; mode train }': (
         "Golden(g, M, [GoldenParam(d, Attribute(c, h)), GoldenIn(Index(x, [t]), 'x.{t}', [Clause([t], s, None)]), "
-        "GoldenValue(Attribute(Index(l, [i]), p), 'l', []), GoldenHost('fn'), GoldenUse(weights, [o]), GoldenUse(tasks, [a, b]), GoldenUse(mode, [train])])"
+        "GoldenValue(Attribute(Index(l, [i]), p), 'l', []), GoldenHost('fn'), GoldenUse(weights, [o]), GoldenUse(tasks, [a, b]), "
+        "GoldenUse(mode, [train])])"
     ),
     "preset p for M { dim = 896; assert params() == 5 }": "Preset(p, M, [Setting(dim, 896), Assert(Binary(==, Call(params, []), 5), None, None)])",
     "transform T(base: weights, t: weights[tasks]) { match p { anything at all ( ) } }": "Transform(T)",

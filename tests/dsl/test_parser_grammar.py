@@ -22,7 +22,7 @@ from archloom.dsl.tables import tables
 
 @pytest.mark.parametrize("start", [STARTS, ["file"]], ids=["items", "file"])
 def test_the_grammar_builds_strictly(start: list[str]) -> None:
-    assert build(start, strict=True).parse_interactive("x", start[0]) is not None
+    assert len(build(start, strict=True).rules) > 400
 
 
 def test_strictness_is_alive() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from reference import agree, build, randomise
+from .reference import agree, build, randomise
 from torch import Tensor, nn
 from transformers import BertConfig, LlamaConfig, Qwen2Config, RobertaConfig, XLMRobertaConfig
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertForMaskedLM, BertLayer, BertModel, BertPooler

@@ -1,0 +1,89 @@
+"""`archloom.compile`: from the text of a model, or a file, to an `nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from ..dsl.diagnostics import Diagnostic, Failure, closest
+from ..dsl.program import Program
+from ..dsl.source import NOWHERE, Source
+
+if TYPE_CHECKING:
+    import torch
+
+    from .runtime.extern import Allowed
+    from .runtime.model import Model
+
+
+def load_program(
+    path_or_text: str | PathLike[str],
+    params: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    model: str | None = None,
+) -> Program:
+    """Return the checked program of a file or text, without torch; raises Failure with everything that is wrong.
+
+    `model` chooses one of several; without it the last model of the file is taken.
+    """
+    from .check import check_text
+
+    result = check_text(_source(path_or_text), params, preset, model, text=False)
+    if not result.ok:
+        raise Failure(result.diagnostics)
+    if not result.programs:
+        raise Failure((Diagnostic("A801", "there is no model here", NOWHERE, help="a file to compile holds `model NAME { ... }`"),))
+    return list(result.programs.values())[-1]
+
+
+def compile(
+    path_or_text: str | PathLike[str],
+    params: Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    model: str | None = None,
+    tasks: Sequence[str] | None = None,
+    weights: str | PathLike[str] | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    extern: Allowed = None,
+) -> Model:
+    """Return the model of a file or text as an `nn.Module`.
+
+    `params` and `preset` set the model's parameters; `tasks` leaves out what other tasks alone need; `weights` is a safetensors file
+    or a folder of them, read through the text's weights map; `extern` names the classes that the text may wrap, or is True.  On
+    `device="meta"` nothing is allocated, and `materialize` gives the model values later.  Raises Failure for what is wrong in the
+    text or in the weights, ValueError for wrong arguments.
+    """
+    from .runtime.compiling import compile_program
+
+    program = load_program(path_or_text, params, preset, model)
+    return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern)
+
+
+def _source(path_or_text: str | PathLike[str]) -> Source:
+    """Read a file, or take a text: what holds a brace or a line end is a text."""
+    from .sources import read_source
+
+    given = fspath(path_or_text)
+    if isinstance(path_or_text, str) and ("\n" in given or "{" in given):
+        return Source("<text>", given)
+    source = read_source(given)
+    if isinstance(source, Diagnostic):
+        raise Failure((source,))
+    return source
+
+
+def known_tasks(program: Program, tasks: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the asked tasks; ValueError with a suggestion for one that the model hasn't."""
+    if tasks is None:
+        return None
+    if isinstance(tasks, str):
+        raise ValueError(f"`tasks` is a list of names, not one string: write [{tasks!r}]")
+    for task in tasks:
+        if task not in program.tasks:
+            near = closest(task, program.tasks)
+            has = ", ".join(f"`{name}`" for name in program.tasks) or "none"
+            raise ValueError(f"`{program.name}` has no task `{task}`{f', did you mean `{near}`' if near else ''}: its tasks are {has}")
+    return tuple(tasks)

@@ -1,0 +1,51 @@
+"""What `archloom.compile` does with a checked program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+import torch
+
+from ...dsl.diagnostics import closest
+from ...dsl.program import Program
+from ..api import known_tasks
+from .assemble import assemble
+from .extern import Allowed, Extern
+from .model import Model
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+def compile_program(
+    program: Program,
+    *,
+    tasks: Sequence[str] | None = None,
+    weights: str | PathLike[str] | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    extern: Allowed = None,
+) -> Model:
+    """Return the model of a program; see `archloom.compile`."""
+    chosen = _dtype(dtype)
+    place = torch.device(device) if device is not None else torch.get_default_device()
+    model = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen))
+    if place.type == "meta":
+        if weights is not None:
+            raise ValueError('weights need a device to be read to: leave out `device="meta"`, or `weights`')
+        return model
+    if weights is None:
+        return model.materialize(place)
+    from .weights import read_weights
+
+    return model.materialize(place, given=read_weights(model, weights))
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    if dtype is None:
+        return torch.get_default_dtype()
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or str(found).removeprefix("torch.") not in DTYPES:
+        near = closest(str(dtype), DTYPES)
+        raise ValueError(f"`{dtype}` is no dtype to compute in{f', did you mean `{near}`' if near else ''}: take one of {', '.join(DTYPES)}")
+    return found

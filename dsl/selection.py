@@ -1,0 +1,346 @@
+"""What a model owns as a tree, and what a selector matches in it.
+
+What matches nothing is a `Miss`, which names the place where matching stopped and the names that exist there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .diagnostics import closest
+from .inspector import Owned
+from .members import member_text
+from .selector_members import holds, listed, pick
+from .selectors import Anchor, Deep, Either, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
+from .types import SetAxis
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """A module (with one member of each index) or a tensor; `children` by name, each name's in order of birth."""
+
+    name: str
+    members: tuple[object, ...]
+    sets: tuple[SetAxis, ...]
+    path: str
+    kind: str | None = None
+    children: dict[str, dict[tuple[str, ...], Branch]] = field(default_factory=dict[str, "dict[tuple[str, ...], Branch]"])
+    leaf: int | None = None
+
+    def below(self) -> Iterator[Branch]:
+        """Yield every branch below this one, a module before what it holds."""
+        for named in self.children.values():
+            for branch in named.values():
+                yield branch
+                yield from branch.below()
+
+    def leaves(self) -> Iterator[int]:
+        """Yield the numbers of the tensors at or below this branch."""
+        if self.leaf is not None:
+            yield self.leaf
+        for named in self.children.values():
+            for branch in named.values():
+                yield from branch.leaves()
+
+
+class Tree:
+    """What a model owns (or its losses), by path; `noun` says what the entries are, for messages."""
+
+    def __init__(self, entries: Iterable[Owned], noun: str = "parameter") -> None:
+        self.entries: Sequence[Owned] = tuple(entries)
+        self.noun = noun
+        self.root = Branch("", (), (), "")
+        self.tasks = tuple(dict.fromkeys(task for entry in self.entries for task in entry.tasks))
+        self.by_path = {entry.path: number for number, entry in enumerate(self.entries)}
+        self._first: dict[int, int] = {}
+        self._tied: dict[int, list[int]] = {}
+        for number, entry in enumerate(self.entries):
+            self._plant(number, entry)
+
+    def _plant(self, number: int, entry: Owned) -> None:
+        branch = self.root
+        for place, (name, members) in enumerate(entry.parts):
+            key = tuple(map(member_text, members))
+            named = branch.children.setdefault(name, {})
+            found = named.get(key)
+            if found is None:
+                own = ".".join((name, *key))
+                sets = entry.sets[place] if place < len(entry.sets) else ()
+                found = named[key] = Branch(name, members, sets, f"{branch.path}.{own}" if branch.path else own)
+            if found.kind is None and place < len(entry.kinds):
+                found.kind = entry.kinds[place]
+            branch = found
+        branch.leaf = number
+
+    def unite(self, first: str, second: str) -> None:
+        """Make two paths one entry: `tie first, second`."""
+        one, other = sorted((self.one(self.by_path[first]), self.one(self.by_path[second])))
+        group = [*self._tied.get(one, [one]), *self._tied.pop(other, [other])]
+        self._tied[one] = group
+        self._first.update((number, one) for number in group)
+
+    def one(self, number: int) -> int:
+        """Return the number that stands for a tied entry."""
+        return self._first.get(number, number)
+
+    def spread(self, numbers: Iterable[int]) -> list[int]:
+        """Return the numbers with every path of what is tied, in order of birth."""
+        return sorted({m for n in numbers for m in self._tied.get(n, (n,))})
+
+    @property
+    def everything(self) -> frozenset[int]:
+        """All entries, tied ones once."""
+        return frozenset(map(self.one, range(len(self.entries))))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of all modules."""
+        return tuple(dict.fromkeys(b.kind for b in self.root.below() if b.kind is not None))
+
+    def covers(self, selected: Iterable[int]) -> list[str]:
+        """Return the shortest paths that name just the selected tensors: a module's where all of its tensors are selected."""
+        chosen = frozenset(selected)
+        found: list[str] = []
+
+        def visit(branch: Branch) -> None:
+            leaves = list(branch.leaves())
+            if branch is not self.root and all(self.one(leaf) in chosen for leaf in leaves):
+                found.append(branch.path)
+            elif any(self.one(leaf) in chosen for leaf in leaves):
+                for named in branch.children.values():
+                    for child in named.values():
+                        visit(child)
+
+        visit(self.root)
+        return found
+
+
+# --------------------------------------------------------------------------------------------------------- matching
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A branch that a path matches, the members that its variables stand for, and what `*` and `**` stand for."""
+
+    branch: Branch
+    bindings: Mapping[str, tuple[object, SetAxis | None]] = field(default_factory=dict[str, "tuple[object, SetAxis | None]"])
+    captures: tuple[str, ...] = ()
+    task: str | None = None
+
+
+def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
+    """Return the numbers of the entries that a selector matches, or why there are none."""
+    if isinstance(selector, Path):
+        found = matches(selector, tree)
+        return found if isinstance(found, Miss) else frozenset(n for match in found for n in _held(match, tree))
+    if isinstance(selector, Either):
+        options = [select(option, tree) for option in selector.options]
+        miss = next((o for o in options if isinstance(o, Miss)), None)
+        return miss or frozenset[int]().union(*(o for o in options if not isinstance(o, Miss)))
+    if isinstance(selector, Except):
+        left, right = select(selector.left, tree), select(selector.right, tree)
+        if isinstance(left, Miss) or isinstance(right, Miss):
+            return left if isinstance(left, Miss) else right
+        if not left - right:
+            return Miss(
+                f"`{selector.span.text}` matches nothing: `except` takes away all of it", selector.span, "leave the `except` out, or make it smaller"
+            )
+        return left - right
+    return _of_kind(selector, tree)
+
+
+def _held(match: Match, tree: Tree) -> Iterator[int]:
+    for number in match.branch.leaves():
+        if match.task is None or match.task in tree.entries[number].tasks:
+            yield tree.one(number)
+
+
+def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
+    known = tree.kinds
+    for name, span in selector.kinds:
+        if name not in known:
+            near = closest(name, known)
+            return Miss(f"the model holds no `{name}`", span, f"did you mean `{near}`?" if near else f"it is made of {listed(known)}")
+    base = select(selector.selector, tree)
+    if isinstance(base, Miss):
+        return base
+    kinds = {name for name, _ in selector.kinds}
+    depths = _depths(selector.selector, tree)
+    found = frozenset(n for n in base if kinds & set(tree.entries[n].kinds[max(depths.get(n, 0) - 1, 0) :]))
+    if not found:
+        wanted = " or ".join(f"`{name}`" for name, _ in selector.kinds)
+        return Miss(f"`{selector.span.text}` matches nothing: there is no {wanted} in it", selector.span, "select by name, or from further up")
+    return found
+
+
+def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
+    """Return how many parts of each entry's path the selector itself matches, at least."""
+    depths: dict[int, int] = {}
+    if isinstance(selector, Path):
+        found = matches(selector, tree)
+        for match in () if isinstance(found, Miss) else found:
+            depth = _depth(match.branch, tree)
+            for number in map(tree.one, match.branch.leaves()):
+                depths[number] = min(depths.get(number, depth), depth)
+    elif isinstance(selector, Either):
+        for option in selector.options:
+            for number, depth in _depths(option, tree).items():
+                depths[number] = min(depths.get(number, depth), depth)
+    elif isinstance(selector, Except):
+        return _depths(selector.left, tree)
+    return depths
+
+
+def _depth(branch: Branch, tree: Tree) -> int:
+    leaf = next(branch.leaves(), None)
+    if leaf is None or branch is tree.root:
+        return 0
+    path = ""
+    for depth, (name, members) in enumerate(tree.entries[leaf].parts, 1):
+        own = ".".join((name, *map(member_text, members)))
+        path = f"{path}.{own}" if path else own
+        if path == branch.path:
+            return depth
+    return 0
+
+
+def matches(path: Path, tree: Tree) -> list[Match] | Miss:
+    """Return every branch that a path matches, each way once, or why there is none."""
+    parts = path.parts
+    task: str | None = None
+    first = parts[0] if parts else None
+    if isinstance(first, Word) and first.name is not None and not first.items:
+        name = first.name
+        if name not in tree.root.children and name in tree.tasks:
+            task, parts = name, parts[1:]
+    frontier = [Match(tree.root, task=task)]
+    for place, part in enumerate(parts):
+        following = _advance(frontier, part, tree, last=place == len(parts) - 1)
+        if task is not None and not isinstance(following, Miss):
+            following = [m for m in following if next(_held(m, tree), None) is not None]
+            if not following:
+                return Miss(f"`{path.span.text}` matches nothing that was made in the task `{task}`", part.span, f"select it without `{task}.`")
+        if isinstance(following, Miss):
+            return Miss(f"`{path.span.text}` matches nothing: {following.message}", following.span, following.help)
+        frontier = following
+    return frontier
+
+
+def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool) -> list[Match] | Miss:
+    if isinstance(part, Anchor):
+        return _anchored(part, tree)
+    step: Callable[[Match], Iterator[Match]]
+    misses: list[Miss] = []
+    if isinstance(part, Deep):
+        deep = part
+        step = (lambda m: _holding(m, deep, last)) if part.items else (lambda m: _descend(m, last))
+    else:
+        word = part
+        step = lambda m: _named(m, word, misses)  # noqa: E731  # the three ways to go on side by side
+    seen: dict[object, Match] = {}
+    for match in frontier:
+        for found in step(match):
+            key = (id(found.branch), tuple((k, member_text(v[0])) for k, v in found.bindings.items()), found.captures)
+            seen.setdefault(key, found)
+    if seen:
+        return list(seen.values())
+    if misses:
+        return misses[0]
+    return _nowhere(frontier, part, tree)
+
+
+def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:
+    if isinstance(part, Deep):
+        return Miss(f"no path holds the member `{part.items[0].span.text if part.items else ''}`", part.span, "select by name: `lm.fork[generate]`")
+    names = list(dict.fromkeys(name for match in frontier for name in match.branch.children))
+    wanted = part.name if isinstance(part, Word) and part.name is not None else "*"
+    where = f" in `{frontier[0].branch.path}`" if len(frontier) == 1 and frontier[0].branch.path else ""
+    near = closest(wanted, names)
+    if near is None:
+        family = next((n for m in frontier for n in [m.branch.name] if any(member_text(k) == wanted for k in m.branch.members)), None)
+        if family is not None:
+            return Miss(f"`{wanted}` is a member of `{family}`", part.span, f"write `{family}[{wanted}]`")
+    there = f"there {'is' if len(names) == 1 else 'are'} {listed(names)}" if names else "nothing lies below it: it is a tensor"
+    return Miss(f"there is no `{wanted}`{where}", part.span, f"did you mean `{near}`?" if near else there)
+
+
+def _anchored(part: Anchor, tree: Tree) -> list[Match] | Miss:
+    by_path = {branch.path: branch for branch in tree.root.below()}
+    found = [Match(branch) for path in part.paths for branch in _under(path, by_path)]
+    return found or Miss(f"`{part.span.text}` holds no {tree.noun}", part.span, "select something that has parameters")
+
+
+def _under(path: str, by_path: Mapping[str, Branch]) -> list[Branch]:
+    if path in by_path:
+        return [by_path[path]]
+    shortest: list[Branch] = []
+    for name, branch in by_path.items():
+        if name.startswith(f"{path}.") and not any(name.startswith(f"{b.path}.") for b in shortest):
+            shortest.append(branch)
+    return shortest
+
+
+def _descend(match: Match, last: bool) -> Iterator[Match]:
+    """Go down `**`: to every branch at or below, or, at the end of a path, nowhere: what is selected selects all below."""
+    if last:
+        yield match
+        return
+    start = len(match.branch.path) + 1 if match.branch.path else 0
+    yield Match(match.branch, match.bindings, (*match.captures, ""), match.task)
+    for branch in match.branch.below():
+        yield Match(branch, match.bindings, (*match.captures, branch.path[start:]), match.task)
+
+
+def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
+    """Go down `**[items]`: to the branches that hold the members, and, if more parts follow, to all below them."""
+    start = len(match.branch.path) + 1 if match.branch.path else 0
+    for named in match.branch.children.values():
+        for branch in named.values():
+            if holds(branch.members, branch.sets, part.items):
+                inner = [branch] if last else [branch, *branch.below()]
+                for found in inner:
+                    yield Match(found, match.bindings, match.captures if last else (*match.captures, found.path[start:]), match.task)
+            else:
+                below = _holding(Match(branch, match.bindings, (), match.task), part, last)
+                for found in below:
+                    yield Match(found.branch, match.bindings, match.captures if last else (*match.captures, found.branch.path[start:]), match.task)
+
+
+def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
+    for name, named in match.branch.children.items():
+        if part.name is None or name == part.name:
+            for found in _chosen(list(named.values()), part.items, 0, match, misses, part):
+                captures = match.captures
+                if part.name is None:
+                    captures = (*captures, ".".join((name, *map(member_text, found.branch.members))))
+                yield Match(found.branch, found.bindings, captures, match.task)
+
+
+def _chosen(branches: list[Branch], items: Sequence[Item], depth: int, match: Match, misses: list[Miss], part: Word) -> Iterator[Match]:
+    """Yield the branches of one name whose members the items choose, level by level."""
+    if depth == len(items):
+        yield from (Match(branch, match.bindings) for branch in branches)
+        return
+    groups: dict[str, list[Branch]] = {}
+    for branch in branches:
+        if depth < len(branch.members):
+            groups.setdefault(member_text(branch.members[depth]), []).append(branch)
+    item = items[depth]
+    name = branches[0].name
+    if not groups:
+        misses.append(
+            Miss(f"`{name}` has no member here: {'it is no family' if depth == 0 else f'it has {depth} indices'}", item.span, f"write `{name}` alone")
+        )
+        return
+    bound = match.bindings.get(item.name) if isinstance(item, Variable) else None
+    picked = pick(item, {text: group[0].members[depth] for text, group in groups.items()}, name, bound)
+    if isinstance(picked, Miss):
+        misses.append(picked)
+        return
+    for text in picked:
+        group = groups[text]
+        bindings = match.bindings
+        if isinstance(item, Variable):
+            bindings = {**bindings, item.name: (group[0].members[depth], group[0].sets[depth] if depth < len(group[0].sets) else None)}
+        yield from _chosen(group, items, depth + 1, Match(match.branch, bindings), misses, part)

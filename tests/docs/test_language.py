@@ -1,0 +1,28 @@
+"""Every example of the reference checks, or fails with the code that it is marked with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from archloom.compiler.check import check_text
+from archloom.dsl.diagnostics import Severity
+from archloom.dsl.source import Source
+
+PAGE = Path(__file__).parents[2] / "docs" / "language.md"
+EXAMPLES = [
+    pytest.param(match[1].strip(), match[2], id=f"line{PAGE.read_text()[: match.start()].count(chr(10)) + 1}")
+    for match in re.finditer(r"```arch([^\n]*)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("code", "text"), EXAMPLES)
+def test_example(code: str, text: str) -> None:
+    errors = [d for d in check_text(Source("language.md", text)).diagnostics if d.severity is Severity.ERROR]
+    assert [d.code for d in errors] == ([code] if code else []), [d.message for d in errors]
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) >= 19
