@@ -13,8 +13,8 @@ from .graph import operands
 
 Bound = int | Dim
 MOVING = frozenset(
-    ("index", "reshape", "flatten", "unflatten", "transpose", "mT", "permute", "expand", "squeeze", "unsqueeze", "rearrange", "repeat", "concat", "stack")
-    + ("take", "split", "chunk", "flip", "roll", "pad", "contiguous", "cast", "int", "detach")
+    ("index", "reshape", "flatten", "unflatten", "transpose", "mT", "permute", "expand", "squeeze", "unsqueeze", "rearrange", "repeat")
+    + ("concat", "stack", "take", "split", "chunk", "flip", "roll", "pad", "cast", "detach")
 )
 """Operations that give the values that they got, in other places."""
 

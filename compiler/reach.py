@@ -148,7 +148,7 @@ class Reach:
             if node.kind not in (NodeKind.LEAF, NodeKind.CALL, NodeKind.PARAMETER):
                 continue
             target = frame.absolute(node.target)
-            if covers(path, target):
+            if covers(path, target) or (node.kind is NodeKind.LEAF and covers(target, path)):
                 yield Occurrence(calls, number)
             elif node.body is not None:
                 handed = self._handed.get(target, {})

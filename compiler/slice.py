@@ -15,6 +15,7 @@ from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Ref
 from .census import distinct
 from .graph import operand_refs, operands, results
 from .paths import covers
+from .solve import solve
 
 
 class Slicer:
@@ -90,20 +91,24 @@ class _Live:
             yield from operand_refs(node.inputs.get(declared.key))
 
     def carry_symbols(self) -> None:
-        """Keep an input for each symbol that a live node mentions and no live value has as a size."""
+        """Keep an input for each symbol that a live node mentions: one that is live anyway, if it tells the size."""
         while True:
-            known = {symbol for number in self.used for type_ in self.body.nodes[number].outputs for symbol in bare_symbols(type_.shape)}
-            mentioned = {symbol for number in self.used for symbol in _mentioned(self.body.nodes[number])}
-            extra = [Ref(number) for symbol in mentioned - known if (number := self._carrier(symbol)) is not None and number not in self.used]
-            if not extra:
+            mentioned = {symbol: None for number in sorted(self.used) for symbol in _mentioned(self.body.nodes[number])}
+            bearers = (self._bearer(symbol) for symbol in mentioned)
+            extra = next((number for number in bearers if number is not None and number not in self.used), None)
+            if extra is None:
                 return
-            self.need(extra[:1])
+            self.need([Ref(extra)])
 
-    def _carrier(self, symbol: Symbol) -> int | None:
-        inputs = [(declared.node, declared.type.shape) for declared in self.body.inputs]
-        bare = (number for number, shape in inputs if symbol in bare_symbols(shape))
-        inside = (number for number, shape in inputs if symbol in set(symbols_in(shape)))
-        return next(bare, next(inside, None))
+    def _bearer(self, symbol: Symbol) -> int | None:
+        """Return the input to read a symbol's size from: live before dead, an axis of its own before a part of one."""
+        found: list[tuple[bool, bool, int]] = []
+        for declared in self.body.inputs:
+            bare = symbol in bare_symbols(declared.type.shape)
+            inside = any(isinstance(axis, Dim) and solve(axis, symbol) is not None for axis in declared.type.shape)
+            if not declared.optional and (bare or inside):
+                found.append((declared.node not in self.used, not bare, declared.node))
+        return min(found)[2] if found else None
 
     def cut(self, wanted: frozenset[int]) -> Body:
         """Build the new body."""

@@ -127,22 +127,23 @@ def _stage(plan: StagePlan, counts: Counts) -> StageShare:
 
 
 def _groups(tensors: Iterable[Tensor], counts: Counts, depth: int) -> Iterable[tuple[str, int]]:
-    """Yield parameters by the first parts of their paths; members of a family that come one after the other are one row."""
-    rows: dict[str, set[str]] = {}
+    """Yield parameters by the first parts of their paths, what lies below a path right after it; steps of a loop are one row."""
+    rows: dict[tuple[str, ...], set[str]] = {}
     for tensor in tensors:
         if not tensor.buffer:
-            kept = _parts(tensor.path)
-            for length in range(1, min(depth, len(kept)) + 1):
-                rows.setdefault(".".join(kept[:length]), set()).add(tensor.path)
-    for name in sorted(rows, key=list(rows).index):
-        yield name, counts.total(counts.paths(rows[name]))
+            parts = _parts(tensor.path)[:depth]
+            for length in range(1, len(parts) + 1):
+                rows.setdefault(parts[:length], set()).add(tensor.path)
+    born = {row: number for number, row in enumerate(rows)}
+    for row in sorted(rows, key=lambda row: [born[row[:length]] for length in range(1, len(row) + 1)]):
+        yield ".".join(row), counts.total(counts.paths(rows[row]))
 
 
-def _parts(path: str) -> list[str]:
+def _parts(path: str) -> tuple[str, ...]:
     """Split a parameter's path into its modules, a number staying with the name before it as `*`.
 
     >>> _parts("lm.trunk.12.attn.weight")
-    ['lm', 'trunk.*', 'attn']
+    ('lm', 'trunk.*', 'attn')
     """
     *modules, tensor = path.split(".")
     kept: list[str] = []
@@ -151,4 +152,4 @@ def _parts(path: str) -> list[str]:
             kept[-1] += ".*"
         else:
             kept.append(part)
-    return kept or [tensor]
+    return tuple(kept) or (tensor,)

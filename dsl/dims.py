@@ -407,7 +407,7 @@ def _floor_of_ratio(terms: Mapping[Monomial, Coefficient], outside: Mapping[Mono
     n = {m: c // shared for m, c in n.items()}
     other = {m: q - c for m, c in n.items()}
     forms = [(n, constant, 1), (other, q - 1 - constant, -1)]
-    if all(outside.get(m) == -1 for m in n):
+    if any(outside.get(m) == -1 for m in n if isinstance(m[0][0], Floor)):
         forms.reverse()
     for numerator, added, sign in forms:
         merged = _merge_nested(numerator, added, q)

@@ -28,7 +28,7 @@ from typing import Literal
 
 from .bounds import never_negative, never_zero
 from .dim_terms import Extreme, Floor, Sum, Symbol
-from .dims import Dim, integrality, is_whole, quotient, term
+from .dims import Dim, extreme, floor_of, integrality, is_whole, quotient, replace_atom, term
 from .residues import cases, remainders
 from .sizes import assignments
 from .solving import Solution, is_multiple
@@ -140,12 +140,42 @@ class Facts:
         return self._solution.contradiction
 
     def simplify(self, value: int | Dim) -> int | Dim:
-        """Return `value` with what equations say put in: a number where they make it one; never with symbols that nobody declared."""
+        """Return `value` as the facts let it be written: symbols that are numbers as such, roundings that do nothing left out.
+
+        `floor(H / 16)` becomes `H / 16` where `16 | H` is known, `min(S, 512)` becomes `S` where `S <= 512` is.
+        """
+        if isinstance(value, int) or not self.known:
+            return value
         reduced = self._reduce(value)
-        if isinstance(value, int) or isinstance(reduced, int):
+        if isinstance(reduced, int):
             return reduced
-        declared = self._declared(set(value.symbols()))
-        return reduced if declared.issuperset(reduced.symbols()) else value
+        numbers = {s: n for s, n in self._solution.values.items() if isinstance(n, int)}
+        return self._unrounded(value.substitute(numbers) if numbers else value)
+
+    def _unrounded(self, value: int | Dim) -> int | Dim:
+        for atom in value.atoms if isinstance(value, Dim) else ():
+            if isinstance(value, Dim) and isinstance(atom, Floor):
+                value = replace_atom(value, atom, self._floor(self._unrounded(atom.argument)))
+            elif isinstance(value, Dim) and isinstance(atom, Extreme):
+                value = replace_atom(value, atom, self._best(atom))
+        return value
+
+    def _floor(self, argument: int | Dim) -> int | Dim:
+        """Return the floor, without rounding where the facts make all but the constant term a whole number."""
+        added = dict(argument.terms).get((), 0) if isinstance(argument, Dim) else 0
+        rest = argument - quotient(added, 1)
+        return rest + math.floor(added) if self.whole(rest).is_true else floor_of(argument)
+
+    def _best(self, atom: Extreme) -> int | Dim:
+        """Return a `min` or `max` without the arguments that are proved never to win."""
+        kept: list[int | Dim] = []
+        for argument in map(self._unrounded, atom.arguments):
+            if not any(self._wins(atom, k, argument) for k in kept):
+                kept = [k for k in kept if not self._wins(atom, argument, k)] + [argument]
+        return extreme(atom.kind, kept)
+
+    def _wins(self, atom: Extreme, one: int | Dim, other: int | Dim) -> bool:
+        return (self.at_least(other, one) if atom.kind == "min" else self.at_least(one, other)).is_true
 
     # --------------------------------------------------------------------------------------------------- questions
 

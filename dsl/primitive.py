@@ -94,12 +94,20 @@ class Rule(Protocol):
         where a number is expected."""
         ...
 
+    def compare(self, given: Axis, expected: Axis) -> bool | None:
+        """Say whether `same` would hold (True), fail (False), or keep a condition (None); reports nothing."""
+        ...
+
     def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:
         """Align shapes from the right; a literal 1 stretches, a symbol never does."""
         ...
 
     def divide(self, size: Axis, by: Axis, what: str) -> int | Dim:
         """Return the exact quotient, recording the divisibility as a condition if it isn't proved."""
+        ...
+
+    def whole(self, size: Axis, what: str) -> None:
+        """Require an exact quotient to be a whole number."""
         ...
 
     def at_least(self, size: Axis, least: Axis, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from .dims import Dim, quotient
+from .dims import Dim, integrality, quotient, term
 from .facts import Facts, Relation, Verdict
 from .primitive import RuleFailure
 from .types import Axis, DType, SetAxis, TensorType, extent
@@ -66,6 +66,15 @@ class ShapeRule:
             return f"`{symbolic}` may be any size: write {number} for it in the type of the input, or `require {symbolic} == {number}`"
         return f"if it is always {number}, say so: `require {symbolic} == {number}`"
 
+    def compare(self, given: Axis, expected: Axis) -> bool | None:
+        """Say whether `same` would hold at all sizes (True), fail (False), or keep a condition (None); reports nothing."""
+        if given == expected:
+            return True
+        if isinstance(expected, SetAxis):
+            return False
+        verdict = self.facts.equal(extent(given), expected)
+        return None if verdict.is_unknown else verdict.is_true
+
     def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:
         """Return the common shape, aligned from the right: a literal 1 stretches, a symbol never does; raises A301."""
         if len(shapes) == 1 or all(shape == shapes[0] for shape in shapes[1:]):
@@ -114,8 +123,21 @@ class ShapeRule:
         verdict = self.facts.divides(divisor, total)
         if verdict.is_false:
             raise RuleFailure(f"{what}: `{size}` is not divisible by `{by}`{_fails(verdict)}", _multiples(total, divisor), INDIVISIBLE)
-        self._open(verdict, "divides", divisor, total, what)
-        return quotient(total, divisor)
+        result = quotient(total, divisor)
+        self._open_quotient(verdict, result, what)
+        return result
+
+    def whole(self, size: Axis, what: str) -> None:
+        """Require an exact quotient to be a whole number; raises A302 if it never is, and keeps conditions if that is open."""
+        value = extent(size)
+        verdict = self.facts.whole(value)
+        if verdict.is_false:
+            raise RuleFailure(f"{what}: `{size}` is no whole number{_fails(verdict)}", "round it with `//`, `floor` or `ceil`", INDIVISIBLE)
+        self._open_quotient(verdict, value, what)
+
+    def _open_quotient(self, verdict: Verdict, value: int | Dim, what: str) -> None:
+        for divisor, numerator in integrality(value) if verdict.is_unknown else ():
+            self._open(self.facts.divides(divisor, numerator), "divides", divisor, numerator, what)
 
     def at_least(self, size: Axis, least: Axis, what: str) -> None:
         """Require `size >= least`; raises A303 if that never holds, and keeps a condition if it is open."""
@@ -123,7 +145,7 @@ class ShapeRule:
         verdict = self.facts.at_least(total, needed)
         if verdict.is_false:
             raise RuleFailure(f"{what}: `{size}` is less than `{least}`{_fails(verdict)}", None, TOO_SMALL)
-        self._open(verdict, ">=", total, needed, what)
+        self._open(verdict, ">=", *_sides(total - needed), what)
 
     def _open(self, verdict: Verdict, relation: Literal["==", "divides", ">="], left: int | Dim, right: int | Dim, reason: str) -> None:
         if verdict.is_unknown and not any(c[:3] == (relation, left, right) for c in self.conditions):
@@ -171,6 +193,18 @@ def _conversion(dtype: DType, allowed: Sequence[DType] | str, what: str) -> str:
     if target == "bool":
         return f"compare it with something: `{name} > 0`"
     return f"convert it: `{target}({name})`"
+
+
+def _sides(difference: int | Dim) -> tuple[int | Dim, int | Dim]:
+    """Return the two sides of `difference >= 0` without negative terms: `S - 2` gives `S` and `2`."""
+    left: int | Dim = 0
+    right: int | Dim = 0
+    for monomial, coefficient in difference.terms if isinstance(difference, Dim) else (((), difference),):
+        if coefficient > 0:
+            left = left + term(monomial, coefficient)
+        else:
+            right = right + term(monomial, -coefficient)
+    return left, right
 
 
 def _multiples(total: int | Dim, divisor: int | Dim) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...dsl.dims import Atom, Dim, Extreme, Floor, Monomial, Sum, Symbol, integrality, quotient
 from ...dsl.types import TensorType
+from ..solve import solve
 
 Handle = Any
 Call = Callable[..., Handle]
@@ -112,17 +113,3 @@ class Sizes:
                 size = size if rest == 0 else self._call("operator.sub", size, self.value(rest))
                 return size if factor == 1 else self._call("operator.floordiv", size, self.value(factor))
         raise LookupError(f"no input tells the size `{symbol}`")
-
-
-def solve(extent: Dim, symbol: Symbol) -> tuple[int | Dim, int | Dim] | None:
-    """Return `(a, b)` with `extent == a * symbol + b`, neither holding the symbol; None where it isn't of that form.
-
-    >>> n = Symbol("N")
-    >>> solve(Dim.of(n) * 2 + 1, n)
-    (2, 1)
-    """
-    rest = extent.substitute({symbol: 0})
-    factor = extent.substitute({symbol: 1}) - rest
-    if factor == 0 or rest + factor * Dim.of(symbol) != extent:
-        return None
-    return factor, rest

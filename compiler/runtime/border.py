@@ -13,7 +13,7 @@ from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Condition, InputDecl
 from ...dsl.types import SetAxis
 from ..lower.body import TORCH_DTYPES
-from ..lower.sizes import solve
+from ..solve import solve
 from .errors import InputError
 
 CONVERSIONS = {torch.bool: ".bool()", torch.int64: ".long()", torch.int32: ".int()", torch.float32: ".float()"}

@@ -17,7 +17,7 @@ from ..lower.body import TORCH_DTYPES
 from .border import holds, value_range
 from .outputs import Record, nested
 
-SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 1024, 1)
+SIZES = (*range(2, 11), 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 1024, 1)
 MOST_STEPS = 200_000
 
 

@@ -24,8 +24,10 @@ class Extern:
     """Makes extern modules for one model."""
 
     def __init__(self, allowed: Allowed, dtype: torch.dtype) -> None:
-        self.allowed = allowed
         self.dtype = dtype
+        self._all = allowed is True
+        self._classes = cast("Mapping[str, Callable[..., Any]]", allowed if isinstance(allowed, Mapping) else {})
+        self._names = frozenset[str]() if allowed is None or isinstance(allowed, (bool, Mapping)) else frozenset(allowed)
         self._verified: set[int] = set()
 
     def __call__(self, declared: ModuleDecl) -> nn.Module:
@@ -38,11 +40,9 @@ class Extern:
 
     def _class(self, declared: ModuleDecl) -> Callable[..., Any]:
         name = declared.extern or ""
-        if isinstance(self.allowed, Mapping):
-            named = cast("Mapping[str, Callable[..., Any]]", self.allowed)
-            if name in named:
-                return named[name]
-        elif self.allowed is True or (isinstance(self.allowed, Iterable) and name in set(self.allowed)):
+        if name in self._classes:
+            return self._classes[name]
+        if self._all or name in self._names:
             return self._imported(declared, name)
         help = f'a text runs no Python unless the caller allows it: compile(..., extern={{"{name}"}})'
         raise _failure("A809", f"`{declared.path}` wraps `{name}`, which isn't allowed", declared, help)

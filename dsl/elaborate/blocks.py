@@ -71,7 +71,7 @@ def call_block(module: Module, arguments: Any, frame: Frame, span: Span) -> Valu
 
 def _values(module: Module, arguments: Any, slots: tuple[Wanted, ...], frame: Frame, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     name = module.template.name
-    if is_list(arguments):
+    if not isinstance(arguments, tuple):  # one value, from a Sequential
         plain = [s.name for s in slots if not s.draw]
         if not plain:
             fail("A201", f"`{name}` takes no input", span)

@@ -26,6 +26,7 @@ class Builder:
         self.calls: dict[str, int] = {}
         self.given: Mapping[str, Any] | None = None  # types of the call's inputs; None at a model's border
         self.module_arguments: dict[str, Any] = {}
+        self.preset: Any = None
         self.explicit: Mapping[str, Any] = {}  # a model's arguments that its caller gave; a stage may set others
         self.conditions: set[tuple[object, ...]] = set()
         self.used: set[str] = set()

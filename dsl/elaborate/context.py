@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import Diagnostic, Label, Severity, closest
@@ -84,14 +84,22 @@ class Context:
         if key in self.seen:
             return
         self.seen.add(key)
-        trail = tuple(Label(span, f"in this use of `{name}`") for name, span in reversed(self.stack) if span.source.text)[:3]
-        if trail and not any(label.span == trail[0].span for label in diagnostic.labels):
-            diagnostic = Diagnostic(
-                diagnostic.code, diagnostic.message, diagnostic.span, diagnostic.labels + trail, diagnostic.help, diagnostic.severity
-            )
+        diagnostic = self._placed(diagnostic)
         self.diagnostics.append(diagnostic)
         if self.report_to is not None:
             self.report_to(diagnostic)
+
+    def _placed(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Return a diagnostic with the uses that led to it; one inside a library block is placed at the user's own call of it."""
+        uses = [(name, span) for name, span in reversed(self.stack) if span.source.text]
+        trail = [Label(span, f"in this use of `{name}`") for name, span in uses]
+        own = next((i for i, (_, span) in enumerate(uses) if self.files.is_local(span.source)), None)
+        if own is None or self.files.is_local(diagnostic.span.source):
+            known = any(label.span == trail[0].span for label in diagnostic.labels) if trail else True
+            return diagnostic if known else replace(diagnostic, labels=(*diagnostic.labels, *trail[:3]))
+        name, span = uses[own]
+        inside = Label(diagnostic.span, f"found here, inside `{uses[0][0]}`")
+        return replace(diagnostic, span=span, message=f"in `{name}`: {diagnostic.message}", labels=(inside, *diagnostic.labels, *trail[:own], *trail[own + 1 : 3]))
 
     def warn(self, code: str, message: str, span: Span, help: str | None = None) -> None:
         self.report(Diagnostic(code, message, span, (), help, Severity.WARNING))

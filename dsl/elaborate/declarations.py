@@ -19,7 +19,7 @@ from .inputs import Pattern, substitute, tensor_type
 from .operations import REFUSED, axis, operation
 from .scope import Frame
 from .statements import RUNNERS, run, spread
-from .values import EmptyState, Family, IndexSet, LiveState, Namespace, Tensor, Value, describe, is_list
+from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Namespace, Tensor, Value, describe, is_list
 
 
 # --------------------------------------------------------------------------------------------------------- inputs, is_list
@@ -436,7 +436,7 @@ def _task(statement: ast.Task, frame: Frame) -> None:
             "let the block return its value by `out`, and declare the task in the model",
         )
     bound = frame.find(statement.name)
-    key = getattr(bound, "key", None)
+    key = bound.key if isinstance(bound, MemberOf) else None
     name = str(key) if key is not None else statement.name
     if frame.task is not None:
         fail("A507", f"the task `{name}` stands inside the task `{frame.task}`", statement.span, "tasks stand beside each other")

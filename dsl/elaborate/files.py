@@ -59,6 +59,11 @@ class Files:
             self._enter(file, item)
         return file
 
+    def is_local(self, source: Source) -> bool:
+        """Say whether a source is the user's own, not the library's."""
+        file = self.opened.get(source.name)
+        return file is None or file.local
+
     def _enter(self, file: File, item: RawItem) -> None:
         if item.word == "import":
             tree = self.tree(item)

@@ -160,7 +160,7 @@ def body_of(
     builder.model = True
     if entry is not None:
         builder.overrides = {d.name: s for s in entry.body if isinstance(s, (ast.In, ast.Target)) for d in s.names}
-    builder.explicit = given
+    builder.explicit, builder.preset = given, preset
     frame = Frame("block", builder, file)
     context.active.append((tree.name, tree))
     try:

@@ -244,7 +244,7 @@ def statement_forms(s: Scene) -> Diagnostic | None:
         return s.says("A018", f"one `{s.word}` has one type", f"write `;` and `{s.word}` again")
     if s.found == "where" and s.word == "for":
         return s.says("A018", "a loop leaves members out with `if`", "write `if` in place of `where`")
-    if s.found.strip() == "else":
+    if s.found.strip() == "else" and not s.named:
         help = "write `if c { ... } else { ... }`, without `;` between; a choice is `a if c else b`"
         return s.says("A018", "`else` follows the `}` of an `if`", help)
     if s.found == ":" and starts_assignment(s):

@@ -84,18 +84,19 @@ def build() -> type[EagerBuilder]:
     return EagerBuilder
 
 
-@pytest.fixture
+def run(name: str, *, float_dtype: torch.dtype = torch.float32, **inputs: Any) -> Any:
+    """Check a primitive's arguments and run it on tensors."""
+    entry = primitives()[name]
+    types = {k: type_of(v, float_dtype) for k, v in inputs.items()}
+    found = entry.infer(ShapeRule(Facts()), types)
+    outputs = found if isinstance(found, tuple) else (found,)
+    result = entry.lower(EagerBuilder(float_dtype=float_dtype), inputs, types, outputs)
+    tensors = cast("tuple[Tensor, ...]", result) if isinstance(result, tuple) else (cast(Tensor, result),)
+    assert [tuple(t.shape) for t in tensors] == [t.shape for t in outputs]
+    return cast(Any, result)
+
+
+@pytest.fixture(scope="session")
 def run_primitive() -> Callable[..., Any]:
-    """Return a function that checks a primitive's arguments and runs it on tensors: `run_primitive("softmax", x=x, dim=-1)`."""
-
-    def run(name: str, *, float_dtype: torch.dtype = torch.float32, **inputs: Any) -> Any:
-        entry = primitives()[name]
-        types = {k: type_of(v, float_dtype) for k, v in inputs.items()}
-        found = entry.infer(ShapeRule(Facts()), types)
-        outputs = found if isinstance(found, tuple) else (found,)
-        result = entry.lower(EagerBuilder(float_dtype=float_dtype), inputs, types, outputs)
-        tensors = cast("tuple[Tensor, ...]", result) if isinstance(result, tuple) else (cast(Tensor, result),)
-        assert [tuple(t.shape) for t in tensors] == [t.shape for t in outputs]
-        return cast(Any, result)
-
+    """Return a function that checks and runs a primitive: `run_primitive("softmax", x=x, dim=-1)`."""
     return run

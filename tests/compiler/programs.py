@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from archloom.blocks.registry import primitives
 from archloom.dsl.dims import Dim, Symbol
@@ -112,12 +112,13 @@ class Build:
         for key, value in given.items():
             if isinstance(value, Ref):
                 inputs[key], types[key] = value, self.body.type(value)
-            elif isinstance(value, tuple) and value and isinstance(value[0], Ref):
-                inputs[key], types[key] = value, tuple(self.body.type(v) for v in value)  # type: ignore[arg-type]
+            elif isinstance(value, tuple):
+                refs = cast("tuple[Ref, ...]", value)
+                inputs[key], types[key] = refs, tuple(map(self.body.type, refs))
             else:
                 attributes[key] = types[key] = value
         found = primitive.infer(Rule(), types)
-        outputs = found if isinstance(found, tuple) else (found,)
+        outputs = cast("tuple[TensorType, ...]", found if isinstance(found, tuple) else (found,))
         number = self.node(kind, target, inputs, outputs, name, attributes=attributes, primitive=primitive)
         return Ref(number) if len(outputs) == 1 else tuple(Ref(number, i) for i in range(len(outputs)))
 

@@ -217,6 +217,23 @@ def test_integrality(dim: int | Dim, needed: list[tuple[int | Dim, int | Dim]]) 
     assert dims.integrality(dim) == needed
 
 
+@pytest.mark.parametrize("layers", [1, 2, 5, 60])
+def test_halving_convolutions_come_to_one_quotient(layers: int) -> None:
+    size: int | Dim = h
+    for _ in range(layers):
+        size = dims.floor_div(size + 2 - 3, 2) + 1
+    assert size == dims.ceil_div(h, 2**layers)
+
+
+def test_sizes_too_long_to_read_are_refused() -> None:
+    with pytest.raises(OverflowError, match="10,000 terms"):
+        _ = ((b + s + h + w + g + 1) ** 12) * ((b + 2 * s + h + w + g + 1) ** 12)
+    size: int | Dim = s
+    with pytest.raises(OverflowError, match="within each other"):
+        for _ in range(100):
+            size = dims.floor_div(size * size + 1, 3)
+
+
 def test_static_results_are_ints() -> None:
     for result in (s - s, s * 0, s / s, 2 + (s - s), dims.floor_div(7, 2), dims.ceil_div(7, 2), dims.modulo(7, 4), dims.quotient(6, 3), s % 1):
         assert type(result) is int

@@ -209,6 +209,21 @@ def test_equations_make_numbers() -> None:
     assert facts.simplify(s * n) == 64 * n
 
 
+@pytest.mark.parametrize(
+    ("known", "value", "simpler"),
+    [
+        (("divides", 16, h), dims.floor_div(h, 16) * dims.floor_div(w, 16) + 1, (h / 16) * dims.floor_div(w, 16) + 1),
+        (("divides", 16, h), dims.ceil_div(h, 8), h / 8),
+        (("divides", 4, h), dims.floor_div(dims.floor_div(h, 4), 2), dims.floor_div(h, 8)),
+        ((">=", 512, s), dims.minimum(s, 512) * n, n * s),
+        ((">=", s, t), dims.maximum(s, t), s),
+        (("==", s, t), s + t, s + t),
+    ],
+)  # fmt: skip
+def test_simplify(known: tuple[Relation, int | Dim, int | Dim], value: int | Dim, simpler: int | Dim) -> None:
+    assert Facts().require(*known).simplify(value) == simpler
+
+
 def test_divisibilities_put_no_new_symbols_into_what_is_shown() -> None:
     assert even.simplify(h / 16 + s) == h / 16 + s
 

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from archloom.dsl.dim_terms import Symbol
-from archloom.dsl.dims import Dim, floor_div
+from archloom.dsl.dims import Dim, floor_div, quotient
 from archloom.dsl.facts import Facts
 from archloom.dsl.primitive import Rule, RuleFailure
 from archloom.dsl.rule import OpenCondition, ShapeRule
@@ -91,6 +91,25 @@ def test_different(given: Axis, expected: Axis, message: str) -> None:
     assert text(failure(lambda rule: rule.same(given, expected, WHAT))) == message
 
 
+@pytest.mark.parametrize(
+    ("given", "expected", "answer"),
+    [
+        (s, s, True),
+        (s, t, False),
+        (3, 4, False),
+        (floor_div(s, 2), t, None),
+        (EXPERTS, 4, True),
+        (EXPERTS, EXPERTS, True),
+        (4, EXPERTS, False),
+        (TASKS, EXPERTS, False),
+    ],
+)
+def test_compare(given: Axis, expected: Axis, answer: bool | None) -> None:
+    rule = ShapeRule(Facts())
+    assert rule.compare(given, expected) is answer
+    assert rule.conditions == []
+
+
 def test_facts_make_sizes_the_same() -> None:
     rule = ShapeRule(Facts().require("==", s, t))
     assert rule.same(s, t, WHAT) == s
@@ -103,7 +122,12 @@ OPEN: list[tuple[Ask, OpenCondition]] = [
     (lambda rule: rule.same(floor_div(s, 2), t, "halves"), ("==", floor_div(s, 2), t, "halves")),
     (lambda rule: rule.divide(h, 16, "patches"), ("divides", 16, h, "patches")),
     (lambda rule: rule.divide(s, g, "groups"), ("divides", g, s, "groups")),
+    (lambda rule: rule.divide(8 * b * s, 16, "rows"), ("divides", 2, b * s, "rows")),
+    (lambda rule: rule.whole(h / 16 + 1, "patches"), ("divides", 16, h, "patches")),
     (lambda rule: rule.at_least(s, 4, "window"), (">=", s, 4, "window")),
+    (lambda rule: rule.at_least(s - 2, 0, "slice"), (">=", s, 2, "slice")),
+    (lambda rule: rule.at_least(512, s, "table"), (">=", 512, s, "table")),
+    (lambda rule: rule.at_least(s - t - 2, 1, "rest"), (">=", s, t + 3, "rest")),
     (
         lambda rule: rule.broadcast([(floor_div(s, 2),), (t,)], "`a`, `b`"),
         ("==", floor_div(s, 2), t, "axis -1 of `a`, `b`, `[floor(S / 2)]` and `[T]`"),
@@ -193,6 +217,10 @@ FAILING: list[tuple[Ask, str]] = [
     (
         lambda rule: rule.divide(h, 0, "parts"),
         "[A302] parts: `H` can't be divided by 0 / check the numbers that the divisor is computed from",
+    ),
+    (
+        lambda rule: rule.whole(h * 2 + 3 * (s / 3) + quotient(1, 2), "axis 2"),
+        "[A302] axis 2: `(2 * S + 4 * H + 1) / 2` is no whole number, fails at S = 2, H = 3 / round it with `//`, `floor` or `ceil`",
     ),
     (lambda rule: rule.at_least(3, 4, "axis 2"), "[A303] axis 2: `3` is less than `4`"),
     (lambda rule: rule.at_least(1 - h, 1, "axis 2"), "[A303] axis 2: `1 - H` is less than `1`, fails at H = 2"),

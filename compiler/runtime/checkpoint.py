@@ -1,0 +1,157 @@
+"""Safetensors on disk: one file, a folder of them, or shards with an index; checked by their headers before anything is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.source import NOWHERE, Span
+
+SUFFIX = ".safetensors"
+INDEX = ".safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+LONGEST_HEADER = 100_000_000
+WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+"""Bytes of one number by the format's name; those not listed take one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One tensor of a file, as its header describes it."""
+
+    name: str
+    file: Path
+    shape: tuple[int, ...]
+
+
+class Checkpoint:
+    """Every tensor that a path offers, by name; values are read when they are asked for."""
+
+    def __init__(self, path: str | PathLike[str], span: Span = NOWHERE) -> None:
+        """Read the headers; raises Failure for what isn't whole safetensors."""
+        self.path = Path(path)
+        self.span = span
+        self.stored: dict[str, Stored] = {}
+        self.files = self._files()
+        for file in self.files:
+            for stored in self._header(file):
+                if stored.name in self.stored:
+                    raise self.failure("A655", f"`{stored.name}` is in `{self.stored[stored.name].file}` and in `{file}`", "name one of the files")
+                self.stored[stored.name] = stored
+
+    def read(self, name: str) -> Tensor:
+        """Return a tensor's values on the CPU."""
+        stored = self.stored[name]
+        try:
+            opener: Any = safe_open
+            with opener(stored.file, framework="pt", device="cpu") as file:
+                return cast("Tensor", file.get_tensor(name))
+        except SafetensorError as error:
+            raise self.failure("A652", f"`{stored.file}` can't be read: {error}", "fetch it again") from error
+
+    def failure(self, code: str, message: str, help: str | None) -> Failure:
+        """Return the error to raise."""
+        return Failure((Diagnostic(code, message, self.span, help=help),))
+
+    # ------------------------------------------------------------------------------------------------------ files
+
+    def _files(self) -> list[Path]:
+        path = self.path
+        if path.is_dir():
+            return self._in_folder(path)
+        if not path.exists():
+            raise self.failure("A650", f"there are no weights at `{path}`", "name a .safetensors file, or a folder of them")
+        if path.name.endswith(INDEX):
+            return self._indexed(path)
+        if path.suffix in PICKLES or _is_pickle(path):
+            raise self._pickled(path)
+        return [path]
+
+    def _in_folder(self, folder: Path) -> list[Path]:
+        indices = sorted(folder.glob(f"*{INDEX}"))
+        if len(indices) == 1:
+            return self._indexed(indices[0])
+        found = sorted(file for file in folder.glob(f"*{SUFFIX}") if file.is_file())
+        if found:
+            return found
+        pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES)
+        if pickles:
+            raise self._pickled(pickles[0])
+        raise self.failure("A650", f"`{folder}` holds no {SUFFIX} file", "name a .safetensors file, or a folder of them")
+
+    def _indexed(self, index: Path) -> list[Path]:
+        try:
+            content: Any = json.loads(index.read_bytes())
+            names = sorted({str(name) for name in content["weight_map"].values()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self.failure("A652", f"`{index}` is no index of safetensors shards: {error}", "fetch it again") from error
+        files = [index.parent / name for name in names]
+        outside = [file for file in files if file.parent.resolve() != index.parent.resolve()]
+        if outside:
+            raise self.failure("A652", f"`{index}` names the file `{outside[0].name}` outside its folder", None)
+        missing = [file.name for file in files if not file.is_file()]
+        if missing:
+            raise self.failure("A650", f"`{index}` names {', '.join(f'`{name}`' for name in missing)}, which isn't there", "fetch the missing shards")
+        return files
+
+    def _pickled(self, file: Path) -> Failure:
+        help = "loading a pickle runs whatever code is in it: convert it once with `safetensors`, on a machine where that may happen"
+        return self.failure("A651", f"`{file}` is a pickle, and weights are read from safetensors only", help)
+
+    def _header(self, file: Path) -> Iterator[Stored]:
+        """Yield what a file holds, after comparing the header with the file's length."""
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            if size < 8 or not 2 <= length <= LONGEST_HEADER or 8 + length > size:
+                raise self._broken(file, "its header is cut short or isn't one")
+            text = opened.read(length)
+        try:
+            header: Any = json.loads(text)
+        except ValueError as error:
+            raise self._broken(file, "its header isn't JSON") from error
+        if not isinstance(header, dict):
+            raise self._broken(file, "its header isn't a table of tensors")
+        entries = cast("Mapping[str, Any]", header)
+        rows = [self._row(file, name, entry) for name, entry in entries.items() if name != "__metadata__"]
+        end = max((last for _, last in rows), default=0)
+        if 8 + length + end != size:
+            raise self._broken(file, f"its header speaks of {8 + length + end:,} bytes and it has {size:,}")
+        yield from (stored for stored, _ in rows)
+
+    def _row(self, file: Path, name: str, entry: Any) -> tuple[Stored, int]:
+        try:
+            shape = tuple(int(size) for size in entry["shape"])
+            first, last = (int(offset) for offset in entry["data_offsets"])
+            numbers = 1
+            for extent in shape:
+                numbers *= extent
+            if last - first != numbers * WIDTHS.get(entry["dtype"], 1):
+                raise ValueError(f"its {last - first} bytes don't hold {list(shape)} of {entry['dtype']}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._broken(file, f"the entry of `{name}` is wrong ({error})") from error
+        return Stored(name, file, shape), last
+
+    def _broken(self, file: Path, why: str) -> Failure:
+        return self.failure("A652", f"`{file}` isn't whole safetensors: {why}", "fetch or save it again")
+
+
+def _is_pickle(path: Path) -> bool:
+    """Tell a pickle, or torch's zip of one, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start[:2] == b"PK" or (start[:1] == b"\x80" and len(start) > 1 and start[1] <= 5)
+
+
+def empty(shape: tuple[int, ...]) -> Tensor:
+    """Return a tensor on the meta device, to follow shapes through steps without reading anything."""
+    return torch.empty(shape, device="meta")
