@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .runtime.extern import Allowed
     from .runtime.model import Model
+    from .runtime.weights import Weights
 
 
 def load_program(
@@ -44,7 +45,7 @@ def compile(
     preset: str | None = None,
     model: str | None = None,
     tasks: Sequence[str] | None = None,
-    weights: str | PathLike[str] | None = None,
+    weights: Weights | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
@@ -52,7 +53,8 @@ def compile(
     """Return the model of a file or text as an `nn.Module`.
 
     `params` and `preset` set the model's parameters; `tasks` leaves out what other tasks alone need; `weights` is a safetensors file
-    or a folder of them, read through the text's weights map; `extern` names the classes that the text may wrap, or is True.  On
+    or a folder of them, read through the text's weights map (a dict
+    of paths by name for several maps); `extern` names the classes that the text may wrap, or is True.  On
     `device="meta"` nothing is allocated, and `materialize` gives the model values later.  Raises Failure for what is wrong in the
     text or in the weights, ValueError for wrong arguments.
     """

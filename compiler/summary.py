@@ -41,7 +41,8 @@ class Summary:
     name: str
     parameters: int
     buffers: int
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]  # every path, tied ones too
+    distinct: int  # parameters as tensors, tied ones once
     ties: tuple[tuple[str, ...], ...]
     tasks: tuple[TaskShare, ...]
     stages: tuple[StageShare, ...]
@@ -66,6 +67,7 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
         parameters=count.parameters,
         buffers=count.buffers,
         tensors=tensors,
+        distinct=len(sized.paths(sized.sizes)),
         ties=graph.census.tie_groups,
         tasks=_tasks(program, slicer, expenses, sizes, sized),
         stages=tuple(_stage(plan, sized) for plan in program.stages.values()),

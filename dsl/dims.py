@@ -481,9 +481,9 @@ def extreme(kind: Literal["min", "max"], values: Iterable[int | Dim]) -> int | D
     sign = 1 if kind == "min" else -1
     kept: list[int | Dim] = []
     for value in flat:
-        if any(never_negative(sign * (value - k)) for k in kept):
+        if any(_never_negative(sign * (value - k)) for k in kept):
             continue
-        kept = [k for k in kept if not never_negative(sign * (k - value))]
+        kept = [k for k in kept if not _never_negative(sign * (k - value))]
         kept.append(value)
     if len(kept) == 1:
         return kept[0]
@@ -498,7 +498,7 @@ def _alone(value: int | Dim) -> Atom | None:
     return None
 
 
-def never_negative(value: int | Dim) -> bool:
+def _never_negative(value: int | Dim) -> bool:
     """Say whether a dim is at least 0 by its form: a polynomial with no negative coefficient once symbols count from their least."""
     if isinstance(value, int):
         return value >= 0

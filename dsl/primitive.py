@@ -118,7 +118,7 @@ class Rule(Protocol):
         """Return a dimension number made non-negative, reporting one out of range."""
         ...
 
-    def fail(self, message: str, help: str | None = None, code: str = "A300") -> RuleFailure:
+    def fail(self, message: str, help: str | None, code: str) -> RuleFailure:
         """Return the exception to raise: the operation is wrong whatever the sizes."""
         ...
 
@@ -130,7 +130,7 @@ class Rule(Protocol):
 class RuleFailure(Exception):
     """Raised by a shape rule (through `Rule.fail`) and turned into a diagnostic by the elaborator; never leaves it."""
 
-    def __init__(self, message: str, help: str | None = None, code: str = "A300") -> None:
+    def __init__(self, message: str, help: str | None, code: str) -> None:
         super().__init__(message)
         self.message = message
         self.help = help

@@ -162,7 +162,7 @@ class ShapeRule:
         axes = f"the tensor has {rank} axes" if rank > 1 else "the tensor has 1 axis"
         raise RuleFailure(f"`{what}` is {index}, and {axes}", f"axes count from 0 to {rank - 1}, or from the end from -1 to -{rank}", NO_AXIS)
 
-    def fail(self, message: str, help: str | None = None, code: str = "A300") -> RuleFailure:
+    def fail(self, message: str, help: str | None, code: str) -> RuleFailure:
         """Return the exception to raise: the operation is wrong whatever the sizes."""
         return RuleFailure(message, help, code)
 

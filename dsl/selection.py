@@ -26,7 +26,7 @@ class Branch:
     path: str
     kind: str | None = None
     children: dict[str, dict[tuple[str, ...], Branch]] = field(default_factory=dict[str, "dict[tuple[str, ...], Branch]"])
-    leaf: int | None = None
+    own: list[int] = field(default_factory=list[int])  # entries at this very path; losses of several tasks may share one
 
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""
@@ -37,8 +37,7 @@ class Branch:
 
     def leaves(self) -> Iterator[int]:
         """Yield the numbers of the tensors at or below this branch."""
-        if self.leaf is not None:
-            yield self.leaf
+        yield from self.own
         for named in self.children.values():
             for branch in named.values():
                 yield from branch.leaves()
@@ -47,11 +46,11 @@ class Branch:
 class Tree:
     """What a model owns (or its losses), by path; `noun` says what the entries are, for messages."""
 
-    def __init__(self, entries: Iterable[Owned], noun: str = "parameter") -> None:
+    def __init__(self, entries: Iterable[Owned], noun: str = "parameter", tasks: Iterable[str] = ()) -> None:
         self.entries: Sequence[Owned] = tuple(entries)
         self.noun = noun
         self.root = Branch("", (), (), "")
-        self.tasks = tuple(dict.fromkeys(task for entry in self.entries for task in entry.tasks))
+        self.tasks = tuple(dict.fromkeys([*tasks, *(task for entry in self.entries for task in entry.tasks)]))
         self.by_path = {entry.path: number for number, entry in enumerate(self.entries)}
         self._first: dict[int, int] = {}
         self._tied: dict[int, list[int]] = {}
@@ -71,7 +70,7 @@ class Tree:
             if found.kind is None and place < len(entry.kinds):
                 found.kind = entry.kinds[place]
             branch = found
-        branch.leaf = number
+        branch.own.append(number)
 
     def unite(self, first: str, second: str) -> None:
         """Make two paths one entry: `tie first, second`."""
@@ -151,6 +150,7 @@ def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
 
 
 def _held(match: Match, tree: Tree) -> Iterator[int]:
+    """Yield what a match selects: everything below its branch, of its task."""
     for number in match.branch.leaves():
         if match.task is None or match.task in tree.entries[number].tasks:
             yield tree.one(number)
@@ -214,13 +214,13 @@ def matches(path: Path, tree: Tree) -> list[Match] | Miss:
         name = first.name
         if name not in tree.root.children and name in tree.tasks:
             task, parts = name, parts[1:]
+    if task is not None and not parts and not _of_task(tree.root, task, tree):
+        return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
     frontier = [Match(tree.root, task=task)]
     for place, part in enumerate(parts):
         following = _advance(frontier, part, tree, last=place == len(parts) - 1)
         if task is not None and not isinstance(following, Miss):
-            following = [m for m in following if next(_held(m, tree), None) is not None]
-            if not following:
-                return Miss(f"`{path.span.text}` matches nothing that was made in the task `{task}`", part.span, f"select it without `{task}.`")
+            following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
             return Miss(f"`{path.span.text}` matches nothing: {following.message}", following.span, following.help)
         frontier = following
@@ -251,18 +251,45 @@ def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool) -> list[
 
 
 def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:
-    if isinstance(part, Deep):
-        return Miss(f"no path holds the member `{part.items[0].span.text if part.items else ''}`", part.span, "select by name: `lm.fork[generate]`")
-    names = list(dict.fromkeys(name for match in frontier for name in match.branch.children))
-    wanted = part.name if isinstance(part, Word) and part.name is not None else "*"
-    where = f" in `{frontier[0].branch.path}`" if len(frontier) == 1 and frontier[0].branch.path else ""
-    near = closest(wanted, names)
-    if near is None:
-        family = next((n for m in frontier for n in [m.branch.name] if any(member_text(k) == wanted for k in m.branch.members)), None)
-        if family is not None:
-            return Miss(f"`{wanted}` is a member of `{family}`", part.span, f"write `{family}[{wanted}]`")
-    there = f"there {'is' if len(names) == 1 else 'are'} {listed(names)}" if names else "nothing lies below it: it is a tensor"
-    return Miss(f"there is no `{wanted}`{where}", part.span, f"did you mean `{near}`?" if near else there)
+    """Say that no branch goes on with a part, and how it may have been meant."""
+    if not isinstance(part, Word) or part.name is None:
+        if isinstance(part, Deep) and part.items:
+            return Miss(f"no path holds the member `{part.items[0].span.text}`", part.span, "name the family: `lm.fork[generate]`")
+        return Miss("nothing lies below a tensor", part.span, "leave the last part out")
+    named = {name: branches for match in frontier for name, branches in match.branch.children.items()}
+    missing = f"there is no `{part.name}`{_where(frontier)}"
+    near = closest(part.name, named)
+    if near is not None:
+        return Miss(missing, part.span, f"did you mean `{near}`?")
+    families = [name for name, branches in named.items() if any(part.name in key for key in branches)]
+    if families:
+        return Miss(missing, part.span, f"`{part.name}` is a member of {listed(families)}: write `{families[0]}[{part.name}]`")
+    if not named:
+        return Miss(missing, part.span, "nothing lies below it: it is a tensor")
+    if any(branch.name == part.name for match in frontier for branch in match.branch.below()):
+        return Miss(missing, part.span, f"there is one further down: write `**.{part.name}`")
+    return Miss(missing, part.span, f"there {'is' if len(named) == 1 else 'are'} {listed(list(named))}")
+
+
+def _where(frontier: list[Match]) -> str:
+    names = dict.fromkeys(match.branch.name for match in frontier)
+    if len(frontier) == 1 or len(names) == 1:
+        branch = frontier[0].branch
+        return f" in `{branch.path if len(frontier) == 1 else branch.name}`" if branch.path else ""
+    return ""
+
+
+def _other_task(task: str, part: Part, frontier: list[Match], tree: Tree) -> Miss:
+    """Say that what a part matches belongs to another task, and what the task has there."""
+    names = [name for m in frontier for name, branches in m.branch.children.items() for b in branches.values() if _of_task(b, task, tree)]
+    word = part.name if isinstance(part, Word) and part.name is not None else part.span.text
+    near = closest(word, names)
+    there = f"it has {listed(list(dict.fromkeys(names)))}" if names else f"no {tree.noun} is made in it"
+    return Miss(f"the task `{task}` has no `{word}`", part.span, f"did you mean `{near}`?" if near and near != word else there)
+
+
+def _of_task(branch: Branch, task: str, tree: Tree) -> bool:
+    return any(task in tree.entries[number].tasks for number in branch.leaves())
 
 
 def _anchored(part: Anchor, tree: Tree) -> list[Match] | Miss:
@@ -283,11 +310,10 @@ def _under(path: str, by_path: Mapping[str, Branch]) -> list[Branch]:
 
 def _descend(match: Match, last: bool) -> Iterator[Match]:
     """Go down `**`: to every branch at or below, or, at the end of a path, nowhere: what is selected selects all below."""
-    if last:
-        yield match
-        return
     start = len(match.branch.path) + 1 if match.branch.path else 0
     yield Match(match.branch, match.bindings, (*match.captures, ""), match.task)
+    if last:
+        return
     for branch in match.branch.below():
         yield Match(branch, match.bindings, (*match.captures, branch.path[start:]), match.task)
 
@@ -295,16 +321,19 @@ def _descend(match: Match, last: bool) -> Iterator[Match]:
 def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
     """Go down `**[items]`: to the branches that hold the members, and, if more parts follow, to all below them."""
     start = len(match.branch.path) + 1 if match.branch.path else 0
-    for named in match.branch.children.values():
-        for branch in named.values():
-            if holds(branch.members, branch.sets, part.items):
-                inner = [branch] if last else [branch, *branch.below()]
-                for found in inner:
-                    yield Match(found, match.bindings, match.captures if last else (*match.captures, found.path[start:]), match.task)
-            else:
-                below = _holding(Match(branch, match.bindings, (), match.task), part, last)
-                for found in below:
-                    yield Match(found.branch, match.bindings, match.captures if last else (*match.captures, found.branch.path[start:]), match.task)
+
+    def down(branch: Branch) -> Iterator[Branch]:
+        for named in branch.children.values():
+            for child in named.values():
+                if not holds(child.members, child.sets, part.items):
+                    yield from down(child)
+                else:
+                    yield child
+                    if not last:
+                        yield from child.below()
+
+    for found in down(match.branch):
+        yield Match(found, match.bindings, (*match.captures, found.path[start:]), match.task)
 
 
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
@@ -329,9 +358,8 @@ def _chosen(branches: list[Branch], items: Sequence[Item], depth: int, match: Ma
     item = items[depth]
     name = branches[0].name
     if not groups:
-        misses.append(
-            Miss(f"`{name}` has no member here: {'it is no family' if depth == 0 else f'it has {depth} indices'}", item.span, f"write `{name}` alone")
-        )
+        what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
+        misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
         return
     bound = match.bindings.get(item.name) if isinstance(item, Variable) else None
     picked = pick(item, {text: group[0].members[depth] for text, group in groups.items()}, name, bound)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from random import Random
 
 from .bounds import Bounds
 from .dim_terms import Symbol
@@ -26,10 +25,18 @@ def assignments(symbols: Sequence[Symbol], bounds: Bounds, scale: int = 1) -> It
     if len(symbols) <= 3:
         for values in product(range(5), repeat=len(symbols)):
             yield _clamped(symbols, [low + v for v, (low, _) in zip(values, ranges, strict=True)], ranges)
-    random = Random(0)
+    scattered = _scattered()
     for i in range(_RANDOM):
         reach = 4 << (i % 12)
-        yield _clamped(symbols, [low + random.randrange(reach) * (scale if i % 2 else 1) for low, _ in ranges], ranges)
+        yield _clamped(symbols, [low + next(scattered) % reach * (scale if i % 2 else 1) for low, _ in ranges], ranges)
+
+
+def _scattered() -> Iterator[int]:
+    """Yield numbers without pattern, the same in every run (a linear congruential generator, Knuth's MMIX)."""
+    state = 1
+    while True:
+        state = (6364136223846793005 * state + 1442695040888963407) % (1 << 64)
+        yield state >> 33
 
 
 def _clamped(symbols: Sequence[Symbol], values: Sequence[int], ranges: Sequence[tuple[int, int | None]]) -> dict[Symbol, int]:

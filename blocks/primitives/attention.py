@@ -98,7 +98,7 @@ def _check_mask(rule: Rule, mask: TensorType, dtype: DType, scores: tuple[Axis, 
     if mask.dtype is not DType.BOOL and mask.dtype is not dtype:
         raise rule.fail(f"`mask` is {mask.dtype}", f"give bool, true where a query may see a key, or {dtype}, added to the scores", "A305")
     if not 2 <= mask.rank <= len(scores):
-        raise rule.fail(f"`mask` is {mask}", "write `mask[:, None, None, :]` for bool[B, T]", "A322")
+        raise rule.fail(f"`mask` is {mask}", "write `mask[:, none, none, :]` for bool[B, T]", "A322")
     joint = rule.broadcast([scores, mask.shape], "the scores and `mask`")
     for i, (a, m) in enumerate(zip(reversed(scores), reversed(mask.shape), strict=False)):
         if isinstance(a, int) and a == 1 and not (isinstance(m, int) and m == 1):

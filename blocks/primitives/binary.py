@@ -182,7 +182,7 @@ def bitwise_not(rule: Rule, x: TensorType) -> TensorType:
 
 @operation(
     arguments=(tensor("condition", "where to take `a`"), A, B),
-    lowering=call("torch.where", "condition", "a", "b"),
+    lowering=expand(lambda b, given: _where(b, given)),
     cost=moved,
     good=(
         sample(condition="bool[B, 3]", a="float[B, 3]", b="float[B, 3]"),
@@ -211,6 +211,13 @@ def where(rule: Rule, condition: TensorType, a: Any, b: Any) -> TensorType:
     allowed = "any" if any(isinstance(v, TensorType) and v.dtype is DType.BOOL for v in operands.values()) else "number"
     dtype = common_dtype(rule, operands, "bool" if allowed == "any" else "number")
     return TensorType(dtype, broadcast(rule, {"condition": condition, **operands}))
+
+
+def _where(b: LoweringBuilder, given: Given) -> Any:
+    """Two numbers alone give torch's default dtype: they are brought to that of the model."""
+    found = b.call("torch.where", given["condition"], static(b, given["a"]), static(b, given["b"]))
+    alone = not any(isinstance(given.types[name], TensorType) for name in ("a", "b"))
+    return b.method(found, "to", b.dtype(DType.FLOAT)) if alone and given.outputs[0].dtype is DType.FLOAT else found
 
 
 @operation(

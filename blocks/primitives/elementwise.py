@@ -8,7 +8,7 @@ from ...dsl.primitive import Rule
 from ...dsl.types import DType, TensorType
 from ..arguments import anything, number, real, tensor, word
 from ..costs import moved, view
-from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method
+from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method, static
 from ..operands import common_dtype
 from ..registry import ShapeRule, operation
 from ..samples import refused, sample
@@ -127,13 +127,19 @@ _shaped("softplus", "torch.nn.functional.softplus", "Compute `y = ln(1 + e^(beta
 
 @operation(
     arguments=(X, number("min", "the lowest value, or `none`", None), number("max", "the highest value, or `none`", None)),
-    lowering=call("torch.clamp", "x", min=Omit("min", None), max=Omit("max", None)),
+    lowering=expand(lambda b, given: _clamp(b, given)),
     cost=moved,
-    good=(sample(x="float[B, 3]", min=0), sample(x="float[B, 3]", min=-1.5, max=1), sample(x="int[B]", max=3), sample(x="float[B]", max=0.0)),
+    good=(
+        sample(x="float[B, 3]", min=0),
+        sample(x="float[B, 3]", min=-1.5, max=1),
+        sample(x="int[B]", max=3),
+        sample(x="float[B, 3]", min="float[]", max=1),
+        sample(x="float[B]", max=0.0),
+    ),
     bad=(refused("A305", x="bool[B]", min=0), refused("A321", x="int[B]", min=0.5), refused("A214", x="float[B]")),
 )
 def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
-    """Limit to an interval: `y = max(min(x, max), min)`.  x: number[...], y: as x."""
+    """Limit to an interval: `y = min(max(x, min), max)`.  x: number[...], y: as x."""
     if min is None and max is None:
         raise rule.fail("`clamp` has neither `min` nor `max`", "give one of them", "A214")
     given = {"x": x, "min": min, "max": max}
@@ -145,11 +151,26 @@ def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
     return TensorType(dtype, x.shape)
 
 
+def _clamp(b: LoweringBuilder, given: Given) -> Any:
+    """Numbers in one call; a tensor as a bound by itself, for torch takes no mixture."""
+    bounds = {name: static(b, given[name]) for name in ("min", "max") if given[name] is not None}
+    if not any(isinstance(given.types[name], TensorType) for name in bounds):
+        return b.call("torch.clamp", given["x"], **bounds)
+    found = given["x"]
+    for name, bound in bounds.items():
+        exact = isinstance(given.types[name], TensorType)
+        found = (
+            b.call("torch.maximum" if name == "min" else "torch.minimum", found, bound) if exact else b.call("torch.clamp", found, **{name: bound})
+        )
+    return found
+
+
 ACTIVATIONS = {
     "relu": "torch.relu", "gelu": "torch.nn.functional.gelu", "gelu_tanh": "torch.nn.functional.gelu", "silu": "torch.nn.functional.silu",
     "swish": "torch.nn.functional.silu", "tanh": "torch.tanh", "sigmoid": "torch.sigmoid", "elu": "torch.nn.functional.elu",
     "leaky_relu": "torch.nn.functional.leaky_relu", "softplus": "torch.nn.functional.softplus", "mish": "torch.nn.functional.mish",
     "relu6": "torch.nn.functional.relu6", "hardswish": "torch.nn.functional.hardswish", "identity": "",
+    "gelu_new": "torch.nn.functional.gelu", "gelu_pytorch_tanh": "torch.nn.functional.gelu", "quick_gelu": "torch.sigmoid",
 }  # fmt: skip
 
 
@@ -157,7 +178,10 @@ def _activation(b: LoweringBuilder, given: Given) -> Any:
     name, x = given["name"], given["x"]
     if name == "identity":
         return x
-    return b.call(ACTIVATIONS[name], x, approximate="tanh") if name == "gelu_tanh" else b.call(ACTIVATIONS[name], x)
+    if name == "quick_gelu":
+        return b.call("operator.mul", x, b.call("torch.sigmoid", b.call("operator.mul", x, 1.702)))
+    options = {"approximate": "tanh"} if name in ("gelu_tanh", "gelu_new", "gelu_pytorch_tanh") else {}
+    return b.call(ACTIVATIONS[name], x, **options)
 
 
 @operation(

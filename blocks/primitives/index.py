@@ -61,7 +61,7 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
 
 
 @operation(
-    arguments=(X, anything("items", "numbers, dimensions, slices `(start, stop, step)`, `None` and `...`, one for each axis")),
+    arguments=(X, anything("items", "numbers, dimensions, slices `(start, stop, step)`, `none` and `...`, one for each axis")),
     lowering=expand(lambda b, given: b.call("operator.getitem", given["x"], _subscript(b, given["items"]))),
     cost=view,
     good=(
@@ -81,7 +81,7 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
     ),
 )
 def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
-    """Read at fixed positions, `x[:, 0, None, a:b]`: a number drops its axis, a slice keeps a part, `None` makes an axis of size 1.
+    """Read at fixed positions, `x[:, 0, none, a:b]`: a number drops its axis, a slice keeps a part, `none` makes an axis of size 1.
 
     x: any[...], y: any[...].  Positions lie inside the axis; -1 is the last.
     """

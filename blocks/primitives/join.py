@@ -8,10 +8,10 @@ from typing import Any
 from ...dsl.dims import Dim
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, TensorType, extent
-from ..arguments import axes, axis, number, shape, size, tensor, tensors, word
+from ..arguments import anything, axes, axis, shape, size, tensor, tensors, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
-from ..operands import common_dtype, normal_axes
+from ..operands import common_dtype, is_literal, normal_axes
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -225,7 +225,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         shape("amount", "how many before and after; a pair for each axis in turn"),
         axes("dim", "the axes to pad", -1),
         word("mode", MODES, "what stands in the new places", "constant"),
-        number("value", "the number in the new places", 0),
+        anything("value", "the number in the new places", 0),
     ),
     lowering=expand(_pad),
     cost=moved,
@@ -241,6 +241,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         refused("A324", x="float[B, S]", amount=[1]),
         refused("A304", x="float[B]", amount=[1, 1], dim=1),
         refused("A321", x="int[B]", amount=[1, 1], value=0.5),
+        refused("A305", x="int[B]", amount=[1, 1], value="zero"),
         refused("A324", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
         refused("A303", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
     ),
@@ -250,6 +251,8 @@ def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, 
     listed = normal_axes(rule, dim, x.rank)
     if len(amount) != 2 * len(listed):
         raise rule.fail(f"`amount` has {len(amount)} numbers for {len(listed)} axes", "give `[before, after]` for each axis", "A324")
+    if not is_literal(value):
+        raise rule.fail("`value` is no number", "give a number; `where` puts tensors in places", "A305")
     if mode == "constant":
         if not (x.dtype is DType.BOOL and value == 0):
             common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")

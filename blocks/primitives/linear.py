@@ -220,5 +220,5 @@ def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | Non
 def outer(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     """Multiply each with each: `y_ij = a_i b_j`.  a: number[n], b: number[m], y: number[n, m]."""
     if a.rank != 1 or b.rank != 1:
-        raise rule.fail(f"`outer` takes two vectors: `a` is {a} and `b` is {b}", "write `a[..., None] * b[..., None, :]` for more axes", "A322")
+        raise rule.fail(f"`outer` takes two vectors: `a` is {a} and `b` is {b}", "write `a[..., none] * b[..., none, :]` for more axes", "A322")
     return TensorType(common_dtype(rule, {"a": a, "b": b}), (a.shape[0], b.shape[0]))

@@ -27,7 +27,7 @@ def reduced(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> tuple[Axis, .
 
 def _samples(dtype: str, several: bool = True) -> tuple[Sample, ...]:
     x = f"{dtype}[B, S, 3]"
-    common = (sample(x=x), sample(x=x, dim=-1), sample(x=x, dim=1, keepdim=True))
+    common = (sample(x=x), sample(x=x, keepdim=True), sample(x=x, dim=-1), sample(x=x, dim=1, keepdim=True))
     return (*common, sample(x=x, dim=[0, 2])) if several else common
 
 
@@ -39,9 +39,11 @@ def _emit(target: str, **extra: str) -> Any:
         options: dict[str, Any] = {k: given[v] for k, v in extra.items()}
         if keep:
             options["keepdim"] = True
-        if dim is None and keep:
-            dim = list(range(given.type("x").rank))
-        return b.call(target, given["x"], **options) if dim is None else b.call(target, given["x"], dim=dim, **options)
+        if dim is not None:
+            return b.call(target, given["x"], dim=dim, **options)
+        options.pop("keepdim", None)
+        found = b.call(target, given["x"], **options)
+        return b.method(found, "reshape", [1] * given.type("x").rank) if keep else found
 
     return expand(lower)
 
@@ -80,7 +82,7 @@ _reduction("argmin", "torch.argmin", "Find the position of the smallest, the fir
     arguments=(X, axes("dim", "the axis or axes to reduce"), KEEP),
     lowering=call("torch.logsumexp", "x", dim="dim", keepdim=Omit("keepdim", False)),
     cost=moved,
-    good=_samples("float")[1:],
+    good=_samples("float")[2:],
     bad=(refused("A305", x="int[B]", dim=0), refused("A304", x="float[B]", dim=1)),
 )
 def logsumexp(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:

@@ -176,6 +176,20 @@ _moved_axes("channels_first", "[B, ..., C] -> [B, C, ...]", "first", "Move the c
 
 
 @operation(
+    arguments=(X, axis("source", "the axis to move"), axis("to", "where it goes")),
+    lowering=method("movedim", "x", "source", "to"),
+    cost=view,
+    good=(sample(x="float[B, S, 3]", source=0, to=-1), sample(x="float[B, S, 3]", source=2, to=0)),
+    bad=(refused("A304", x="float[B]", source=1, to=0),),
+)
+def movedim(rule: Rule, x: TensorType, source: int, to: int) -> TensorType:
+    """Move one axis and keep the order of the others: `[a, b, c] -> [b, c, a]` is `y = movedim(x, 0, -1)`.  x: any[...], y: any[...]."""
+    first, last = rule.axis(source, x.rank, "source"), rule.axis(to, x.rank, "to")
+    rest = [*x.shape[:first], *x.shape[first + 1 :]]
+    return TensorType(x.dtype, (*rest[:last], x.shape[first], *rest[last:]))
+
+
+@operation(
     arguments=(X, shape("shape", "the new sizes, counted from the right; -1 keeps one")),
     lowering=expand(lambda b, given: _expand(b, given)),
     cost=view,

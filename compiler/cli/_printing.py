@@ -7,16 +7,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ...dsl.diagnostics import Diagnostic
+from ...dsl.diagnostics import Diagnostic, Severity
 from ...dsl.render import WIDTH, render_all, tally, wants_colour
+
+MOST = 100
+"""How many diagnostics are printed; JSON has all."""
 
 
 def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
-    """Print diagnostics and their number, in colour on a terminal."""
+    """Print diagnostics and their number, in colour on a terminal; errors first where there are too many for all."""
     if not diagnostics:
         return
-    stream.write(render_all(diagnostics, colour=wants_colour(stream), width=_width(stream)))
-    stream.write(tally(diagnostics) + "\n")
+    shown = diagnostics
+    if len(diagnostics) > MOST:
+        shown = sorted(diagnostics, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR)[:MOST]
+    stream.write(render_all(shown, colour=wants_colour(stream), width=_width(stream)))
+    more = len(diagnostics) - len(shown)
+    stream.write(tally(diagnostics) + (f"; {more:,} are not shown\n" if more else "\n"))
 
 
 def show_json(value: Any) -> None:

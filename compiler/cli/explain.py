@@ -1,4 +1,4 @@
-"""`archloom explain`: what an error code means."""
+"""`archloom explain`: what an error code means, or an operation or library block does."""
 
 from __future__ import annotations
 
@@ -17,25 +17,39 @@ WIDTH = 96
 
 
 def _normal(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Take a code in any case, with or without brackets: `A301`, `a301`, `[A301]`."""
-    return value.strip("[] ").upper() if value is not None else None
+    """Take a code in any case, with or without brackets: `A301`, `a301`, `[A301]`; other names as they are."""
+    if value is None:
+        return None
+    word = value.strip("[] ")
+    return word.upper() if word[1:].isdigit() else word
 
 
 def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(code, help=entry.title) for code, entry in catalogue().items() if code.startswith(incomplete.upper())]
+    from ._topics import topics
+
+    codes = [CompletionItem(code, help=entry.title) for code, entry in catalogue().items() if code.startswith(incomplete.upper())]
+    return codes + [CompletionItem(name) for name in topics() if name.startswith(incomplete)]
 
 
-@click.command("explain", short_help="Say what an error code means, with an example.")
+@click.command("explain", short_help="Say what an error code means, or an operation or library block does.")
 @click.argument("code", required=False, callback=_normal, shell_complete=_complete)
 def command(code: str | None) -> None:
-    """Explain an error CODE with a text that causes it and one that is right; without one, list all codes."""
+    """Explain an error CODE, an operation (softmax) or a library block (llama.DecoderLayer); without one, list all codes."""
     entries = catalogue()
     if code is None:
         print(table([[entry.code, entry.title] for entry in entries.values()]), end="")
         return
     if code not in entries:
-        near = closest(code, entries)
-        raise click.ClickException(f"there is no code `{code}`; " + (f"did you mean `{near}`?" if near else "`archloom explain` lists all"))
+        from ._topics import topic, topics
+
+        text = topic(code)
+        if text is None:
+            near = closest(code, [*entries, *topics()])
+            raise click.ClickException(
+                f"there is no code or operation `{code}`; " + (f"did you mean `{near}`?" if near else "`archloom explain` lists the codes")
+            )
+        print(text, end="")
+        return
     print(_text(entries[code], wants_colour(sys.stdout)), end="")
 
 

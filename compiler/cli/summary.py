@@ -75,7 +75,7 @@ def _refuse_unknown(size: Mapping[str, int], summaries: list[Summary]) -> None:
 
 
 def _text(summary: Summary) -> str:
-    owned = f"{summary.name}: {summary.parameters:,} parameters in {sum(not tensor.buffer for tensor in summary.tensors):,} tensors"
+    owned = f"{summary.name}: {summary.parameters:,} parameters in {summary.distinct:,} tensors"
     parts = [f"{owned}, {summary.buffers:,} numbers in buffers\n" if summary.buffers else f"{owned}\n"]
     if summary.groups:
         rows = [[_indented(name), f"{number:,}", _share(number, summary.parameters)] for name, number in summary.groups]

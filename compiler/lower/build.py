@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
@@ -59,6 +60,19 @@ class Statics:
         raise TypeError(f"`{target}` can't be made inside a leaf module")
 
 
+FILLING = frozenset(("normal_", "uniform_", "fill_", "zero_", "erfinv_", "mul_", "add_", "clamp_", "copy_", "random_", "exponential_", "bernoulli_", "ones_", "zeros_", "constant_"))
+
+
+class Unfilled(TorchFunctionMode):
+    """Skips what a class fills its tensors with: on the meta device it has no effect, and it takes torch a second to find that out."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__name__", "") in FILLING:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
 @dataclass(slots=True)
 class Builder:
     """Makes instances of units; equal leaf modules are described once."""
@@ -84,8 +98,7 @@ class Builder:
                 place(module, path, self.instance(unit.children[path]))
             else:
                 place(module, path, type(identifier(unit.in_place[path].kind), (Family,), {})())
-        for path, (target, arguments) in unit.ops.items():
-            place(module, path, imported(target)(**arguments))
+        fill_ops(module, unit)
 
     def leaf(self, declared: ModuleDecl) -> nn.Module:
         """Return a leaf module on the meta device, or an extern one."""
@@ -95,7 +108,8 @@ class Builder:
         if found is None:
             found = self._makers[id(declared)] = (declared, *self._maker(declared))
         _, class_, arguments = found
-        return class_(**arguments)
+        with Unfilled():
+            return class_(**arguments)
 
     def _maker(self, declared: ModuleDecl) -> tuple[type[nn.Module], dict[str, Any]]:
         if not isinstance(declared.primitive, Entry):
@@ -115,6 +129,21 @@ class Builder:
             holder.register_buffer(name, value)
         else:
             holder.register_parameter(name, nn.Parameter(value, requires_grad=value.is_floating_point() or value.is_complex()))
+
+
+def fill_ops(module: nn.Module, unit: Unit) -> None:
+    """Add the modules without parameters that an instance lacks, in its mode."""
+    for path, (target, arguments) in unit.ops.items():
+        holder, name = holder_of(module, path)
+        if not isinstance(getattr(holder, name, None), nn.Module):
+            holder.add_module(name, imported(target)(**arguments).train(holder.training))
+
+
+def complete(module: nn.Module, unit: Unit) -> None:
+    """Add what views made later need to an instance and all below it."""
+    fill_ops(module, unit)
+    for path, child in unit.children.items():
+        complete(module.get_submodule(path), child)
 
 
 def holder_of(module: nn.Module, path: str) -> tuple[nn.Module, str]:

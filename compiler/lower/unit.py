@@ -28,6 +28,8 @@ class Lowerer:
         self._units: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Unit] = {}
         self._hands: dict[int, bool] = {}
         self._owned: dict[tuple[int, ...], Owned] = {}
+        self.ops = 0
+        """How many modules without parameters there are in all units: instances made before the last one lack some."""
 
     def unit(self, name: str, registered: Bodies, pairs: Sequence[Pair]) -> Unit:
         """Return the unit of instances that own what `registered` bodies own and are called as `pairs`."""
@@ -192,6 +194,7 @@ class Unit:
                 name = f"{base}_{number}"
             found = self._op_names[key] = join(prefix, name)
             self.ops[found] = (target, arguments)
+            self.lowerer.ops += 1
         return found
 
     def _taken(self, path: str) -> bool:

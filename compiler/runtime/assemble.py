@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ...dsl.program import Program
+from ...dsl.program import Body, EntryPlan, Program
 from ..census import Bodies, Census, distinct
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
@@ -22,6 +23,7 @@ from .model import Model, signature_of
 def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> Model:
     """Return the model on the meta device, without values."""
     slicer, lowerer = Slicer(), Lowerer()
+    program = apart(program)
     asked = tuple(tasks) if tasks is not None else None
     signature = Signature(program.eval, program.training, asked, slicer)
     active = signature.tasks
@@ -38,6 +40,7 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
             "program": program,
             "unit": unit,
             "signature": signature,
+            "variants": {name: Signature(plan.eval, plan.train or plan.eval, asked, slicer) for name, plan in program.variants.items()},
             "names": Names(signature.inputs),
             "extern": staticmethod(extern),
             "tie_pairs": _ties(census, known),
@@ -54,8 +57,7 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     made.forward = forward
     model: Model = made()
     Builder(dtype, extern).fill(model, unit)
-    model._tie()  # pyright: ignore[reportPrivateUsage]
-    model.freeze_forever()
+    model.begin()
     return model
 
 
@@ -63,8 +65,32 @@ def _registered(program: Program, signature: Signature, pairs: Sequence[Pair]) -
     """Return the bodies whose modules are made: all of the program, or those that the asked tasks reach."""
     if signature.asked is not None:
         return distinct(body for pair in pairs for body in pair)
-    entries = (body for plan in program.entries.values() for body in (plan.eval, plan.train))
-    return distinct((program.eval, program.train, *entries))
+    others = (body for plan in (*program.entries.values(), *program.variants.values()) for body in (plan.eval, plan.train))
+    return distinct((program.eval, program.train, *others))
+
+
+def apart(program: Program) -> Program:
+    """Return the program with inputs of one name in several tasks made a family over these tasks: `labels={"a": x, "b": y}`."""
+    entries = {name: _plan_apart(plan) for name, plan in program.entries.items()}
+    variants = {name: _plan_apart(plan) for name, plan in program.variants.items()}
+    train = _body_apart(program.train) if program.train is not None else None
+    return replace(program, eval=_body_apart(program.eval), train=train, entries=entries, variants=variants)
+
+
+def _plan_apart(plan: EntryPlan) -> EntryPlan:
+    return EntryPlan(plan.name, _body_apart(plan.eval), _body_apart(plan.train) if plan.train is not None else None)
+
+
+def _body_apart(body: Body) -> Body:
+    keys = [d.key for d in body.inputs]
+    twice = {d.name for d in body.inputs if keys.count(d.key) > 1}
+    if not twice:
+        return body
+    inputs = [replace(d, members=(d.task, *d.members)) if d.name in twice and d.task is not None else d for d in body.inputs]
+    nodes = list(body.nodes)
+    for declared in inputs:
+        nodes[declared.node] = replace(nodes[declared.node], target=declared.key)
+    return replace(body, inputs=inputs, nodes=nodes)
 
 
 def _ties(census: Census, known: set[str]) -> tuple[tuple[str, str], ...]:

@@ -70,6 +70,9 @@ class RootView:
     train: RootCode
     whole: bool  # nothing was cut away: every open condition of the model applies
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RootView:
+        return self
+
 
 class Signature:
     """The model's border: its inputs, its tasks, and what each loss needs; a view of the root is made for each request, once."""
@@ -166,6 +169,10 @@ class Signature:
     def _pair_inputs(self, request: Request) -> list[InputDecl]:
         declared = {d.key: d for body in reversed(self.pair(request)) for d in body.inputs}
         return list(declared.values())
+
+    def find(self, request: Request) -> RootView | None:
+        """Return the view of the root for a request if it was made already."""
+        return self._views.get(request)
 
     def view(self, request: Request, unit: Unit) -> RootView:
         """Return the view of the root for a request, made when it is new."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
+
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +15,9 @@ from .assemble import assemble
 from .extern import Allowed, Extern
 from .model import Model
 
+if TYPE_CHECKING:
+    from .weights import Weights
+
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -21,7 +25,7 @@ def compile_program(
     program: Program,
     *,
     tasks: Sequence[str] | None = None,
-    weights: str | PathLike[str] | None = None,
+    weights: Weights | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,

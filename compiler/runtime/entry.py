@@ -47,7 +47,7 @@ class Entry:
         sizes = {} if len(given) == len(self.states) else self._sizes(values)
         for declared in self.states:
             values[declared.key] = given[declared.key] if declared.key in given else self._empty(declared.type, sizes)
-        view = self.signature.view(Request(None, frozenset()), self.model.unit)
+        view = self.model.view(self.signature, Request(None, frozenset()))
         return self.model.run(view, values, self.signature)
 
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...blocks.initialisers import INITIALISERS
+from ...blocks.initialisers import INITIALISERS, filling
 from ...dsl.primitive import Initialiser
 from ...dsl.program import ModuleDecl
 from ..census import Tensor as Declared
@@ -23,12 +23,11 @@ DEFAULT = Initialiser("normal", {"mean": 0.0, "std": 0.02})
 
 def fill(value: Tensor, initialiser: Initialiser) -> None:
     """Fill a tensor in place; ValueError for an initialiser that isn't in the table."""
-    row = INITIALISERS.get(initialiser.name)
-    if row is None:
+    if initialiser.name not in INITIALISERS:
         raise ValueError(f"there is no initialiser `{initialiser.name}`")
-    given = {keyword: initialiser.arguments[ours] for keyword, ours in row.keywords.items() if ours in initialiser.arguments}
+    target, keywords = filling(initialiser)
     with torch.no_grad():
-        imported(row.target)(value, **given)
+        imported(target)(value, **keywords)
 
 
 def own_tensors(unit: Unit, prefix: str = "") -> Iterator[tuple[str, Declared]]:
@@ -87,6 +86,9 @@ class Starter:
         for spec in missing:
             if spec.init is not None:
                 fill(module.get_parameter(spec.name) if not spec.buffer else module.get_buffer(spec.name), spec.init)
+        if missing and isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()
         self._put(module, {spec.name: given[join(path, spec.name)] for spec in specs if join(path, spec.name) in given})
 
     def _reset(self, module: nn.Module, path: str, whole: bool) -> None:

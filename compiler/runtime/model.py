@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from ...dsl.diagnostics import closest
 from ...dsl.program import InputDecl, ModuleDecl, Program
+from ..lower.build import complete
 from ..lower.unit import Unit
 from .border import Border, Names, check_range
 from .calls import Request, RootView, Signature
@@ -34,6 +35,7 @@ class Model(nn.Module):
     signature: ClassVar[Signature]
     names: ClassVar[Names]
     extern: ClassVar[Callable[[ModuleDecl], nn.Module]]
+    variants: ClassVar[Mapping[str, Signature]]
     tie_pairs: ClassVar[tuple[tuple[str, str], ...]]
     frozen_paths: ClassVar[tuple[str, ...]]
 
@@ -41,8 +43,12 @@ class Model(nn.Module):
         super().__init__()
         self.losses_in_eval = False
         self._seen: set[tuple[Any, ...]] = set()
+        self._chosen: dict[tuple[Any, ...], RootView] = {}
         self._stage: Stage | None = None
+        self._staged = ""
+        self._ops = 0
         self._still: list[nn.Module] = []
+        self._tuned = frozenset[str]()
 
     # ---------------------------------------------------------------------------------------------------- calling
 
@@ -53,13 +59,17 @@ class Model(nn.Module):
         naming the line of the text for what fails inside.
         """
         values = self.names.bind(args, kwargs)
-        return self.run(self._choose(values), values)
+        key = (self._staged, self.training or self.losses_in_eval, *values)
+        view = self._chosen.get(key)
+        if view is None or self._ops != self.unit.lowerer.ops:
+            view = self._chosen[key] = self._choose(values)
+        return self.run(view, values, self._signature())
 
-    def run(self, view: RootView, values: Mapping[str, Any], signature: Signature | None = None) -> Outputs:
+    def run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
         """Check the flat inputs, run a view, and name its results."""
         if torch.compiler.is_compiling():
             return self._compute(view, values)
-        self._check(view, values, signature or self.signature)
+        self._check(view, values, signature)
         if self.training and self._still:
             self._stand_still()
         try:
@@ -82,18 +92,32 @@ class Model(nn.Module):
     def _weights(self) -> Mapping[str, float] | None:
         return self._stage.losses if self._stage is not None else None
 
+    def _signature(self) -> Signature:
+        """Return the border of the active stage, or of the model."""
+        return self.variants.get(self._stage.name, self.signature) if self._stage is not None else self.signature
+
     def _choose(self, values: Mapping[str, Any]) -> RootView:
         """Return the view for the active tasks and the losses whose targets are given."""
-        stage = self._stage
-        tasks = self.signature.active(stage.tasks) if stage is not None else self.signature.tasks
-        candidates = self.signature.losses(tasks, stage.losses if stage is not None else None)
+        stage, signature = self._stage, self._signature()
+        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
+        candidates = signature.losses(tasks, stage.losses if stage is not None else None)
         given = frozenset(key for key in values if self.names.by_key[key].is_target)
-        chosen = self.signature.complete(candidates, given, self.training or self.losses_in_eval)
-        return self.signature.view(Request(tasks, chosen), self.unit)
+        return self.view(signature, Request(tasks, signature.complete(candidates, given, self.training or self.losses_in_eval)))
+
+    def view(self, signature: Signature, request: Request) -> RootView:
+        """Return the code for a request, made when it is first asked for."""
+        found = signature.find(request)
+        if found is None:
+            found = signature.view(request, self.unit)
+        if self._ops != self.unit.lowerer.ops:
+            complete(self, self.unit)
+            self._ops = self.unit.lowerer.ops
+            self._restage()
+        return found
 
     def _check(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> None:
         shapes = tuple((name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items())
-        key = (id(view), shapes)
+        key = (view, shapes)
         ranged = [d for d in view.ranged if d.key in values]
         if key in self._seen and not ranged:
             return
@@ -122,10 +146,10 @@ class Model(nn.Module):
 
         Sizes not given are small ones that meet the model's conditions; ValueError where none are found.
         """
-        stage = self._stage
-        tasks = self.signature.active(stage.tasks) if stage is not None else self.signature.tasks
-        request = Request(tasks, self.signature.losses(tasks, stage.losses if stage is not None else None))
-        return example_inputs(self.signature.eval_body, self.signature.view(request, self.unit).inputs, self.anchor(), seed, dims)
+        stage, signature = self._stage, self._signature()
+        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
+        request = Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
+        return example_inputs(signature.eval_body, self.view(signature, request).inputs, self.anchor(), seed, dims)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
@@ -147,36 +171,45 @@ class Model(nn.Module):
             near = closest(name, self.program.stages)
             raise KeyError(f"`{type(self).__name__}` has no stage `{name}`{f', did you mean `{near}`' if near else ''}")
         parameters = dict(self.named_parameters(remove_duplicate=False))
-        buffers = [path for path, _ in self.named_buffers(remove_duplicate=False)]
-        forever = expand(self.frozen_paths, [*parameters, *buffers])
-        tuned = expand(plan.tuned, [*parameters, *buffers]) - forever
-        for path, value in parameters.items():
-            value.requires_grad_(path in tuned and value.is_floating_point())
+        tuned = expand(plan.tuned, self._paths()) - expand(self.frozen_paths, self._paths())
         for first, second in self.tie_pairs:
             if first in tuned or second in tuned:
-                parameters[first].requires_grad_(True)
                 tuned |= {first, second}
-        frozen = [path for path in (*parameters, *buffers) if path not in tuned]
-        still = Stillness(self, frozen, tuned).modules(self)
+        for path, value in parameters.items():
+            value.requires_grad_(path in tuned and value.is_floating_point())
         self._stage = Stage(self, plan, rows(self.named_parameters(), tuned))
-        self._still = [*self._forever(), *(module for module, moves in still if moves or plan.rest_in_eval)]
-        self.train(self.training)
+        self._staged = name
+        self._tuned = tuned
+        self._restage()
         return self._stage
+
+    def _paths(self) -> list[str]:
+        """Return the paths of all parameters and buffers, tied ones twice."""
+        return [path for path, _ in (*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False))]
+
+    def _restage(self) -> None:
+        """Find the modules that stand still, and set the mode of all."""
+        self._still = self._forever()
+        if self._stage is not None:
+            frozen = [path for path in self._paths() if path not in self._tuned]
+            still = Stillness(self, frozen, self._tuned).modules(self)
+            self._still += [module for module, moves in still if moves or self._stage.plan.rest_in_eval]
+        self.train(self.training)
 
     def _forever(self) -> list[nn.Module]:
         """Return the modules that are frozen for good."""
         if not self.frozen_paths:
             return []
-        names = [path for path, _ in (*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False))]
-        return [module for module, _ in Stillness(self, expand(self.frozen_paths, names)).modules(self)]
+        return [module for module, _ in Stillness(self, expand(self.frozen_paths, self._paths())).modules(self)]
 
-    def freeze_forever(self) -> None:
-        """Apply the model's own `freeze` statements."""
+    def begin(self) -> None:
+        """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
+        self._ops = self.unit.lowerer.ops
+        self._tie()
         named = dict(self.named_parameters(remove_duplicate=False))
         for path in expand(self.frozen_paths, named):
             named[path].requires_grad_(False)
-        self._still = self._forever()
-        self._stand_still()
+        self._restage()
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of everything that doesn't stand still."""
@@ -244,6 +277,7 @@ class Model(nn.Module):
         """Return the root as a `torch.fx.GraphModule` over the same modules, with flat inputs and results."""
         active = self.signature.tasks if tasks is None else frozenset(tasks)
         request = Request(active, self.signature.losses(active) if losses else frozenset())
+        self.view(self.signature, request)
         view = self.unit.views[self.unit.add(self.signature.pair(request))]
         return fx.GraphModule(self, copy.deepcopy(view.code(self.training).graph), type(self).__name__)
 

@@ -8,13 +8,6 @@ from .entry import Entry
 
 ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
-        "A300",
-        "an operation that doesn't fit its arguments",
-        "The operation refuses what it is given, whatever the sizes are; the message says why.",
-        'model M { in x: float[B, 4]; out y = rearrange(x, "b c h -> b h c") }',
-        'model M { in x: float[B, 4]; out y = rearrange(x, "b c -> c b") }',
-    ),
-    Entry(
         "A301",
         "sizes differ",
         "Two axes must be the same and are not. Two names of sizes are two sizes unless a `require` equates them; an index set is the "

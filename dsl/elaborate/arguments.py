@@ -239,14 +239,21 @@ def _list(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame)
         value = [m.key for m in value]
     if not is_list(value):
         return REFUSED
-    inner = type_.arguments[0] if type_.arguments else None
-    if isinstance(inner, ast.Name):
-        inner = ast.TypeRef(inner.span, inner.id, None)
-    if isinstance(inner, ast.Index) and isinstance(inner.object, ast.Name):
-        inner = ast.TypeRef(inner.span, inner.object.id, inner.items)
-    if not isinstance(inner, ast.TypeRef):
+    inner = _element_type(type_.arguments[0]) if type_.arguments else None
+    if inner is None:
         return list(value)
     return [checked(f"{name}[{i}]", item, inner, span, frame) for i, item in enumerate(value)]
+
+
+def _element_type(node: ast.Expr | ast.Type) -> ast.Type:
+    """Return the type of the elements in `list[int]`: what stands in its brackets was read as an expression."""
+    if isinstance(node, ast.Name):
+        return ast.TypeRef(node.span, node.id, None)
+    if isinstance(node, ast.Index) and isinstance(node.object, ast.Name):
+        return ast.TypeRef(node.span, node.object.id, node.items)
+    if isinstance(node, (ast.TypeRef, ast.EnumType, ast.TypeChoice)):
+        return node
+    fail("A212", f"there is no parameter type `{node.span.text}`", node.span, f"the types are {statics.listed(TYPES, 20)}")
 
 
 def _map(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
@@ -255,18 +262,14 @@ def _map(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) 
     if not is_map(value):
         return REFUSED
     arguments = type_.arguments or ()
-    inner = arguments[1] if len(arguments) > 1 else None
-    if isinstance(arguments[0] if arguments else None, ast.Name):
-        keys = frame.find(arguments[0].id)  # type: ignore[union-attr]
-        if isinstance(keys, IndexSet):
-            missing = [m for m in keys.members if m not in value]
-            if missing:
-                fail("A407", f"`{name}` has no value for `{missing[0]}`", span, f"a map over `{keys.name}` needs {statics.listed(keys.members)}")
-    if isinstance(inner, ast.Name):
-        inner = ast.TypeRef(inner.span, inner.id, None)
-    if isinstance(inner, ast.Index) and isinstance(inner.object, ast.Name):
-        inner = ast.TypeRef(inner.span, inner.object.id, inner.items)
-    if not isinstance(inner, ast.TypeRef):
+    keys = arguments[0] if arguments else None
+    found = frame.find(keys.id) if isinstance(keys, ast.Name) else None
+    if isinstance(found, IndexSet):
+        missing = [m for m in found.members if m not in value]
+        if missing:
+            fail("A407", f"`{name}` has no value for `{missing[0]}`", span, f"a map over `{found.name}` needs {statics.listed(found.members)}")
+    inner = _element_type(arguments[1]) if len(arguments) > 1 else None
+    if inner is None:
         return dict(value)
     return {key: checked(f"{name}[{key}]", item, inner, span, frame) for key, item in value.items()}
 

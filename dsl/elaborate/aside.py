@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from .scope import Frame
 
 
 @contextmanager
-def aside(frame: Frame) -> Iterator[None]:
+def aside(frame: Frame) -> Generator[None]:
     """Take out again what evaluation inside the `with` appends to the body."""
     builder = frame.builder
     nodes, constants = len(builder.body.nodes), dict(builder.constants)

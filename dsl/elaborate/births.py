@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from .. import ast
 from ..members import member_text
-from ..primitive import Initialiser, ParameterSpec
+from ..primitive import Initialiser
 from ..program import Member, ModuleDecl, NodeKind, ParameterDecl
 from ..source import Span
 from ..types import Axis, DType, SetAxis, TensorType
 from . import statics
 from .arguments import Slot, bind, initialiser
-from .calls import BORN, MODULE_ATTRIBUTE
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate
 from .operations import REFUSED, axis, collect
@@ -96,13 +95,6 @@ def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets:
     made = {k: v.path for k, v in value.arguments.items() if isinstance(v, (Module, ModuleChain))}
     declared.modules = made
     return Module(path, template, declared.arguments if template.primitive else value.arguments, span)
-
-
-def _born_anonymous(value: Value, name: str, frame: Frame, span: Span) -> Value:
-    return bear(value, name, frame, span)
-
-
-BORN.append(_born_anonymous)
 
 
 # ------------------------------------------------------------------------------------------------- Sequential
@@ -204,49 +196,3 @@ def read(path: str, type_: TensorType, frame: Frame, span: Span) -> Tensor:
     """Return a parameter as a value."""
     number = frame.builder.node(NodeKind.PARAMETER, path, {}, {}, (type_,), span)
     return frame.builder.tensor(number)
-
-
-# --------------------------------------------------------------------------------------- what a module shows
-
-
-def _module_attribute(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    """Read a module's parameter, static argument, or module inside."""
-    template = module.template
-    if template.primitive is not None:
-        for spec in template.primitive.parameters(module.arguments):
-            if spec.name == part:
-                return _read_spec(module, spec, frame, node.span)
-        if part in module.arguments:
-            return module.arguments[part]
-        names = [s.name for s in template.primitive.parameters(module.arguments)] + [a.name for a in template.primitive.arguments]
-        fail("A104", f"`{template.name}` has no `{part}`", node.part_span, suggest(part, names, f"it has {statics.listed(names)}"))
-    return _inner(module, part, node, frame)
-
-
-def _read_spec(module: Module, spec: ParameterSpec, frame: Frame, span: Span) -> Tensor:
-    return read(f"{module.path}.{spec.name}", TensorType(spec.dtype, spec.shape), frame, span)
-
-
-def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    declared = frame.builder.body.modules.get(module.path)
-    bodies = declared.bodies if declared is not None else []
-    for body in bodies:
-        if part in body.parameters:
-            spec = body.parameters[part]
-            return read(f"{module.path}.{part}", TensorType(spec.dtype, spec.shape), frame, node.span)
-        family = [m for m in body.modules.values() if m.name == part]
-        if family and not family[0].members:
-            inner = family[0]
-            template = Template(inner.kind, None, None, inner.primitive)
-            return Module(f"{module.path}.{part}", template, inner.arguments, inner.span)
-    if part in module.arguments:
-        return module.arguments[part]
-    help = (
-        f"call `{module.path}` before this line: what it holds is known from its call"
-        if not bodies
-        else "a block shows its parameters, its static arguments and its modules"
-    )
-    fail("A104", f"`{module.template.name}` has no `{part}`", node.part_span, help)
-
-
-MODULE_ATTRIBUTE.append(_module_attribute)

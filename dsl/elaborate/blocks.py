@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,14 @@ from ..types import TensorType, extent
 from . import statics
 from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression
 from .builder import Builder
-from .calls import CALL_BLOCK, CALL_FN
+from .conditions import lifted
 from .context import Context, Poisoned, Problem, fail
 from .expressions import evaluate, lookup
 from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, substitute, tensor_type, wanted
 from .scope import Earlier, Frame
 from .statements import finish, run
-from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze, is_list
+from .states import lifted_state
+from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
 
 
 @dataclass(slots=True, eq=False)
@@ -45,14 +46,30 @@ def inputs_of(item: ast.Block | ast.Model | ast.ExternBlock) -> tuple[Wanted, ..
     return found[1]
 
 
-def call_block(module: Module, arguments: Any, frame: Frame, span: Span) -> Value:
+def call_block(module: Module, arguments: Sequence[ast.Argument], frame: Frame, span: Span) -> Value:
     """Call a block instance: find or make its body, match the types, append one node."""
+    slots = [Slot(s.name, not s.optional, s.draw) for s in _slots(module, frame, span)]
+    bound = bind(module.template.name, arguments, slots, span).given
+    values = {key: _argument(node, frame) for key, node in bound.items()}
+    return _call(module, values, {key: node.span for key, node in bound.items()}, frame, span)
+
+
+def call_block_on(module: Module, value: Value, frame: Frame, span: Span) -> Value:
+    """Call a block instance with its first input, as a part of a Sequential."""
+    plain = [s.name for s in _slots(module, frame, span) if not s.draw]
+    if not plain:
+        fail("A201", f"`{module.template.name}` takes no input", span)
+    return _call(module, {plain[0]: value}, {}, frame, span)
+
+
+def _slots(module: Module, frame: Frame, span: Span) -> tuple[Wanted, ...]:
     item = module.template.item
     if item is None:
-        item_module = frame.builder.context.modules.get(module.path)
-        fail("A104", f"`{module.path}` can't be called from here", span, None if item_module is None else "call it where it is made")
-    slots = inputs_of(item)
-    values, spans = _values(module, arguments, slots, frame, span)
+        fail("A104", f"`{module.path}` can't be called from here", span, "call it inside the block that makes it, and return what is wanted by `out`")
+    return inputs_of(item)
+
+
+def _call(module: Module, values: Mapping[str, Value], spans: Mapping[str, Span], frame: Frame, span: Span) -> Value:
     actual: dict[str, TensorType] = {}
     tensors: dict[str, Tensor] = {}
     for name, value in values.items():
@@ -61,24 +78,12 @@ def call_block(module: Module, arguments: Any, frame: Frame, span: Span) -> Valu
         for key, _, found in flat(name, value, spans.get(name, span)):
             tensors[key] = _tensor(found, key, module, spans.get(name, span), frame)
             actual[key] = tensors[key].type
-    declared = _declaration(module, frame)
+    declared = frame.builder.body.modules.get(module.path)
     elaborated = elaborate_block(module, actual, frame, span)
     if declared is not None and elaborated.body not in declared.bodies:
         _same_parameters(declared, elaborated.body, span)
         declared.bodies.append(elaborated.body)
     return _node(module, elaborated, tensors, actual, {**spans, "": span}, frame, span)
-
-
-def _values(module: Module, arguments: Any, slots: tuple[Wanted, ...], frame: Frame, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
-    name = module.template.name
-    if not isinstance(arguments, tuple):  # one value, from a Sequential
-        plain = [s.name for s in slots if not s.draw]
-        if not plain:
-            fail("A201", f"`{name}` takes no input", span)
-        return {plain[0]: arguments[0]}, {}
-    bound = bind(name, arguments, [Slot(s.name, not s.optional, s.draw) for s in slots], span)
-    values = {key: _argument(node, frame) for key, node in bound.given.items()}
-    return values, {key: node.span for key, node in bound.given.items()}
 
 
 def _argument(node: ast.Expr, frame: Frame) -> Value:
@@ -99,10 +104,6 @@ def _tensor(value: Value, key: str, module: Module, span: Span, frame: Frame) ->
     if isinstance(value, EmptyState):
         fail("A415", f"the state `{value.name}` holds nothing in the plain forward", span)
     fail("A203", f"`{key}` of `{module.template.name}` takes a tensor, not {describe(value)}", span)
-
-
-def _declaration(module: Module, frame: Frame) -> ModuleDecl | None:
-    return frame.builder.body.modules.get(module.path) or frame.builder.context.inner.get(module.path)
 
 
 def _same_parameters(declared: ModuleDecl, body: Body, span: Span) -> None:
@@ -202,7 +203,7 @@ def _node(
     _lift_conditions(builder, body, binding, span, name)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     operands |= _states_in(module, body, binding, frame, span)
-    results = [o.ref for o in body.outputs] + [l.ref for l in body.losses] + [s.result for s in body.states]
+    results = [out.ref for out in body.outputs] + [loss.ref for loss in body.losses] + [state.result for state in body.states]
     types = tuple(outside(body.type(ref), binding) for ref in results)
     number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
     if body.uses_training:
@@ -221,10 +222,7 @@ def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str,
 def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
     for condition in body.conditions:
         left, right = (extent(substitute(side, binding)) for side in (condition.left, condition.right))
-        CONDITION[0](builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
-
-
-CONDITION: list[Callable[[Builder, Condition, Span, str], None]] = []
+        lifted(builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
 
 
 def _lift_losses(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
@@ -241,11 +239,8 @@ def _states_in(module: Module, body: Body, binding: dict[Any, Any], frame: Frame
     found: dict[str, Ref] = {}
     for state in body.states:
         path = f"{module.path}.{state.key}"
-        found[state.key] = STATE[0](frame, path, state, binding, span)
+        found[state.key] = lifted_state(frame, path, state, binding, span)
     return found
-
-
-STATE: list[Callable[..., Ref]] = []
 
 
 def _states_out(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
@@ -273,7 +268,7 @@ def _mapped(value: Value, tensors: Mapping[Ref, Tensor]) -> Value:
 # --------------------------------------------------------------------------------------------------------------- fn
 
 
-def _call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
+def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     """Elaborate a `fn` in place: its nodes are the caller's."""
     item, file = function.item, function.file
     assert item is not None and file is not None
@@ -357,7 +352,3 @@ def _fn_parameters(item: ast.Fn | ast.ExternFn, values: Mapping[str, Value], spa
             fail("A203", f"`{parameter.name}` of `{item.name}` takes a tensor", spans.get(parameter.name, span))
         inner.names[parameter.name] = value
         inner.spans[parameter.name] = parameter.span
-
-
-CALL_BLOCK.append(call_block)
-CALL_FN.append(_call_fn)

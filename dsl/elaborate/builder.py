@@ -70,7 +70,7 @@ class Builder:
 
     def constant(self, value: Any, dtype: DType, span: Span) -> Tensor:
         """Return a node for a number, one for each value and dtype."""
-        key = (type(value), value, dtype)
+        key: tuple[object, ...] = (value.__class__, value, dtype)
         found = self.constants.get(key)
         if found is None:
             number = self.node(NodeKind.CONSTANT, "", {}, {"value": value}, (TensorType(dtype, ()),), span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import ast
@@ -11,11 +11,12 @@ from ..program import ModuleDecl, NodeKind
 from ..source import Span
 from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
+from .births import bear
 from .context import fail, suggest
-from .expressions import ATTRIBUTES, SPECIAL, clauses, evaluate, evaluate_whole, lookup, register
+from .expressions import SPECIAL, clauses, evaluate, evaluate_whole, lookup, register
 from .operations import apply, collect, infer, operation, results
 from .scope import Earlier, Frame
-from .values import Chain, EnumValue, Family, Function, Module, ModuleChain, Record, Template, Tensor, Unborn, Value, describe, is_list
+from .values import Chain, Family, Function, Module, ModuleChain, Template, Tensor, Unborn, Value, describe, is_list
 
 
 def _call(node: ast.Call, frame: Frame) -> Value:
@@ -24,7 +25,7 @@ def _call(node: ast.Call, frame: Frame) -> Value:
     function = _callee(node.function, frame)
     if isinstance(function, (Unborn, Chain)):
         return _unborn(function, node, frame, slot)
-    handler = _HANDLERS.get(type(function))
+    handler = _HANDLERS.get(function.__class__)
     if handler is None:
         fail("A216", f"{describe(function)} can't be called", node.function.span, "blocks, modules and operations can")
     result = handler(function, node, frame)
@@ -51,7 +52,9 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
     if any(isinstance(a.value, (ast.Ellipsis, ast.Open)) for a in node.arguments):
         return _partial_function(function, node, frame)
     if function.item is not None:
-        return CALL_FN[0](function, node, frame)
+        from .blocks import call_fn  # which runs statements, and they call
+
+        return call_fn(function, node, frame)
     folded = _fold(function, node, frame)
     if folded is not None:
         return folded[0]
@@ -131,38 +134,38 @@ def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | No
     """Evaluate `sum(x[e] for e in experts where keep)` and `sum(part[*])`: folds over members, not over axes."""
     if function.name not in _FOLDS or len(node.arguments) != 1 or node.arguments[0].name is not None:
         return None
-    argument = node.arguments[0].value
-    if isinstance(argument, ast.Comprehension) and argument.kind == "bare":
-        if argument.where is not None and function.name != "sum":
-            fail(
-                "A414",
-                f"`where` stands only in a `sum`, not in a `{function.name}`",
-                argument.where.span,
-                "sum what is kept and divide by how many are",
-            )
-        values = [_kept(argument, inner) for inner in clauses(argument.clauses, frame)]
-    elif _is_family(argument):
-        family = evaluate_whole(argument, frame)
-        values = list(family.members.values()) if isinstance(family, Family) else family
-    else:
+    values = _summands(node.arguments[0].value, function.name, frame)
+    if values is None:
         return None
-    if not is_list(values) or not any(isinstance(v, Tensor) for v in values):
-        if is_list(values) and values and all(statics.is_static(v) for v in values):
-            return _static_fold(function.name, values, node)
-        if is_list(values) and not values:
-            if function.name == "sum":
-                return (0,)
-            fail("A409", f"`{node.span.text}` has no members", node.span, "an empty family has no type")
+    if any(isinstance(v, Tensor) for v in values):
+        return (_tensor_fold(function.name, values, node, frame),)
+    if not values and function.name != "sum":
+        fail("A409", f"`{node.span.text}` has no members", node.span, "an empty family has no type")
+    return _static_fold(function.name, values, node) if all(statics.is_static(v) for v in values) else None
+
+
+def _summands(node: ast.Expr, name: str, frame: Frame) -> Sequence[Value] | None:
+    """Return the values that a fold runs over; None where the argument is one value."""
+    if isinstance(node, ast.Comprehension) and node.kind == "bare":
+        if node.where is not None and name != "sum":
+            help = "sum what is kept and divide by how many are"
+            fail("A414", f"`where` stands only in a `sum`, not in a `{name}`", node.where.span, help)
+        return [_kept(node, inner) for inner in clauses(node.clauses, frame)]
+    if not _is_family(node):
         return None
+    family = evaluate_whole(node, frame)
+    values = list(family.members.values()) if isinstance(family, Family) else family
+    return values if is_list(values) else None
+
+
+def _tensor_fold(name: str, values: Sequence[Value], node: ast.Call, frame: Frame) -> Value:
     result = values[0]
     for value in values[1:]:
-        result = operation(frame, _FOLDS[function.name], (result, value), node.span)
-    if function.name == "mean":
-        result = operation(frame, "div", (result, len(values)), node.span)
-    return (result,)
+        result = operation(frame, _FOLDS[name], (result, value), node.span)
+    return operation(frame, "div", (result, len(values)), node.span) if name == "mean" else result
 
 
-def _static_fold(name: str, values: list[Value], node: ast.Call) -> tuple[Value]:
+def _static_fold(name: str, values: Sequence[Value], node: ast.Call) -> tuple[Value]:
     if name == "mean":
         return (statics.binary("/", statics.FUNCTIONS["sum"][2]([values], node.span), len(values), node.span),)
     return (statics.FUNCTIONS[name][2]([values], node.span),)
@@ -214,7 +217,7 @@ def _unborn(value: Unborn | Chain, node: ast.Call, frame: Frame, slot: str | Non
     """Call a block in the breath that makes it: it takes the statement's name, or none if it has no parameters."""
     name = slot if slot is not None else f"{_kind(value)}_{frame.builder.anonymous}"
     frame.builder.anonymous += slot is None
-    module = BORN[0](value, name, frame, node.span)
+    module = bear(value, name, frame, node.span)
     result = call_module(module, node.arguments, frame, node.span)
     if slot is None and _has_parameters(module, frame):
         help = f"make it first, `name = {_kind(value)}(...)`, then call `name(...)`: the name is its path in the state dict"
@@ -240,12 +243,6 @@ def owns_parameters(declared: ModuleDecl) -> bool:
     return declared.extern is not None or any(b.parameters or any(owns_parameters(m) for m in b.modules.values()) for b in declared.bodies)
 
 
-BORN: list[Callable[[Value, str, Frame, Span], Value]] = []
-CALL_BLOCK: list[Callable[[Module, Any, Frame, Span], Value]] = []
-CALL_FN: list[Callable[[Function, ast.Call, Frame], Value]] = []
-"""Filled by the files that make modules and elaborate blocks (they need calls, and calls need them)."""
-
-
 def _module(module: Module, node: ast.Call, frame: Frame) -> Value:
     return call_module(module, node.arguments, frame, node.span)
 
@@ -258,7 +255,9 @@ def call_module(module: Value, arguments: tuple[ast.Argument, ...], frame: Frame
             fail("A201", "a Sequential takes one argument", span, "call its parts yourself where more is needed")
         return call_chain(module, evaluate(arguments[0].value, frame), frame, span)
     if module.template.primitive is None:
-        return CALL_BLOCK[0](module, arguments, frame, span)
+        from .blocks import call_block  # which runs statements, and they call
+
+        return call_block(module, arguments, frame, span)
     primitive = module.template.primitive
     bound = bind(module.template.name, arguments, of_primitive(primitive.call), span)
     by_name = {a.name: a for a in primitive.call}
@@ -291,45 +290,13 @@ def call_value(function: Value, value: Value, frame: Frame, span: Span) -> Value
         frame.builder.used.add(function.path)
         if function.template.primitive is not None:
             return call_leaf(function, {function.template.primitive.call[0].name: value}, frame, span)
-        return CALL_BLOCK[0](function, [value], frame, span)
+        from .blocks import call_block_on  # as above
+
+        return call_block_on(function, value, frame, span)
     if isinstance(function, Function) and function.primitive is not None:
         first = next(a.name for a in function.primitive.arguments if a.name not in function.given)
         return apply(frame, function.primitive, {**function.given, first: value}, span)
     fail("A203", f"a part of a Sequential is a block or an operation of one argument, not {describe(function)}", span)
-
-
-# ------------------------------------------------------------------------------------------------------ attributes
-
-
-def _of_module(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    """Read `m.weight` (a parameter), `m.dim` (a static argument) or `m.part` (a module inside)."""
-    return MODULE_ATTRIBUTE[0](module, part, node, frame)
-
-
-MODULE_ATTRIBUTE: list[Callable[[Module, str, ast.Attribute, Frame], Value]] = []
-
-
-def _of_chain(module: ModuleChain, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if not part.isdigit() or int(part) >= len(module.parts):
-        fail("A104", f"`{module.path}` has no part `{part}`", node.part_span, f"its parts are `0` to `{len(module.parts) - 1}`")
-    return module.parts[int(part)]
-
-
-ATTRIBUTES[Module] = _of_module
-ATTRIBUTES[ModuleChain] = _of_chain
-ATTRIBUTES[Record] = lambda target, part, node, frame: _field(target, part, node)
-ATTRIBUTES[EnumValue] = lambda target, part, node, frame: fail("A104", f"{describe(target)} has no `{part}`", node.part_span)
-
-
-def _field(target: Record, part: str, node: ast.Attribute) -> Value:
-    if part not in target.fields:
-        fail(
-            "A104",
-            f"`{node.object.span.text}` has no result `{part}`",
-            node.part_span,
-            suggest(part, target.fields, f"it has {statics.listed(target.fields)}"),
-        )
-    return target.fields[part]
 
 
 _HANDLERS: dict[type, Callable[[Any, ast.Call, Frame], Value]] = {

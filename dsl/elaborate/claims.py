@@ -6,12 +6,10 @@ from typing import Any
 
 from .. import ast
 from ..dims import Dim
-from ..facts import Truth, Verdict
+from ..facts import Truth
 from ..program import Condition
-from ..source import Span
 from . import plans, statics
-from .blocks import CONDITION
-from .builder import Builder
+from .conditions import judge
 from .context import Poisoned, Problem, fail
 from .expressions import SPECIAL, evaluate
 from .operations import REFUSED, axis
@@ -77,11 +75,6 @@ def _side(node: ast.Expr, frame: Frame) -> Any:
     return value if size is REFUSED else getattr(size, "size", size)
 
 
-def judge(builder: Builder, condition: Condition) -> Verdict:
-    """Ask the facts at hand about a condition."""
-    return builder.facts.decide(condition.kind, condition.left, condition.right)
-
-
 def _values(node: ast.Expr, frame: Frame) -> str | None:
     """Say what the two sides of a failed comparison are."""
     if isinstance(node, ast.Binary) and node.op in ("==", "!=", "<", "<=", ">", ">="):
@@ -93,41 +86,6 @@ def _values(node: ast.Expr, frame: Frame) -> str | None:
 def _shown(value: Value) -> str:
     value = statics.number(value)
     return f"{value:_}" if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 100_000 else f"{value}"
-
-
-# -------------------------------------------------------------------------------- conditions of blocks that are called
-
-
-def _lifted(builder: Builder, condition: Condition, span: Span, name: str) -> None:
-    """Take over a condition of a called block, in the caller's sizes: proved, refuted, or a condition of the caller."""
-    if isinstance(condition.left, int) and isinstance(condition.right, int):
-        if not holds(condition):
-            _refuted(condition, span, name, None)
-        return
-    verdict = judge(builder, condition)
-    if verdict.truth is Truth.TRUE:
-        return
-    if verdict.truth is Truth.FALSE:
-        _refuted(condition, span, name, verdict)
-    builder.condition(condition)
-
-
-def _refuted(condition: Condition, span: Span, name: str, verdict: Any) -> None:
-    sizes = verdict.sizes if verdict is not None else ""
-    message = f"`{name}` needs `{condition.text}`, which does not hold here" + (f": fails at {sizes}" if sizes else "")
-    fail("A302" if condition.kind == "divides" else "A301", message, span, None, [(condition.span, condition.reason)])
-
-
-def holds(condition: Condition) -> bool:
-    """Evaluate a condition between numbers."""
-    left, right = condition.left, condition.right
-    assert isinstance(left, int) and isinstance(right, int)
-    if condition.kind == "divides":
-        return left != 0 and right % left == 0
-    return {"==": left == right, "!=": left != right, ">=": left >= right}[condition.kind]
-
-
-CONDITION.append(_lifted)
 
 
 # --------------------------------------------------------------------------------------------------------- asserts

@@ -63,8 +63,6 @@ class Context:
     memo: dict[object, Any] = field(default_factory=dict[object, Any])  # blocks.Elaborated by what they depend on
     stack: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
-    modules: dict[str, Any] = field(default_factory=dict[str, Any])
-    inner: dict[str, Any] = field(default_factory=dict[str, Any])
     steps: int = 0
     nodes: int = 0
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
@@ -99,7 +97,8 @@ class Context:
             return diagnostic if known else replace(diagnostic, labels=(*diagnostic.labels, *trail[:3]))
         name, span = uses[own]
         inside = Label(diagnostic.span, f"found here, inside `{uses[0][0]}`")
-        return replace(diagnostic, span=span, message=f"in `{name}`: {diagnostic.message}", labels=(inside, *diagnostic.labels, *trail[:own], *trail[own + 1 : 3]))
+        labels = (inside, *diagnostic.labels, *trail[:own], *trail[own + 1 : 3])
+        return replace(diagnostic, span=span, message=f"in `{name}`: {diagnostic.message}", labels=labels)
 
     def warn(self, code: str, message: str, span: Span, help: str | None = None) -> None:
         self.report(Diagnostic(code, message, span, (), help, Severity.WARNING))

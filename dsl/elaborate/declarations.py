@@ -6,23 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
-from ..dims import Dim, Symbol
-from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Role, StateDecl, UpdateDecl
-from ..source import Span
+from ..dims import Dim
+from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Role, UpdateDecl
 from ..types import DType, TensorType, extent
 from . import statics
 from .arguments import Slot, bind
-from .blocks import STATE
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import Pattern, substitute, tensor_type
-from .operations import REFUSED, axis, operation
+from .inputs import Pattern, tensor_type
+from .operations import REFUSED, axis
 from .scope import Frame
 from .statements import RUNNERS, run, spread
-from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Namespace, Tensor, Value, describe, is_list
+from .values import Family, IndexSet, LiveState, MemberOf, Namespace, Tensor, Value, describe, is_list
+
+# --------------------------------------------------------------------------------------------------------- inputs
 
 
-# --------------------------------------------------------------------------------------------------------- inputs, is_list
 def _in(statement: ast.In, frame: Frame) -> None:
     _inputs(statement.names, statement, frame, is_target=False)
 
@@ -36,7 +35,7 @@ def _inputs(names: Sequence[ast.Declared], statement: ast.In | ast.Target, frame
         if statement.condition is not None and not _present(declared, statement.condition, frame):
             frame.bind(declared.name, None, declared.span)
             continue
-        value = _family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _input(d, keys, statement, inner, is_target), declared)
+        value = family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _input(d, keys, statement, inner, is_target), declared)
         frame.bind(declared.name, value, declared.span)
 
 
@@ -45,7 +44,7 @@ def _present(declared: ast.Declared, condition: ast.Expr, frame: Frame) -> bool:
     return statics.truth(value, condition.span)
 
 
-def _family_of(
+def family_of(
     binders: Sequence[ast.Binder], keys: tuple[Member, ...], frame: Frame, make: Callable[[Frame, tuple[Member, ...]], Value], declared: ast.Declared
 ) -> Value:
     if not binders:
@@ -55,7 +54,7 @@ def _family_of(
     for member in set_:
         inner = frame.child("comprehension")
         inner.names[binders[0].name] = member
-        members[member.key] = _family_of(binders[1:], (*keys, member.key), inner, make, declared)
+        members[member.key] = family_of(binders[1:], (*keys, member.key), inner, make, declared)
     return Family(set_, members, declared.name)
 
 
@@ -144,7 +143,7 @@ SPECIAL["given"] = _given
 
 def _draw(statement: ast.Draw, frame: Frame) -> None:
     for declared in statement.names:
-        value = _family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _one_draw(d, keys, statement, inner), declared)
+        value = family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _one_draw(d, keys, statement, inner), declared)
         frame.bind(declared.name, value, declared.span)
 
 
@@ -175,95 +174,6 @@ def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.D
     members = (*frame.members(), *keys)
     builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, None, None, frame.task, False, optional=True))
     return builder.tensor(number)
-
-
-# --------------------------------------------------------------------------------------------------------- states
-
-
-def _state(statement: ast.State, frame: Frame) -> None:
-    if not (isinstance(statement.initial, ast.Name) and statement.initial.id == "empty"):
-        fail(
-            "A503",
-            f"a state starts `empty`, not `{statement.initial.span.text}`",
-            statement.initial.span,
-            "write `= empty`; for a number that learns use `Buffer` and `update`",
-        )
-    declared = statement.name
-    value = _family_of(declared.binders, (), frame, lambda inner, keys: _one_state(declared, keys, statement, inner), declared)
-    frame.bind(declared.name, value, declared.span)
-
-
-def _one_state(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.State, frame: Frame) -> Value:
-    builder = frame.builder
-    members = (*frame.members(), *keys)
-    if builder.context.entry is None:
-        empties = _new_symbols(statement.type, frame)
-        for name in empties:
-            _root_names(frame)[name] = 0
-        return EmptyState(declared.name, tensor_type(statement.type, frame, None, declared.name))
-    for name in _new_symbols(statement.type, frame):
-        symbol = builder.body.symbols.setdefault(name, Symbol(name, 0))
-        _root_names(frame)[name] = Dim.of(symbol)
-    type_ = tensor_type(statement.type, frame, None, declared.name)
-    return _open_state(frame, declared.name, members, type_, declared.span)
-
-
-def _open_state(frame: Frame, name: str, members: tuple[Member, ...], type_: TensorType, span: Span) -> LiveState:
-    builder = frame.builder
-    key = ".".join([name, *map(str, members)])
-    number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
-    builder.body.inputs.append(InputDecl(name, members, type_, number, span, is_state=True))
-    builder.body.states.append(StateDecl(name, members, type_, number, Ref(number), None, span))
-    return LiveState(key, builder.tensor(number))
-
-
-def _root_names(frame: Frame) -> dict[str, Value]:
-    while frame.parent is not None:
-        frame = frame.parent
-    return frame.names
-
-
-def _new_symbols(node: ast.Type, frame: Frame) -> list[str]:
-    if not isinstance(node, ast.TypeRef):
-        return []
-    return [e.id for e in node.arguments or () if isinstance(e, ast.Name) and e.id[0].isupper() and frame.find(e.id) is None]
-
-
-def _append(node: ast.Call, frame: Frame) -> Value:
-    """`append(k, new, dim = 1)`: what a cache holds after this call."""
-    bound = bind("append", node.arguments, [Slot("state", True), Slot("new", True), Slot("dim", True)], node.span).given
-    state = evaluate_whole(bound["state"], frame)
-    new = evaluate(bound["new"], frame)
-    dim = evaluate(bound["dim"], frame)
-    if not isinstance(new, Tensor) or not isinstance(dim, int):
-        fail("A203", "`append` takes a state, a tensor and a dimension number", node.span, "write `k = append(k, new, dim = 1)`")
-    if isinstance(state, EmptyState):
-        return new
-    if not isinstance(state, LiveState):
-        fail("A203", f"`append` needs a state first, not {describe(state)}", bound["state"].span, "declare it: `state k: float[B, P, d] = empty`")
-    result = operation(frame, "concat", ([state.tensor, new], dim), node.span)
-    assert isinstance(result, Tensor)
-    frame.builder.finish_state(state.name, result.ref, dim)
-    return result
-
-
-SPECIAL["append"] = _append
-
-
-def _lifted_state(frame: Frame, path: str, state: StateDecl, binding: dict[Any, Any], span: Span) -> Ref:
-    """Make a caller's own state for a state of the module that it calls."""
-    builder = frame.builder
-    shape = list(state.type.shape)
-    for i, size in enumerate(shape):
-        lone = size.symbol if isinstance(size, Dim) else None
-        if lone is not None and lone not in binding:
-            binding[lone] = Dim.of(builder.body.symbols.setdefault(lone.name, Symbol(lone.name, 0)))
-        shape[i] = substitute(size, binding)
-    live = _open_state(frame, path, (), TensorType(state.type.dtype, tuple(shape)), span)
-    return live.tensor.ref
-
-
-STATE.append(_lifted_state)
 
 
 # -------------------------------------------------------------------------------------------------------- outputs
@@ -371,7 +281,7 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
             "reduce it: `mean(...)` or `sum(...)`",
         )
     path = ".".join([*([frame.task] if frame.task else []), statement.name, *(str(m) for _, m in _members_in_scope(frame))])
-    if any(l.path == path for l in frame.builder.body.losses):
+    if any(loss.path == path for loss in frame.builder.body.losses):
         fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
     frame.builder.body.losses.append(LossDecl(path, value.ref, weight, statement.span, frame.task))
     if frame.owner(statement.name) is None:
@@ -453,7 +363,7 @@ def _entry(statement: ast.Entry, frame: Frame) -> None:
 
 
 RUNNERS.update({
-    ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.State: _state, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
+    ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
     ast.Entry: _entry,
 })  # fmt: skip
 

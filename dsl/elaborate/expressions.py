@@ -19,12 +19,12 @@ from .values import (
     IndexSet,
     LiveState,
     MemberOf,
-    Namespace,
     Template,
     Tensor,
     TypeWord,
     Value,
     describe,
+    is_list,
 )
 
 DTYPES = {d.value: d for d in DType}
@@ -362,90 +362,16 @@ def unpack(names: tuple[str, ...], value: Value, frame: Frame, node: ast.Node) -
         frame.names[names[0]] = value
         return
     parts = value.key if isinstance(value, MemberOf) else value
-    if not isinstance(parts, (tuple, list)) or len(parts) != len(names):
+    if not is_list(parts) or len(parts) != len(names):
         fail("A208", f"can't unpack {describe(value)} into {len(names)} names", node.span, "the set must hold tuples of that length")
     for name, part in zip(names, parts, strict=True):
         frame.names[name] = part
 
 
-# ------------------------------------------------------------------------------------------------------ attributes
-
-
-def _attribute(node: ast.Attribute, frame: Frame) -> Value:
-    if not isinstance(node.part, str):
-        fail(
-            "A208",
-            f"`{node.span.text}` is a selector and can't stand here",
-            node.span,
-            "selectors stand in `tune`, `freeze`, `params(...)` and weights maps",
-        )
-    target = evaluate_whole(node.object, frame)
-    return attribute(target, node.part, node, frame)
-
-
-def attribute(target: Value, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    """Return `target.part`."""
-    handler = ATTRIBUTES.get(type(target))
-    if handler is None:
-        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, None)
-    return handler(target, part, node, frame)
-
-
-def _of_tensor(target: Tensor, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part == "shape":
-        return list(target.type.shape)
-    if part == "mT":
-        return operation(frame, "mT", (target,), node.span)
-    primitive = frame.builder.context.library.primitive(part)
-    help = f"operations are functions here: write `{part}({node.object.span.text}, ...)`" if primitive else "a tensor has `.shape` and `.mT`"
-    fail("A104", f"a tensor has no `{part}`", node.part_span, help)
-
-
-def _of_family(target: Family, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    return Family(target.set, {key: attribute(value, part, node, frame) for key, value in target.members.items()}, f"{target.name}.{part}")
-
-
-def _of_set(target: IndexSet, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part not in target.members:
-        fail(
-            "A407",
-            f"`{part}` is no member of `{target.name}`",
-            node.part_span,
-            suggest(part, map(str, target.members), f"its members are {statics.listed(target.members)}"),
-        )
-    return MemberOf(target, part)
-
-
-def _of_namespace(target: Namespace, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part not in target.names:
-        fail(
-            "A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}")
-        )
-    return target.names[part]
-
-
-def _of_member(target: MemberOf, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    task = frame.builder.tasks.get(str(target.key))
-    if task is None:
-        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, f"there is no task `{target.key}` above")
-    return _of_namespace(task, part, node, frame)
-
-
-def _of_map(target: dict[Any, Value], part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part not in target:
-        fail("A104", f"the map has no key `{part}`", node.part_span, suggest(part, map(str, target), f"its keys are {statics.listed(target)}"))
-    return target[part]
-
-
-ATTRIBUTES: dict[type, Callable[[Any, str, ast.Attribute, Frame], Value]] = {
-    Tensor: _of_tensor, Family: _of_family, IndexSet: _of_set, Namespace: _of_namespace, MemberOf: _of_member, dict: _of_map,
-}  # fmt: skip
-
-
 _HANDLERS: dict[type, Callable[[Any, Frame], Value]] = {
     ast.Name: _name, ast.Number: lambda n, f: n.value, ast.String: lambda n, f: n.value, ast.Constant: lambda n, f: n.value, ast.List: _list,
     ast.Tuple: _tuple, ast.SetLiteral: _set, ast.MapLiteral: _map, ast.Comprehension: _comprehension, ast.Unary: _unary, ast.Binary: _binary,
-    ast.Ternary: _ternary, ast.Range: _range, ast.Attribute: _attribute,
+    ast.Ternary: _ternary, ast.Range: _range,
     ast.With: lambda n, f: fail("A901", "`with { ... }` is reserved and not available yet", n.span, "write the changed model out for now"),
 }  # fmt: skip
 

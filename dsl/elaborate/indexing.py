@@ -32,7 +32,7 @@ def _index(node: ast.Index, frame: Frame) -> Value:
 
 def index(target: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Frame) -> Value:
     """Return `target[items]`."""
-    handler = _HANDLERS.get(type(target))
+    handler = _HANDLERS.get(target.__class__)
     if handler is None:
         fail("A211", f"{describe(target)} can't be indexed", node.span, "families, index sets, lists, maps and tensors can")
     return handler(target, items, node, frame)
@@ -125,7 +125,7 @@ def member_key(node: ast.Expr, value: Value | None, set_: IndexSet, frame: Frame
         bound = frame.find(node.id)
         return bound.key if isinstance(bound, MemberOf) else node.id
     value = evaluate(node, frame) if value is None else value
-    key = statics._key(value)  # pyright: ignore[reportPrivateUsage]  # one meaning of "member" for sets and indices
+    key = statics.key_of(value)
     key = statics.tidy(key)
     if key in set_.members:
         return key
@@ -226,7 +226,7 @@ def _of_map(target: dict[Any, Value], items: Sequence[ast.Expr], node: ast.Index
     if isinstance(item, ast.Name) and item.id in target and frame.find(item.id) is None:
         return target[item.id]
     value = evaluate(item, frame)
-    key = statics._key(value)  # pyright: ignore[reportPrivateUsage]  # one meaning of "member" for sets and indices
+    key = statics.key_of(value)
     if key not in target:
         fail("A407", f"the map has no key `{key}`", item.span, suggest(str(key), map(str, target), f"its keys are {statics.listed(target)}"))
     return target[key]

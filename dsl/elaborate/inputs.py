@@ -46,8 +46,8 @@ def wanted(body: Sequence[ast.Statement], inside: bool = False) -> Iterator[Want
     for statement in body:
         if isinstance(statement, (ast.In, ast.Draw)):
             draw = isinstance(statement, ast.Draw)
+            optional = inside or isinstance(statement, ast.Draw) or statement.condition is not None
             for declared in statement.names:
-                optional = draw or inside or statement.condition is not None  # type: ignore[union-attr]
                 yield Wanted(declared.name, bool(declared.binders) or inside, optional, draw)
         elif isinstance(statement, ast.If):
             yield from wanted(statement.then, inside=True)
@@ -135,7 +135,20 @@ def _dimension(node: ast.Expr, frame: Frame, actual: Any) -> Axis:
         fail("A306", f"`{node.span.text}` can't be a dimension", node.span, "a dimension is a size, an index set, or arithmetic on sizes")
     if isinstance(value, int) and value < 0:
         fail("A303", f"the dimension `{node.span.text}` is {value}", node.span, "check the numbers that it is computed from")
+    if isinstance(value, Dim) and not value.is_whole:
+        _require_whole(value, node, frame)
     return value
+
+
+def _require_whole(value: Dim, node: ast.Expr, frame: Frame) -> None:
+    """Require a quotient that stands as a dimension to be whole."""
+    rule = ShapeRule(frame.builder.facts)
+    try:
+        rule.whole(value, f"the dimension `{node.span.text}`")
+    except RuleFailure as failure:
+        fail(failure.code, failure.message, node.span, failure.help)
+    for kind, left, right, reason in rule.conditions:
+        frame.builder.condition(Condition(kind, left, right, node.span, reason))
 
 
 def _is_new(name: str, frame: Frame) -> bool:

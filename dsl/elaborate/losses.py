@@ -12,9 +12,9 @@ from ..selection import Tree
 Part = tuple[str, tuple[object, ...]]
 
 
-def loss_tree(body: Body) -> Tree:
+def loss_tree(body: Body, tasks: Iterable[str]) -> Tree:
     """Return the losses by path: the modules that a loss was lifted from, then its name; its task selects it too."""
-    return Tree((_entry(body, loss) for loss in body.losses), "loss")
+    return Tree((_entry(body, loss) for loss in body.losses), "loss", tasks)
 
 
 def _entry(body: Body, loss: LossDecl) -> Owned:

@@ -63,9 +63,10 @@ def collect(
         if isinstance(value, Tensor):
             operands[argument.name] = value.ref
             inputs[argument.name] = value.type
-        elif isinstance(value, tuple) and argument.kind is Kind.TENSORS:
-            operands[argument.name] = tuple(t.ref for t in value)
-            inputs[argument.name] = tuple(t.type for t in value)
+        elif argument.kind is Kind.TENSORS and value is not None:
+            tensors: tuple[Tensor, ...] = value
+            operands[argument.name] = tuple(t.ref for t in tensors)
+            inputs[argument.name] = tuple(t.type for t in tensors)
         else:
             inputs[argument.name] = attributes[argument.name] = value
     return inputs, operands, attributes
@@ -76,11 +77,23 @@ def infer(builder: Builder, primitive: Primitive, inputs: Mapping[str, Any], ope
     rule = ShapeRule(builder.facts)
     try:
         found = primitive.infer(rule, inputs)
+        types = tuple(_settled(builder, rule, type_) for type_ in (found if isinstance(found, tuple) else (found,)))
     except RuleFailure as failure:
         fail(failure.code, f"`{primitive.name}`: {failure.message}", span, failure.help, trail(builder, operands))
     for kind, left, right, reason in rule.conditions:
         builder.condition(Condition(kind, left, right, span, reason))
-    return found if isinstance(found, tuple) else (found,)
+    return types
+
+
+def _settled(builder: Builder, rule: ShapeRule, type_: TensorType) -> TensorType:
+    """Return a result type in the plainest form that the facts allow; a quotient in it must be whole."""
+    if not any(isinstance(a, Dim) and a.symbol is None for a in type_.shape):
+        return type_
+    shape = [builder.facts.simplify(a) if isinstance(a, Dim) else a for a in type_.shape]
+    for place, size in enumerate(shape):
+        if isinstance(size, Dim) and not size.is_whole:
+            rule.whole(size, f"axis {place} of the result")
+    return TensorType(type_.dtype, tuple(shape))
 
 
 def trail(builder: Builder, operands: Mapping[str, Operand]) -> list[tuple[Span, str]]:
@@ -119,9 +132,10 @@ REFUSED = object()
 
 WANTED: dict[Kind, str] = {
     Kind.TENSOR: "a tensor", Kind.TENSORS: "a list or a whole family of tensors (`x[*]`)", Kind.INT: "a whole number", Kind.FLOAT: "a number",
-    Kind.BOOL: "`true` or `false`", Kind.STR: "a string", Kind.DIM: "a size", Kind.SHAPE: "a list of sizes", Kind.AXES: "a dimension number or a list of them",
-    Kind.INTS: "a whole number or a list of them", Kind.DTYPE: "a dtype, such as `float32`", Kind.INIT: "an initialiser, such as `normal(std = 0.02)`",
-    Kind.SET: "an index set", Kind.ANY: "a static value", Kind.SIZES: "sizes of axes by name",
+    Kind.BOOL: "`true` or `false`", Kind.STR: "a string", Kind.DIM: "a size", Kind.SHAPE: "a list of sizes",
+    Kind.AXES: "a dimension number or a list of them", Kind.INTS: "a whole number or a list of them",
+    Kind.DTYPE: "a dtype, such as `float32`", Kind.INIT: "an initialiser, such as `normal(std = 0.02)`", Kind.SET: "an index set",
+    Kind.ANY: "a static value", Kind.SIZES: "sizes of axes by name",
 }  # fmt: skip
 
 
@@ -241,5 +255,6 @@ def _any(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
 
 _CONVERTERS: dict[Kind, Callable[[Value, Argument, Frame, Span], Any]] = {
     Kind.TENSOR: _tensor, Kind.TENSORS: _tensors, Kind.INT: _int, Kind.FLOAT: _float, Kind.BOOL: _only(bool), Kind.STR: _only(str), Kind.DIM: _dim,
-    Kind.SHAPE: _shape, Kind.AXES: _ints, Kind.INTS: _ints, Kind.DTYPE: _dtype, Kind.INIT: _init, Kind.SET: _only(IndexSet), Kind.ANY: _any, Kind.SIZES: _sizes,
+    Kind.SHAPE: _shape, Kind.AXES: _ints, Kind.INTS: _ints, Kind.DTYPE: _dtype, Kind.INIT: _init, Kind.SET: _only(IndexSet), Kind.ANY: _any,
+    Kind.SIZES: _sizes,
 }  # fmt: skip

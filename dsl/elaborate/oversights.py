@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..source import Span
 from .context import Poisoned, Problem, fail, suggest
 from .expressions import SPECIAL, lookup, visible
 from .scope import Frame
-from .statements import ARM_NOT_TAKEN, FINISHERS, bound_names
+from .statements import FINISHERS, bound_names
 
 MEANT = {
     "loss": "loss NAME = ...", "out": "out NAME = ...", "target": "target NAME: int[B]", "draw": "draw NAME: float[B] ~ normal(0, 1)",
@@ -91,21 +91,14 @@ def check_arm(statements: tuple[ast.Statement, ...], frame: Frame) -> None:
 
 def _binds(node: ast.Node) -> Iterator[str]:
     for inner in walk(node):
-        if isinstance(inner, (ast.For,)):
+        if isinstance(inner, (ast.For, ast.Clause)):
             yield from inner.names
-        elif isinstance(inner, ast.Repeat):
-            yield inner.name
-        elif isinstance(inner, ast.Clause):
-            yield from inner.names
-        elif isinstance(inner, ast.Binder) or isinstance(inner, ast.Parameter):
+        elif isinstance(inner, (ast.Repeat, ast.Binder, ast.Parameter)):
             yield inner.name
         elif isinstance(inner, ast.TypeRef):
             yield from (n.id for a in inner.arguments or () for n in walk(a) if isinstance(n, ast.Name) and n.id[0].isupper())
-        elif isinstance(inner, tuple(_BINDING)):
-            yield from bound_names(inner)  # type: ignore[arg-type]
-
-
-_BINDING = (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss)
+        elif isinstance(inner, (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss)):
+            yield from bound_names(inner)
 
 
 def _reads(node: ast.Node) -> Iterator[ast.Name]:
@@ -117,30 +110,21 @@ def _reads(node: ast.Node) -> Iterator[ast.Name]:
 
 def _meant(node: ast.Node) -> set[int]:
     """Return names that are not read as values: members in sets, map keys, enum choices, selectors, indices, initialisers, roles."""
-    found: set[int] = set()
-    for inner in walk(node):
-        parts: tuple[Any, ...] = ()
-        if isinstance(inner, ast.SetLiteral):
-            parts = inner.items
-        elif isinstance(inner, ast.MapLiteral):
-            parts = tuple(key for key, _ in inner.items)
-        elif isinstance(inner, ast.Index):
-            parts = inner.items
-        elif isinstance(inner, ast.Binary) and inner.op in ("==", "!="):
-            parts = (inner.left, inner.right)
-        elif isinstance(inner, ast.Argument) and inner.name is not None:
-            parts = (inner.value,)
-        elif isinstance(inner, (ast.Freeze, ast.Tie, ast.Renamed, ast.Assert, ast.EnumType)):
-            parts = (inner,)
-        elif isinstance(inner, ast.In) and inner.role is not None:
-            parts = (inner.role,)
-        elif isinstance(inner, ast.Draw):
-            parts = (inner.distribution,)
-        elif isinstance(inner, ast.State):
-            parts = (inner.initial,)
-        found.update(id(n) for part in parts for n in walk(part) if isinstance(n, ast.Name))
-    return found
+    parts = (part for inner in walk(node) for part in _WORDS.get(type(inner), _none)(inner))
+    return {id(n) for part in parts for n in walk(part) if isinstance(n, ast.Name)}
+
+
+def _none(node: Any) -> tuple[ast.Node, ...]:
+    return ()
+
+
+_WORDS: dict[type, Callable[[Any], tuple[ast.Node, ...]]] = {
+    ast.SetLiteral: lambda n: n.items, ast.MapLiteral: lambda n: tuple(key for key, _ in n.items), ast.Index: lambda n: n.items,
+    ast.Binary: lambda n: (n.left, n.right) if n.op in ("==", "!=") else (), ast.Argument: lambda n: () if n.name is None else (n.value,),
+    ast.Freeze: lambda n: (n,), ast.Tie: lambda n: (n,), ast.Renamed: lambda n: (n,), ast.Assert: lambda n: (n,), ast.EnumType: lambda n: (n,),
+    ast.In: lambda n: () if n.role is None else (n.role,), ast.Draw: lambda n: (n.distribution,), ast.State: lambda n: (n.initial,),
+}  # fmt: skip
+"""The parts of each kind of node whose names are words, not values."""
 
 
 FINISHERS.extend([_words, _share_names, _unread])
-ARM_NOT_TAKEN.append(check_arm)

@@ -205,7 +205,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
         for body in bodies:
             for own in inspector.owned(body):
                 entries.setdefault(own.path, own)
-        tree = Tree(entries.values())
+        tree = Tree(entries.values(), tasks=frame.builder.tasks)
         for first, second in dict.fromkeys(pair for body in bodies for pair in ties(body)):
             tree.unite(first, second)
         found = context.trees[key] = (bodies, tree)

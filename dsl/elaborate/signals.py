@@ -42,15 +42,16 @@ class Signals:
         targets = [declared for declared in body.inputs if declared.is_target and _named(declared, clause.name)]
         if not targets:
             names = [_path(declared) for declared in body.inputs if declared.is_target]
-            help = suggest(clause.name, names, f"its targets are {statics.listed(dict.fromkeys(names))}" if names else "declare one: `target soft: float[B, C]`")
-            fail("A519", f"the model has no target `{clause.name}` in the stage `{stage.name}`", clause.span, help)
+            there = f"its targets are {statics.listed(dict.fromkeys(names))}" if names else "declare one: `target soft: float[B, C]`"
+            fail("A519", f"the model has no target `{clause.name}` in the stage `{stage.name}`", clause.span, suggest(clause.name, names, there))
         if len({declared.task for declared in targets}) > 1:
             paths = statics.listed(sorted({_path(declared) for declared in targets}))
             fail("A519", f"several tasks have a target `{clause.name}`: {paths}", clause.span, "give the targets different names")
         wanted = {tuple(map(member_text, declared.members)): str(declared.type) for declared in targets}
         if wanted != types:
             label = [(targets[0].span, f"the target is {_shown(wanted)}")]
-            fail("A519", f"`{source}` is {_shown(types)}, the target `{clause.name}` {_shown(wanted)}", clause.span, "their types must be equal", label)
+            message = f"`{source}` is {_shown(types)}, the target `{clause.name}` {_shown(wanted)}"
+            fail("A519", message, clause.span, "their types must be equal", label)
         return _path(targets[0]), source
 
     def _source(self, clause: ast.Use) -> tuple[str, Types]:
@@ -62,7 +63,7 @@ class Signals:
             word = clause.name if value is None else value.id if isinstance(value, ast.Name) else value.span.text
             found = [key for key in self.emitted if key[1] == word]
         if not found:
-            names = [name for stage, name in self.emitted] + [f"{stage}.{name}" for stage, name in self.emitted]
+            names = [text for stage, name in self.emitted for text in (name, f"{stage}.{name}")]
             help = suggest(word, names, f"write `emit {word.split('.')[-1]} = ...` in an earlier stage")
             fail("A519", f"no earlier stage emits `{word}`", clause.span if value is None else value.span, help)
         return ".".join(found[-1]), self.emitted[found[-1]]

@@ -41,7 +41,7 @@ def _plain_split(frame: Frame, given: dict[str, Value], node: ast.Call) -> list[
     assert primitive is not None
     second = primitive.arguments[1].name
     value = apply(frame, primitive, {primitive.arguments[0].name: given["x"], second: sizes, "dim": given["dim"]}, node.span)
-    return value if is_list(value) else [value]
+    return list(value) if is_list(value) else [value]
 
 
 def _stack(node: ast.Call, frame: Frame) -> Value:
@@ -96,7 +96,7 @@ def _losses(node: ast.Call, frame: Frame) -> Value:
             if matching.fullmatch(loss.path):
                 found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
     if not found:
-        paths = statics.listed([l.path for l in body.losses]) or "none"
+        paths = statics.listed([loss.path for loss in body.losses]) or "none"
         fail("A508", f"`{node.span.text}` matches no loss", node.span, f"losses above this line: {paths}")
     return Family(IndexSet.of("losses", tuple(found)), found, "losses")
 

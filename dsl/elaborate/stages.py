@@ -20,10 +20,11 @@ from .losses import loss_tree, of_tasks
 from .scope import Frame
 from .selecting import selected, tree_of
 from .signals import Signals
-from .values import EnumValue, IndexSet, MemberOf, Value
+from .values import EnumValue, IndexSet, MemberOf, Value, is_list, is_map
 from .variants import variant
 
 T = TypeVar("T")
+Rows = tuple[tuple[str, int, int], ...]
 Clause = TypeVar("Clause", bound=ast.StageClause)
 
 
@@ -46,6 +47,7 @@ class Stages:
     frame: Frame
     model: ast.Model | None
     maps: Sequence[str]  # names of the model's weights maps
+    names: Sequence[str]  # of all its stages
     signals: Signals = field(default_factory=Signals)
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
     view: View | None = None
@@ -54,7 +56,8 @@ class Stages:
         """Check the stages of a `train` and put them into the program."""
         for stage in item.stages:
             if isinstance(stage, ast.Reserved):
-                self._report(Diagnostic("A901", "stages made by a loop are reserved and not available yet", stage.span, help="write the stages one by one"))
+                message = "stages made by a loop are reserved and not available yet"
+                self._report(Diagnostic("A901", message, stage.span, help="write the stages one by one"))
             elif stage.name in self.spans:
                 first = Label(self.spans[stage.name], "the first one")
                 self._report(Diagnostic("A521", f"the stage `{stage.name}` is declared twice", stage.span, (first,), "rename one of them"))
@@ -141,11 +144,15 @@ class Stages:
                 if isinstance(node, ast.String):
                     found.append(node.value)
                 elif not isinstance(node, ast.Name):
-                    fail("A517", f"`{node.span.text}` is no place to start from", node.span, "name a weights map, an earlier stage, or a file in quotes")
+                    help = "name a weights map, an earlier stage, or a file in quotes"
+                    fail("A517", f"`{node.span.text}` is no place to start from", node.span, help)
                 elif node.id == stage.name:
                     fail("A517", f"the stage `{stage.name}` can't start from itself", node.span, "name an earlier stage or a weights map")
+                elif node.id in self.names and node.id not in earlier and node.id not in self.maps:
+                    fail("A517", f"the stage `{node.id}` comes after `{stage.name}`", node.span, "start from an earlier stage, or change their order")
                 elif node.id not in self.maps and node.id not in earlier:
-                    help = suggest(node.id, [*self.maps, *earlier], f"write `weights {node.id} for {self.program.name} from ...`, or name an earlier stage")
+                    otherwise = f"write `weights {node.id} for {self.program.name} from ...`, or name an earlier stage"
+                    help = suggest(node.id, [*self.maps, *earlier], otherwise)
                     fail("A517", f"there is no weights map or earlier stage `{node.id}`", node.span, help)
                 else:
                     found.append(node.id)
@@ -153,7 +160,7 @@ class Stages:
 
     # ---------------------------------------------------------------------------------------------------- what moves
 
-    def _tuned(self, stage: ast.Stage, view: View, losses: Mapping[str, float]) -> tuple[frozenset[int], tuple[tuple[str, int, int], ...]]:
+    def _tuned(self, stage: ast.Stage, view: View, losses: Mapping[str, float]) -> tuple[frozenset[int], Rows]:
         """Return what a stage trains, and a row for each selector; what is frozen for good stays so."""
         clauses = _of(stage, ast.Tune)
         if not clauses and not _of(stage, ast.Emit):
@@ -191,7 +198,8 @@ class Stages:
         paths = {view.tree.entries[n].path for n in view.tree.spread(moving)}
         if not any(path in reached or any(path[:i] in reached for i, c in enumerate(path) if c == ".") for path in paths):
             names = statics.listed(losses)
-            self._warn("A516", f"no loss of this stage depends on `{node.span.text}`: it gets no gradient", node.span, f"the active losses are {names}")
+            message = f"no loss of this stage depends on `{node.span.text}`: it gets no gradient"
+            self._warn("A516", message, node.span, f"the active losses are {names}")
 
     def _warn(self, code: str, message: str, span: Span, help: str) -> None:
         self._report(Diagnostic(code, message, span, (), help, Severity.WARNING))
@@ -202,7 +210,7 @@ def _of(stage: ast.Stage, kind: type[Clause]) -> list[Clause]:
 
 
 def _view_of(frame: Frame, eval_: Body, train: Body, tasks: tuple[str, ...]) -> View:
-    return View(frame, train, tree_of(frame, *dict.fromkeys((eval_, train))), loss_tree(train), tasks)
+    return View(frame, train, tree_of(frame, *dict.fromkeys((eval_, train))), loss_tree(train, tasks), tasks)
 
 
 def _under(path: str, tree: Tree) -> list[int]:
@@ -213,11 +221,8 @@ def _under(path: str, tree: Tree) -> list[int]:
 
 def _same_tensors(base: Tree, other: Tree, stage: ast.Stage) -> None:
     """Require that what a stage's model has in common with the model has the same shape."""
-    changed = [
-        (own, base.entries[base.by_path[own.path]])
-        for own in other.entries
-        if own.path in base.by_path and (base.entries[base.by_path[own.path]].shape, base.entries[base.by_path[own.path]].buffer) != (own.shape, own.buffer)
-    ]
+    both = [(own, base.entries[base.by_path[own.path]]) for own in other.entries if own.path in base.by_path]
+    changed = [(new, old) for new, old in both if (new.shape, new.buffer) != (old.shape, old.buffer)]
     if changed:
         new, old = changed[0]
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
@@ -242,8 +247,8 @@ def _task_names(node: ast.Expr, view: View) -> list[str]:
         bound = view.frame.find(node.id)
         if isinstance(bound, IndexSet) and all(str(member) in view.tasks for member in bound.members):
             return [str(member) for member in bound.members]
-    help = suggest(node.span.text, view.tasks, f"its tasks are {statics.listed(view.tasks)}" if view.tasks else "the model has no tasks: leave `tasks` out")
-    fail("A514", f"there is no task `{node.span.text}`", node.span, help)
+    there = f"its tasks are {statics.listed(view.tasks)}" if view.tasks else "the model has no tasks: leave `tasks` out"
+    fail("A514", f"there is no task `{node.span.text}`", node.span, suggest(node.span.text, view.tasks, there))
 
 
 def _losses(stage: ast.Stage, view: View, tasks: tuple[str, ...]) -> dict[str, float]:
@@ -278,11 +283,12 @@ def _active(node: ast.Expr, found: frozenset[int], tree: Tree, tasks: tuple[str,
         entry = tree.entries[number]
         if entry.tasks and entry.tasks[0] not in tasks:
             help = f"add `{entry.tasks[0]}` to the stage's `tasks`, or leave the loss out"
-            fail("A515", f"the loss `{entry.path}` belongs to the task `{entry.tasks[0]}`, which the stage `{stage.name}` leaves out", node.span, help)
+            message = f"the loss `{entry.path}` belongs to the task `{entry.tasks[0]}`, which the stage `{stage.name}` leaves out"
+            fail("A515", message, node.span, help)
 
 
 def _weight(value: Value, tasks: tuple[str, ...], path: str, clause: ast.Weigh) -> float:
-    if statics.is_map(value):
+    if is_map(value):
         keys = {str(key): number for key, number in value.items()}
         task = tasks[0] if tasks else ""
         if task not in keys:
@@ -307,13 +313,13 @@ def _options(stage: ast.Stage, frame: Frame) -> dict[str, Any]:
     return found
 
 
-def _option(node: ast.Expr, frame: Frame) -> Any:
+def _option(node: ast.Expr, frame: Frame) -> object:
     """Return the value of an option: a static one, else the words as they stand (`cosine(0.03)`), for the caller to read."""
     with aside(frame):
         try:
             value = evaluate(node, frame)
         except (Problem, Poisoned):
             value = ...
-    value = value.name if isinstance(value, EnumValue) else statics.tidy(statics.number(value))
-    plain = isinstance(value, (bool, int, float, str, list, tuple, dict)) or value is None
+    value: object = value.name if isinstance(value, EnumValue) else statics.tidy(statics.number(value))
+    plain = value is None or is_list(value) or is_map(value) or isinstance(value, (bool, int, float, str))
     return value if plain else " ".join(node.span.text.split())

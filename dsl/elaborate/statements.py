@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
+from ..diagnostics import Diagnostic
 from ..program import Member
 from ..source import Span
 from . import statics
@@ -15,7 +16,7 @@ from .expressions import evaluate, evaluate_whole, unpack
 from .indexing import member_key
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
-from .values import POISON, Chain, Family, IndexSet, Record, Unborn, Value, describe, is_list, is_map
+from .values import POISON, Chain, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
 
 Runner = Callable[[Any, Frame], None]
 
@@ -34,6 +35,10 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
             context.report(problem.diagnostic)
             _poison(statement, frame)
         except Poisoned:
+            _poison(statement, frame)
+        except OverflowError:
+            help = "sizes of more than 10,000 terms can't be compared: compute with fewer symbols"
+            context.report(Diagnostic("A204", "a size grows beyond what can be computed with", statement.span, (), help))
             _poison(statement, frame)
 
 
@@ -140,9 +145,8 @@ def named(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member
 
 def _note(value: Value, name: str, frame: Frame) -> None:
     """Give a fresh node the name that the text gives its value."""
-    ref = getattr(value, "ref", None)
-    if ref is not None:
-        node = frame.builder.body.nodes[ref.node]
+    if isinstance(value, Tensor):
+        node = frame.builder.body.nodes[value.ref.node]
         node.name = node.name or name
 
 
@@ -320,17 +324,15 @@ def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) ->
 
 def _if(statement: ast.If, frame: Frame) -> None:
     value = evaluate(statement.condition, frame)
-    if hasattr(value, "ref"):
+    if isinstance(value, Tensor):
         fail("A207", "a condition must be static, not a tensor", statement.condition.span, "choose between tensors with `where(condition, a, b)`")
     then, otherwise = statement.then, statement.otherwise or ()
     chosen, other = (then, otherwise) if statics.truth(value, statement.condition.span) else (otherwise, then)
     if other:
-        ARM_NOT_TAKEN[0](other, frame)
+        from .oversights import check_arm  # which reads what statements bind
+
+        check_arm(other, frame)
     run(chosen, frame)
-
-
-ARM_NOT_TAKEN: list[Callable[[tuple[ast.Statement, ...], Frame], None]] = []
-"""Checks the names of an arm that is not elaborated."""
 
 
 def _index_set(statement: ast.IndexSet, frame: Frame) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import dims
 from ..dims import Dim
 from ..source import Span
 from .context import fail
 from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
-
-Number = int | float | Fraction, is_list, is_map
 
 
 def number(value: Value) -> Value:
@@ -46,11 +44,9 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
         return contains(right, left, span) is (op == "in")
     if isinstance(left, IndexSet) and isinstance(right, IndexSet):
         return _sets(op, left, right, span)
-    if op == "+" and isinstance(left, (list, tuple, str)) and type(left) is type(right):
-        return left + right  # type: ignore[operator]
+    if op == "+" and left.__class__ in (list, tuple, str) and right.__class__ is left.__class__:
+        return left + right
     a, b = number(left), number(right)
-    if isinstance(a, tuple) and isinstance(b, tuple) and op == "+":
-        return a + b
     for value, original in ((a, left), (b, right)):
         if not is_number(value) and not isinstance(value, Dim):
             fail("A203", f"`{op}` does not take {describe(original)}", span, "both sides must be numbers")
@@ -108,12 +104,9 @@ def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
         return math.prod([a] * b)
     if op in ("+", "-", "*"):
         return _OPERATORS[op](a, b)
-    fail(
-        "A206",
-        f"`{span.text}` depends on a size that isn't known here",
-        span,
-        "a static condition needs a size that is a number: make it a parameter, or `require` it",
-    )
+    if op not in _OPERATORS:
+        fail("A203", f"`{op}` is not for sizes", span, "write `and`, `or`, `not` for facts")
+    _unknown_size(span)
 
 
 def _sets(op: str, left: IndexSet, right: IndexSet, span: Span) -> IndexSet:
@@ -136,29 +129,37 @@ def equal(left: Value, right: Value, span: Span) -> bool:
     """Compare two static values; a dimension only equals what it is identical to, or an error says so."""
     if isinstance(left, IndexSet) and isinstance(right, IndexSet):
         return left.members == right.members
-    if isinstance(left, EnumValue) or isinstance(right, EnumValue):
-        return _name(left) == _name(right)
-    if isinstance(left, MemberOf) and isinstance(right, MemberOf):
-        return left.key == right.key
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, MemberOf):
-            return one.key == other
+    left, right = _word(left), _word(right)
+    if is_list(left) and is_list(right):
+        return len(left) == len(right) and all(equal(a, b, span) for a, b in zip(left, right, strict=True))
+    if is_map(left) and is_map(right):
+        return left.keys() == right.keys() and all(equal(value, right[key], span) for key, value in left.items())
     if isinstance(left, Dim) or isinstance(right, Dim):
-        difference = left - right if is_number(right) or isinstance(right, Dim) else None
-        if isinstance(difference, Dim):
-            fail(
-                "A206",
-                f"`{span.text}` depends on a size that isn't known here",
-                span,
-                "a static condition needs a size that is a number: make it a parameter, or `require` it",
-            )
-        return difference == 0
-    if not (is_static(left) and is_static(right)):
-        fail("A203", f"`==` does not take {describe(left if not is_static(left) else right)} here", span, "compare static values, or two tensors")
+        return _same_size(left, right, span)
+    for value, other in ((left, right), (right, left)):
+        if not is_static(value):
+            fail("A203", f"`==` does not take {describe(value)} here", span, "compare static values, or two tensors")
+        if isinstance(value, bool) and is_number(other):
+            fail("A203", f"{describe(value)} is no number, so it never equals one", span, "compare two numbers or two facts")
     return left == right
 
 
-def _name(value: Value) -> object:
+def _same_size(left: Value, right: Value, span: Span) -> bool:
+    if not all(is_number(side) or isinstance(side, Dim) for side in (left, right)):
+        return False
+    difference = left - right
+    if isinstance(difference, Dim):
+        _unknown_size(span)
+    return difference == 0
+
+
+def _unknown_size(span: Span) -> NoReturn:
+    help = "a static condition needs a size that is a number: make it a parameter, or `require` it"
+    fail("A206", f"`{span.text}` depends on a size that isn't known here", span, help)
+
+
+def _word(value: Value) -> Value:
+    """Return what a member or an enum's choice is compared by."""
     if isinstance(value, EnumValue):
         return value.name
     return value.key if isinstance(value, MemberOf) else value
@@ -182,7 +183,7 @@ def truth(value: Value, span: Span) -> bool:
     """Return a static condition as a bool."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, (list, dict, tuple, IndexSet)):
+    if isinstance(value, IndexSet) or is_list(value) or is_map(value):
         return len(value) > 0
     if value is None:
         return False
@@ -239,7 +240,7 @@ def _total(arguments: list[Value], span: Span) -> Value:
 
 def _length(arguments: list[Value], span: Span) -> int:
     value = arguments[0]
-    if isinstance(value, (IndexSet, list, tuple, dict, str)):
+    if isinstance(value, (IndexSet, str)) or is_list(value) or is_map(value):
         return len(value)
     if isinstance(value, Family):
         return len(value.set)
@@ -303,6 +304,10 @@ def _reversed(arguments: list[Value], span: Span) -> Value:
     return list(reversed(elements(value, span)))
 
 
+def _count(arguments: list[Value], span: Span) -> int:
+    return sum(1 for value in elements(arguments[0], span) if truth(value, span))
+
+
 FUNCTIONS: dict[str, tuple[int, int, Callable[[list[Value], Span], Value]]] = {
     "len": (1, 1, _length), "sum": (1, 1, _total), "min": (1, 99, _extreme(True)), "max": (1, 99, _extreme(False)),
     "ceil": (1, 1, _rounded(math.ceil, dims.ceil_of)), "floor": (1, 1, _rounded(math.floor, dims.floor_of)),
@@ -310,8 +315,8 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[[list[Value], Span], Value]]] = {
     "sqrt": (1, 1, _real(math.sqrt)), "log2": (1, 1, _real(math.log2)), "log": (1, 1, _real(math.log)), "exp": (1, 1, _real(math.exp)),
     "cos": (1, 1, _real(math.cos)), "sin": (1, 1, _real(math.sin)), "abs": (1, 1, _absolute), "isqrt": (1, 1, _isqrt), "keys": (1, 1, _keys),
     "reversed": (1, 1, _reversed), "all": (1, 1, lambda a, s: all(truth(v, s) for v in elements(a[0], s))),
-    "any": (1, 1, lambda a, s: any(truth(v, s) for v in elements(a[0], s))),
-    "count": (1, 1, lambda a, s: sum(truth(v, s) for v in elements(a[0], s))), "index": (1, 1, lambda a, s: as_set(a[0], s)),
+    "any": (1, 1, lambda a, s: any(truth(v, s) for v in elements(a[0], s))), "count": (1, 1, _count),
+    "index": (1, 1, lambda a, s: as_set(a[0], s)),
 }  # fmt: skip
 """Static functions: fewest and most arguments, and what they do.  Several share their name with an operation on tensors."""
 
@@ -324,7 +329,7 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
         return value
     if isinstance(value, Family):
         return value.set
-    members: list[Any] = list(value) if is_map(value) else [_key(v) for v in elements(value, span)]
+    members: list[Any] = list(value) if is_map(value) else [key_of(v) for v in elements(value, span)]
     double = next((m for i, m in enumerate(members) if m in members[:i]), None)
     if double is not None:
         fail("A412", f"`{double}` stands twice in this set", span, "the members of an index set are different")
@@ -334,9 +339,10 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
     return IndexSet.of(name or span.text, tuple(members))
 
 
-def _key(value: Value) -> Value:
+def key_of(value: Value) -> Value:
+    """Return the member that a value means in a set or between brackets."""
     if isinstance(value, MemberOf):
         return value.key
-    if isinstance(value, (tuple, list)):
-        return tuple(_key(v) for v in value)
+    if is_list(value):
+        return tuple(key_of(v) for v in value)
     return value.name if isinstance(value, EnumValue) else value

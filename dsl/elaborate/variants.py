@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from .. import ast
@@ -12,15 +11,14 @@ from .arguments import checked, typed_expression
 from .context import Poisoned, fail, suggest
 from .scope import Frame
 
-BODY: list[Callable[..., Frame]] = []
-"""`model.body_of`, which is defined after this."""
-
 
 def variant(model: ast.Model, base: Frame, settings: dict[str, Any], stage: ast.Stage) -> tuple[Frame, Body]:
     """Return the frame of the model with other arguments and the body that it trains; expressions in `settings` become values.
 
     Raises Problem for a wrong setting, Poisoned where the model has errors of its own with these arguments (they are reported).
     """
+    from .model import body_of  # which imports the plans
+
     types = {parameter.name: parameter.type for parameter in model.parameters}
     for name, node in settings.items():
         if name not in types:
@@ -32,7 +30,7 @@ def variant(model: ast.Model, base: Frame, settings: dict[str, Any], stage: ast.
     for training in (False, True):
         inner = context.mode(training=training)
         inner.stack.append((f"stage {stage.name}", stage.span))
-        frame = BODY[0](model, base.file, inner, base.builder.preset, given)
+        frame = body_of(model, base.file, inner, base.builder.preset, given)
         if frame.builder.poisoned:
             raise Poisoned
         frames.append(frame)

@@ -18,7 +18,7 @@ from archloom.dsl.types import DType, TensorType
 
 TORCH: Mapping[DType, torch.dtype] = {
     DType.FLOAT: torch.float32, DType.FLOAT64: torch.float64, DType.FLOAT32: torch.float32, DType.FLOAT16: torch.float16,
-    DType.BFLOAT16: torch.bfloat16, DType.INT: torch.int64, DType.INT32: torch.int32, DType.BOOL: torch.bool,
+    DType.BFLOAT16: torch.bfloat16, DType.INT: torch.int64, DType.INT32: torch.int32, DType.BOOL: torch.bool, DType.COMPLEX: torch.complex64,
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class EagerBuilder:
         return self.where
 
     def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
-        module = named(target)(**arguments).to(self.where)
+        module = named(target)(**arguments).to(self.where, self.float_dtype)
         self.children.append(module)
         return module(*inputs)
 

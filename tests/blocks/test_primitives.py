@@ -18,7 +18,7 @@ from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.facts import Facts
 from archloom.dsl.primitive import RuleFailure
 from archloom.dsl.rule import ShapeRule
-from archloom.dsl.types import DType, SetAxis, TensorType, extent
+from archloom.dsl.types import SetAxis, TensorType, extent
 
 SIZES = {"B": 2, "S": 5, "N": 4, "H": 8, "W": 6}
 SYMBOLS = {name: Symbol(name) for name in SIZES}
@@ -53,10 +53,6 @@ def at_sizes(type_: TensorType) -> TensorType:
     return TensorType(type_.dtype, tuple(a if isinstance(a, SetAxis) else number(a) for a in type_.shape))
 
 
-def torch_dtype(build: Build, dtype: DType) -> torch.dtype:
-    return build().dtype(dtype)
-
-
 def inputs_of(entry: Entry, sample: Sample, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sample means, with TensorSample for tensors."""
     arguments = {a.name: a for a in entry.all_arguments}
@@ -74,25 +70,27 @@ def types_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(map(one, cast("tuple[Any, ...]", v))) if isinstance(v, tuple) else one(v) for name, v in inputs.items()}
 
 
-def make(sample: TensorSample, build: Build, device: str, seeded: torch.Generator, grad: bool) -> Tensor:
+def make(sample: TensorSample, builder: LoweringBuilder, seeded: torch.Generator, grad: bool) -> Tensor:
     """Make a tensor of positive floats below one, ints in range or truths."""
     shape = [number(extent(a)) for a in sample.type.shape]
-    dtype = torch_dtype(build, sample.type.dtype)
+    dtype = builder.dtype(sample.type.dtype)
     if dtype is torch.bool:
         made = torch.rand(shape, generator=seeded) < 0.7
+    elif dtype.is_complex:
+        made = torch.complex(torch.rand(shape, generator=seeded), torch.rand(shape, generator=seeded))
     elif not dtype.is_floating_point:
         made = torch.randint(1 if sample.below is None else 0, sample.below or 7, shape, dtype=dtype, generator=seeded)
     else:
         made = torch.rand(shape, dtype=dtype, generator=seeded) * 0.9 + 0.05
-    made = made.to(device)
+    made = made.to(builder.device())
     return made.requires_grad_() if grad and dtype.is_floating_point else made
 
 
-def values_of(entry: Entry, inputs: Mapping[str, Any], build: Build, device: str, grad: bool) -> dict[str, Any]:
+def values_of(entry: Entry, inputs: Mapping[str, Any], builder: LoweringBuilder, grad: bool) -> dict[str, Any]:
     """Make the tensors of a sample."""
 
     def one(name: str, value: Any) -> Any:
-        return make(value, build, device, seeded, grad and (entry.name, name) not in NO_GRADIENT_TO) if isinstance(value, TensorSample) else value
+        return make(value, builder, seeded, grad and (entry.name, name) not in NO_GRADIENT_TO) if isinstance(value, TensorSample) else value
 
     seeded = torch.Generator().manual_seed(0)
     return {n: [one(n, i) for i in cast("tuple[Any, ...]", v)] if isinstance(v, tuple) else one(n, v) for n, v in inputs.items()}
@@ -103,26 +101,27 @@ def infer(entry: Entry, types: Mapping[str, Any]) -> tuple[TensorType, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
-def run(entry: Entry, inputs: Mapping[str, Any], build: Build, device: str, grad: bool = False) -> tuple[Any, dict[str, Any], tuple[TensorType, ...]]:
+def run(entry: Entry, inputs: Mapping[str, Any], builder: LoweringBuilder, grad: bool = False) -> tuple[Any, dict[str, Any], tuple[TensorType, ...]]:
     """Infer, then run the lowering; returns the results, the inputs and the types."""
     types = types_of(inputs)
     outputs = infer(entry, types)
-    values = values_of(entry, inputs, build, device, grad)
-    return entry.lower(build(device, number), values, types, outputs), values, outputs
+    values = values_of(entry, inputs, builder, grad)
+    return entry.lower(builder, values, types, outputs), values, outputs
 
 
 def as_tuple(found: Any) -> tuple[Tensor, ...]:
     return cast("tuple[Tensor, ...]", found) if isinstance(found, tuple) else (found,)
 
 
-@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize(("device", "dtype"), [("meta", torch.bfloat16), ("cpu", torch.float32)])
 @pytest.mark.parametrize(("entry", "sample"), GOOD)
-def test_shapes_and_dtypes_are_what_torch_gives(entry: Entry, sample: Sample, device: str, build: Build) -> None:
-    found, _, outputs = run(entry, inputs_of(entry, sample, OPEN), build, device)
+def test_shapes_and_dtypes_are_what_torch_gives(entry: Entry, sample: Sample, device: str, dtype: torch.dtype, build: Build) -> None:
+    builder = build(device, number, dtype)
+    found, _, outputs = run(entry, inputs_of(entry, sample, OPEN), builder)
     assert isinstance(found, tuple) == (entry.several or len(outputs) > 1)
     for tensor, type_ in zip(as_tuple(found), outputs, strict=True):
         assert tuple(tensor.shape) == tuple(number(extent(a)) for a in type_.shape)
-        assert tensor.dtype == torch_dtype(build, type_.dtype)
+        assert tensor.dtype == builder.dtype(type_.dtype)
     assert len(outputs) == len(entry.results) or not entry.results
 
 
@@ -145,7 +144,7 @@ def test_symbols_and_numbers_give_the_same(entry: Entry, sample: Sample) -> None
 def test_flops_are_what_the_counter_counts(entry: Entry, sample: Sample, build: Build) -> None:
     inputs = inputs_of(entry, sample, SIZES)
     with FlopCounterMode(display=False) as counter:
-        _, _, outputs = run(entry, inputs, build, "meta")
+        _, _, outputs = run(entry, inputs, build("meta", number))
     assert entry.cost(types_of(inputs), outputs).flops == counter.get_total_flops()
 
 
@@ -161,7 +160,7 @@ def test_error_samples_are_refused_with_their_code(entry: Entry, sample: Sample)
 
 @pytest.mark.parametrize(("entry", "sample"), GOOD)
 def test_gradient_reaches_every_float_input(entry: Entry, sample: Sample, build: Build) -> None:
-    found, values, outputs = run(entry, inputs_of(entry, sample, OPEN), build, "cpu", grad=True)
+    found, values, outputs = run(entry, inputs_of(entry, sample, OPEN), build("cpu", number), grad=True)
     flat: list[Any] = [t for v in values.values() for t in (cast("list[Any]", v) if isinstance(v, list) else [v])]
     tensors = [t for t in flat if isinstance(t, Tensor) and t.requires_grad]
     if not tensors or not any(o.dtype.is_float for o in outputs) or entry.name in NO_GRADIENT:
@@ -179,7 +178,7 @@ def test_leaf_parameters_are_those_of_the_module(entry: Entry, sample: Sample, b
     specs = entry.parameters(types)
     state = module.state_dict()
     assert [s.name for s in specs] == list(state)
-    assert {s.name: (s.shape, torch_dtype(build, s.dtype)) for s in specs} == {k: (tuple(v.shape), v.dtype) for k, v in state.items()}
+    assert {s.name: (s.shape, build().dtype(s.dtype)) for s in specs} == {k: (tuple(v.shape), v.dtype) for k, v in state.items()}
     assert {s.name for s in specs if s.buffer} == {name for name, _ in module.named_buffers()}
 
 

@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:  # pyright: ignore[reportUnusedFunction]
+def seeded() -> None:
     torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
 
 

@@ -129,6 +129,15 @@ class TestCheck:
         assert "did you mean `head`?" in shown
         assert f"{tmp_path}/b.arch: ok" in shown
 
+    def test_a_flood_of_errors_is_cut(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "a.arch").write_text("model M {\n  in x: float[B]\n" + "".join(f"  y{i} = nothing{i}(x)\n" for i in range(300)) + "  out x\n}\n")
+        assert run(["check", str(tmp_path / "a.arch")]) == 1
+        shown = capsys.readouterr().out
+        assert shown.count("error[") == 100
+        total = int(shown.splitlines()[-1].split()[0])
+        assert shown.endswith(f"{total} errors; {total - 100} are not shown\n")
+        assert total >= 300
+
     def test_validate_is_check(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "a.arch").write_text(BAD)
         shown: list[str] = []

@@ -61,9 +61,9 @@ Two: 1,043 parameters in 9 tensors
 
 path       parameters   share
 embed             800  76.7 %
+layer.*           216  20.7 %
 lm_head           800  76.7 %
 mood_head          27   2.6 %
-layer.*           216  20.7 %
 
 task   reaches  it alone  multiply-adds  activations
 words    1,016         0         9.92 k      6.4 KiB

@@ -81,7 +81,7 @@ def test_tied_parameters_count_once() -> None:
     x = build.input("ids", "B", "S", dtype=DType.INT)
     build.leaf("embed", "Embedding", count=10, dim=4)
     build.leaf("head", "Linear", din=4, dout=10, bias=False)
-    build.out("logits", build.call("head", x=build.call("embed", **{primitives()["Embedding"].call[0].name: x})))
+    build.out("logits", build.call("head", x=build.call("embed", "", **{primitives()["Embedding"].call[0].name: x})))
     build.body.ties.append(("embed.weight", "head.weight", build.body.span))
     graph = Graph(program(build))
     assert graph.count().parameters == 40

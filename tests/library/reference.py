@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import archloom
 import torch
 from torch import Tensor, nn
+
+import archloom
 
 
 def build(text: str, dtype: torch.dtype, reference: nn.Module, prefix: str = "part.") -> nn.Module:
@@ -43,10 +44,12 @@ def close(found: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
     assert worst <= tolerance, f"{what} differs by {worst:.1e}"
 
 
+Run = Callable[[Any], Tensor]
+
+
 def agree(
-    ours: nn.Module, theirs: nn.Module, ours_of: Callable[[Any], Tensor], theirs_of: Callable[[Any], Tensor], inputs: Mapping[str, Tensor], tolerance: float,
-    prefix: str = "part.",
-) -> None:  # fmt: skip
+    ours: nn.Module, theirs: nn.Module, ours_of: Run, theirs_of: Run, inputs: Mapping[str, Tensor], tolerance: float, prefix: str = "part."
+) -> None:
     """Compare results and the gradients of all parameters and inputs; each side gets its own copies of the float inputs."""
     mine = {k: v.clone().requires_grad_(v.is_floating_point()) for k, v in inputs.items()}
     other = {k: v.clone().requires_grad_(v.is_floating_point()) for k, v in inputs.items()}

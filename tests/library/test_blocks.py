@@ -7,14 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import archloom
 import pytest
 import torch
+from torch import Tensor, nn
+
+import archloom
 from archloom.compiler.check import check_text
 from archloom.dsl import ast
 from archloom.dsl.parser import parse
 from archloom.dsl.source import Source
-from torch import Tensor, nn
 
 from .cases import CASES
 
@@ -60,10 +61,10 @@ def inputs(name: str, whole: bool) -> dict[str, Tensor]:
     for key, text in case.inputs.items():
         if not whole and key in case.without:
             continue
-        kind, shape_text, high = re.fullmatch(r"(\w+)\[(.*?)\](?: in 0\.\.(\w+))?", text).groups()  # type: ignore[union-attr]
-        shape = [SIZES.get(n, None) or int(n) for n in shape_text.split(", ")]
+        kind, shape_text, high = re.findall(r"^(\w+)\[(.*?)\](?: in 0\.\.(\w+))?$", text)[0]
+        shape = [SIZES.get(n) or int(n) for n in shape_text.split(", ")]
         if kind == "int":
-            found[key] = torch.randint(0, SIZES.get(high, None) or int(high), shape, generator=generator)
+            found[key] = torch.randint(0, SIZES.get(high) or int(high), shape, generator=generator)
         elif kind == "bool":
             found[key] = torch.arange(shape[1])[None] < torch.tensor([shape[1], 3, 2])[:, None]
         else:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from .reference import agree, build, randomise
 from torch import Tensor, nn
 from transformers import BertConfig, LlamaConfig, Qwen2Config, RobertaConfig, XLMRobertaConfig
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertForMaskedLM, BertLayer, BertModel, BertPooler
@@ -14,6 +13,10 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaFor
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2ForCausalLM, Qwen2RMSNorm
 from transformers.models.roberta.modeling_roberta import RobertaEmbeddings, RobertaModel
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEmbeddings
+
+import archloom
+
+from .reference import agree, build, randomise
 
 PRECISIONS = [pytest.param(torch.float64, 1e-10, id="float64"), pytest.param(torch.float32, 1e-5, id="float32")]
 B, S, VOCAB, DIM, HEADS, KV, FFN = 3, 7, 50, 32, 4, 2, 48
@@ -76,7 +79,9 @@ DECODERS = [
 
 
 def decoder_settings(config: Any, theta: float, tied: bool = False) -> Any:
-    return settings(config, num_key_value_heads=KV, rms_norm_eps=1e-6, rope_parameters={"rope_type": "default", "rope_theta": theta}, tie_word_embeddings=tied)
+    return settings(
+        config, num_key_value_heads=KV, rms_norm_eps=1e-6, rope_parameters={"rope_type": "default", "rope_theta": theta}, tie_word_embeddings=tied
+    )
 
 
 def seen(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -92,7 +97,9 @@ def seen(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize(("family", "config", "layer", "model", "theta"), DECODERS)
 @pytest.mark.parametrize("tables", [False, True], ids=["own-tables", "given-tables"])
-def test_decoder_layer(family: str, config: Any, layer: Any, model: Any, theta: float, dtype: torch.dtype, tolerance: float, pad: str, tables: bool) -> None:
+def test_decoder_layer(
+    family: str, config: Any, layer: Any, model: Any, theta: float, dtype: torch.dtype, tolerance: float, pad: str, tables: bool
+) -> None:
     options = decoder_settings(config, theta)
     theirs = prepared(layer(options, 0), dtype)
     mask = padding(pad)
@@ -126,7 +133,9 @@ def test_decoder_layer(family: str, config: Any, layer: Any, model: Any, theta: 
 @pytest.mark.parametrize("pad", PADDINGS)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize(("family", "config", "layer", "model", "theta"), DECODERS)
-def test_causal_language_model(family: str, config: Any, layer: Any, model: Any, theta: float, dtype: torch.dtype, tolerance: float, pad: str, tied: bool) -> None:
+def test_causal_language_model(
+    family: str, config: Any, layer: Any, model: Any, theta: float, dtype: torch.dtype, tolerance: float, pad: str, tied: bool
+) -> None:
     theirs = prepared(model(decoder_settings(config, theta, tied)), dtype)
     mask = padding(pad)
     text = f"""
@@ -212,7 +221,7 @@ def test_bert_and_its_pooler(dtype: torch.dtype, tolerance: float, pad: str) -> 
 
 def test_bert_masked_head() -> None:
     theirs = prepared(BertForMaskedLM(settings(BertConfig)), torch.float64)
-    head: Any = theirs.cls.predictions  # type: ignore[union-attr]
+    head: Any = theirs.get_submodule("cls.predictions")
     text = f"""
     import bert.MaskedHead
     model Test {{
@@ -220,8 +229,6 @@ def test_bert_masked_head() -> None:
       part = MaskedHead({DIM}, {VOCAB})
       out y = part(x)
     }}"""
-    import archloom
-
     ours = archloom.compile(text, dtype=torch.float64).eval()
     state = {f"part.{k}": v for k, v in head.state_dict().items() if k not in ("bias",)}
     ours.load_state_dict(state, strict=True)
@@ -241,7 +248,8 @@ def test_bert_pooler() -> None:
 @pytest.mark.parametrize("pad", PADDINGS)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize(
-    ("config", "embeddings"), [pytest.param(RobertaConfig, RobertaEmbeddings, id="roberta"), pytest.param(XLMRobertaConfig, XLMRobertaEmbeddings, id="xlm-r")]
+    ("config", "embeddings"),
+    [pytest.param(RobertaConfig, RobertaEmbeddings, id="roberta"), pytest.param(XLMRobertaConfig, XLMRobertaEmbeddings, id="xlm-r")],
 )
 def test_roberta_embeddings(config: Any, embeddings: Any, dtype: torch.dtype, tolerance: float, pad: str) -> None:
     options = settings(config, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
@@ -274,4 +282,12 @@ def test_roberta(pad: str) -> None:
     }}"""
     ours = build(text, torch.float64, theirs, "")
     ids, whole = tokens(1, mask), torch.ones(B, S, dtype=torch.bool) if mask is None else mask
-    agree(ours, theirs, lambda v: real(ours(ids=ids, mask=whole).y, mask), lambda v: real(theirs(ids, whole.long()).last_hidden_state, mask), {}, 1e-10, "")
+    agree(
+        ours,
+        theirs,
+        lambda v: real(ours(ids=ids, mask=whole).y, mask),
+        lambda v: real(theirs(ids, whole.long()).last_hidden_state, mask),
+        {},
+        1e-10,
+        "",
+    )

@@ -1,0 +1,256 @@
+"""Reading weights through the text's map: everything that doesn't fit is listed at once, from the files' headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from ...dsl.diagnostics import Diagnostic, Failure, closest
+from ...dsl.primitive import Initialiser
+from ...dsl.program import WeightMap, WeightSource
+from ...dsl.source import NOWHERE, Span
+from ..census import Census
+from .checkpoint import Checkpoint, empty
+from .eager import rearrange
+from .initial import fill
+
+if TYPE_CHECKING:
+    from .model import Model
+
+StrPath = str | PathLike[str]
+Weights = StrPath | Mapping[str, StrPath]
+"""Where weights are: a path for the one map of a text, or paths by the names of maps."""
+
+SHOWN = 20
+"""How many problems of one kind are listed one by one."""
+
+
+def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
+    """Return tensors by the model's own paths; raises Failure with all that is missing, misshapen or unknown."""
+    program = model.program
+    shapes = {tensor.path: tensor.shape for tensor in Census(model.unit.registered).tensors()}
+    if not isinstance(weights, Mapping):
+        if len(program.weights) > 1:
+            names = ", ".join(f"`{name}`" for name in program.weights)
+            raise ValueError(f"`{program.name}` has several weights maps: say which, weights={{name: path}}, with a name of {names}")
+        if not program.weights:
+            return _plain(Checkpoint(weights), shapes, model)
+        weights = dict.fromkeys(program.weights, weights)
+    found: dict[str, Tensor] = {}
+    for name, path in weights.items():
+        if name not in program.weights:
+            near = closest(name, program.weights)
+            raise ValueError(f"`{program.name}` has no weights map `{name}`{f', did you mean `{near}`' if near else ''}")
+        found.update(_Reader(program.weights[name], path, shapes).read())
+    return found
+
+
+def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> dict[str, Tensor]:
+    """Read a file of the model's own names: what `state_dict()` gives."""
+    twins = dict(model.tie_pairs) | {second: first for first, second in model.tie_pairs}
+    problems = _Problems(checkpoint)
+    for path, shape in shapes.items():
+        stored = checkpoint.stored.get(path)
+        if stored is not None and stored.shape != shape:
+            problems.misshapen.append((NOWHERE, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
+        elif stored is None and twins.get(path) not in checkpoint.stored:
+            problems.missing.append((NOWHERE, path))
+    problems.unknown.extend(name for name in checkpoint.stored if name not in shapes)
+    problems.report()
+    return {path: checkpoint.read(path) for path in shapes if path in checkpoint.stored}
+
+
+@dataclass(slots=True)
+class _Problems:
+    """What was found wrong, to be reported together."""
+
+    checkpoint: Checkpoint
+    missing: list[tuple[Span, str]]
+    misshapen: list[tuple[Span, str]]
+    unknown: list[str]
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.missing, self.misshapen, self.unknown = [], [], []
+
+    def report(self) -> None:
+        """Raise Failure if anything was found."""
+        found = [*self._missing(), *self._misshapen(), *self._unknown()]
+        if found:
+            raise Failure(tuple(found))
+
+    def _missing(self) -> Iterator[Diagnostic]:
+        by_span: dict[Span, list[str]] = {}
+        for span, name in self.missing:
+            by_span.setdefault(span, []).append(name)
+        for span, names in by_span.items():
+            near = closest(names[0], self.checkpoint.stored)
+            help = f"`{names[0]}` is nearest to `{near}`" if near else None
+            yield Diagnostic("A653", f"`{self.checkpoint.path}` has no {_listed(names)}", span, help=help)
+
+    def _misshapen(self) -> Iterator[Diagnostic]:
+        for span, text in self.misshapen:
+            yield Diagnostic("A654", text, span, help="compare the model's parameters with the configuration of the weights")
+
+    def _unknown(self) -> Iterator[Diagnostic]:
+        if self.unknown:
+            span = self.checkpoint.span
+            help = "map them, or write a line that says that they are meant to be left out, as `drop \"pooler.**\"`"
+            yield Diagnostic("A655", f"`{self.checkpoint.path}` also has {_listed(self.unknown)}, which the model takes nowhere", span, help=help)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+class _Reader:
+    """Reads one map."""
+
+    def __init__(self, plan: WeightMap, path: StrPath, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.plan = plan
+        self.path = Path(path)
+        self.shapes = shapes
+        self._checkpoints: dict[str | None, Checkpoint] = {}
+
+    def read(self) -> dict[str, Tensor]:
+        """Check all shapes from the headers, then read."""
+        rules = [rule for rule in self.plan.rules if rule.target in self.shapes]
+        problems = {file: _Problems(self._checkpoint(file)) for file in dict.fromkeys(rule.file for rule in self.plan.rules)}
+        for rule in rules:
+            self._check(rule, problems[rule.file])
+        for file, found in problems.items():
+            used = {name for rule in self.plan.rules if rule.file == file for name in rule.names}
+            found.unknown.extend(name for name in found.checkpoint.stored if name not in used and not dropped(name, self.plan.drops))
+        failures = [diagnostic for found in problems.values() for diagnostic in _collected(found)]
+        if failures:
+            raise Failure(tuple(failures))
+        return {rule.target: self._value(rule) for rule in rules}
+
+    def _checkpoint(self, file: str | None) -> Checkpoint:
+        found = self._checkpoints.get(file)
+        if found is None:
+            path = self.path if file is None else (self.path if self.path.is_dir() else self.path.parent) / file
+            found = self._checkpoints[file] = Checkpoint(path, self.plan.span)
+        return found
+
+    def _check(self, rule: WeightSource, problems: _Problems) -> None:
+        stored = problems.checkpoint.stored
+        missing = [name for name in rule.names if name not in stored]
+        problems.missing.extend((rule.span, name) for name in missing)
+        if missing:
+            return
+        shape = self.shapes[rule.target]
+        try:
+            value = apply_steps(rule, [empty(stored[name].shape) for name in rule.names], shape)
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            given = ", ".join(f"`{name}` {list(stored[name].shape)}" for name in rule.names)
+            problems.misshapen.append((rule.span, f"`{rule.target}` can't be made from {given}: {error}"))
+            return
+        if tuple(value.shape) != shape:
+            given = ", ".join(f"`{name}` {list(stored[name].shape)}" for name in rule.names)
+            steps = f", after {', '.join(step for step, _ in rule.steps)} {list(value.shape)}" if rule.steps else ""
+            problems.misshapen.append((rule.span, f"`{rule.target}` is {list(shape)} in the model and {given}{steps} in the file"))
+
+    def _value(self, rule: WeightSource) -> Tensor:
+        checkpoint = self._checkpoint(rule.file)
+        return apply_steps(rule, [checkpoint.read(name) for name in rule.names], self.shapes[rule.target])
+
+
+def _collected(problems: _Problems) -> tuple[Diagnostic, ...]:
+    try:
+        problems.report()
+    except Failure as failure:
+        return failure.diagnostics
+    return ()
+
+
+def dropped(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a tensor's name matches a `drop`: `*` is one word, `**` any number of them.
+
+    >>> dropped("pooler.dense.weight", ["pooler.**"]), dropped("a.b", ["a"])
+    (True, False)
+    """
+    return any(_matches(name.split("."), pattern.split(".")) for pattern in patterns)
+
+
+def _matches(words: list[str], pattern: list[str]) -> bool:
+    if not pattern:
+        return not words
+    first, rest = pattern[0], pattern[1:]
+    if first == "**":
+        return any(_matches(words[i:], rest) for i in range(len(words) + 1))
+    return bool(words) and first in ("*", words[0]) and _matches(words[1:], rest)
+
+
+# ------------------------------------------------------------------------------------------------------------ steps
+
+
+def apply_steps(rule: WeightSource, values: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Return a target tensor from its sources, step by step; `shape` is that of the target."""
+    for name, arguments in rule.steps:
+        values = _STEPS[name](values, arguments, shape)
+    if len(values) != 1:
+        raise ValueError(f"{len(values)} tensors for one target")
+    return values[0].contiguous()
+
+
+Step = Callable[[list[Tensor], Mapping[str, Any], tuple[int, ...]], list[Tensor]]
+
+
+def _each(change: Callable[[Tensor, Mapping[str, Any]], Tensor]) -> Step:
+    """Return a step that changes one of the tensors."""
+
+    def step(values: list[Tensor], arguments: Mapping[str, Any], shape: tuple[int, ...]) -> list[Tensor]:
+        place = arguments["on"]
+        return [change(value, arguments) if i == place else value for i, value in enumerate(values)]
+
+    return step
+
+
+def _sliced(value: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+    """Take items one axis at a time; a list of positions is taken from its axis, whatever else is sliced."""
+    items: list[Any] = list(arguments["items"])
+    if None in items:
+        at = items.index(None)
+        items[at : at + 1] = [[None, None, None]] * (value.dim() - len(items) + 1)
+    if len(items) > value.dim():
+        raise IndexError(f"{len(items)} items for {value.dim()} dimensions")
+    axis = 0
+    for item in items:
+        if isinstance(item, int):
+            value = value.select(axis, item)
+            continue
+        if isinstance(item, dict):
+            places = cast("Mapping[str, list[int]]", item)["take"]
+            value = value.index_select(axis, torch.tensor(places, device=value.device))
+        else:
+            value = value[(slice(None),) * axis + (slice(*cast("list[int | None]", item)),)]
+        axis += 1
+    return value
+
+
+def _concat(values: list[Tensor], arguments: Mapping[str, Any], shape: tuple[int, ...]) -> list[Tensor]:
+    return [torch.cat(values, dim=arguments["dim"])]
+
+
+def _init(values: list[Tensor], arguments: Mapping[str, Any], shape: tuple[int, ...]) -> list[Tensor]:
+    value = torch.empty(shape)
+    fill(value, Initialiser(arguments["name"], arguments["arguments"]))
+    return [value]
+
+
+_STEPS: Mapping[str, Step] = {
+    "transpose": _each(lambda value, given: value.transpose(*given["dims"])),
+    "rearrange": _each(lambda value, given: rearrange(value, given["pattern"], given["sizes"])),
+    "reshape": _each(lambda value, given: value.reshape(given["shape"])),
+    "slice": _each(_sliced),
+    "concat": _concat,
+    "init": _init,
+}

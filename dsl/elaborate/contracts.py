@@ -1,0 +1,136 @@
+"""`assert a ignores b` and `assert a uses b`: claims about what depends on what, proved on the body at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .. import ast
+from ..program import NodeKind, Ref
+from ..selection import select
+from ..selectors import Miss
+from .aside import aside
+from .context import Problem, fail
+from .expressions import evaluate_whole
+from .scope import Frame
+from .selecting import owned_tree, selector
+from .values import Family, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, is_list
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What one side of a claim names: values of the body, and paths of modules and parameters."""
+
+    node: ast.Expr
+    values: tuple[Ref, ...]
+    paths: tuple[str, ...]
+    sliced: bool
+
+
+def check_relation(statement: ast.Assert, frame: Frame) -> None:
+    """Check a claim; raises Problem where it is wrong, or where its sides name nothing that can depend on something."""
+    assert statement.other is not None
+    left, right = _side(statement.fact, frame), _side(statement.other, frame)
+    if left.paths and not left.values:
+        help = f"name a value on the left, such as an output: `assert y {statement.relation} {right.node.span.text}`"
+        fail("A705", f"`{left.node.span.text}` is a module or parameter, not a value", left.node.span, help)
+    for value in left.values:
+        steps = _steps(value, right, frame)
+        if (steps is None) is (statement.relation == "ignores"):
+            continue
+        if (left.sliced or right.sliced) and steps is not None:
+            help = "the values as wholes depend on each other; a claim about a part of a tensor needs a test of gradients, which is not available yet"
+            fail("A706", f"`{statement.span.text}` can't be proved: it is about slices", statement.span, help)
+        _broken(statement, left, right, steps)
+    if statement.relation == "uses" and left.sliced | right.sliced and left.values:
+        help = "a claim that a part of a tensor is used needs a test of gradients, which is not available yet: claim it of the whole value"
+        fail("A706", f"`{statement.span.text}` can't be proved: it is about slices", statement.span, help)
+
+
+def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[str] | None) -> None:
+    one, other = left.node.span.text, right.node.span.text
+    labels = [(left.node.span, "this value"), (right.node.span, "depends on this" if steps is not None else "does not depend on this")]
+    if steps is None:
+        fail("A704", f"`{one}` does not use `{other}`", statement.span, "no path leads from one to the other: check what it is computed from", labels)
+    way = ", which reads ".join(steps if len(steps) <= 6 else [*steps[:3], f"{len(steps) - 5} more steps", *steps[-2:]])
+    fail("A703", f"`{one}` does not ignore `{other}`", statement.span, f"it reads it by this way: {way}", labels)
+
+
+def _steps(value: Ref, source: _Side, frame: Frame) -> Sequence[str] | None:
+    """Return a way from a value to what it depends on of the other side, None if there is none."""
+    inspector = frame.builder.context.inspector
+    assert inspector is not None
+    body = frame.builder.body
+    for one in (*source.values, *source.paths):
+        steps = inspector.dependence(body, value, one)
+        if steps is not None:
+            return steps
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------- operands
+
+
+def _side(node: ast.Expr, frame: Frame) -> _Side:
+    with aside(frame):
+        body = frame.builder.body
+        mark = len(body.nodes)
+        try:
+            value, sliced = _evaluated(node, frame)
+        except Problem as problem:
+            return _Side(node, (), _paths(node, frame, problem), False)
+        refs: list[Ref] = []
+        paths: list[str] = []
+        for leaf in _leaves(value, node):
+            if isinstance(leaf, str):
+                paths.append(leaf)
+            elif body.nodes[leaf.node].kind is NodeKind.PARAMETER:
+                paths.append(body.nodes[leaf.node].target)
+            elif leaf.node >= mark:
+                fail("A705", f"`{node.span.text}` is computed by the claim itself", node.span, "name a value of the model: bind it first, `y = ...`")
+            else:
+                refs.append(leaf)
+    return _Side(node, tuple(refs), tuple(paths), sliced)
+
+
+def _evaluated(node: ast.Expr, frame: Frame) -> tuple[Value, bool]:
+    """Evaluate a side; a slice of a tensor gives the whole tensor, and says so."""
+    if isinstance(node, ast.Index):
+        base = evaluate_whole(node.object, frame)
+        if isinstance(base, (Tensor, LiveState)):
+            return base, True
+    return evaluate_whole(node, frame), False
+
+
+def _leaves(value: Value, node: ast.Expr) -> Iterator[Ref | str]:
+    """Yield the values and the module paths that something holds."""
+    if isinstance(value, Tensor):
+        yield value.ref
+    elif isinstance(value, LiveState):
+        yield value.tensor.ref
+    elif isinstance(value, (Module, ModuleChain)):
+        yield value.path
+    elif isinstance(value, (Family, Record)) or is_list(value):
+        parts = value.members.values() if isinstance(value, Family) else value.fields.values() if isinstance(value, Record) else value
+        for part in parts:
+            yield from _leaves(part, node)
+    else:
+        fail("A705", f"`{node.span.text}` is {describe(value)}: nothing depends on it", node.span, "name a value, an input, a module or a parameter")
+
+
+def _paths(node: ast.Expr, frame: Frame, problem: Problem) -> tuple[str, ...]:
+    """Return the paths that a selector matches; where it is none, the problem of reading it as a value is what counts."""
+    try:
+        read = selector(node, frame)
+    except Problem:
+        raise problem from None
+    tree = owned_tree(frame)
+    found = select(read, tree)
+    if isinstance(found, Miss):
+        root = node
+        while isinstance(root, (ast.Attribute, ast.Index)):
+            root = root.object
+        if isinstance(root, ast.Name) and root.id not in tree.root.children:
+            raise problem
+        fail("A705", found.message, found.span, found.help)
+    return tuple(tree.covers(found))

@@ -1,0 +1,106 @@
+"""Caches: `state k: ... = empty` and `append`; what an entry hands in and takes out again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ast
+from ..dims import Dim, Symbol
+from ..program import InputDecl, Member, NodeKind, Ref, StateDecl
+from ..source import Span
+from ..types import TensorType
+from .arguments import Slot, bind
+from .context import fail
+from .declarations import family_of
+from .expressions import SPECIAL, evaluate, evaluate_whole
+from .inputs import substitute, tensor_type
+from .operations import operation
+from .scope import Frame
+from .statements import RUNNERS
+from .values import EmptyState, LiveState, Tensor, Value, describe
+
+
+def _state(statement: ast.State, frame: Frame) -> None:
+    if not (isinstance(statement.initial, ast.Name) and statement.initial.id == "empty"):
+        fail(
+            "A503",
+            f"a state starts `empty`, not `{statement.initial.span.text}`",
+            statement.initial.span,
+            "write `= empty`; for a number that learns use `Buffer` and `update`",
+        )
+    declared = statement.name
+    value = family_of(declared.binders, (), frame, lambda inner, keys: _one_state(declared, keys, statement, inner), declared)
+    frame.bind(declared.name, value, declared.span)
+
+
+def _one_state(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.State, frame: Frame) -> Value:
+    builder = frame.builder
+    members = (*frame.members(), *keys)
+    if builder.context.entry is None:
+        empties = _new_symbols(statement.type, frame)
+        for name in empties:
+            _root_names(frame)[name] = 0
+        return EmptyState(declared.name, tensor_type(statement.type, frame, None, declared.name))
+    for name in _new_symbols(statement.type, frame):
+        symbol = builder.body.symbols.setdefault(name, Symbol(name, 0))
+        _root_names(frame)[name] = Dim.of(symbol)
+    type_ = tensor_type(statement.type, frame, None, declared.name)
+    return _open_state(frame, declared.name, members, type_, declared.span)
+
+
+def _open_state(frame: Frame, name: str, members: tuple[Member, ...], type_: TensorType, span: Span) -> LiveState:
+    builder = frame.builder
+    key = ".".join([name, *map(str, members)])
+    number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
+    builder.body.inputs.append(InputDecl(name, members, type_, number, span, is_state=True))
+    builder.body.states.append(StateDecl(name, members, type_, number, Ref(number), None, span))
+    return LiveState(key, builder.tensor(number))
+
+
+def _root_names(frame: Frame) -> dict[str, Value]:
+    while frame.parent is not None:
+        frame = frame.parent
+    return frame.names
+
+
+def _new_symbols(node: ast.Type, frame: Frame) -> list[str]:
+    if not isinstance(node, ast.TypeRef):
+        return []
+    return [e.id for e in node.arguments or () if isinstance(e, ast.Name) and e.id[0].isupper() and frame.find(e.id) is None]
+
+
+def _append(node: ast.Call, frame: Frame) -> Value:
+    """`append(k, new, dim = 1)`: what a cache holds after this call."""
+    bound = bind("append", node.arguments, [Slot("state", True), Slot("new", True), Slot("dim", True)], node.span).given
+    state = evaluate_whole(bound["state"], frame)
+    new = evaluate(bound["new"], frame)
+    dim = evaluate(bound["dim"], frame)
+    if not isinstance(new, Tensor) or not isinstance(dim, int):
+        fail("A203", "`append` takes a state, a tensor and a dimension number", node.span, "write `k = append(k, new, dim = 1)`")
+    if isinstance(state, EmptyState):
+        return new
+    if not isinstance(state, LiveState):
+        fail("A203", f"`append` needs a state first, not {describe(state)}", bound["state"].span, "declare it: `state k: float[B, P, d] = empty`")
+    result = operation(frame, "concat", ([state.tensor, new], dim), node.span)
+    assert isinstance(result, Tensor)
+    frame.builder.finish_state(state.name, result.ref, dim)
+    return result
+
+
+SPECIAL["append"] = _append
+
+
+def lifted_state(frame: Frame, path: str, state: StateDecl, binding: dict[Any, Any], span: Span) -> Ref:
+    """Make a caller's own state for a state of the module that it calls."""
+    builder = frame.builder
+    shape = list(state.type.shape)
+    for i, size in enumerate(shape):
+        lone = size.symbol if isinstance(size, Dim) else None
+        if lone is not None and lone not in binding:
+            binding[lone] = Dim.of(builder.body.symbols.setdefault(lone.name, Symbol(lone.name, 0)))
+        shape[i] = substitute(size, binding)
+    live = _open_state(frame, path, (), TensorType(state.type.dtype, tuple(shape)), span)
+    return live.tensor.ref
+
+
+RUNNERS[ast.State] = _state

@@ -1,0 +1,54 @@
+"""Another model of the file as a source of weights: its own parameters are what is stored."""
+
+from __future__ import annotations
+
+from .. import ast
+from ..inspector import Owned
+from ..program import WeightSource
+from ..selection import Tree
+from ..source import Span
+from . import statics
+from .arguments import typed_expression
+from .context import Poisoned, fail, suggest
+from .scope import Frame
+from .selecting import tree_of
+from .values import Value
+
+
+class Stored:
+    """The parameters of the model that weights are read from."""
+
+    def __init__(self, name: str, tree: Tree) -> None:
+        self.name, self.tree = name, tree
+
+    def check(self, own: Owned, source: WeightSource, span: Span) -> None:
+        """Require that the names exist, and have the right shape where nothing is done to them; raises Problem."""
+        for name in source.names:
+            number = self.tree.by_path.get(name)
+            if number is None:
+                help = suggest(name, self.tree.by_path, "`archloom summary` lists its parameters")
+                fail("A611", f"`{self.name}` has no parameter `{name}`", span, help)
+            shape = self.tree.entries[number].shape
+            if not source.steps and shape != own.shape:
+                message = f"`{own.path}` has the shape {list(own.shape)}, `{name}` of `{self.name}` {list(shape)}"
+                fail("A610", message, span, "cut, reshape or leave it to its initialisation")
+
+
+def stored_model(node: ast.Expr, model: ast.Model, frame: Frame) -> Stored:
+    """Elaborate the model that a source names, with its arguments; raises Problem or Poisoned."""
+    from .model import body_of  # which imports the plans
+
+    types = {parameter.name: parameter.type for parameter in model.parameters}
+    given: dict[str, Value] = {}
+    for argument in node.arguments if isinstance(node, ast.Call) else ():
+        name = argument.name or ""
+        if name not in types:
+            help = suggest(name, types, f"name each argument; they are {statics.listed(types)}")
+            fail("A201", f"`{model.name}` takes no `{name or argument.value.span.text}`", argument.span, help)
+        given[name] = typed_expression(types[name], argument.value, frame)
+    context = frame.builder.context.mode()
+    context.stack.append((model.name, node.span))
+    inner = body_of(model, frame.file, context, None, given)
+    if inner.builder.poisoned:
+        raise Poisoned
+    return Stored(" ".join(node.span.text.split()), tree_of(inner, inner.builder.body))

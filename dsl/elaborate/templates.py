@@ -1,0 +1,119 @@
+"""Names of stored tensors as templates: `"model.layers.{i - m}.{n}"`, with `*` and `**` for what the left side captured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import ast
+from ..parser import parse_expression
+from ..source import Source, Span
+from . import statics
+from .context import Problem, fail, suggest
+from .expressions import evaluate
+from .scope import Frame
+from .values import EnumValue, MemberOf, Value, describe
+
+_HOLE = re.compile(r"\{([^{}]*)\}")
+_WILD = re.compile(r"\*\*|\*")
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """What a template may name: the index variables of its rule, the maps after `where`, what `*` and `**` captured."""
+
+    frame: Frame
+    variables: Mapping[str, MemberOf]
+    maps: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    captures: tuple[str, ...] = ()
+    used: set[str] = field(default_factory=set[str])
+
+
+_PARSED: dict[str, tuple[str | ast.Expr, ...]] = {}
+
+
+def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
+    """Return a name with its holes filled in; raises Problem for a hole that says nothing."""
+    filled = "".join(part if isinstance(part, str) else _hole(part, scope, span, file) for part in _parts(text, span))
+    wild = _WILD.findall(filled)
+    if file or (not wild and not scope.captures):
+        return filled
+    if len(wild) != len(scope.captures):
+        left = f"{len(scope.captures)} `*` or `**` on the left" if scope.captures else "no `*` or `**` on the left"
+        help = "what `*` and `**` stand for on the left is put in for them on the right, in order"
+        fail("A607", f"{left}, {len(wild) or 'none'} in `{text}`", span, help)
+    captured = iter(scope.captures)
+    return re.sub(r"\.{2,}", ".", _WILD.sub(lambda _: next(captured), filled)).strip(".")
+
+
+def _parts(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
+    found = _PARSED.get(text)
+    if found is None:
+        parts: list[str | ast.Expr] = []
+        end = 0
+        for match in _HOLE.finditer(text):
+            tree, diagnostics = parse_expression(Source(f'"{text}"', match[1]))
+            if tree is None:
+                reason = diagnostics[0].message if diagnostics else "nothing is written in it"
+                fail("A604", f"`{{{match[1]}}}` can't be read: {reason}", span, "a hole holds an index variable or arithmetic on one: `{i - 1}`")
+            parts += [text[end : match.start()], tree]
+            end = match.end()
+        found = _PARSED[text] = (*parts, text[end:])
+    return found
+
+
+def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
+    scope.used.update(name.id for name in names(node))
+    if isinstance(node, ast.Name) and node.id in scope.maps:
+        return _text(_mapped(node, scope, span), node, span)
+    try:
+        return _text(evaluate(node, scope.frame), node, span)
+    except Problem as problem:
+        code = "A609" if file else "A604"
+        known = [*scope.variables, *scope.maps]
+        word = next((name.id for name in names(node) if name.id not in known), node.span.text)
+        there = f"the index variables of this rule are {statics.listed(known)}" if known else "the left side of this rule has no index variable"
+        help = suggest(word, known, there)
+        raise Problem(type(problem.diagnostic)(code, f"`{{{node.span.text}}}`: {problem.diagnostic.message}", span, (), help)) from problem
+
+
+def _mapped(node: ast.Name, scope: Scope, span: Span) -> Value:
+    """Return what a map after `where` gives for the one index variable whose member it has."""
+    table = scope.maps[node.id]
+    found = [name for name, member in scope.variables.items() if member.key in table]
+    if len(found) != 1:
+        members = ", ".join(f"{name} = {member.key}" for name, member in scope.variables.items())
+        if not found:
+            what = members or "this rule: it has no index variable"
+            fail("A608", f"the map `{node.id}` has nothing for {what}", span, f"its keys are {statics.listed(table)}")
+        fail("A608", f"`{{{node.id}}}` may mean any of {statics.listed(found)}", span, f"say which: `{{{node.id}[{found[0]}]}}`")
+    scope.used.add(found[0])
+    return table[scope.variables[found[0]].key]
+
+
+def _text(value: Value, node: ast.Expr, span: Span) -> str:
+    if isinstance(value, MemberOf):
+        value = value.key
+    value = value.name if isinstance(value, EnumValue) else statics.tidy(value)
+    if isinstance(value, int) and value < 0:
+        fail("A604", f"`{{{node.span.text}}}` is {value}", span, "check the arithmetic: names of stored tensors hold no negative numbers")
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    help = "a hole holds an index variable or arithmetic on one: `{i - 1}`"
+    fail("A604", f"`{{{node.span.text}}}` is {describe(value)}, no text or whole number", span, help)
+
+
+def names(node: Any) -> list[ast.Name]:
+    """Return the names that an expression reads, in order."""
+    if isinstance(node, ast.Name):
+        return [node]
+    if isinstance(node, tuple):
+        return [name for item in node for name in names(item)]  # pyright: ignore[reportUnknownVariableType]  # items of any node
+    if isinstance(node, ast.Node):
+        return [name for slot in node.__dataclass_fields__ if slot != "span" for name in names(getattr(node, slot))]
+    return []
+
+
+__all__ = ["Scope", "fill", "names"]

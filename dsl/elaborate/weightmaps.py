@@ -1,0 +1,215 @@
+"""`weights NAME for MODEL from SOURCE { rules }`: which stored tensor becomes which parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import ast
+from ..diagnostics import Diagnostic, Label, Severity
+from ..inspector import Owned
+from ..members import member_text
+from ..program import Program, WeightMap, WeightSource
+from ..selection import Match, Tree, matches, select
+from ..selectors import Deep, Either, Except, Miss, OfKind, Path, Selector
+from ..source import Span
+from ..types import SetAxis
+from . import statics
+from .context import Poisoned, Problem, fail, suggest
+from .expressions import clauses, evaluate_whole
+from .rights import impossible, right
+from .scope import Frame
+from .selecting import fail_miss, selector, tree_of
+from .stored import Stored, stored_model
+from .templates import Scope, fill
+from .values import IndexSet, MemberOf, is_map
+
+
+@dataclass(slots=True, eq=False)
+class Maps:
+    """The weights maps of one model."""
+
+    program: Program
+    frame: Frame
+    models: Mapping[str, ast.Model]
+    spans: dict[str, Span] = field(default_factory=dict[str, Span])
+
+    def add(self, item: ast.Weights) -> None:
+        """Check a map and put it into the program."""
+        context = self.frame.builder.context
+        try:
+            if item.name in self.spans:
+                first = [(self.spans[item.name], "the first one")]
+                fail("A612", f"the weights map `{item.name}` is declared twice", item.span, "rename one of them", first)
+            self.spans[item.name] = item.span
+            self.program.weights[item.name] = _Map(self, item).made()
+        except Problem as problem:
+            context.report(problem.diagnostic)
+        except Poisoned:
+            pass
+
+
+class _Map:
+    """One map while its rules are read."""
+
+    def __init__(self, maps: Maps, item: ast.Weights) -> None:
+        self.item, self.program = item, maps.program
+        self.frame = maps.frame
+        self.tree = tree_of(maps.frame, *dict.fromkeys((maps.program.eval, maps.program.training)))
+        self.family: ast.String | None = None
+        self.stored: Stored | None = None
+        self.sources = tuple(self._source(node, maps.models) for node in item.sources)
+        self.hits: dict[int, tuple[WeightSource, ast.WeightRule]] = {}
+
+    def made(self) -> WeightMap:
+        for rule in self.item.rules:
+            if isinstance(rule, ast.WeightRule):
+                try:
+                    self._rule(rule)
+                except Problem as problem:
+                    self.frame.builder.context.report(problem.diagnostic)
+        missed = tuple(own.path for n, own in enumerate(self.tree.entries) if self.tree.one(n) not in self.hits)
+        if self.item.complete and missed and not self.frame.builder.context.failed:
+            help = "write a rule for them, or leave `complete` out: they keep their initialisation then"
+            fail("A603", f"no rule of `{self.item.name}` fills {statics.listed(missed, 6)}", self.item.span, help)
+        drops = tuple(rule.pattern.value for rule in self.item.rules if isinstance(rule, ast.Drop))
+        rules = tuple(self.hits[n][0] for n in sorted(self.hits))
+        return WeightMap(self.item.name, self.program.name, self.sources, self.item.complete, rules, drops, missed, self.item.span)
+
+    def _source(self, node: ast.Expr, models: Mapping[str, ast.Model]) -> str:
+        if isinstance(node, ast.String):
+            return node.value
+        function = node.function if isinstance(node, ast.Call) else node
+        if isinstance(function, ast.Name):
+            if function.id == "family" and isinstance(node, ast.Call) and isinstance(node.arguments[0].value, ast.String):
+                self.family = node.arguments[0].value
+                return f"family:{self.family.value}"
+            if function.id in models:
+                if len(self.item.sources) == 1:
+                    self.stored = stored_model(node, models[function.id], self.frame)
+                return f"model:{' '.join(node.span.text.split())}"
+        help = suggest(function.span.text, models, 'write a folder, file or hub name in quotes, `family "adapters/{s}"`, or a model of this file')
+        fail("A609", f"`{node.span.text}` is no source of weights", node.span, help)
+
+    # --------------------------------------------------------------------------------------------------------- rules
+
+    def _rule(self, rule: ast.WeightRule) -> None:
+        used: set[str] = set()
+        bound: dict[str, Sequence[str]] = {}
+        for inner in clauses(rule.clauses, self.frame):
+            filled: set[int] = set()
+            for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
+                scope = scope_of(match, inner, rule.where, used)
+                for name in match.bindings:
+                    bound.setdefault(name, _members(match, name))
+                self._fill(rule, match, deep, without, scope, filled)
+        _suspicious(rule, bound, used)
+
+    def _fill(self, rule: ast.WeightRule, match: Match, deep: bool, without: frozenset[int], scope: Scope, filled: set[int]) -> None:
+        start = len(match.branch.path) + 1
+        made: dict[str, tuple[tuple[str, ...], tuple[tuple[str, Mapping[str, object]], ...]]] = {}
+        file = fill(self.family.value, scope, self.family.span, file=True) if self.family is not None else None
+        for number in match.branch.leaves():
+            own = self.tree.entries[number]
+            if number in filled or self.tree.one(number) in without or (match.task is not None and match.task not in own.tasks):
+                continue
+            filled.add(number)  # `**` may lead to one tensor in several ways
+            rest = own.path[start:] if match.branch.path else own.path
+            key = rest if deep else ""
+            if key not in made:
+                scope.captures = (*match.captures[:-1], ".".join(filter(None, (match.captures[-1], rest)))) if deep else match.captures
+                made[key] = right(rule.value, scope)
+            names, steps = made[key]
+            if not deep and rest:
+                names = tuple(f"{name}.{rest}" for name in names)
+            self._enter(number, own, WeightSource(own.path, names, steps, file if names else None, rule.span), rule)
+
+    def _enter(self, number: int, own: Owned, source: WeightSource, rule: ast.WeightRule) -> None:
+        reason = impossible(own, source.steps)
+        if reason is not None:
+            fail("A610", f"`{own.path}` has the shape {list(own.shape)}, but {reason}", rule.value.span, "check the pattern and the sizes")
+        if self.stored is not None:
+            self.stored.check(own, source, rule.value.span)
+        one = self.tree.one(number)
+        if one not in self.hits:
+            self.hits[one] = source, rule
+            return
+        first, other = self.hits[one]
+        if first.target != own.path and other is rule:
+            return  # tied parameters below one module are one tensor
+        if first.target == own.path:
+            text = " ".join(other.target.span.text.split())
+            help = f"a tensor is filled once: narrow one of the rules, as in `{text} except {' '.join(rule.target.span.text.split())}`"
+            if other is rule:
+                fail("A602", f"this rule fills `{own.path}` more than once", rule.span, "write the variable of its `for` on the left, too")
+            fail("A602", f"two rules fill `{own.path}`", rule.target.span, help, [(other.target.span, "this rule fills it, too")])
+        message = f"`{own.path}` is tied to `{first.target}`, which another rule fills: this rule is not used for it"
+        labels = (Label(other.target.span, "this rule fills it"),)
+        self.frame.builder.context.report(Diagnostic("A614", message, rule.target.span, labels, "leave one of the rules out", Severity.WARNING))
+
+
+def scope_of(match: Match, inner: Frame, where: Sequence[tuple[str, ast.Expr]], used: set[str]) -> Scope:
+    """Return what the right side of a rule may name for one match of its left side; raises Problem for a `where` that is no map."""
+    frame = inner.child("comprehension")
+    variables = _bound(inner)
+    for name, (member, set_) in match.bindings.items():
+        variables[name] = _member(name, member, set_)
+    frame.names.update(variables)
+    tables: dict[str, dict[object, object]] = {}
+    for name, node in where:
+        table = evaluate_whole(node, frame)
+        if not is_map(table):
+            fail("A608", f"`{name}` is no map", node.span, f'write `where {name} = {{first: "a", second: "b"}}`')
+        frame.names[name] = tables[name] = table
+    return Scope(frame, variables, tables, match.captures, used)
+
+
+def hits(read: Selector, tree: Tree, code: str = "A601") -> Iterator[tuple[Match, bool, frozenset[int]]]:
+    """Yield each match of a rule's left side, whether it ends in `**`, and what `except` takes away; raises Problem where there is none."""
+    if isinstance(read, Path):
+        found = matches(read, tree)
+        if isinstance(found, Miss):
+            fail_miss(found, code)
+        last = read.parts[-1] if read.parts else None
+        yield from ((match, isinstance(last, Deep), frozenset()) for match in found)
+    elif isinstance(read, Either):
+        for option in read.options:
+            yield from hits(option, tree, code)
+    elif isinstance(read, Except):
+        taken = select(read.right, tree)
+        if isinstance(taken, Miss):
+            fail_miss(taken, code)
+        yield from ((match, deep, without | taken) for match, deep, without in hits(read.left, tree, code))
+    else:
+        assert isinstance(read, OfKind)
+        fail("A606", "a rule can't select by kind", read.span, "name the parts: a rule says where each tensor comes from")
+
+
+def _member(name: str, member: Any, set_: SetAxis | None) -> MemberOf:
+    members: tuple[Any, ...] = set_.members if set_ is not None else (member,)
+    return MemberOf(IndexSet.of(set_.name if set_ is not None else name, members), member)
+
+
+def _bound(frame: Frame) -> dict[str, MemberOf]:
+    """Return the variables of a rule's own clauses, `for i in layers[..m]`."""
+    found: dict[str, MemberOf] = {}
+    walk: Frame | None = frame
+    while walk is not None and walk.kind == "comprehension":
+        found = {name: member for name, member in walk.names.items() if isinstance(member, MemberOf)} | found
+        walk = walk.parent
+    return found
+
+
+def _members(match: Match, name: str) -> Sequence[str]:
+    set_ = match.bindings[name][1]
+    return [member_text(member) for member in set_.members] if set_ is not None else ()
+
+
+def _suspicious(rule: ast.WeightRule, bound: Mapping[str, Sequence[str]], used: set[str]) -> None:
+    """Refuse an index variable that looks like a misspelt member: it would run over all of them."""
+    for name, members in bound.items():
+        near = suggest(name, members) if name not in used and len(name) > 2 else None
+        if near:
+            message = f"`{name}` is no member here, so it is an index variable that runs over all members"
+            fail("A613", message, rule.target.span, f"{near} (if it is meant as a variable, use a short name: `t`)")
