@@ -21,7 +21,7 @@ Message = tuple[str, int, int]
 
 
 def messages(each: int = 75) -> tuple[list[Message], list[Message]]:
-    """Return messages with language and topic to learn from and to test on; no message is in both, not even in translation."""
+    """Return messages with language and topic to learn from and to test on; none is in both, not even translated."""
     learn: list[Message] = []
     test: list[Message] = []
     for topic, folder in enumerate(TOPICS.values()):
@@ -34,7 +34,8 @@ def messages(each: int = 75) -> tuple[list[Message], list[Message]]:
             goal = test if number % 4 == 0 else learn
             goal += [(t.gettext(message), language, topic) for language, t in enumerate(translations)]
     random.Random(1).shuffle(learn)
-    return learn, test
+    known = {text for text, _, _ in learn}  # short messages may be the same in two languages
+    return learn, [row for row in test if row[0] not in known]
 
 
 def batch(tokenizer: Tokenizer, rows: list[Message]) -> dict[str, object]:

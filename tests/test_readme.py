@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import archloom
 from archloom.compiler.cli import run
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+TEXT = README.read_text(encoding="utf-8")
 [SPEC], [ERROR, STAGE], [PYTHON], COMMANDS = (
     re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL) for language in ("arch", "text", "python", "sh")
 )
@@ -28,20 +30,33 @@ def test_it_is_one_screen_and_the_example_twelve_lines() -> None:
     assert (ROOT / "examples" / "scene.arch").read_text() == SPEC
 
 
-def test_the_error_is_what_check_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def shown(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a block of the README with what is really printed; with --update-golden, write that into the README."""
+
+    def compare(block: str, printed: str) -> None:
+        if request.config.getoption("--update-golden"):
+            README.write_text(README.read_text(encoding="utf-8").replace(f"```text\n{block}```", f"```text\n{printed}```"), encoding="utf-8")
+        else:
+            assert printed == block
+
+    return compare
+
+
+def test_the_error_is_what_check_says(shown: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = SPEC.replace("Conv2d(3,", "Conv2d(4,")
     assert sum(a != b for a, b in zip(SPEC, wrong, strict=True)) == 1
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(wrong.encode())))
     assert run(["check", "-"]) == 1
-    assert capsys.readouterr().out == ERROR
+    shown(ERROR, capsys.readouterr().out)
 
 
-def test_the_python_runs_and_the_table_is_what_the_stage_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_runs_and_the_table_is_what_the_stage_prints(shown: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     batch = archloom.compile("examples/scene.arch").example_inputs(B=2, H=5, W=6)
     names: dict[str, Any] = {"batches": [batch, batch]}
     exec(PYTHON, names)
-    assert f"{names['stage']}\n" == STAGE
+    shown(STAGE, f"{names['stage']}\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -59,11 +74,12 @@ def test_the_commands_name_what_exists(command: str) -> None:
 def test_the_demonstration_after_its_set_up() -> None:
     demonstration = COMMANDS[0].split("&&", 2)[2]
     folder = Path(sys.executable).parent
-    script = demonstration.replace(".venv/bin/archloom", f"{folder}/python -m archloom").replace(".venv/bin/python", f"{folder}/python")
+    programs = {"python": f"{folder}/python", "archloom": f"{folder}/python -m archloom"}
+    script = re.sub(r"\.venv/bin/(\w+)", lambda found: programs[found[1]], demonstration)
     result = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1, result.stderr  # the mistake that it ends with
     ranked = [line.split("  ", 2)[-1] for line in result.stdout.splitlines() if re.match(r"  +-?\d\.\d\d  ", line)]
     assert ranked[0].startswith("Replacing the lubricant of an automobile engine")
     assert "examples/minilm_tasks.arch: ok" in result.stdout
-    assert result.stdout.endswith(ERROR)
+    assert result.stdout.endswith("1 error\n")
     assert "Traceback" not in result.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import fx, nn
 from torch.fx.graph import PythonCode
@@ -37,6 +37,10 @@ class Block(fx.GraphModule):
     """
 
     _views: ClassVar[list[View]]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an instance of this very class (fx would make a class for each instance)."""

@@ -60,14 +60,17 @@ class Statics:
         raise TypeError(f"`{target}` can't be made inside a leaf module")
 
 
-FILLING = frozenset(("normal_", "uniform_", "fill_", "zero_", "erfinv_", "mul_", "add_", "clamp_", "copy_", "random_", "exponential_", "bernoulli_", "ones_", "zeros_", "constant_"))
+FILLING = frozenset(
+    ("normal_", "uniform_", "fill_", "zero_", "erfinv_", "mul_", "add_", "clamp_", "copy_", "random_", "exponential_", "bernoulli_")
+    + ("ones_", "zeros_", "constant_")
+)
 
 
 class Unfilled(TorchFunctionMode):
     """Skips what a class fills its tensors with: on the meta device it has no effect, and it takes torch a second to find that out."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = kwargs or {}
+        given: dict[str, Any] = kwargs or {}
         if getattr(func, "__name__", "") in FILLING:
             return args[0] if args else given["tensor"]
         return func(*args, **given)

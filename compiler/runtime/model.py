@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, fx, nn
@@ -39,6 +39,10 @@ class Model(nn.Module):
     tie_pairs: ClassVar[tuple[tuple[str, str], ...]]
     frozen_paths: ClassVar[tuple[str, ...]]
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(self) -> None:
         super().__init__()
         self.losses_in_eval = False
@@ -49,6 +53,8 @@ class Model(nn.Module):
         self._ops = 0
         self._still: list[nn.Module] = []
         self._tuned = frozenset[str]()
+        hooked: Any = self
+        hooked.register_load_state_dict_post_hook(_tie_again)
 
     # ---------------------------------------------------------------------------------------------------- calling
 
@@ -62,7 +68,9 @@ class Model(nn.Module):
         key = (self._staged, self.training or self.losses_in_eval, *values)
         view = self._chosen.get(key)
         if view is None or self._ops != self.unit.lowerer.ops:
-            view = self._chosen[key] = self._choose(values)
+            view = self._choose(values)
+            if not torch.compiler.is_compiling():
+                self._chosen[key] = view
         return self.run(view, values, self._signature())
 
     def run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
@@ -107,6 +115,10 @@ class Model(nn.Module):
     def view(self, signature: Signature, request: Request) -> RootView:
         """Return the code for a request, made when it is first asked for."""
         found = signature.find(request)
+        if torch.compiler.is_compiling():
+            if found is None:
+                raise RuntimeError("call the model once with these inputs before it is compiled or exported: this choice of losses is new to it")
+            return found
         if found is None:
             found = signature.view(request, self.unit)
         if self._ops != self.unit.lowerer.ops:
@@ -121,7 +133,8 @@ class Model(nn.Module):
         ranged = [d for d in view.ranged if d.key in values]
         if key in self._seen and not ranged:
             return
-        sizes = self._border(view, signature).check({name: values[name] for name in view.keys if name in values})
+        others = [d for d in signature.inputs if d.key in values and d.key not in view.keys]
+        sizes = self._border(view, signature, others).check(values)
         wrong = [text for d in ranged if (text := check_range(d, values[d.key], sizes))]
         if wrong:
             raise InputError("\n".join(wrong))
@@ -129,9 +142,10 @@ class Model(nn.Module):
             self._seen.clear()
         self._seen.add(key)
 
-    def _border(self, view: RootView, signature: Signature) -> Border:
+    def _border(self, view: RootView, signature: Signature, others: Iterable[InputDecl]) -> Border:
+        """Return the checks of a view's inputs, and of others that are given and not read."""
         conditions = [c for c in signature.eval_body.conditions if view.whole or c.given]
-        return Border(view.inputs, conditions, self.anchor())
+        return Border((*view.inputs, *others), conditions, self.anchor())
 
     def anchor(self) -> Tensor | None:
         """Return a parameter of dtype `float`: it tells the dtype in which the model computes, and its device."""
@@ -204,8 +218,10 @@ class Model(nn.Module):
 
     def begin(self) -> None:
         """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
+        for losses in (frozenset[str](), self.signature.losses()):
+            self.signature.view(Request(self.signature.tasks, losses), self.unit)
         self._ops = self.unit.lowerer.ops
-        self._tie()
+        self.tie()
         named = dict(self.named_parameters(remove_duplicate=False))
         for path in expand(self.frozen_paths, named):
             named[path].requires_grad_(False)
@@ -236,7 +252,7 @@ class Model(nn.Module):
         tied = frozenset(second for _, second in self.tie_pairs)
         Starter(self, self.unit, type(self).extern, torch.device(device)).start(given, tied)
         self._seen.clear()
-        self._tie()
+        self.tie()
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -244,24 +260,31 @@ class Model(nn.Module):
         plain: Any = super()
         plain._apply(fn, recurse)
         self._seen.clear()
-        self._tie()
+        self.tie()
         return self
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load tensors by path; one name of a tied pair is enough, and old names of `renamed` are taken."""
-        state = dict(state_dict)
-        for old, new in self.program.renamed:
-            for path in expand([old], list(state)):
-                state.setdefault(new + path[len(old) :], state.pop(path))
-        for first, second in self.tie_pairs:
-            if first in state or second in state:
-                state.setdefault(first, state.get(second))
-                state.setdefault(second, state.get(first))
-        found = super().load_state_dict(state, strict, assign)
-        self._tie()
-        return found
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""
+        state: dict[str, Any] = super().state_dict(*args, **kwargs)
+        prefix: str = kwargs.get("prefix", "")
+        for _, second in self.tie_pairs:
+            state.pop(prefix + second, None)
+        return state
 
-    def _tie(self) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Take either name of a tied parameter, and the old names of `renamed`; torch calls this before it loads what is below."""
+        for old, new in self.program.renamed:
+            for path in expand([prefix + old], list(state_dict)):
+                state_dict.setdefault(prefix + new + path[len(prefix + old) :], state_dict.pop(path))
+        for first, second in self.tie_pairs:
+            known = state_dict.get(prefix + first, state_dict.get(prefix + second))
+            if known is not None:
+                state_dict.setdefault(prefix + first, known)
+                state_dict.setdefault(prefix + second, known)
+        plain: Any = super()
+        plain._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def tie(self) -> None:
         """Make tied parameters one object again."""
         for first, second in self.tie_pairs:
             holder, name = self._holder(second)
@@ -290,6 +313,12 @@ class Model(nn.Module):
         for name, value in self.__dict__.items():
             new.__dict__[name] = copy.deepcopy(value, memo)
         return new
+
+
+def _tie_again(model: nn.Module, keys: Any) -> None:
+    """Tie after loading, which may have put new objects in place."""
+    if isinstance(model, Model):
+        model.tie()
 
 
 def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:

@@ -36,11 +36,12 @@ def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
     program = model.program
     shapes = {tensor.path: tensor.shape for tensor in Census(model.unit.registered).tensors()}
     if not isinstance(weights, Mapping):
+        plain = Checkpoint(weights)
+        if not program.weights or _is_own(plain, shapes, model):
+            return _plain(plain, shapes, model)
         if len(program.weights) > 1:
             names = ", ".join(f"`{name}`" for name in program.weights)
             raise ValueError(f"`{program.name}` has several weights maps: say which, weights={{name: path}}, with a name of {names}")
-        if not program.weights:
-            return _plain(Checkpoint(weights), shapes, model)
         weights = dict.fromkeys(program.weights, weights)
     found: dict[str, Tensor] = {}
     for name, path in weights.items():
@@ -49,6 +50,12 @@ def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
             raise ValueError(f"`{program.name}` has no weights map `{name}`{f', did you mean `{near}`' if near else ''}")
         found.update(_Reader(program.weights[name], path, shapes).read())
     return found
+
+
+def _is_own(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> bool:
+    """Tell whether a file was saved from this model: then no map is needed."""
+    tied = {second for _, second in model.tie_pairs}
+    return checkpoint.stored.keys() <= shapes.keys() and shapes.keys() - checkpoint.stored.keys() <= tied
 
 
 def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> dict[str, Tensor]:

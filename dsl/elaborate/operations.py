@@ -72,14 +72,18 @@ def collect(
     return inputs, operands, attributes
 
 
-def infer(builder: Builder, primitive: Primitive, inputs: Mapping[str, Any], operands: Mapping[str, Operand], span: Span) -> tuple[TensorType, ...]:
-    """Run the shape rule; its complaints get their places, its open conditions are kept."""
+def infer(
+    builder: Builder, primitive: Primitive, inputs: Mapping[str, Any], operands: Mapping[str, Operand], span: Span, made: Span | None = None
+) -> tuple[TensorType, ...]:
+    """Run the shape rule; its complaints get their places (`made`: where a leaf module was), its open conditions are kept."""
     rule = ShapeRule(builder.facts)
     try:
         found = primitive.infer(rule, inputs)
         types = tuple(_settled(builder, rule, type_) for type_ in (found if isinstance(found, tuple) else (found,)))
     except RuleFailure as failure:
-        fail(failure.code, f"`{primitive.name}`: {failure.message}", span, failure.help, trail(builder, operands))
+        labels = trail(builder, operands) + ([(made, f"this `{primitive.name}` is made here")] if made is not None else [])
+        help = failure.help or ("the labels show where both come from: change one" if labels else None)
+        fail(failure.code, f"`{primitive.name}`: {failure.message}", span, help, labels)
     for kind, left, right, reason in rule.conditions:
         builder.condition(Condition(kind, left, right, span, reason))
     return types

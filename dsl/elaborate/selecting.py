@@ -32,6 +32,10 @@ def selector(node: ast.Expr, frame: Frame, variables: bool = False) -> Selector:
     if isinstance(node, ast.Binary) and node.op == "except":
         return Except(selector(node.left, frame, variables), selector(node.right, frame, variables), node.span)
     if isinstance(node, ast.OfKind):
+        inner = node.selector
+        if isinstance(inner, ast.Binary) and inner.op == "except" and not inner.span.text.startswith("("):  # the kind goes with what stands nearer
+            right = ast.OfKind(inner.right.span.to(node.span), inner.right, node.kinds)
+            return Except(selector(inner.left, frame, variables), selector(right, frame, variables), node.span)
         return OfKind(selector(node.selector, frame, variables), tuple((kind.id, kind.span) for kind in node.kinds), node.span)
     if isinstance(node, ast.SetLiteral) and node.items:
         return Either(tuple(selector(item, frame, variables) for item in node.items), node.span)

@@ -116,4 +116,3 @@ def _members(node: ast.Index, frame: Frame) -> tuple[str, ...]:
     if not items or any(not isinstance(item, Exactly) for item in items):
         fail("A518", f"`{node.span.text}` is no member of an output", node.span, "name one member of each loop")
     return tuple(item.literal or member_text(item.values[0]) for item in items if isinstance(item, Exactly))
-

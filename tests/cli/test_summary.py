@@ -66,14 +66,14 @@ lm_head           800  76.7 %
 mood_head          27   2.6 %
 
 task   reaches  it alone  multiply-adds  activations
-words    1,016         0         9.92 k      6.4 KiB
-mood     1,043        27         1.97 k      2.6 KiB
+words    1,016         0         9.92 k      6.1 KiB
+mood     1,043        27         1.97 k      2.3 KiB
 
 stage  trained  frozen  tasks
 heads       27   1,016  mood
 all        243     800  words, mood
 
-one evaluation: 9.97 k multiply-adds, 6.5 KiB of activations
+one evaluation: 9.97 k multiply-adds, 6.2 KiB of activations
 """
     )
 

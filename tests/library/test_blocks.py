@@ -88,10 +88,9 @@ def test_every_item_has_an_example() -> None:
 @pytest.mark.parametrize("name", [n for n, i in items().items() if not isinstance(i, ast.Definition)])
 def test_docstring_says_what_how_and_in_what_shapes(name: str) -> None:
     doc = getattr(items()[name], "doc", None) or ""
-    sentence = doc.strip().splitlines()[0]
-    assert sentence[:1].isupper()
-    assert re.search(r"[.`)]", sentence)
-    assert "`" in doc, "the equation stands in backticks"
+    first = " ".join(doc.strip().split("\n\n")[0].split())
+    assert re.match(r"[A-Z][a-z]+\b", first), "a verb first"
+    assert "`" in first, "the equation stands in backticks"
     assert re.search(r"\b(float|int|bool)\[", doc), "the shapes are written as types"
 
 
@@ -156,3 +155,13 @@ def test_padding_changes_nothing(name: str, whole: bool) -> None:
     before, after = model(**given), model(**changed)
     for key in before:
         torch.testing.assert_close(before[key][keep], after[key][keep])
+
+
+@pytest.mark.parametrize(("name", "most"), [("bert.Embeddings", 16), ("roberta.Embeddings", 30), ("position.LearnedPositions", 16)])
+def test_more_places_than_there_are_positions_are_refused(name: str, most: int) -> None:
+    model = compiled(name, False).eval()
+    ((key, value),) = inputs(name, False).items()
+    long = torch.cat([value] * 8, dim=1)
+    model(**{key: long[:, :most]})
+    with pytest.raises(ValueError, match="S"):
+        model(**{key: long[:, : most + 1]})

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import BertConfig, LlamaConfig, Qwen2Config, RobertaConfig, XLMRobertaConfig
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertForMaskedLM, BertLayer, BertModel, BertPooler
@@ -57,7 +59,7 @@ def real(value: Tensor, mask: Tensor | None) -> Tensor:
     return value if mask is None else value[mask]
 
 
-def settings(config: Any, **more: Any) -> Any:
+def small(config: Any, **more: Any) -> Any:
     """Return a small configuration that attends by torch's own kernel."""
     sizes: dict[str, Any] = {"vocab_size": VOCAB, "hidden_size": DIM, "intermediate_size": FFN, "num_attention_heads": HEADS, "num_hidden_layers": 2}
     found = config(**(sizes | more))
@@ -79,7 +81,7 @@ DECODERS = [
 
 
 def decoder_settings(config: Any, theta: float, tied: bool = False) -> Any:
-    return settings(
+    return small(
         config, num_key_value_heads=KV, rms_norm_eps=1e-6, rope_parameters={"rope_type": "default", "rope_theta": theta}, tie_word_embeddings=tied
     )
 
@@ -156,13 +158,35 @@ def test_causal_language_model(
     agree(ours, theirs, run, refer, {}, tolerance if pad != "left" else max(tolerance, 2e-5))
 
 
+@given(
+    groups=st.integers(1, 3), shared=st.integers(1, 3), half=st.integers(1, 4), batch=st.integers(1, 3), length=st.integers(1, 9), bias=st.booleans()
+)
+@settings(max_examples=15)
+def test_llama_layer_of_any_size(groups: int, shared: int, half: int, batch: int, length: int, bias: bool) -> None:
+    """Heads of a width of their own, one key head or many, a single token: all as the reference has it."""
+    heads = {"num_attention_heads": groups * shared, "num_key_value_heads": groups, "head_dim": 2 * half, "attention_bias": bias}
+    options = small(LlamaConfig, hidden_size=36, intermediate_size=20, **heads)
+    theirs = prepared(LlamaDecoderLayer(options, 0), torch.float32)
+    text = f"""
+    import llama.DecoderLayer
+    model Test {{
+      in x: float[B, S, 36]
+      part = DecoderLayer(36, {groups * shared}, {groups}, 20, head_dim = {2 * half}, bias = {str(bias).lower()})
+      out y = part(x)
+    }}"""
+    ours = build(text, torch.float32, theirs)
+    x = torch.randn(batch, length, 36, generator=torch.Generator().manual_seed(length))
+    rotary = LlamaRotaryEmbedding(options)(x, torch.arange(length)[None])
+    agree(ours, theirs, lambda v: ours(**v).y, lambda v: theirs(v["x"], position_embeddings=rotary), {"x": x}, 1e-5)
+
+
 # --------------------------------------------------------------------------------------------------------- BERT
 
 
 @pytest.mark.parametrize("pad", PADDINGS)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_bert_layer(dtype: torch.dtype, tolerance: float, pad: str) -> None:
-    theirs = prepared(BertLayer(settings(BertConfig)), dtype)
+    theirs = prepared(BertLayer(small(BertConfig)), dtype)
     mask = padding(pad)
     text = f"""
     import bert.Layer
@@ -181,7 +205,7 @@ def test_bert_layer(dtype: torch.dtype, tolerance: float, pad: str) -> None:
 @pytest.mark.parametrize("segments", [False, True], ids=["one-text", "two-texts"])
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_bert_embeddings(dtype: torch.dtype, tolerance: float, segments: bool) -> None:
-    theirs = prepared(BertEmbeddings(settings(BertConfig)), dtype)
+    theirs = prepared(BertEmbeddings(small(BertConfig)), dtype)
     text = f"""
     import bert.Embeddings
     model Test {{
@@ -200,7 +224,7 @@ def test_bert_embeddings(dtype: torch.dtype, tolerance: float, segments: bool) -
 @pytest.mark.parametrize("pad", PADDINGS)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_bert_and_its_pooler(dtype: torch.dtype, tolerance: float, pad: str) -> None:
-    theirs = prepared(BertModel(settings(BertConfig)), dtype)
+    theirs = prepared(BertModel(small(BertConfig)), dtype)
     mask = padding(pad)
     text = f"""
     import bert.{{Embeddings, Encoder, Pooler}}
@@ -220,7 +244,7 @@ def test_bert_and_its_pooler(dtype: torch.dtype, tolerance: float, pad: str) -> 
 
 
 def test_bert_masked_head() -> None:
-    theirs = prepared(BertForMaskedLM(settings(BertConfig)), torch.float64)
+    theirs = prepared(BertForMaskedLM(small(BertConfig)), torch.float64)
     head: Any = theirs.get_submodule("cls.predictions")
     text = f"""
     import bert.MaskedHead
@@ -237,7 +261,7 @@ def test_bert_masked_head() -> None:
 
 
 def test_bert_pooler() -> None:
-    theirs = prepared(BertPooler(settings(BertConfig)), torch.float64)
+    theirs = prepared(BertPooler(small(BertConfig)), torch.float64)
     ours = build(f"import bert.Pooler\nmodel Test {{\n in x: float[B, S, {DIM}]\n part = Pooler({DIM})\n out y = part(x)\n}}", torch.float64, theirs)
     agree(ours, theirs, lambda v: ours(**v).y, lambda v: theirs(v["x"]), {"x": vectors(torch.float64)}, 1e-10)
 
@@ -252,7 +276,7 @@ def test_bert_pooler() -> None:
     [pytest.param(RobertaConfig, RobertaEmbeddings, id="roberta"), pytest.param(XLMRobertaConfig, XLMRobertaEmbeddings, id="xlm-r")],
 )
 def test_roberta_embeddings(config: Any, embeddings: Any, dtype: torch.dtype, tolerance: float, pad: str) -> None:
-    options = settings(config, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
+    options = small(config, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
     theirs = prepared(embeddings(options), dtype)
     text = f"""
     import roberta.Embeddings
@@ -268,7 +292,7 @@ def test_roberta_embeddings(config: Any, embeddings: Any, dtype: torch.dtype, to
 
 @pytest.mark.parametrize("pad", PADDINGS)
 def test_roberta(pad: str) -> None:
-    options = settings(RobertaConfig, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
+    options = small(RobertaConfig, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
     theirs = prepared(RobertaModel(options, add_pooling_layer=False), torch.float64)
     mask = padding(pad)
     text = f"""
