@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..dsl.primitive import MISSING, Argument, Initialiser
+from ..dsl.record import record
 from .arguments import real, word
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InitialiserEntry:
     """One row: `target` fills a tensor in place, called with the tensor and with each keyword taken from the named argument."""
 

@@ -8,12 +8,13 @@ several results.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
 from ..dsl.dims import Dim
 from ..dsl.primitive import Inputs
+from ..dsl.record import record
 from ..dsl.types import DType, SetAxis, TensorType
 
 Handle = Any
@@ -52,7 +53,7 @@ class LoweringBuilder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """One use of a primitive: handles and statics by argument name, the types inferred from, and the result types."""
 
@@ -86,14 +87,14 @@ class Lowering(Protocol):
     def lower(self, builder: LoweringBuilder, given: Given) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Const:
     """A fixed value in a template."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Omit:
     """An argument left out when it has the value that torch takes by default: shorter code."""
 
@@ -101,7 +102,7 @@ class Omit:
     default: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listed:
     """An int or several as a list."""
 
@@ -125,7 +126,7 @@ def static(builder: LoweringBuilder, value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Template:
     target: str
     positional: tuple[Slot, ...]
@@ -152,7 +153,7 @@ def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and value == default)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(_Template):
     """A function: `call("torch.softmax", "x", dim="dim")`."""
 
@@ -161,7 +162,7 @@ class Call(_Template):
         return unpack(builder, builder.call(self.target, *args, **kwargs), given)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Method(_Template):
     """A method of the first positional argument: `method("transpose", "x", "a", "b")`."""
 
@@ -170,7 +171,7 @@ class Method(_Template):
         return unpack(builder, builder.method(handle, self.target, *args, **kwargs), given)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expansion:
     """Several calls, made by a plain function."""
 
@@ -180,7 +181,7 @@ class Expansion:
         return self.function(builder, given)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeafModule:
     """A module class with parameters: `target` is made with `arguments` and called with `inputs`, at the place where it is named."""
 
@@ -197,7 +198,7 @@ class LeafModule:
         return builder.child(self.target, self.constructor(builder, given), *(given[name] for name in self.inputs))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Child(LeafModule):
     """A module class without parameters that depends on the mode (dropout), made for an operation."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..dsl.dims import Dim
 from ..dsl.primitive import Rule, RuleFailure
+from ..dsl.record import record
 from ..dsl.types import Axis, extent
 
 BAD_PATTERN = "A323"
@@ -22,7 +22,7 @@ ELLIPSIS: Group = ("...",)
 _TOKEN = re.compile(r"\s*(\.\.\.|\(|\)|[A-Za-z_][A-Za-z0-9_]*|\d+|\S)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pattern:
     """Both sides of an arrow."""
 

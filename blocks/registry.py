@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from ..dsl.diagnostics import closest
 from ..dsl.primitive import MISSING, Argument, Cost, Inputs, Kind, ParameterSpec, Rule
+from ..dsl.record import entity
 from ..dsl.types import TensorType
 from .lowering import Child, Given, LeafModule, Lowering, LoweringBuilder
 from .samples import Sample
@@ -23,7 +23,7 @@ ParameterRule = Callable[[Inputs], tuple[ParameterSpec, ...]]
 BAD_CHOICE = "A213"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Entry:
     """One primitive with all that is declared about it; implements the `Primitive` protocol."""
 

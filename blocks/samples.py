@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
 from ..dsl.primitive import Argument, Kind
+from ..dsl.record import record
 from ..dsl.types import Axis, DType, TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """Arguments by name as text or statics; `code` is the diagnostic of a bad one."""
 
@@ -34,7 +34,7 @@ def refused(code: str, **inputs: Any) -> Sample:
     return Sample(inputs, code)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TensorSample:
     """A tensor of a sample: its type and, for indices, one past the highest value."""
 

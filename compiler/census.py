@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 
 from ..dsl.primitive import Initialiser, ParameterSpec
 from ..dsl.program import Body, ModuleDecl, ParameterDecl
+from ..dsl.record import record
 from ..dsl.source import Span
 from ..dsl.types import Axis, DType, extent
 from .paths import covers, join
@@ -17,7 +18,7 @@ Bodies = tuple[Body, ...]
 """The ways in which one module is called."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """A parameter or buffer of the expanded model."""
 
@@ -37,7 +38,7 @@ class Tensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Count:
     """Numbers in parameters and in buffers, and how many tensors they are."""
 
@@ -53,7 +54,7 @@ class Count:
         return Count(self.parameters * factor, self.buffers * factor, self.tensors * factor)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Owned:
     """What a block instance holds directly, over all the ways in which it is called.
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.diagnostics import Diagnostic, Severity
 from ..dsl.program import Body, Program
+from ..dsl.record import record
 from ..dsl.source import Source
 
 if TYPE_CHECKING:
     from ..blocks.library import StandardLibrary
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckResult:
     """What came of a file: its findings, a program for each model without errors, and lines that say what each model is."""
 

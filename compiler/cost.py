@@ -6,12 +6,12 @@ Counted body by body: calls of one body with equal sizes cost the same, so a tho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
 from ..dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
+from ..dsl.record import record
 from ..dsl.types import DType, TensorType, extent
 from .graph import operand_refs
 
@@ -24,7 +24,7 @@ WIDTH = {
 """Bytes of one number; `float` counts 4."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expense:
     """Multiply-adds, and bytes of all values made on the way (views hold none), as training may have to keep them."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from ..dsl.program import Body, Node, NodeKind, Ref
+from ..dsl.record import record
 from .graph import operand_refs, operands, results
 from .paths import covers, is_handed, join, resolve
 
@@ -18,7 +18,7 @@ CallPath = tuple[int, ...]
 """Numbers of CALL nodes, from the model's body down."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Occurrence:
     """Output `index` (all of them, if None) of a node, below the calls that lead to it."""
 
@@ -27,7 +27,7 @@ class Occurrence:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Frame:
     """One call on the way down: its body, the path of the instance, and the modules handed to it by absolute path."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..dsl.program import Body, Program, StagePlan
+from ..dsl.record import record
 from .census import Census, Tensor
 from .cost import Expense, Expenses, Unsized, symbols_of
 from .graph import Graph
@@ -13,7 +14,7 @@ from .paths import covers
 from .slice import Slicer
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskShare:
     """What one task reaches, and what of that no other task reaches."""
 
@@ -23,7 +24,7 @@ class TaskShare:
     expense: Expense | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageShare:
     """What one stage trains and freezes."""
 
@@ -34,7 +35,7 @@ class StageShare:
     losses: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summary:
     """Everything that `archloom summary` prints of one model."""
 

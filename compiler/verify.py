@@ -14,16 +14,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..dsl.program import Body, Node, NodeKind, Ref
+from ..dsl.record import record
 from ..dsl.source import Span
 from .census import Census, distinct, is_block, leaf_specs, sizes
 from .graph import Graph, callees, operands, results
 from .paths import covers, is_handed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One way in which a graph isn't legal; `rule` is its number above."""
 

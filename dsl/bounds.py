@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from .dim_terms import Atom, Extreme, Floor, Monomial, Symbol, is_whole_monomial
 from .dims import Dim, quotient, replace_atom, term
+from .record import record
 
 _DEEPEST = 2  # how many known inequalities one proof may add up
 _MOST_CHOICES = 32  # arguments of min and max tried together
 _SHORT = 16  # ranges of at most this many sizes are tried one by one
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """What is known of sizes: least and largest ones, and dims that are never negative."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
+
+from .record import entity, record
 
 if TYPE_CHECKING:
     from .dims import Dim
@@ -19,7 +21,7 @@ MOST_NESTED = 40
 """Longer dimensions, and floors within more floors, raise OverflowError: they take long to handle, and no one could read them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Symbol:
     """One unknown size, at least `least`.  Equality is identity: two symbols of the same name in two bodies are two."""
 
@@ -47,7 +49,7 @@ class Symbol:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Floor:
     """The largest whole number that is not above `argument`."""
 
@@ -61,7 +63,7 @@ class Floor:
         object.__setattr__(self, "key", (1, self.argument.key))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extreme:
     """The least (`min`) or the largest (`max`) of its arguments."""
 
@@ -76,7 +78,7 @@ class Extreme:
         object.__setattr__(self, "key", (2, self.kind, tuple(extent_key(a) for a in self.arguments)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sum:
     """A sum of several terms that stands below a fraction bar, its first coefficient 1."""
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from fractions import Fraction
 from typing import Literal
@@ -29,6 +29,7 @@ from typing import Literal
 from .bounds import never_negative, never_zero
 from .dim_terms import Extreme, Floor, Sum, Symbol
 from .dims import Dim, extreme, floor_of, integrality, is_whole, quotient, replace_atom, term
+from .record import record
 from .residues import cases, remainders
 from .sizes import assignments
 from .solving import Solution, is_multiple
@@ -44,7 +45,7 @@ class Truth(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """An answer; `counterexample` are sizes that break what was asked, for a FALSE, where some were found."""
 
@@ -74,7 +75,7 @@ TRUE = Verdict(Truth.TRUE)
 UNKNOWN = Verdict(Truth.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fact:
     """`left == right`, `left divides right`, `left >= right` or `left != right`."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from .program import Body, Ref
+from .record import record
 from .types import SetAxis
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Owned:
     """A parameter or buffer by its absolute path below a body, with what selectors look at.
 

@@ -22,12 +22,13 @@ from .parse.explain import explain
 from .parse.operators import BuildError
 from .parse.pythonisms import pythonisms
 from .parse.scan import Piece, cut, header
+from .record import record
 from .source import Source, Span
 
 __all__ = ["Limits", "ParsedFile", "RawItem", "parse", "parse_expression", "pythonisms", "read_source"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a file may hold: its size, how deep brackets nest, how deep the tree of one item is."""
 

@@ -7,11 +7,11 @@ once) or a leaf module (`Linear`, capital, made with statics and then called; it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 from .dims import Dim
+from .record import record
 from .source import Source
 from .types import Axis, DType, TensorType
 
@@ -36,7 +36,7 @@ class Kind(Enum):
     ANY = "any"  # any static value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Missing:
     """Marks an argument without a default."""
 
@@ -44,7 +44,7 @@ class Missing:
 MISSING = Missing()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """One argument: `optional` ones also take `none`; `keyword` ones must be named."""
 
@@ -58,7 +58,7 @@ class Argument:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Initialiser:
     """`normal(std = 0.02)`: a name of the table of initialisers and its numbers."""
 
@@ -66,7 +66,7 @@ class Initialiser:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParameterSpec:
     """A tensor that a leaf module owns."""
 
@@ -77,7 +77,7 @@ class ParameterSpec:
     buffer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cost:
     """FLOPs (a multiply-add is 2) and bytes moved (inputs + outputs + parameters read, at 4 bytes a float), as dimensions."""
 

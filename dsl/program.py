@@ -14,6 +14,7 @@ from typing import Any
 from .dims import Dim, Symbol
 from .facts import Relation
 from .primitive import Initialiser, Primitive
+from .record import record
 from .source import Span
 from .types import Axis, DType, SetAxis, TensorType
 
@@ -21,7 +22,7 @@ Member = int | str | float | tuple[object, ...]
 """A member of an index set."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ref:
     """Output `index` of node number `node` of the same body."""
 
@@ -59,7 +60,7 @@ class Node:
     body: Body | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParameterDecl:
     """A tensor that this body owns directly: `Parameter(...)` or `Buffer(...)`."""
 
@@ -96,7 +97,7 @@ class ModuleDecl:
     sets: tuple[SetAxis, ...] = ()  # the declared index set of each member
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InputDecl:
     """An input of a body; `members` when it belongs to a family."""
 
@@ -117,7 +118,7 @@ class InputDecl:
         return ".".join([self.name, *map(str, self.members)])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Role:
     """`as picture(mean = 0.5, std = 0.5)`, `as tokens(vocab)`."""
 
@@ -125,7 +126,7 @@ class Role:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputDecl:
     name: str
     members: tuple[Member, ...]
@@ -135,7 +136,7 @@ class OutputDecl:
     entry: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LossDecl:
     """A scalar; `path` is `text` in its own body, `layer.3.balance` seen from a caller; `weight` is the leading static factor
     (already multiplied into the value)."""
@@ -147,7 +148,7 @@ class LossDecl:
     task: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateDecl:
     """`update path = value`: copied into the buffer after the outputs, in training."""
 
@@ -156,7 +157,7 @@ class UpdateDecl:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StateDecl:
     name: str
     members: tuple[Member, ...]
@@ -171,7 +172,7 @@ class StateDecl:
         return ".".join([self.name, *map(str, self.members)])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """What must hold at run time and could not be decided: `text` prints it (`H % 16 == 0`)."""
 
@@ -190,7 +191,7 @@ class Condition:
         return f"{self.left} {self.kind} {self.right}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Freeze:
     """Module, parameter or family paths (patterns resolved to parameter paths at the model) frozen for good."""
 
@@ -225,7 +226,7 @@ class Body:
         return self.nodes[ref.node].outputs[ref.index]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StagePlan:
     """One stage: what happens to each parameter and buffer, the active tasks and the losses with their weights.
 
@@ -248,7 +249,7 @@ class StagePlan:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WeightSource:
     """Where one target tensor comes from: source tensor names and how they become it.
 
@@ -265,7 +266,7 @@ class WeightSource:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WeightMap:
     name: str
     model: str
@@ -277,7 +278,7 @@ class WeightMap:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenPlan:
     """How stored reference tensors are read: `golden NAME for MODEL { ... }`, by concrete paths.
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from .diagnostics import Diagnostic, Severity
+from .record import record
 from .source import Source, Span
 
 WIDTH = 100
@@ -27,7 +28,7 @@ TAB = "    "
 ELLIPSIS = "…"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Palette:
     """The escape codes of each part; all empty for plain text."""
 
@@ -57,7 +58,7 @@ def wants_colour(stream: TextIO, environment: Mapping[str, str] | None = None) -
     return env.get("TERM") != "dumb" and stream.isatty()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Mark:
     """A run of display columns on one line, with a few words; `stop` is exclusive and beyond `start`."""
 

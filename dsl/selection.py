@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .diagnostics import closest
 from .inspector import Owned
 from .members import member_text
+from .record import entity
 from .selector_members import holds, listed, pick
 from .selectors import Anchor, Deep, Either, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
 from .types import SetAxis
@@ -118,7 +119,7 @@ class Tree:
 # --------------------------------------------------------------------------------------------------------- matching
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Match:
     """A branch that a path matches, the members that its variables stand for, and what `*` and `**` stand for."""
 

@@ -6,15 +6,14 @@ selected selects everything below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .record import record
 from .source import Span
 from .types import SetAxis
 
 # ------------------------------------------------------------------------------------------------------ index items
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exactly:
     """One member, or several; `literal` is the word as it is written, which means the member of that name if the family has one.
 
@@ -27,7 +26,7 @@ class Exactly:
     set: SetAxis | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Between:
     """`a..b` by member; an open end is None."""
 
@@ -37,14 +36,14 @@ class Between:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Every:
     """`*` or `..`."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variable:
     """An index variable of a weights map: every member in turn."""
 
@@ -57,7 +56,7 @@ Item = Exactly | Between | Every | Variable
 # ------------------------------------------------------------------------------------------------------------ parts
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Word:
     """One name, or any name (`*`, None), with index items."""
 
@@ -66,7 +65,7 @@ class Word:
     items: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deep:
     """`**`: any path, an empty one too; with items, a path that holds the member at any of its parts."""
 
@@ -74,7 +73,7 @@ class Deep:
     items: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Anchor:
     """Paths that are known: what a name stands for that is not the first word of a path (`scale = one if shared else ...`)."""
 
@@ -85,7 +84,7 @@ class Anchor:
 Part = Word | Deep | Anchor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Path:
     """Parts from the root; without any, everything (`all`)."""
 
@@ -93,7 +92,7 @@ class Path:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Either:
     """What any of several selectors matches; each must match something."""
 
@@ -101,7 +100,7 @@ class Either:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Except:
     """`left except right`."""
 
@@ -110,7 +109,7 @@ class Except:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OfKind:
     """`selector: Linear | Conv2d`: what modules of these kinds hold, at or below what the selector matches."""
 
@@ -122,7 +121,7 @@ class OfKind:
 Selector = Path | Either | Except | OfKind
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Miss:
     """Why nothing is matched: a message, the place, and what to write."""
 

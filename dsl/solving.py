@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 
 from .bounds import Bounds, never_negative
 from .dim_terms import Coefficient, Floor, Monomial, Symbol, divide_polynomials, is_whole_monomial
 from .dims import Dim, integrality, quotient, term
+from .record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Solution:
     """The state of knowledge: what stands for which symbol, bounds, and facts that solve for none."""
 

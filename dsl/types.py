@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from .dims import Dim
+from .record import record
 
 
 class DType(Enum):
@@ -33,7 +33,7 @@ class DType(Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetAxis:
     """An index set as a tensor dimension: equal to itself, of size `size`, never equal to another set of that size."""
 
@@ -56,7 +56,7 @@ def extent(axis: Axis) -> int | Dim:
     return axis.size if isinstance(axis, SetAxis) else axis
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TensorType:
     """`float[B, S, 64]`."""
 

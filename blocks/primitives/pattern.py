@@ -8,6 +8,7 @@ from typing import Any
 
 from ...dsl.dims import Dim, quotient
 from ...dsl.primitive import Rule
+from ...dsl.record import record
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import axis_sizes, tensor, text, word
 from ..costs import moved
@@ -25,7 +26,7 @@ AXES = axis_sizes("axes", "sizes of axes by their names: `h = 8`")
 Axes = Mapping[str, Axis]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A pattern with the ellipsis written out and the size of every axis."""
 

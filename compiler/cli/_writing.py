@@ -6,9 +6,20 @@ import os
 import tempfile
 from pathlib import Path
 
+import click
+
 
 def write_whole(path: str | os.PathLike[str], data: bytes, *, new: bool = False) -> None:
-    """Write a file by way of a temporary one beside it; with `new`, raise FileExistsError where there is one already."""
+    """Write a file by way of a temporary one beside it; with `new`, never over one that is there already."""
+    try:
+        _write(path, data, new)
+    except FileExistsError:
+        raise click.ClickException(f"`{path}` is there already: choose another name, or remove it first") from None
+    except OSError as error:
+        raise click.ClickException(f"`{path}` can't be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _write(path: str | os.PathLike[str], data: bytes, new: bool) -> None:
     target = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -13,6 +12,7 @@ from ...dsl.render import tally, to_json
 from ..sources import find_files
 from . import _options as options
 from ._printing import show, show_json
+from ._progress import busy
 
 
 @click.command("check", short_help="Check files and print what their models take, give and own.")
@@ -27,7 +27,11 @@ def command(ctx: click.Context, paths: tuple[str, ...], param: Mapping[str, str]
 
     All errors of all files are printed; the exit code is 1 if there is one.  Neither torch nor weights are needed.
     """
-    results = [_check(path, param, preset, model) for path in find_files(paths)]
+    results: list[tuple[str, list[Diagnostic], list[str]]] = []
+    with busy("checking") as say:
+        for path in find_files(paths):
+            say(f"checking {path if isinstance(path, str) else ''}, {len(results)} done")
+            results.append(_check(path, param, preset, model))
     findings = [diagnostic for result in results for diagnostic in result[1]]
     if as_json:
         show_json([{"file": name, "diagnostics": [to_json(d) for d in found], "report": report} for name, found, report in results])
@@ -39,7 +43,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], param: Mapping[str, str]
     ctx.exit(any(diagnostic.severity is Severity.ERROR for diagnostic in findings))
 
 
-def _check(path: str | Diagnostic, param: Mapping[str, str], preset: str | None, model: str | None) -> tuple[str, list[Diagnostic], list[Any]]:
+def _check(path: str | Diagnostic, param: Mapping[str, str], preset: str | None, model: str | None) -> tuple[str, list[Diagnostic], list[str]]:
     """Return the name of a file, what was found in it, and the lines about it where it has no error."""
     from ..check import check_text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -10,6 +11,7 @@ from ...dsl.diagnostics import Diagnostic
 from ..sources import find_files
 from . import _options as options
 from ._printing import show
+from ._progress import busy
 from ._writing import write_whole
 
 
@@ -22,29 +24,42 @@ def command(ctx: click.Context, paths: tuple[str, ...], only_check: bool) -> Non
 
     A file with a syntax error is left as it is.
     """
-    from ...dsl.format import format_source
-
     findings: list[Diagnostic] = []
     changed: list[str] = []
-    for path in find_files(paths):
-        source = path if isinstance(path, Diagnostic) else options.read(path)
-        if isinstance(source, Diagnostic) or isinstance(path, Diagnostic):
-            findings += [source] if isinstance(source, Diagnostic) else []
-            continue
-        laid_out = format_source(source)
-        if not isinstance(laid_out, str):
-            findings += laid_out
-            continue
-        if path == "-" and not only_check:
-            sys.stdout.buffer.write(laid_out.encode())
-        if _differs(path, source.text, laid_out):
-            changed.append(source.name)
-            if path != "-" and not only_check:
-                write_whole(path, laid_out.encode())
-    for name in changed if paths != ("-",) or only_check else []:
+    with busy("formatting") as say:
+        for path in find_files(paths):
+            say(f"formatting {path if isinstance(path, str) else ''}")
+            found = _format(path, only_check)
+            if isinstance(found, str):
+                changed.append(found)
+            else:
+                findings += found
+    for name in changed:
         print(f"{'would format' if only_check else 'formatted'} {name}", file=sys.stderr)
     show(findings, sys.stderr)
     ctx.exit(bool(findings) or (only_check and bool(changed)))
+
+
+def _format(path: str | Diagnostic, only_check: bool) -> str | Sequence[Diagnostic]:
+    """Lay one file out; return its name if that is a change (standard input is printed), or what is wrong with it."""
+    from ...dsl.format import format_source
+
+    if isinstance(path, Diagnostic):
+        return (path,)
+    source = options.read(path)
+    if isinstance(source, Diagnostic):
+        return (source,)
+    laid_out = format_source(source)
+    if not isinstance(laid_out, str):
+        return laid_out
+    if path == "-" and not only_check:
+        sys.stdout.buffer.write(laid_out.encode())
+        return ()
+    if not _differs(path, source.text, laid_out):
+        return ()
+    if not only_check:
+        write_whole(path, laid_out.encode())
+    return source.name
 
 
 def _differs(path: str, text: str, laid_out: str) -> bool:

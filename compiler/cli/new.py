@@ -37,10 +37,5 @@ def command(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", path.stem):
         raise click.BadParameter(f"`{path.stem}` can't name a model: write a letter, then letters, digits, `_` or `-`", param_hint="NAME")
     title = "".join(part[0].upper() + part[1:] for part in re.split(r"[-_]+", path.stem) if part)
-    try:
-        write_whole(path, TEMPLATE.format(model=title).encode(), new=True)
-    except FileExistsError:
-        raise click.ClickException(f"`{path}` is there already: choose another name, or remove it first") from None
-    except OSError as error:
-        raise click.ClickException(f"`{path}` can't be written: {error.strerror}") from None
+    write_whole(path, TEMPLATE.format(model=title).encode(), new=True)
     click.echo(f"wrote {path}; next: archloom check {path}")

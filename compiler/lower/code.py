@@ -10,13 +10,14 @@ from typing import Any
 
 from torch import fx
 
+from ...dsl.record import record
 from ...dsl.source import Span
 
 FILE_PREFIX = "<archloom "
 _serial = count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a generated line comes from: its statement, the block, and the name of the value."""
 

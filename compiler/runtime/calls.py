@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...dsl.program import Body, InputDecl, OutputDecl
+from ...dsl.record import record
 from ..lower.block import View
 from ..lower.unit import Pair, Unit
 from ..reach import Reach
@@ -16,7 +17,7 @@ from .errors import InputError
 from .outputs import Outputs, nested
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What a call is asked for: the active tasks (None where the model has none or all are meant), and losses by path."""
 

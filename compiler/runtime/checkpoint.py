@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
-from ...dsl.source import NOWHERE, Span
+from ...dsl.record import record
+from ...dsl.source import Source, Span
 
 SUFFIX = ".safetensors"
 INDEX = ".safetensors.index.json"
@@ -24,7 +24,7 @@ WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, 
 """Bytes of one number by the format's name; those not listed take one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """One tensor of a file, as its header describes it."""
 
@@ -36,10 +36,10 @@ class Stored:
 class Checkpoint:
     """Every tensor that a path offers, by name; values are read when they are asked for."""
 
-    def __init__(self, path: str | PathLike[str], span: Span = NOWHERE) -> None:
+    def __init__(self, path: str | PathLike[str], span: Span | None = None) -> None:
         """Read the headers; raises Failure for what isn't whole safetensors."""
         self.path = Path(path)
-        self.span = span
+        self.span = span or Span(Source(str(path), ""), 0, 0)
         self.stored: dict[str, Stored] = {}
         self.files = self._files()
         for file in self.files:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.primitive import Initialiser
 from ...dsl.program import WeightMap, WeightSource
-from ...dsl.source import NOWHERE, Span
+from ...dsl.source import Span
 from ..census import Census
 from .checkpoint import Checkpoint, empty
 from .eager import rearrange
@@ -65,9 +65,9 @@ def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model:
     for path, shape in shapes.items():
         stored = checkpoint.stored.get(path)
         if stored is not None and stored.shape != shape:
-            problems.misshapen.append((NOWHERE, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
+            problems.misshapen.append((checkpoint.span, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
         elif stored is None and twins.get(path) not in checkpoint.stored:
-            problems.missing.append((NOWHERE, path))
+            problems.missing.append((checkpoint.span, path))
     problems.unknown.extend(name for name in checkpoint.stored if name not in shapes)
     problems.report()
     return {path: checkpoint.read(path) for path in shapes if path in checkpoint.stored}

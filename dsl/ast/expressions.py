@@ -2,72 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from ..record import record
 from ..source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """What all nodes have."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Node):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number(Node):
     """`3`, `178_949_504` (int); `0.5`, `1e-5` (float)."""
 
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String(Node):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant(Node):
     """`true`, `false`, `none`."""
 
     value: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class List(Node):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tuple(Node):
     """`(a, b)`, or bare `a, b` on either side of an assignment."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetLiteral(Node):
     """`{semseg, depth}`, `{(A, P), (P, A)}`, `{}`: an index set, an enum type, or alternatives in a path."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapLiteral(Node):
     """`{semseg: 40, depth: 1}`."""
 
     items: tuple[tuple[Expr, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clause(Node):
     """`for NAMES in ITERABLE [if COND]` of a comprehension."""
 
@@ -76,7 +76,7 @@ class Clause(Node):
     condition: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comprehension(Node):
     """`[e for ..]` (list), `{e for ..}` (set), `{k: v for ..}` (map) or `e for .. [where MASK]` (bare, in a call).
 
@@ -90,7 +90,7 @@ class Comprehension(Node):
     where: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Node):
     """`-x`, `not x`, `~x`."""
 
@@ -104,7 +104,7 @@ BinaryOp = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary(Node):
     """`a + b` and so on; `except` is the difference of index sets and of selectors."""
 
@@ -113,7 +113,7 @@ class Binary(Node):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ternary(Node):
     """`then if condition else otherwise`."""
 
@@ -122,7 +122,7 @@ class Ternary(Node):
     otherwise: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Range(Node):
     """`a..b` (exclusive) or `a..=b`; ends are open (None) only inside `[ ]`, where `..` alone is every member."""
 
@@ -131,7 +131,7 @@ class Range(Node):
     inclusive: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice(Node):
     """`a:b` or `a:b:c` by position, inside a tensor index."""
 
@@ -140,27 +140,27 @@ class Slice(Node):
     step: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Whole(Node):
     """`*` inside `[ ]`: the whole family, to be read as one argument; or a path part that stands for any one name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyPath(Node):
     """`**` where an operand is expected: any path, in a selector."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ellipsis(Node):
     """`...`: leading dimensions in a tensor index or type; as the last argument of a call, leaves the rest open."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Open(Node):
     """`_` as an argument: left open in a partial application."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument(Node):
     """One argument of a call; `name` is None for a positional one."""
 
@@ -168,13 +168,13 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Node):
     function: Expr
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute(Node):
     """`x.name`; in selectors also `x.*`, `x.**` (part is Whole or AnyPath) and `x.{q, v}` (part is SetLiteral)."""
 
@@ -183,7 +183,7 @@ class Attribute(Node):
     part_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index(Node):
     """`x[i, j]`: items may be expressions, Range, Slice, Whole, Ellipsis, Constant(None)."""
 
@@ -191,7 +191,7 @@ class Index(Node):
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OfKind(Node):
     """`SELECTOR: Linear | Conv2d`: those modules of the selector that are of one of the kinds."""
 
@@ -199,7 +199,7 @@ class OfKind(Node):
     kinds: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class With(Node):
     """Reserved: `base with { ... }`."""
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..record import record
 from ..source import Span
 from .expressions import Clause, Expr, Node, String
 from .statements import Assert, Bare, Reserved, Statement
 from .types import Parameter, Type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edition(Node):
     """`arch 1`."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImportName(Node):
     name: str
     alias: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Import(Node):
     """`import norm.RMSNorm`, `import .mine.{A, B as C}`; `local` is the leading dot; `module` the file's dotted path."""
 
@@ -32,7 +31,7 @@ class Import(Node):
     names: tuple[ImportName, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block(Node):
     """`block NAME(parameters) { ... }`; `doc` is a string alone as the first statement."""
 
@@ -42,7 +41,7 @@ class Block(Node):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model(Node):
     """`model NAME(parameters) { ... }`."""
 
@@ -52,7 +51,7 @@ class Model(Node):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelAlias(Node):
     """`model Small = Big(dim = 64)`."""
 
@@ -60,7 +59,7 @@ class ModelAlias(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fn(Node):
     """`fn enhanced(s: float[B, K], eps: float) { ... out y = e }`: a block without modules, called once.
 
@@ -73,7 +72,7 @@ class Fn(Node):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExternBlock(Node):
     """`extern block Solver(n: int) from "package.module:Class" { in ..; out y: float[F] }`."""
 
@@ -84,7 +83,7 @@ class ExternBlock(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExternFn(Node):
     """`extern fn match(cost: float[B, L, M]) -> int[B, M] from "package.module:function"`."""
 
@@ -95,7 +94,7 @@ class ExternFn(Node):
     origin_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Definition(Node):
     """`criterion = {semseg: SemSeg()}` at top level: a static value."""
 
@@ -103,7 +102,7 @@ class Definition(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WeightRule(Node):
     """`lm.fork[t, i] <- "model.layers.{i}"`; `value` is a String, or a Call over Strings, an initialiser, or an Index of a String.
 
@@ -116,14 +115,14 @@ class WeightRule(Node):
     where: tuple[tuple[str, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drop(Node):
     """`drop "pattern"` in a weights map: a source tensor that is left out on purpose."""
 
     pattern: String
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Weights(Node):
     """`weights NAME for MODEL from SOURCE [complete] { rules }`.
 
@@ -138,7 +137,7 @@ class Weights(Node):
     rules: tuple[WeightRule | Drop, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting(Node):
     """`name = static`, in `set`, `options { }` and presets."""
 
@@ -146,12 +145,12 @@ class Setting(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class From(Node):
     names: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tune(Node):
     """`tune all except tower, rest in eval`."""
 
@@ -159,17 +158,17 @@ class Tune(Node):
     rest_in_eval: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tasks(Node):
     names: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Losses(Node):
     selectors: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Weigh(Node):
     """`weight **.balance = 5e-4` (a number, or a map over the tasks)."""
 
@@ -177,14 +176,14 @@ class Weigh(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Set(Node):
     """`set alpha = 0.3, mode = single`: other static arguments for this stage."""
 
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emit(Node):
     """`emit soft = answer.logits`."""
 
@@ -192,7 +191,7 @@ class Emit(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use(Node):
     """`use soft` (an emitted value feeds the target of that name) or `use soft = label_bi`."""
 
@@ -200,7 +199,7 @@ class Use(Node):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options(Node):
     """`options { lr = 1e-4 }`: kept for the caller's trainer, never read by the compiler."""
 
@@ -210,13 +209,13 @@ class Options(Node):
 StageClause = From | Tune | Tasks | Losses | Weigh | Set | Emit | Use | Options
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage(Node):
     name: str
     clauses: tuple[StageClause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Train(Node):
     """`train MODEL { stages }`."""
 
@@ -224,7 +223,7 @@ class Train(Node):
     stages: tuple[Stage | Reserved, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenParam(Node):
     """`param dim = config.hidden`."""
 
@@ -232,7 +231,7 @@ class GoldenParam(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenIn(Node):
     """`in x <- "inputs_embeds"`: a model input from a stored tensor."""
 
@@ -241,7 +240,7 @@ class GoldenIn(Node):
     clauses: tuple[Clause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenValue(Node):
     """`value layer[i].probs -> "layers.{i}.attn_probs"`: a value compared with a stored tensor."""
 
@@ -250,14 +249,14 @@ class GoldenValue(Node):
     clauses: tuple[Clause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenHost(Node):
     """`host "fn"`."""
 
     name: String
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoldenUse(Node):
     """`weights official`: the map by which stored weights are read; `tasks a, b`; `mode train` keep their word and names."""
 
@@ -268,7 +267,7 @@ class GoldenUse(Node):
 GoldenClause = GoldenParam | GoldenIn | GoldenValue | GoldenHost | GoldenUse
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Golden(Node):
     """`golden NAME for MODEL { ... }`."""
 
@@ -277,7 +276,7 @@ class Golden(Node):
     clauses: tuple[GoldenClause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Preset(Node):
     """`preset paper for UniFork { dim = 896; assert params() == 5 }`."""
 
@@ -286,7 +285,7 @@ class Preset(Node):
     settings: tuple[Setting | Assert, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transform(Node):
     """Reserved: `transform NAME(...) { ... }`; only its place is kept."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from ..record import record
 from .expressions import Expr, Name, Node
 from .types import Binder, Declared, Parameter, Type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class In(Node):
     """`in q, k: float[B, S, dim] [as picture(...)] [in 0..S] [if COND]`; `role` is the call after `as`."""
 
@@ -20,7 +20,7 @@ class In(Node):
     condition: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target(Node):
     """`target labels: int[B, S] [in 0..classes] [if COND]`."""
 
@@ -30,7 +30,7 @@ class Target(Node):
     condition: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draw(Node):
     """`draw eps: float[B, d] ~ normal(0, 1)`."""
 
@@ -39,7 +39,7 @@ class Draw(Node):
     distribution: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class State(Node):
     """`state k: float[B, P, heads, d] = empty`."""
 
@@ -48,7 +48,7 @@ class State(Node):
     initial: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Out(Node):
     """`out logits = f(x)`, `out y` (the value of that name), `out a, b = pair(x)`; extern blocks: `out y: float[B]`."""
 
@@ -57,7 +57,7 @@ class Out(Node):
     type: Type | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Goal(Node):
     """A place an assignment writes: `x`, `memory[t]`, or with binders `head[c in chains]`."""
 
@@ -65,7 +65,7 @@ class Goal(Node):
     items: tuple[Expr | Binder, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign(Node):
     """`x = e`, `a, b = e` (value may be a Tuple)."""
 
@@ -73,7 +73,7 @@ class Assign(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IndexSet(Node):
     """`index tasks = {a, b}`, `index slots[t in types] = ...`."""
 
@@ -81,7 +81,7 @@ class IndexSet(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Node):
     """`for t in tasks [if COND] { ... }`; several names unpack tuples."""
 
@@ -91,7 +91,7 @@ class For(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repeat(Node):
     """`repeat i in 0..depth carry x, y { ... }`; `carry` keeps the names with their spans."""
 
@@ -101,7 +101,7 @@ class Repeat(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Node):
     """`if c { } else if d { } else { }`; an `else if` is an If alone in `otherwise`."""
 
@@ -110,7 +110,7 @@ class If(Node):
     otherwise: tuple[Statement, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Task(Node):
     """`task understand { ... }`; inside a loop the name may be the loop's variable."""
 
@@ -118,7 +118,7 @@ class Task(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry(Node):
     """`entry decode { ... }`: another signature over the same modules."""
 
@@ -127,7 +127,7 @@ class Entry(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loss(Node):
     """`loss NAME = expr`."""
 
@@ -135,12 +135,12 @@ class Loss(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Require(Node):
     condition: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assert(Node):
     """`assert FACT`, or with relation `a ignores b` / `a uses b` (then `fact` is a and `other` is b)."""
 
@@ -149,12 +149,12 @@ class Assert(Node):
     other: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Freeze(Node):
     selectors: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tie(Node):
     """`tie a.weight, b.weight`: the second is the first."""
 
@@ -162,7 +162,7 @@ class Tie(Node):
     second: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update(Node):
     """`update total = total + 1`: a buffer's next value, in training only, after the outputs."""
 
@@ -170,7 +170,7 @@ class Update(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Renamed(Node):
     """`renamed old.path -> new.path`."""
 
@@ -178,14 +178,14 @@ class Renamed(Node):
     new: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bare(Node):
     """An expression alone on its line: a docstring, or an error that the checker explains."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reserved(Node):
     """A construct whose place the grammar holds: `what` is its word (`scan`, `choice`, `const`, `transform`, `for` in train)."""
 

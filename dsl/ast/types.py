@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..record import record
 from .expressions import Expr, Name, Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeRef(Node):
     """`float[B, S, dim]`, `int`, `list[int]`, `map[tasks, int]`, `index`, `block`, `fn`.
 
@@ -18,14 +17,14 @@ class TypeRef(Node):
     arguments: tuple[Expr | TypeRef, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EnumType(Node):
     """`{add, gated, replace}`."""
 
     members: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeChoice(Node):
     """`int[B] if vocab[f] > 0 else float[B]`, decided statically."""
 
@@ -37,7 +36,7 @@ class TypeChoice(Node):
 Type = TypeRef | EnumType | TypeChoice
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter(Node):
     """`dim: int = 768` of a block, model, fn, extern or entry."""
 
@@ -46,7 +45,7 @@ class Parameter(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binder(Node):
     """`c in chains` inside the brackets of a declared name."""
 
@@ -54,7 +53,7 @@ class Binder(Node):
     set: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared(Node):
     """A name that a declaration makes, with its binders: `x`, `x[c in chains]`, `move[i in a, j in b]`."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from .. import ast
 from ..dims import Dim
 from ..primitive import MISSING, Argument, Initialiser, Kind
+from ..record import record
 from ..source import Span
 from ..types import SetAxis
 from . import statics
@@ -36,7 +36,7 @@ from .values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slot:
     """One argument that a callee takes."""
 
@@ -46,7 +46,7 @@ class Slot:
     several: bool = False  # takes all further positional arguments as a list
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bound:
     """The expressions of a call by argument name; `open` are those left open by `_` or `...`."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..diagnostics import Diagnostic, Label, Severity, closest
 from ..inspector import Inspector
 from ..primitive import Library
+from ..record import record
 from ..source import Span
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def suggest(word: str, candidates: Iterable[str], otherwise: str | None = None) 
     return f"did you mean `{near}`?" if near else otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Bounds that keep a hostile file from taking the machine; each is named by the error that it causes."""
 

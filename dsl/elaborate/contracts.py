@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from .. import ast
 from ..program import NodeKind, Ref
+from ..record import record
 from ..selection import select
 from ..selectors import Miss
 from .aside import aside
@@ -17,7 +17,7 @@ from .selecting import owned_tree, selector
 from .values import Family, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, is_list
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Side:
     """What one side of a claim names: values of the body, and paths of modules and parameters."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .. import ast, dims
 from ..dims import Dim, Symbol
 from ..primitive import RuleFailure
 from ..program import Condition, InputDecl, Member
+from ..record import record
 from ..rule import ShapeRule
 from ..source import Span
 from ..types import Axis, DType, SetAxis, TensorType, extent
@@ -31,7 +31,7 @@ def pattern(type_: TensorType) -> Pattern:
     return type_.dtype, tuple(a if isinstance(a, (int, SetAxis)) else None for a in type_.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wanted:
     """An input that a block names, found without elaborating it."""
 

@@ -12,6 +12,7 @@ from ..inspector import Inspector
 from ..parser import parse_expression
 from ..primitive import Library
 from ..program import EntryPlan, Program
+from ..record import record
 from ..source import Source, Span
 from .arguments import static_arguments, typed_expression
 from .builder import Builder
@@ -42,7 +43,7 @@ class Elaboration:
         return all(d.severity is not Severity.ERROR for d in self.diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What the caller asks for besides the text: other arguments, a preset, one model of several."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..program import Member
+from ..record import record
 from ..source import Span
 from ..types import SetAxis
 from .builder import Builder
@@ -162,7 +163,7 @@ class Unset:
 UNSET = Unset()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Earlier:
     """A name that earlier steps of the loop around have bound and this one has not: readable by index."""
 

@@ -99,7 +99,8 @@ def spread(value: Value, count: int, span: Span) -> list[Value]:
     elif is_list(value):
         parts = list(value)
     else:
-        fail("A215", f"{describe(value)} can't be given to {count} names", span, "only several results, a list or a family can")
+        help = "cut a tensor with `chunk(x, n, dim)` or `unbind(x, dim)`; several results, a list and a family can be given to several names"
+        fail("A215", f"{describe(value)} can't be given to {count} names", span, help)
     if len(parts) != count:
         fail("A215", f"{count} names on the left, {len(parts)} values on the right", span, "write one name for each value")
     return parts

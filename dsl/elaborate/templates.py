@@ -69,7 +69,7 @@ def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
     if isinstance(node, ast.Name) and node.id in scope.maps:
         return _text(_mapped(node, scope, span), node, span)
     try:
-        return _text(evaluate(node, scope.frame), node, span)
+        value = evaluate(node, scope.frame)
     except Problem as problem:
         code = "A609" if file else "A604"
         known = [*scope.variables, *scope.maps]
@@ -77,6 +77,7 @@ def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
         there = f"the index variables of this rule are {statics.listed(known)}" if known else "the left side of this rule has no index variable"
         help = suggest(word, known, there)
         raise Problem(type(problem.diagnostic)(code, f"`{{{node.span.text}}}`: {problem.diagnostic.message}", span, (), help)) from problem
+    return _text(value, node, span)
 
 
 def _mapped(node: ast.Name, scope: Scope, span: Span) -> Value:

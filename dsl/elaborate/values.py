@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from .. import ast
 from ..primitive import Initialiser, Primitive
 from ..program import Member, Ref
+from ..record import entity, record
 from ..source import Span
 from ..types import TensorType
 
@@ -22,7 +23,7 @@ Value = Any
 """Any of the classes below, or a static value."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """A value of the body being built."""
 
@@ -30,7 +31,7 @@ class Tensor:
     type: TensorType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class IndexSet:
     """A finite ordered set.  `declared` holds the members in the set that this one was cut from: positions count there."""
 
@@ -54,7 +55,7 @@ class IndexSet:
         return (MemberOf(self, m) for m in self.members)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class MemberOf:
     """One member, with the set it is read from (a loop's variable, `tasks.depth`)."""
 
@@ -66,7 +67,7 @@ class MemberOf:
         return self.set.declared.index(self.key)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EnumValue:
     """A member of an enum parameter, `classify`."""
 
@@ -95,7 +96,7 @@ class Record:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Template:
     """A block that can still be made: a library or local block, a leaf primitive or an extern, with some arguments given."""
 
@@ -111,7 +112,7 @@ class Template:
         return (self.name, id(self.item or self.primitive), freeze(self.given))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Unborn:
     """A block with all its arguments, not yet named: naming it makes a module."""
 
@@ -120,7 +121,7 @@ class Unborn:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Chain:
     """`Sequential(a, gelu, b)` before it is named: parts are Unborn, Chain or one-argument functions."""
 
@@ -151,7 +152,7 @@ class ModuleChain:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Function:
     """A lower-case operation: a primitive, a builtin or a `fn`, with some keyword arguments given."""
 
@@ -170,14 +171,14 @@ class Namespace:
     names: dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeWord:
     """A dtype used as a value: `float32` in `softmax(x, dtype = float32)`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EmptyState:
     """A cache in the plain forward: nothing yet."""
 
@@ -185,7 +186,7 @@ class EmptyState:
     type: TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LiveState:
     """A cache inside an entry: the tensor that came in, and the state's key."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -21,6 +20,7 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.utils import TextSlice
 
+from ..record import record
 from ..source import Source
 from .items import Builder
 
@@ -70,7 +70,7 @@ def separates(token: str) -> bool:
     return ";" in token and ";" in re.sub(r"#[^\n]*", "", token)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """Where the parser could not go on: what it met, and which terminals would have fit (`$END` is the end of the item)."""
 

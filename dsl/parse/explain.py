@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from ..diagnostics import Diagnostic, closest
+from ..record import record
 from ..source import Span
 from .engine import HARD_WORDS, Fault
 from .operators import LEVELS
@@ -19,7 +19,7 @@ OPERATORS: Final = frozenset((*LEVELS, "not", "~"))
 BEFORE: Final = re.compile(r"(\w+|\"|\.\.=?|\*\*|//|[<>=!]=|<-|->|.)\s*(?:#[^\n]*\n\s*)*$", re.S)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scene:
     """One fault with what the rules below ask about it."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from .. import ast
+from ..record import record
 from ..source import Source, Span
 from .operators import LEVELS, RANGE, BuildError, Climber, is_token, operator
 
@@ -17,7 +17,7 @@ DIGITS: Final = 1000
 ESCAPES: Final = {"\\\\": "\\", '\\"': '"', "\\n": "\n", "\\t": "\t"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """Something between tokens and nodes, such as the statements of a body or the tail of an `in`."""
 

@@ -6,10 +6,10 @@ A file whose brackets don't match is walked a second time, more slowly, to find 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from ..diagnostics import Diagnostic, Label
+from ..record import record
 from ..source import Source, Span
 
 PIECE: Final = re.compile(r'"""(?:[^"]|"[^"]|""[^"])*"""|"""|"(?:[^"\\\n]|\\[^\n])*"|"|#[^\n]*|[()\[\]{}\n;]')
@@ -22,7 +22,7 @@ CLOSES: Final = {")": "(", "]": "[", "}": "{"}
 ENDS: Final = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Piece:
     """The text of one item, and what the cutting found wrong with it."""
 
@@ -31,7 +31,7 @@ class Piece:
     fault: Diagnostic | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut:
     """A file in pieces, with its comments; `fault` is set when the file as a whole is refused."""
 

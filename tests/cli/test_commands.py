@@ -109,7 +109,7 @@ class TestNew:
 
     def test_a_folder_that_is_missing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["new", str(tmp_path / "none" / "mine")]) == 1
-        assert "can't be written: No such file or directory" in capsys.readouterr().err
+        assert "can't be written: no such file or directory" in capsys.readouterr().err
 
 
 class TestCheck:

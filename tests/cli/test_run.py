@@ -90,6 +90,11 @@ def test_outputs_are_right_and_saved(folder: Path, capsys: pytest.CaptureFixture
     assert "float32[2, 2]  2 4 6 8" in capsys.readouterr().out
 
 
+def test_an_output_file_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "pass.arch", "--example", "--size", "B=1", "-o", "none/out.safetensors"]) == 1
+    assert capsys.readouterr().err.endswith("error: `none/out.safetensors` can't be written: no such file or directory\n")
+
+
 def test_families_are_given_by_member(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", "family.arch", "--input", "x.a=[[1, 2]]", "--input", "x.b=[[3, 4]]", "-o", "out.safetensors"]) == 0
     saved = load(Path("out.safetensors").read_bytes())

@@ -125,6 +125,11 @@ def test_loading_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     given = inputs("6", ours)
     same(ours(**given), theirs(**given))
 
+    with pytest.raises(archloom.Failure, match="head"):
+        archloom.compile(PAIRS["6"][1].replace('.safetensors" {', '.safetensors" complete {'), weights=tmp_path)
+    with pytest.raises(archloom.Failure, match="pooler.weight"):
+        archloom.compile(PAIRS["6"][1].replace('drop "pooler.**"', ""), weights=tmp_path)
+
 
 def test_a_module_of_ones_own() -> None:
     theirs, names = run("10")

@@ -1,0 +1,131 @@
+"""Frozen, slotted dataclasses that cost little to define.
+
+`dataclasses` writes and compiles half a dozen methods for each frozen class when its module is imported; for the two hundred classes
+of this package that takes longer than checking a file does.  A `record` is a dataclass too (`fields` and `replace` work on it), but
+all records share one equality, hash, repr and refusal to be changed, and `__init__` is compiled for the first instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
+from reprlib import recursive_repr
+from typing import Any, Final, NoReturn, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+Values = Callable[[Any], tuple[Any, ...]]
+
+_READERS: Final[dict[type[Any], Values]] = {}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def record(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass with slots, equal to another of its class when their fields are."""
+    return _share(_bare(cls), _COMPARED)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def entity(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass with slots, equal to nothing but itself."""
+    return _bare(cls)
+
+
+def _bare(cls: type[T]) -> type[T]:
+    cls.__doc__ = cls.__doc__ or cls.__name__  # for lack of one `dataclass` would inspect a signature
+    return _share(dataclass(init=False, repr=False, eq=False, slots=True)(cls), _COMMON)
+
+
+def _share(cls: type[T], methods: dict[str, Any]) -> type[T]:
+    own = vars(cls)
+    for name, method in methods.items():
+        if own.get(name) is None:
+            setattr(cls, name, method)
+    return cls
+
+
+# ------------------------------------------------------------------------------------------------- the methods of all
+
+
+def _first(self: Any, *args: Any, **named: Any) -> None:
+    """Stand for `__init__` until the first instance, which gives its class one of its own."""
+    cls: Any = self.__class__
+    cls.__init__ = _initialiser(cls)
+    cls.__init__(self, *args, **named)
+
+
+def _initialiser(cls: type[Any]) -> Any:
+    """Compile `__init__` from the fields: a line for each, past the class's own `__setattr__`, which refuses."""
+    scope: dict[str, Any] = {"_set": object.__setattr__, "_made": MISSING}
+    arguments, lines = ["self"], list[str]()
+    for item in fields(cls):
+        name = value = item.name
+        default = ""
+        if item.default_factory is not MISSING:
+            scope[f"_make_{name}"] = item.default_factory
+            value, default = f"_make_{name}() if {name} is _made else {name}" if item.init else f"_make_{name}()", "=_made"
+        elif item.default is not MISSING:
+            scope[f"_default_{name}"] = item.default
+            value, default = name if item.init else f"_default_{name}", f"=_default_{name}"
+        elif not item.init:
+            continue  # left to `__post_init__`
+        arguments += [name + default] if item.init else []
+        lines.append(f" _set(self, {name!r}, {value})")
+    lines += [" self.__post_init__()"] if hasattr(cls, "__post_init__") else []
+    exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), scope)
+    scope["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+    return scope["__init__"]
+
+
+def _reader(cls: type[Any]) -> Values:
+    """Return, and keep, what reads the fields of an instance that count in a comparison."""
+    names = [item.name for item in fields(cls) if item.compare]
+    read: Values = attrgetter(*names) if len(names) > 1 else lambda self: tuple(getattr(self, name) for name in names)
+    return _READERS.setdefault(cls, read)
+
+
+def _equal(self: Any, other: object) -> bool:
+    cls: Any = self.__class__
+    if other.__class__ is not cls:
+        return NotImplemented
+    read = _READERS.get(cls) or _reader(cls)
+    return self is other or read(self) == read(other)
+
+
+def _hash(self: Any) -> int:
+    cls: Any = self.__class__
+    return hash((_READERS.get(cls) or _reader(cls))(self))
+
+
+@recursive_repr()
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.repr)
+    return f"{type(self).__qualname__}({shown})"
+
+
+def _refuse_set(self: Any, name: str, value: Any) -> NoReturn:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_delete(self: Any, name: str) -> NoReturn:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, item.name) for item in fields(self)]
+
+
+def _restore(self: Any, state: list[Any]) -> None:
+    for item, value in zip(fields(self), state, strict=True):
+        object.__setattr__(self, item.name, value)
+
+
+_COMMON: Final[dict[str, Any]] = {
+    "__init__": _first,
+    "__repr__": _repr,
+    "__setattr__": _refuse_set,
+    "__delattr__": _refuse_delete,
+    "__getstate__": _state,
+    "__setstate__": _restore,
+}
+_COMPARED: Final[dict[str, Any]] = {"__eq__": _equal, "__hash__": _hash}

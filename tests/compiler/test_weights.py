@@ -1,0 +1,140 @@
+"""Weights from disk: read through the map, refused whole when anything is wrong, with everything that is wrong listed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import archloom
+from archloom.compiler.runtime.weights import dropped
+from archloom.dsl.diagnostics import Failure
+
+TEXT = """
+block Layer(dim: int) {
+  in x: float[B, dim]
+  lin = Linear(dim, dim)
+  out y = x + lin(x)
+}
+model Net(dim: int = 4) {
+  in x: float[B, dim]
+  repeat i in 0..2 carry x { trunk = Layer(dim); x = trunk(x) }
+  q = Linear(dim, dim, bias = false)
+  k = Linear(dim, dim, bias = false)
+  new = Linear(dim, 3)
+  out y = new(q(x) + k(x))
+}
+weights official for Net from "model.safetensors" {
+  trunk[i].lin <- "layers.{i + 1}.fc"
+  q.weight <- "qk"[:4]
+  k.weight <- transpose("qk"[4:])
+  drop "pooler.**"
+}
+"""
+
+
+def stored() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    tensors = {f"layers.{i}.fc.{name}": torch.randn(*shape) for i in (1, 2) for name, shape in (("weight", (4, 4)), ("bias", (4,)))}
+    return tensors | {"qk": torch.randn(8, 4), "pooler.dense.weight": torch.randn(2)}
+
+
+def saved(folder: Path, tensors: dict[str, torch.Tensor], name: str = "model.safetensors") -> Path:
+    save_file({key: value.contiguous() for key, value in tensors.items()}, folder / name)
+    return folder / name
+
+
+def failure(path: Path, text: str = TEXT) -> str:
+    with pytest.raises(Failure) as caught:
+        archloom.compile(text, weights=path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_the_map_is_followed(tmp_path: Path, whole_folder: bool) -> None:
+    tensors = stored()
+    path = saved(tmp_path, tensors)
+    model = archloom.compile(TEXT, weights=tmp_path if whole_folder else path)
+    assert torch.equal(model.trunk[1].lin.bias, tensors["layers.2.fc.bias"])
+    assert torch.equal(model.q.weight, tensors["qk"][:4])
+    assert torch.equal(model.k.weight, tensors["qk"][4:].T)
+
+
+def test_what_no_rule_hits_keeps_its_first_values(tmp_path: Path) -> None:
+    path = saved(tmp_path, stored())
+    torch.manual_seed(5)
+    one = archloom.compile(TEXT, weights=path)
+    torch.manual_seed(5)
+    two = archloom.compile(TEXT, weights=path)
+    assert torch.equal(one.new.weight, two.new.weight)
+    assert float(one.new.weight.detach().abs().max()) > 0
+
+
+def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
+    tensors = stored() | {"extra.a": torch.zeros(1), "layers.2.fc.weight": torch.zeros(4, 5)}
+    del tensors["layers.1.fc.bias"]
+    text = failure(saved(tmp_path, tensors))
+    assert "has no `layers.1.fc.bias`" in text
+    assert "`trunk.1.lin.weight` is [4, 4] in the model and `layers.2.fc.weight` [4, 5] in the file" in text
+    assert "also has `extra.a`, which the model takes nowhere" in text
+    assert len(text.splitlines()) == 3
+
+
+def test_shards_are_read_through_their_index(tmp_path: Path) -> None:
+    tensors = stored()
+    names = sorted(tensors)
+    index: dict[str, str] = {}
+    for number, part in enumerate((names[:2], names[2:])):
+        file = saved(tmp_path, {name: tensors[name] for name in part}, f"model-{number}.safetensors")
+        index |= dict.fromkeys(part, file.name)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    model = archloom.compile(TEXT, weights=tmp_path)
+    assert torch.equal(model.q.weight, tensors["qk"][:4])
+    (tmp_path / "model-1.safetensors").unlink()
+    assert "names `model-1.safetensors`, which isn't there" in failure(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 60, -3])
+def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
+    path = saved(tmp_path, stored())
+    data = path.read_bytes()
+    path.write_bytes(data[:keep] if keep >= 0 else data[:keep])
+    assert "isn't whole safetensors" in failure(path)
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.pt", "model.safetensors"])
+def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
+    torch.save({"qk": torch.zeros(1)}, tmp_path / name)
+    assert "is a pickle, and weights are read from safetensors only" in failure(tmp_path / name)
+    if name != "model.safetensors":
+        assert "is a pickle" in failure(tmp_path)
+
+
+def test_nothing_there_says_so(tmp_path: Path) -> None:
+    assert "there are no weights at" in failure(tmp_path / "nowhere")
+    assert "holds no .safetensors file" in failure(tmp_path)
+
+
+def test_an_index_may_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    saved(tmp_path, stored())
+    (tmp_path / "a" / "x.safetensors.index.json").write_text(json.dumps({"weight_map": {"qk": "../model.safetensors"}}))
+    assert "outside its folder" in failure(tmp_path / "a")
+
+
+def test_a_file_of_the_models_own_names_needs_no_map(tmp_path: Path) -> None:
+    model = archloom.compile(TEXT)
+    path = saved(tmp_path, model.state_dict())
+    again = archloom.compile(TEXT, weights=path)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "wanted"),
+    [("a.b.c", "a.**", True), ("a", "a.**", True), ("a.b.c", "a.*", False), ("a.b", "a.*", True), ("x.a", "**.a", True), ("ab", "a", False)],
+)
+def test_dropped_names(name: str, pattern: str, wanted: bool) -> None:
+    assert dropped(name, [pattern]) is wanted

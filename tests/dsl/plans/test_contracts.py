@@ -1,0 +1,185 @@
+"""Claims about what depends on what, counts of parameters, presets."""
+
+from __future__ import annotations
+
+import pytest
+
+from archloom.compiler.check import check_text
+from archloom.dsl.source import Source
+
+from .specs import FORKED, TIED, found, inside, program
+
+# ------------------------------------------------------------------------------------------------- ignores and uses
+
+TRUE = [
+    "assert understand.logits ignores lm.fork[generate]",
+    "assert understand.logits ignores lm.**[generate]",
+    "assert understand.logits uses lm.fork[understand]",
+    "assert understand.logits uses lm.fork[understand, 3].up.weight",
+    "assert understand.logits uses ids",
+    "assert understand.logits ignores understand.labels",
+    "assert understand.text uses understand.labels",
+    "assert h ignores head",
+    "assert h[generate] ignores h[understand]",
+    "assert generate.image ignores understand.logits",
+    "assert generate.logits uses embed.weight",
+    "for t in tasks { for s in tasks except {t} { assert h[t] ignores lm.fork[s] } }",
+    "for t in tasks { assert h[t] uses lm.last[t] }",
+    "assert generate.logits[:, 0] ignores understand.labels[:2]",
+]
+
+
+@pytest.mark.parametrize("claim", TRUE)
+def test_true_claims(claim: str) -> None:
+    assert found(inside(FORKED, claim)) == []
+
+
+def test_claims_inside_a_block_are_proved_on_its_own_body() -> None:
+    true = "for t in tasks { for s in tasks except {t} { assert h[t] ignores fork[s] } }\n  assert h uses trunk\n  assert h[generate] uses x"
+    assert found(inside(FORKED, true, block=True)) == []
+    wrong = found(inside(FORKED, "assert h[generate] ignores trunk", block=True))
+    way = (
+        "it reads it by this way: `last.generate(...)`, which reads `fork.generate.3(...)`, which reads `fork.generate.2(...)`, "
+        "which reads `trunk.1(...)`"
+    )
+    assert [(code, message) for code, message, _ in wrong] == [("A703", "`h[generate]` does not ignore `trunk`")]
+    assert (wrong[0][2] or "").startswith(way)
+
+
+FALSE = [
+    (
+        "assert understand.logits ignores lm.fork[understand]",
+        "A703",
+        "`understand.logits` does not ignore `lm.fork[understand]`",
+        "it reads it by this way: `head(...)`, which reads `mean(...)`, which reads `lm(...).h.understand`",
+    ),
+    (
+        "assert understand.logits ignores ids",
+        "A703",
+        "`understand.logits` does not ignore `ids`",
+        "it reads it by this way: `head(...)`, which reads `mean(...)`, which reads `lm(...).h.understand`, which reads `embed(...)`, "
+        "which reads the input `ids`",
+    ),
+    (
+        "assert understand.logits uses lm.fork[generate]",
+        "A704",
+        "`understand.logits` does not use `lm.fork[generate]`",
+        "no path leads from one to the other: check what it is computed from",
+    ),
+    (
+        "assert lm ignores head",
+        "A705",
+        "`lm` is a module or parameter, not a value",
+        "name a value on the left, such as an output: `assert y ignores head`",
+    ),
+    (
+        "assert generate.logits ignores tasks",
+        "A705",
+        "`tasks` is the index set `tasks`: nothing depends on it",
+        "name a value, an input, a module or a parameter",
+    ),
+    ("assert generate.logits ignores dim", "A705", "`dim` is `8`: nothing depends on it", "name a value, an input, a module or a parameter"),
+    ("assert generate.logits ignores lm.frok", "A705", "`lm.frok` matches nothing: there is no `frok` in `lm`", "did you mean `fork`?"),
+    ("assert generate.logits ignores depht", "A102", "`depht` is not defined", "did you mean `depth`?"),
+    (
+        "assert h[generate] + 1 uses ids",
+        "A705",
+        "`h[generate] + 1` is computed by the claim itself",
+        "name a value of the model: bind it first, `y = ...`",
+    ),
+    (
+        "assert generate.logits[:, 0] ignores ids[:, 1:]",
+        "A706",
+        "`assert generate.logits[:, 0] ignores ids[:, 1:]` can't be proved: it is about slices",
+        "the values as wholes depend on each other; a claim about a part of a tensor needs a test of gradients, which is not available yet",
+    ),
+    (
+        "assert generate.logits[:, 0] uses ids",
+        "A706",
+        "`assert generate.logits[:, 0] uses ids` can't be proved: it is about slices",
+        "a claim that a part of a tensor is used needs a test of gradients, which is not available yet: claim it of the whole value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("claim", "code", "message", "help_"), FALSE, ids=[c[0] for c in FALSE])
+def test_false_claims(claim: str, code: str, message: str, help_: str) -> None:
+    assert found(inside(FORKED, claim)) == [(code, message, help_)]
+
+
+def test_a_broken_claim_points_at_both_sides() -> None:
+    result = check_text(Source("spec.arch", inside(FORKED, "assert understand.logits ignores ids")))
+    assert [(label.span.text, label.text) for label in result.diagnostics[0].labels] == [
+        ("understand.logits", "this value"),
+        ("ids", "depends on this"),
+    ]
+
+
+def test_a_claim_leaves_nothing_in_the_body() -> None:
+    plain, claimed = program(FORKED), program(inside(FORKED, "\n".join(TRUE)))
+    assert len(claimed.eval.nodes) == len(plain.eval.nodes)
+
+
+# ----------------------------------------------------------------------------------------------------------- params
+
+LAYER = 8 + (16 * 8 + 16) + (8 * 16 + 8)
+
+
+@pytest.mark.parametrize(
+    ("count", "spec"),
+    [
+        (f"params() == {2 * 800 + 6 * LAYER + 2 * 8 + 27}", FORKED),
+        (f"params() == {800 + 6 * LAYER + 2 * 8 + 27}", TIED),
+        ("params(all) == params()", TIED),
+        ("params(embed, lm_head) == vocab * dim", TIED),
+        ("params(embed, lm_head) == 2 * vocab * dim", FORKED),
+        (f"params(lm.fork[generate], lm.last[generate]) == 2 * {LAYER} + dim", FORKED),
+        ("params(**: RMSNorm) == 8 * dim", FORKED),
+        ("params(lm.trunk except **: Linear) == 2 * dim", FORKED),
+    ],
+)
+def test_counts_hold(count: str, spec: str) -> None:
+    assert found(inside(spec, f"assert {count}")) == []
+
+
+def test_counts_in_loops_and_blocks_are_of_what_stands_there() -> None:
+    assert found(inside(FORKED, "for t in tasks { assert params(lm.last[t]) == dim }")) == []
+    assert found(inside(FORKED, f"for t in tasks {{ assert params(fork[t]) == 2 * {LAYER} }}", block=True)) == []
+    loop = FORKED.replace("      z = fork(z)", f"      z = fork(z)\n      assert params(fork) == {LAYER}")
+    assert found(loop) == [], "inside the loop the bare name is this step's member"
+
+
+def test_a_wrong_count_shows_both_sides() -> None:
+    assert found(inside(FORKED, "assert params(embed) == 3")) == [
+        ("A702", "`params(embed) == 3` does not hold", "the left side is 800, the right side 3")
+    ]
+    assert found(inside(FORKED, "assert params(embd) == 3")) == [("A510", "`embd` matches nothing: there is no `embd`", "did you mean `embed`?")]
+
+
+# ---------------------------------------------------------------------------------------------------------- presets
+
+SMALL = "\npreset small for Two {\n  dim = 4\n  assert params(embed) == 400\n  assert understand.logits ignores lm.fork[generate]\n}\n"
+
+
+def test_the_facts_of_a_preset_hold_with_it() -> None:
+    assert found(FORKED + SMALL, preset="small") == []
+    assert program(FORKED + SMALL, preset="small").presets == ("small",)
+
+
+def test_the_facts_of_a_preset_are_not_asked_without_it() -> None:
+    assert found(FORKED + SMALL.replace("400", "401")) == []
+    assert found(FORKED + SMALL.replace("400", "401"), preset="small") == [
+        ("A702", "`params(embed) == 401` does not hold", "the left side is 400, the right side 401")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "help_"),
+    [
+        ("preset p for Two { dm = 4 }", "A201", "`Two` takes no `dm`", "did you mean `dim`?"),
+        ("preset p for Two { dim = 4; dim = 8 }", "A201", "`dim` is given twice", "keep one of them"),
+        ("preset p for Two { dim = 4 }\npreset p for Two { dim = 8 }", "A640", "the preset `p` is declared twice", "rename one of them"),
+    ],
+)
+def test_settings_of_every_preset_are_checked(text: str, code: str, message: str, help_: str) -> None:
+    assert found(f"{FORKED}\n{text}\n") == [(code, message, help_)]

@@ -1,0 +1,68 @@
+"""Golden files: reference tensors by the model's own paths, and every error."""
+
+from __future__ import annotations
+
+import pytest
+
+from .specs import FORKED, found, program, weights
+
+
+def golden(clauses: str) -> str:
+    return FORKED + weights('embed <- "e"') + f"\ngolden ref for Two {{\n{clauses}\n}}\n"
+
+
+def test_a_golden_file_is_kept_as_data() -> None:
+    clauses = """
+  param dim = config.hidden // 2
+  in ids <- "inputs.ids"
+  in understand.labels <- "labels"
+  value lm.trunk[i].y -> "layers.{i}.out"
+  value h[t] -> "h.{t}"
+  value lm.trunk[i].up -> "layers.{i}.up" for i in 0..1
+  value understand.logits -> "logits"
+  weights start
+  tasks understand
+  mode train
+  host "reference.run"
+"""
+    plan = program(golden(clauses)).goldens["ref"]
+    assert plan.parameters == (("dim", "config.hidden // 2"),)
+    assert plan.inputs == (("ids", "inputs.ids"), ("understand.labels", "labels"))
+    assert plan.values == (
+        ("lm.trunk.0.y", "layers.0.out"),
+        ("lm.trunk.1.y", "layers.1.out"),
+        ("h.understand", "h.understand"),
+        ("h.generate", "h.generate"),
+        ("lm.trunk.0.up", "layers.0.up"),
+        ("understand.logits", "logits"),
+    )
+    assert (plan.weights, plan.tasks, plan.mode, plan.host) == (("start",), ("understand",), "train", "reference.run")
+
+
+@pytest.mark.parametrize(
+    ("clause", "code", "message", "help_"),
+    [
+        ("param dm = config.hidden", "A620", "`Two` has no parameter `dm`", "did you mean `dim`?"),
+        ("param dim = 1\nparam dim = 2", "A624", "`param dim` is given twice", "keep one of them"),
+        ('in id <- "x"', "A621", "`id` matches nothing: there is no `id`", "did you mean `ids`?"),
+        ("in ids <- ids", "A606", "`ids` is no name of a stored tensor", 'write it in quotes: `"layers.{i}.attn_probs"`'),
+        ('value lm.trunk[i].yy -> "x"', "A622", "`lm.trunk[i].yy` matches nothing: there is no `yy` in `trunk`", "did you mean `y`?"),
+        ('value understand.logts -> "x"', "A622", "`understand.logts` matches nothing: there is no `logts`", "did you mean `logits`?"),
+        ('value logits -> "x"', "A622", "`logits` is not one value", "name one of `understand.logits`, `generate.logits`"),
+        ("weights strat", "A623", "there is no weights map `strat`", "did you mean `start`?"),
+        ("tasks generte", "A623", "there is no task `generte`", "did you mean `generate`?"),
+        ("mode trian", "A623", "there is no mode `trian`", "did you mean `train`?"),
+        ('host "a"\nhost "b"', "A624", "`host` is given twice", "keep one of them"),
+    ],
+)
+def test_errors_of_a_golden_file(clause: str, code: str, message: str, help_: str) -> None:
+    assert found(golden(clause)) == [(code, message, help_)]
+
+
+def test_values_may_share_a_stored_tensor() -> None:
+    assert program(golden('value lm.trunk[i].y -> "x"')).goldens["ref"].values == (("lm.trunk.0.y", "x"), ("lm.trunk.1.y", "x"))
+
+
+def test_golden_files_have_different_names() -> None:
+    text = FORKED + 'golden ref for Two { host "f" }\n' * 2
+    assert found(text) == [("A624", "`golden ref` is declared twice", "rename one of them")]
