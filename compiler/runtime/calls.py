@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...dsl.program import Body, InputDecl, OutputDecl
-from ...dsl.record import record
 from ..lower.block import View
 from ..lower.unit import Pair, Unit
 from ..reach import Reach
@@ -17,9 +16,11 @@ from .errors import InputError
 from .outputs import Outputs, nested
 
 
-@record
-class Request:
-    """What a call is asked for: the active tasks (None where the model has none or all are meant), and losses by path."""
+class Request(NamedTuple):
+    """What a call is asked for: the active tasks (None where the model has none or all are meant), and losses by path.
+
+    A tuple, as torch.compile follows the making of those, and not of records.
+    """
 
     tasks: frozenset[str] | None
     losses: frozenset[str]

@@ -12,7 +12,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "a top-level name is defined twice",
         "Blocks, models, functions and definitions of one file share one set of names.",
         "block A { in x: float[B]; out y = x }\nblock A { in x: float[B]; out y = -x }\nmodel M { in x: float[B]; a = A(); out y = a(x) }",
-        "block A { in x: float[B]; out y = x }\nblock N { in x: float[B]; out y = -x }\nmodel M { in x: float[B]; a = A(); n = N(); out y = n(a(x)) }",
+        "block A { in x: float[B]; out y = x }\nblock N { in x: float[B]; out y = -x }\n"
+        "model M { in x: float[B]; a = A(); n = N(); out y = n(a(x)) }",
     ),
     Entry(
         "A102",
@@ -47,7 +48,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A106",
         "a module is made twice under one name",
-        "A module's name is its path in the state dict, so it is bound once. To share a module, call it again; to have two, name them apart.",
+        "A module's name is its path in the state dict, so it is bound once. To share a module, call it again; to have two, name each.",
         "model M { in x: float[B, 4]; f = Linear(4, 4); f = Linear(4, 4); out y = f(x) }",
         "model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(f(x)) }",
     ),
@@ -69,7 +70,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A111",
         "a name that a PyTorch module can't bear",
-        "Modules and parameters become attributes of a torch module; `type`, `train`, `forward` and the like are taken, and a dot would split the path.",
+        "Modules and parameters become attributes of a torch module; `type`, `train`, `forward` and the like are taken; a dot splits a path.",
         "model M { in x: float[B, 4]; forward = Linear(4, 4); out y = forward(x) }",
         "model M { in x: float[B, 4]; ahead = Linear(4, 4); out y = ahead(x) }",
     ),

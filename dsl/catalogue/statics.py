@@ -24,7 +24,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A203",
         "a value of the wrong kind",
-        "Static values are numbers, strings, lists, maps, index sets, blocks and operations; tensors only exist at run time. Each argument takes one kind.",
+        "Static values are numbers, strings, lists, maps, index sets, blocks and operations; tensors only exist at run time. "
+        "Each argument takes one kind.",
         'model M { in x: float[B, 4]; out y = softmax(x, dim = "last") }',
         "model M { in x: float[B, 4]; out y = softmax(x, dim = -1) }",
     ),
@@ -73,16 +74,16 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A211",
         "an index that doesn't fit",
-        "Families, sets and maps are indexed by member and cut with `..`; lists by position; tensors by position, `:`, `...` and `none`. A tensor never "
-        "indexes a tensor: that is `take` or `gather`.",
+        "Families, sets and maps are indexed by member and cut with `..`; lists by position; tensors by position, `:`, `...` and `none`. "
+        "A tensor never indexes a tensor: that is `take` or `gather`.",
         "model M { in x: float[B, 4]; in i: int[B]; out y = x[i] }",
         "model M { in x: float[N, 4]; in i: int[B]; out y = take(x, i, dim = 0) }",
     ),
     Entry(
         "A212",
         "no such type",
-        "Tensor types are `float`, `float32`, `float16`, `bfloat16`, `float64`, `int`, `int32`, `bool`, `complex` with a shape; parameters are `int`, "
-        "`float`, `bool`, `str`, `list[..]`, `map[.., ..]`, `index`, `block`, `fn`, `module` or `{a, b}`.",
+        "Tensor types are `float`, `float32`, `float16`, `bfloat16`, `float64`, `int`, `int32`, `bool`, `complex` with a shape; "
+        "parameters are `int`, `float`, `bool`, `str`, `list[..]`, `map[.., ..]`, `index`, `block`, `fn`, `module` or `{a, b}`.",
         "model M { in x: tensor[B, 4]; out y = x }",
         "model M { in x: float[B, 4]; out y = x }",
     ),

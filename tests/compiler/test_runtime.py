@@ -176,7 +176,7 @@ def test_examples_meet_what_the_model_requires() -> None:
     model = archloom.compile(text)
     image = model.example_inputs()["image"]
     assert image.shape[2] % 16 == 0 and image.shape[3] % 16 == 0 and image.shape[3] > image.shape[2]
-    assert -1 <= float(image.min()) and float(image.max()) <= 1
+    assert float(image.min()) >= -1 and float(image.max()) <= 1
     model(image)
     with pytest.raises(InputError, match=r"`H % 16 == 0` must hold"):
         model(torch.zeros(1, 3, 40, 64))
