@@ -62,7 +62,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A108",
         "a module has no name",
-        "A block with parameters is bound to a name: `f = Linear(a, b)`, then `f(x)`. `y = Linear(a, b)(x)` names its module `y`, once in a statement "
+        "A block with parameters is bound to a name: `f = Linear(a, b)`, then `f(x)`. `y = Linear(a, b)(x)` makes a module `y`, once in a statement "
         "and not inside `out`, `loss` or another call.",
         "model M { in x: float[B, 4]; out y = relu(Linear(4, 4)(x)) }",
         "model M { in x: float[B, 4]; f = Linear(4, 4); out y = relu(f(x)) }",
