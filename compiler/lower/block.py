@@ -226,4 +226,4 @@ class Family(nn.Module):
         for keys, text in zip(groups, texts, strict=True):
             inner = text.replace("\n", "\n  ")
             lines.append(f"({keys[0]}): {inner}" if len(keys) == 1 else f"({keys[0]}-{keys[-1]}): {len(keys)} x {inner}")
-        return "Family(\n  " + "\n  ".join(lines) + "\n)"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"

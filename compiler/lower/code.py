@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from hashlib import sha256
 from typing import Any
 
 from torch import fx
@@ -14,7 +14,6 @@ from ...dsl.record import record
 from ...dsl.source import Span
 
 FILE_PREFIX = "<archloom "
-_serial = count(1)
 
 
 @record
@@ -69,7 +68,6 @@ _FILES: dict[str, _Lines] = {}
 def generate(name: str, graph: fx.Graph, inputs: tuple[str, ...], results: tuple[str, ...]) -> Code:
     """Turn an fx graph into a function of `self` and its inputs."""
     python = graph.python_code("self")
-    filename = f"{FILE_PREFIX}{name} {next(_serial)}>"
     source = python.src.strip("\n") + "\n"
     shift = vars(python)["_prologue_start"] - (len(python.src) - len(python.src.lstrip("\n")))
     lines = _Lines()
@@ -79,6 +77,8 @@ def generate(name: str, graph: fx.Graph, inputs: tuple[str, ...], results: tuple
         place = nodes[index].meta.get("place") if index is not None else None
         if place is not None:
             lines.places[line + shift] = place
+    traces = "".join(place.stack_trace for place in lines.places.values())
+    filename = f"{FILE_PREFIX}{name} {sha256((source + traces).encode()).hexdigest()[:12]}>"  # compiled again it is the same file
     _FILES[filename] = lines
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope = dict(python.globals)

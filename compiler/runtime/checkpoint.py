@@ -41,6 +41,7 @@ class Checkpoint:
         self.path = Path(path)
         self.span = span or Span(Source(str(path), ""), 0, 0)
         self.stored: dict[str, Stored] = {}
+        self._opened: dict[Path, Any] = {}
         self.files = self._files()
         for file in self.files:
             for stored in self._header(file):
@@ -52,9 +53,10 @@ class Checkpoint:
         """Return a tensor's values on the CPU."""
         stored = self.stored[name]
         try:
-            opener: Any = safe_open
-            with opener(stored.file, framework="pt", device="cpu") as file:
-                return cast("Tensor", file.get_tensor(name))
+            if stored.file not in self._opened:
+                opener: Any = safe_open
+                self._opened[stored.file] = opener(stored.file, framework="pt", device="cpu")
+            return cast("Tensor", self._opened[stored.file].get_tensor(name))
         except SafetensorError as error:
             raise self.failure("A652", f"`{stored.file}` can't be read: {error}", "fetch it again") from error
 

@@ -16,6 +16,7 @@ from ...dsl.primitive import Initialiser
 from ...dsl.program import WeightMap, WeightSource
 from ...dsl.source import Span
 from ..census import Census
+from ..paths import covers
 from .checkpoint import Checkpoint, empty
 from .eager import rearrange
 from .initial import fill
@@ -54,23 +55,40 @@ def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
 
 def _is_own(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> bool:
     """Tell whether a file was saved from this model: then no map is needed."""
-    tied = {second for _, second in model.tie_pairs}
-    return checkpoint.stored.keys() <= shapes.keys() and shapes.keys() - checkpoint.stored.keys() <= tied
+    names = _own_names(checkpoint, model).keys()
+    tied = {path for pair in model.tie_pairs for path in pair}
+    return names <= shapes.keys() and shapes.keys() - names <= tied
 
 
 def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> dict[str, Tensor]:
     """Read a file of the model's own names: what `state_dict()` gives."""
-    twins = dict(model.tie_pairs) | {second: first for first, second in model.tie_pairs}
+    names = _own_names(checkpoint, model)
+    groups = [{first, *(other for start, other in model.tie_pairs if start == first)} for first, _ in model.tie_pairs]
+    tied = {path for group in groups if group & names.keys() for path in group}
     problems = _Problems(checkpoint)
     for path, shape in shapes.items():
-        stored = checkpoint.stored.get(path)
+        stored = checkpoint.stored.get(names.get(path, ""))
         if stored is not None and stored.shape != shape:
             problems.misshapen.append((checkpoint.span, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
-        elif stored is None and twins.get(path) not in checkpoint.stored:
+        elif stored is None and path not in tied:
             problems.missing.append((checkpoint.span, path))
-    problems.unknown.extend(name for name in checkpoint.stored if name not in shapes)
+    problems.unknown.extend(name for path, name in names.items() if path not in shapes)
     problems.report()
-    return {path: checkpoint.read(path) for path in shapes if path in checkpoint.stored}
+    return {path: checkpoint.read(names[path]) for path in shapes if path in names}
+
+
+def _own_names(checkpoint: Checkpoint, model: Model) -> dict[str, str]:
+    """Return stored names by today's paths: what the text renamed is found under its old name."""
+    return {renamed(name, model.program.renamed): name for name in checkpoint.stored}
+
+
+def renamed(name: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the present path for an old one.
+
+    >>> renamed("blocks.0.weight", [("blocks.0", "layers.0")])
+    'layers.0.weight'
+    """
+    return next((new + name[len(old) :] for old, new in pairs if covers(old, name)), name)
 
 
 @dataclass(slots=True)

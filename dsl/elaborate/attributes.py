@@ -15,7 +15,7 @@ from .context import fail, suggest
 from .expressions import evaluate_whole, register
 from .operations import operation
 from .scope import Frame
-from .values import Family, IndexSet, MemberOf, Module, ModuleChain, Namespace, Record, Template, Tensor, Value, describe
+from .values import Family, IndexSet, MemberOf, Module, ModuleChain, Record, TaskScope, Template, Tensor, Value, describe
 
 
 def _attribute(node: ast.Attribute, frame: Frame) -> Value:
@@ -63,7 +63,7 @@ def _of_set(target: IndexSet, part: str, node: ast.Attribute, frame: Frame) -> V
     return MemberOf(target, part)
 
 
-def _of_namespace(target: Namespace, part: str, node: ast.Attribute, frame: Frame) -> Value:
+def _of_task(target: TaskScope, part: str, node: ast.Attribute, frame: Frame) -> Value:
     if part not in target.names:
         fail(
             "A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}")
@@ -75,7 +75,7 @@ def _of_member(target: MemberOf, part: str, node: ast.Attribute, frame: Frame) -
     task = frame.builder.tasks.get(str(target.key))
     if task is None:
         fail("A104", f"{describe(target)} has no `{part}`", node.part_span, f"there is no task `{target.key}` above")
-    return _of_namespace(task, part, node, frame)
+    return _of_task(task, part, node, frame)
 
 
 def _of_map(target: dict[Any, Value], part: str, node: ast.Attribute, frame: Frame) -> Value:
@@ -141,7 +141,7 @@ def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Valu
 
 
 ATTRIBUTES: dict[type, Callable[[Any, str, ast.Attribute, Frame], Value]] = {
-    Tensor: _of_tensor, Family: _of_family, IndexSet: _of_set, Namespace: _of_namespace, MemberOf: _of_member, dict: _of_map, Record: _of_record,
+    Tensor: _of_tensor, Family: _of_family, IndexSet: _of_set, TaskScope: _of_task, MemberOf: _of_member, dict: _of_map, Record: _of_record,
     ModuleChain: _of_chain, Module: _of_module,
 }  # fmt: skip
 register(ast.Attribute, _attribute)

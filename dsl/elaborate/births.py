@@ -181,6 +181,7 @@ SPECIAL["Buffer"] = _buffer
 
 def declare(value: Declared, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Tensor:
     """Name a parameter or buffer, and return its value."""
+    frame.builder.owner("parameters", span)
     members = (*frame.members(), *extra)
     path = path_of(name, members, span)
     body = frame.builder.body

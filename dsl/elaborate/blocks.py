@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ast
@@ -30,6 +30,7 @@ class Elaborated:
     body: Body
     outs: dict[str, Value]
     failed: bool = False
+    borrowed: Mapping[str, list[Body]] = field(default_factory=dict[str, list[Body]])  # how its module arguments are called in it
 
 
 _WANTED: dict[int, tuple[object, tuple[Wanted, ...]]] = {}
@@ -78,11 +79,11 @@ def _call(module: Module, values: Mapping[str, Value], spans: Mapping[str, Span]
         for key, _, found in flat(name, value, spans.get(name, span)):
             tensors[key] = _tensor(found, key, module, spans.get(name, span), frame)
             actual[key] = tensors[key].type
-    declared = frame.builder.body.modules.get(module.path)
     elaborated = elaborate_block(module, actual, frame, span)
-    if declared is not None and elaborated.body not in declared.bodies:
-        _same_parameters(declared, elaborated.body, span)
-        declared.bodies.append(elaborated.body)
+    _called_as(module.path, elaborated.body, frame, span)
+    for name, argument in module.arguments.items():
+        if isinstance(argument, (Module, ModuleChain)):
+            _hand_back(name, argument.path, elaborated.borrowed, frame, span)
     return _node(module, elaborated, tensors, actual, {**spans, "": span}, frame, span)
 
 
@@ -106,16 +107,48 @@ def _tensor(value: Value, key: str, module: Module, span: Span, frame: Frame) ->
     fail("A203", f"`{key}` of `{module.template.name}` takes a tensor, not {describe(value)}", span)
 
 
+def _called_as(path: str, body: Body, frame: Frame, span: Span) -> None:
+    """Keep that the module at `path` is called as `body`; one that came as an argument is its maker's to keep."""
+    declared = frame.builder.body.modules.get(path)
+    bodies = declared.bodies if declared is not None else frame.builder.borrowed.setdefault(path, [])
+    if not any(body is known for known in bodies):
+        if declared is not None:
+            _same_parameters(declared, body, span)
+        bodies.append(body)
+
+
+def _hand_back(name: str, path: str, borrowed: Mapping[str, list[Body]], frame: Frame, span: Span) -> None:
+    """Keep how a called block calls the module `path` that it was handed as `name`."""
+    for inner, bodies in borrowed.items():
+        if inner == f"@{name}" or inner.startswith(f"@{name}."):
+            for body in bodies:
+                _called_as(path + inner[len(name) + 1 :], body, frame, span)
+
+
 def _same_parameters(declared: ModuleDecl, body: Body, span: Span) -> None:
     """Require every way of calling one module to need the same parameters."""
     if not declared.bodies:
         return
-    first = declared.bodies[0]
-    one, two = ({p.path: (p.shape, p.dtype) for p in b.parameters.values()} for b in (first, body))
-    if one != two or first.modules.keys() != body.modules.keys():
-        different = sorted(k for k in (one.keys() | two.keys()) if one.get(k) != two.get(k)) or sorted(first.modules.keys() ^ body.modules.keys())
+    one, two = dict(_owned(declared.bodies[0], "")), dict(_owned(body, ""))
+    different = sorted(path for path in one.keys() | two.keys() if one.get(path) != two.get(path))
+    if different:
         help = "one module has one set of parameters: make two modules, or give both calls the same sizes"
         fail("A308", f"`{declared.path}` would need other parameters in this call (`{different[0]}`)", span, help)
+
+
+def _owned(body: Body, prefix: str) -> Iterator[tuple[str, object]]:
+    """Yield what a body and the modules in it own: paths, with what must be equal at each."""
+    for parameter in body.parameters.values():
+        yield f"{prefix}{parameter.path}", (parameter.shape, parameter.dtype, parameter.buffer)
+    for module in body.modules.values():
+        path = f"{prefix}{module.path}"
+        if module.primitive is not None:
+            for spec in module.primitive.parameters(module.arguments):
+                yield f"{path}.{spec.name}", (spec.shape, spec.dtype, spec.buffer)
+        elif module.extern is not None:
+            yield path, (module.extern, freeze(dict(module.arguments)))
+        for inner in module.bodies:
+            yield from _owned(inner, f"{path}.")
 
 
 # ------------------------------------------------------------------------------------------------------- elaboration
@@ -160,7 +193,7 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         context.stack.pop()
         context.active.pop()
     failed = any(d.severity.value == "error" for d in context.diagnostics[before:]) or builder.poisoned
-    return Elaborated(builder.body, builder.outs, failed)
+    return Elaborated(builder.body, builder.outs, failed, builder.borrowed)
 
 
 def _prepare(module: Module, item: ast.Block | ast.Model | ast.ExternBlock, inner: Frame) -> None:
@@ -280,19 +313,23 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
     types = {p.name: p.type for p in item.parameters}
     values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}
-    inner = Frame("block", frame.builder, file, task=frame.task)
-    saved = frame.builder.outs, frame.builder.given, frame.builder.ellipsis, frame.builder.inline
-    frame.builder.outs, frame.builder.ellipsis, frame.builder.inline = {}, None, True
+    builder = frame.builder
+    inner = Frame("block", builder, file, task=frame.task)
+    saved = builder.outs, builder.given, builder.ellipsis, builder.inline, builder.poisoned
+    builder.outs, builder.ellipsis, builder.inline, builder.poisoned = {}, None, True, False
+    builder.given = {name: None for name, value in values.items() if value is not None}
     context.stack.append((item.name, node.span))
     context.active.append((item.name, item))
     try:
         _fn_parameters(item, values, {k: e.span for k, e in bound.given.items()}, inner, node.span)
         run(item.body, inner)
-        outs = frame.builder.outs
+        outs, failed = builder.outs, builder.poisoned
     finally:
-        frame.builder.outs, frame.builder.given, frame.builder.ellipsis, frame.builder.inline = saved
+        builder.outs, builder.given, builder.ellipsis, builder.inline, builder.poisoned = saved
         context.stack.pop()
         context.active.pop()
+    if failed:
+        raise Poisoned  # its errors are reported
     if not outs:
         fail("A502", f"`{item.name}` has no `out`", item.span, "end it with `out y = ...`")
     return next(iter(outs.values())) if len(outs) == 1 else Record(outs, item.name)

@@ -40,6 +40,7 @@ class Builder:
         self.words: dict[str, Span] = {}  # statement words that were bound as values
         self.hidden: set[str] = set()  # names that arms of an `if` bind which were not taken
         self.ellipsis: tuple[Any, ...] | None = None
+        self.borrowed: dict[str, list[Body]] = {}  # how modules that came as arguments are called here
         self.inline = False  # inside a `fn`, whose `out`s are values of the caller
         self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew
         self.poisoned = False  # some statement failed
@@ -77,6 +78,11 @@ class Builder:
             found = self.constants[key] = self.tensor(number)
         return found
 
+    def owner(self, what: str, span: Span) -> None:
+        """Refuse what only blocks and models have, inside a `fn`."""
+        if self.inline:
+            fail("A217", f"a `fn` has no {what} of its own", span, "make it a `block`: what it owns gets a path by its name")
+
     def finish_state(self, key: str, result: Ref, grows: int | None) -> None:
         """Say what a state is after this body."""
         for i, state in enumerate(self.body.states):
@@ -92,6 +98,7 @@ class Builder:
 
     def module(self, declared: ModuleDecl) -> None:
         """Keep a module under its path, which must be new."""
+        self.owner("modules", declared.span)
         earlier = self.body.modules.get(declared.path)
         if earlier is None and declared.path in self.body.parameters:
             fail("A107", f"`{declared.path}` is the path of a parameter already", declared.span, "rename one of them")

@@ -11,13 +11,14 @@ from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Ro
 from ..types import DType, TensorType, extent
 from . import statics
 from .arguments import Slot, bind
+from .births import path_of
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .inputs import Pattern, tensor_type
 from .operations import REFUSED, axis
 from .scope import Frame
 from .statements import RUNNERS, run, spread
-from .values import Family, IndexSet, LiveState, MemberOf, Namespace, Tensor, Value, describe, is_list
+from .values import Family, IndexSet, LiveState, MemberOf, TaskScope, Tensor, Value, describe, is_list
 
 # --------------------------------------------------------------------------------------------------------- inputs
 
@@ -31,6 +32,7 @@ def _target(statement: ast.Target, frame: Frame) -> None:
 
 
 def _inputs(names: Sequence[ast.Declared], statement: ast.In | ast.Target, frame: Frame, is_target: bool) -> None:
+    frame.builder.owner("`in` or `target`", statement.span)
     for declared in names:
         if statement.condition is not None and not _present(declared, statement.condition, frame):
             frame.bind(declared.name, None, declared.span)
@@ -142,6 +144,7 @@ SPECIAL["given"] = _given
 
 
 def _draw(statement: ast.Draw, frame: Frame) -> None:
+    frame.builder.owner("draws", statement.span)
     for declared in statement.names:
         value = family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _one_draw(d, keys, statement, inner), declared)
         frame.bind(declared.name, value, declared.span)
@@ -207,9 +210,11 @@ def _one_out(declared: ast.Declared, value: Value, frame: Frame, bind_name: bool
     if isinstance(value, LiveState):
         value = value.tensor
     members = _members_in_scope(frame)
-    existing = builder.outs if frame.task is None else builder.tasks[frame.task].outs
+    existing = builder.outs if frame.task is None or builder.inline else builder.tasks[frame.task].outs
     _enter(existing, declared, members, value, frame)
     for keys, tensor in _tensors(value, declared, ()):
+        if builder.inline:
+            continue  # a result of a `fn` is a value of its caller
         builder.body.outputs.append(OutputDecl(declared.name, (*(m for _, m in members), *keys), tensor.ref, declared.span, frame.task, None))
     if bind_name and frame.owner(declared.name) is None:
         frame.bind(declared.name, value, declared.span)
@@ -267,6 +272,7 @@ def _extern_out(statement: ast.Out, frame: Frame) -> None:
 
 
 def _loss(statement: ast.Loss, frame: Frame) -> None:
+    frame.builder.owner("losses", statement.span)
     weight = _leading(statement.value, frame)
     value = evaluate(statement.value, frame)
     if statics.is_number(value) and value == 0:
@@ -306,9 +312,8 @@ def _static_factor(node: ast.Expr, frame: Frame) -> Any:
 
 
 def _update(statement: ast.Update, frame: Frame) -> None:
+    frame.builder.owner("buffers", statement.span)
     body = frame.builder.body
-    from .births import path_of
-
     path = path_of(statement.name, frame.members(), statement.span)
     declared = body.parameters.get(path)
     if declared is None or not declared.buffer:
@@ -318,22 +323,15 @@ def _update(statement: ast.Update, frame: Frame) -> None:
     value = evaluate(statement.value, frame)
     if statics.is_number(value):
         value = frame.builder.constant(value, declared.dtype, statement.value.span)
-    if not isinstance(value, Tensor) or value.type.shape != declared.shape:
-        fail(
-            "A506", f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}", statement.value.span
-        )
+    if not isinstance(value, Tensor) or value.type != TensorType(declared.dtype, declared.shape):
+        message = f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}"
+        fail("A506", message, statement.value.span, "a buffer keeps its type")
+    if any(update.path == path for update in body.updates):
+        fail("A105", f"`{path}` is updated twice", statement.span, "write its next value once")
     body.updates.append(UpdateDecl(path, value.ref, statement.span))
 
 
 # ------------------------------------------------------------------------------------------------ tasks and entries
-
-
-class TaskScope(Namespace):
-    """A task while it is read from outside: its names, and its outputs."""
-
-    def __init__(self, name: str, names: dict[str, Value]) -> None:
-        super().__init__(name, names)
-        self.outs: dict[str, Value] = {}
 
 
 def _task(statement: ast.Task, frame: Frame) -> None:
@@ -366,5 +364,3 @@ RUNNERS.update({
     ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
     ast.Entry: _entry,
 })  # fmt: skip
-
-__all__ = ["TaskScope"]

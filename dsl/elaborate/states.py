@@ -21,6 +21,7 @@ from .values import EmptyState, LiveState, Tensor, Value, describe
 
 
 def _state(statement: ast.State, frame: Frame) -> None:
+    frame.builder.owner("state", statement.span)
     if not (isinstance(statement.initial, ast.Name) and statement.initial.id == "empty"):
         fail(
             "A503",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from .. import ast
@@ -31,9 +32,6 @@ class Scope:
     used: set[str] = field(default_factory=set[str])
 
 
-_PARSED: dict[str, tuple[str | ast.Expr, ...]] = {}
-
-
 def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     """Return a name with its holes filled in; raises Problem for a hole that says nothing."""
     filled = "".join(part if isinstance(part, str) else _hole(part, scope, span, file) for part in _parts(text, span))
@@ -48,20 +46,19 @@ def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     return re.sub(r"\.{2,}", ".", _WILD.sub(lambda _: next(captured), filled)).strip(".")
 
 
+@lru_cache(maxsize=1024)
 def _parts(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
-    found = _PARSED.get(text)
-    if found is None:
-        parts: list[str | ast.Expr] = []
-        end = 0
-        for match in _HOLE.finditer(text):
-            tree, diagnostics = parse_expression(Source(f'"{text}"', match[1]))
-            if tree is None:
-                reason = diagnostics[0].message if diagnostics else "nothing is written in it"
-                fail("A604", f"`{{{match[1]}}}` can't be read: {reason}", span, "a hole holds an index variable or arithmetic on one: `{i - 1}`")
-            parts += [text[end : match.start()], tree]
-            end = match.end()
-        found = _PARSED[text] = (*parts, text[end:])
-    return found
+    """Return the words of a template and the expressions in its holes."""
+    parts: list[str | ast.Expr] = []
+    end = 0
+    for match in _HOLE.finditer(text):
+        tree, diagnostics = parse_expression(Source(f'"{text}"', match[1]))
+        if tree is None:
+            reason = diagnostics[0].message if diagnostics else "nothing is written in it"
+            fail("A604", f"`{{{match[1]}}}` can't be read: {reason}", span, "a hole holds an index variable or arithmetic on one: `{i - 1}`")
+        parts += [text[end : match.start()], tree]
+        end = match.end()
+    return (*parts, text[end:])
 
 
 def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:

@@ -164,11 +164,12 @@ class Function:
 
 
 @dataclass(slots=True, eq=False)
-class Namespace:
-    """The values of a task, read from outside: `understand.logits`."""
+class TaskScope:
+    """The values of a task, read from outside: `understand.logits`; and its outputs."""
 
     name: str
     names: dict[str, Value]
+    outs: dict[str, Value] = field(default_factory=dict[str, Value])
 
 
 @record
@@ -271,6 +272,6 @@ def describe(value: Value) -> str:
         return "a list"
     words: dict[type, str] = {
         dict: "a map", Record: "a record of several results", Template: "a block that isn't made yet", Unborn: "a block that isn't called yet",
-        Module: "a module", ModuleChain: "a module", Chain: "a block that isn't called yet", Function: "an operation", Namespace: "a task",
+        Module: "a module", ModuleChain: "a module", Chain: "a block that isn't called yet", Function: "an operation", TaskScope: "a task",
     }  # fmt: skip
     return words.get(value.__class__, f"`{value}`")

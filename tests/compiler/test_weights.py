@@ -138,3 +138,20 @@ def test_a_file_of_the_models_own_names_needs_no_map(tmp_path: Path) -> None:
 )
 def test_dropped_names(name: str, pattern: str, wanted: bool) -> None:
     assert dropped(name, [pattern]) is wanted
+
+
+def test_old_names_are_found(tmp_path: Path) -> None:
+    text = """
+    model New {
+      in x: float[B, 4]
+      repeat i in 0..2 carry x { layers = Linear(4, 4); x = layers(x) }
+      out y = x
+      renamed blocks[i] -> layers[i]
+    }
+    """
+    model = archloom.compile(text)
+    old = {name.replace("layers", "blocks"): value + 1 for name, value in model.state_dict().items()}
+    again = archloom.compile(text, weights=saved(tmp_path, old))
+    assert torch.equal(again.layers[1].bias, model.layers[1].bias + 1)
+    model.load_state_dict(old)
+    assert torch.equal(again.layers[0].weight, model.layers[0].weight)

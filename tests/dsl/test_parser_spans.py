@@ -67,6 +67,10 @@ def expression(text: str) -> Any:
 def again(node: ast.Node) -> object:
     """Read the text of a node's span as what the node is."""
     text = node.span.text
+    if isinstance(node, ast.Reserved) and "stage" in text:
+        tree = parse(Source("again", "train M {\n" + text + "\n}")).items[0].tree
+        assert isinstance(tree, ast.Train)
+        return tree.stages[0]
     if isinstance(node, STATEMENTS):
         tree: Any = parse(Source("again", "block B { 0; " + text + "\n}")).items[0].tree
         return tree.body[1]
