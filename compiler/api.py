@@ -34,7 +34,7 @@ def load_program(
     if not result.ok:
         raise Failure(result.diagnostics)
     if not result.programs:
-        raise Failure((Diagnostic("A801", "there is no model here", NOWHERE, help="a file to compile holds `model NAME { ... }`"),))
+        raise Failure((Diagnostic("A811", "there is no model here", NOWHERE, help="a file to compile holds `model NAME { ... }`"),))
     return list(result.programs.values())[-1]
 
 

@@ -130,6 +130,8 @@ def _tensors(body: Body, node: Node) -> Iterator[str]:
     """Yield the paths of what a node reads by itself, the module's own where its maker knows the tensors; a handed one keeps its mark."""
     if node.kind is NodeKind.PARAMETER:
         yield node.target
+    elif node.kind is NodeKind.EXTERN:
+        yield ""  # the instance itself
     elif node.kind is NodeKind.LEAF:
         declared = body.modules.get(node.target)
         if declared is None or declared.extern is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 
 def member_text(member: object) -> str:
     """Return a member as it stands in a path: 0.5 as `0_5`, -1 as `m1`, a tuple joined by `_`.
@@ -10,5 +12,5 @@ def member_text(member: object) -> str:
     'a_3'
     """
     if isinstance(member, tuple):
-        return "_".join(member_text(m) for m in member)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # members of any type
+        return "_".join(map(member_text, cast("tuple[object, ...]", member)))
     return str(member).replace(".", "_").replace("-", "m")

@@ -340,15 +340,15 @@ def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
     for name, named in match.branch.children.items():
         if part.name is None or name == part.name:
-            for found in _chosen(list(named.values()), part.items, 0, match, misses, part):
+            for found in _chosen(list(named.values()), part.items, match, misses):
                 captures = match.captures
                 if part.name is None:
                     captures = (*captures, ".".join((name, *map(member_text, found.branch.members))))
                 yield Match(found.branch, found.bindings, captures, match.task)
 
 
-def _chosen(branches: list[Branch], items: Sequence[Item], depth: int, match: Match, misses: list[Miss], part: Word) -> Iterator[Match]:
-    """Yield the branches of one name whose members the items choose, level by level."""
+def _chosen(branches: list[Branch], items: Sequence[Item], match: Match, misses: list[Miss], depth: int = 0) -> Iterator[Match]:
+    """Yield the branches of one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
     if depth == len(items):
         yield from (Match(branch, match.bindings) for branch in branches)
         return
@@ -356,20 +356,28 @@ def _chosen(branches: list[Branch], items: Sequence[Item], depth: int, match: Ma
     for branch in branches:
         if depth < len(branch.members):
             groups.setdefault(member_text(branch.members[depth]), []).append(branch)
-    item = items[depth]
-    name = branches[0].name
-    if not groups:
+    parts: dict[str, list[Branch]] = {}
+    for branch in branches if not groups else ():
+        for name, named in branch.children.items() if branch.kind == "Sequential" else ():
+            parts.setdefault(name, []).extend(named.values())
+    item, name = items[depth], branches[0].name
+    if not groups and not parts:
         what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
         misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
         return
     bound = match.bindings.get(item.name) if isinstance(item, Variable) else None
-    picked = pick(item, {text: group[0].members[depth] for text, group in groups.items()}, name, bound)
+    present = {text: group[0].members[depth] for text, group in groups.items()} or {text: int(text) for text in parts}
+    picked = pick(item, present, name, bound, whole=bool(groups))
     if isinstance(picked, Miss):
         misses.append(picked)
         return
     for text in picked:
-        group = groups[text]
-        bindings = match.bindings
-        if isinstance(item, Variable):
-            bindings = {**bindings, item.name: (group[0].members[depth], group[0].sets[depth] if depth < len(group[0].sets) else None)}
-        yield from _chosen(group, items, depth + 1, Match(match.branch, bindings), misses, part)
+        group = groups.get(text) or parts[text]
+        sets = group[0].sets if groups else ()
+        bindings = (
+            {**match.bindings, item.name: (present[text], sets[depth] if depth < len(sets) else None)}
+            if isinstance(item, Variable)
+            else match.bindings
+        )
+        rest = (items, depth + 1) if groups else (items[depth + 1 :], 0)
+        yield from _chosen(group, rest[0], Match(match.branch, bindings), misses, rest[1])

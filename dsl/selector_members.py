@@ -44,8 +44,11 @@ def _same(one: SetAxis, other: SetAxis) -> bool:
     return one.members is other.members or (one.name.split("[")[0] == other.name.split("[")[0] and one.members == other.members)
 
 
-def pick(item: Item, present: Mapping[str, object], name: str, bound: tuple[object, SetAxis | None] | None) -> list[str] | Miss:
-    """Return which of the members present (by text) an item means; `bound` is what its variable stands for already."""
+def pick(item: Item, present: Mapping[str, object], name: str, bound: tuple[object, SetAxis | None] | None, whole: bool = True) -> list[str] | Miss:
+    """Return which of the members present (by text) an item means; `bound` is what its variable stands for already.
+
+    Where they are not the `whole` (parts of a Sequential that own nothing are not there), nothing is counted from the end.
+    """
     if isinstance(item, Every):
         return list(present)
     if isinstance(item, Variable):
@@ -54,17 +57,17 @@ def pick(item: Item, present: Mapping[str, object], name: str, bound: tuple[obje
         text = member_text(bound[0])
         return [text] if text in present else _absent(item.span, text, present, name)
     if isinstance(item, Exactly):
-        return _exactly(item, present, name)
+        return _exactly(item, present, name, whole)
     return _between(item, present, name)
 
 
-def _exactly(item: Exactly, present: Mapping[str, object], name: str) -> list[str] | Miss:
+def _exactly(item: Exactly, present: Mapping[str, object], name: str, whole: bool) -> list[str] | Miss:
     if item.literal is not None and item.literal in present:
         return [item.literal]
     texts: list[str] = []
     for value in item.values:
         text = member_text(value)
-        if text not in present and isinstance(value, int) and -len(present) <= value < 0:
+        if text not in present and whole and isinstance(value, int) and -len(present) <= value < 0:
             text = list(present)[value]
         if text not in present:
             return _absent(item.span, str(value), present, name)

@@ -198,17 +198,16 @@ class Family(nn.Module):
         key = str(member)
         found = self._modules.get(key, self._parameters.get(key, self._buffers.get(key)))
         if found is None:
-            raise KeyError(f"no member `{member}`: there are {', '.join(self.keys())}")
+            raise KeyError(f"no member `{member}`: there are {', '.join(self._keys())}")
         return found
 
     def __len__(self) -> int:
-        return len(self.keys())
+        return len(self._keys())
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self[key] for key in self.keys()])
+        return iter([self[key] for key in self._keys()])
 
-    def keys(self) -> list[str]:
-        """Return the members."""
+    def _keys(self) -> list[str]:
         return [*self._parameters, *self._buffers, *self._modules]
 
     def __repr__(self) -> str:

@@ -328,4 +328,3 @@ def _types(body: Body, operand: Operand) -> Any:
     if operand is None:
         return None
     return body.type(operand) if isinstance(operand, Ref) else tuple(body.type(ref) for ref in operand)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,11 @@ from ..slice import Slicer
 from .border import Names
 from .calls import Request, Signature
 from .model import Model, signature_of
+from .plan import Plan
 
 
-def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> Model:
-    """Return the model on the meta device, without values."""
+def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> tuple[Model, Plan]:
+    """Return the model on the meta device, without values, and its plan."""
     slicer, lowerer = Slicer(), Lowerer()
     program = apart(program)
     asked = tuple(tasks) if tasks is not None else None
@@ -33,32 +34,28 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = {tensor.path for tensor in census.tensors()}
-    made: Any = type(
-        identifier(program.name),
-        (Model,),
-        {
-            "program": program,
-            "unit": unit,
-            "signature": signature,
-            "variants": {name: Signature(plan.eval, plan.train or plan.eval, asked, slicer) for name, plan in program.variants.items()},
-            "names": Names(signature.inputs),
-            "extern": staticmethod(extern),
-            "tie_pairs": _ties(census, known),
-            "frozen_paths": tuple(path for path in _frozen("", registered, census)),
-            "__doc__": program.doc,
-        },
+    plan = Plan(
+        program,
+        unit,
+        Builder(dtype, extern),
+        signature,
+        {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()},
+        Names(signature.inputs),
+        _ties(census, known),
+        tuple(_frozen("", registered, census)),
     )
+    return _class(plan)(), plan
+
+
+def _class(plan: Plan) -> Callable[[], Model]:
+    """Return the class of one model, with its name and signature."""
 
     def forward(self: Model, *args: Any, **kwargs: Any) -> Any:
         return Model.forward(self, *args, **kwargs)
 
     forward.__doc__ = Model.forward.__doc__
-    vars(forward)["__signature__"] = signature_of(signature.inputs)  # read by inspect, Trainer and export
-    made.forward = forward
-    model: Model = made()
-    Builder(dtype, extern).fill(model, unit)
-    model.begin()
-    return model
+    vars(forward)["__signature__"] = signature_of(plan.signature.inputs)  # read by inspect, Trainer and export
+    return type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
 
 
 def _registered(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:
@@ -104,4 +101,3 @@ def _frozen(prefix: str, bodies: Bodies, census: Census) -> Iterator[str]:
     yield from (join(prefix, freeze.path) for body in bodies for freeze in body.frozen)
     for path, (_, called) in census.owned(bodies).blocks.items():
         yield from _frozen(join(prefix, path), called, census)
-

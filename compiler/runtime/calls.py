@@ -201,6 +201,5 @@ def output_path(output: OutputDecl) -> tuple[Any, ...]:
     return (*([output.task] if output.task is not None else []), output.name, *output.members)
 
 
-
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names))

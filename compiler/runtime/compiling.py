@@ -32,7 +32,7 @@ def compile_program(
     """Return the model of a program; see `archloom.compile`."""
     chosen = _dtype(dtype)
     place = torch.device(device) if device is not None else torch.get_default_device()
-    model = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen))
+    model, plan = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen))
     if place.type == "meta":
         if weights is not None:
             raise ValueError('weights need a device to be read to: leave out `device="meta"`, or `weights`')
@@ -41,7 +41,7 @@ def compile_program(
         return model.materialize(place)
     from .weights import read_weights
 
-    return model.materialize(place, given=read_weights(model, weights))
+    return model.materialize(place, given=read_weights(plan, weights))
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +14,9 @@ from ...dsl.types import TensorType, extent
 from ..lower.body import TORCH_DTYPES
 from ..slice import Slicer
 from .border import Names, bind_sizes
-from .calls import Request, Signature
+from .calls import Request, RootView, Signature
 from .errors import InputError
 from .outputs import Outputs
-
-if TYPE_CHECKING:
-    from .model import Model
 
 STATES = "states"
 
@@ -30,9 +27,16 @@ class Entry:
     `states` maps each cache's name to a tensor; without it the caches are empty.
     """
 
-    def __init__(self, model: Model, plan: EntryPlan) -> None:
-        self.model = model
+    def __init__(
+        self,
+        plan: EntryPlan,
+        view: Callable[[Signature, Request], RootView],
+        run: Callable[[RootView, Mapping[str, Any], Signature], Outputs],
+        anchor: Callable[[], Tensor | None],
+    ) -> None:
+        """Take the plan, and how the model makes views, runs them, and tells its dtype and device."""
         self.plan = plan
+        self._view, self._run, self._anchor = view, run, anchor
         self.signature = Signature(plan.eval, plan.train or plan.eval, None, Slicer())
         self.names = Names([d for d in self.signature.inputs if not d.is_state])
         self.states = [d for d in self.signature.inputs if d.is_state]
@@ -47,8 +51,7 @@ class Entry:
         sizes = {} if len(given) == len(self.states) else self._sizes(values)
         for declared in self.states:
             values[declared.key] = given[declared.key] if declared.key in given else self._empty(declared.type, sizes)
-        view = self.model.view(self.signature, Request(None, frozenset()))
-        return self.model.run(view, values, self.signature)
+        return self._run(self._view(self.signature, Request(None, frozenset())), values, self.signature)
 
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]
@@ -60,7 +63,7 @@ class Entry:
         for axis in type_.shape:
             size = extent(axis)
             shape.append(int(size.value({s: sizes.get(s, 0) for s in size.symbols()})) if isinstance(size, Dim) else size)
-        anchor = self.model.anchor()
+        anchor = self._anchor()
         dtype = TORCH_DTYPES.get(type_.dtype) or (anchor.dtype if anchor is not None else torch.get_default_dtype())
         return torch.empty(shape, dtype=dtype, device=anchor.device if anchor is not None else None)
 

@@ -45,22 +45,22 @@ class Extern:
         if self._all or name in self._names:
             return self._imported(declared, name)
         help = f'a text runs no Python unless the caller allows it: compile(..., extern={{"{name}"}})'
-        raise _failure("A809", f"`{declared.path}` wraps `{name}`, which isn't allowed", declared, help)
+        raise _failure("A821", f"`{declared.path}` wraps `{name}`, which isn't allowed", declared, help)
 
     def _imported(self, declared: ModuleDecl, name: str) -> Callable[..., Any]:
         try:
             return imported(name.replace(":", "."))
         except (ImportError, AttributeError) as error:
-            raise _failure("A810", f"`{name}` can't be imported: {error}", declared, "install its package, or correct the name") from error
+            raise _failure("A822", f"`{name}` can't be imported: {error}", declared, "install its package, or correct the name") from error
 
     def _make(self, declared: ModuleDecl, class_: Callable[..., Any]) -> nn.Module:
         try:
             module = class_(**declared.arguments)
         except (TypeError, ValueError, RuntimeError) as error:
             given = ", ".join(f"{name} = {value}" for name, value in declared.arguments.items())
-            raise _failure("A810", f"`{declared.extern}` can't be made with ({given}): {error}", declared, None) from error
+            raise _failure("A822", f"`{declared.extern}` can't be made with ({given}): {error}", declared, None) from error
         if not isinstance(module, nn.Module):
-            raise _failure("A810", f"`{declared.extern}` makes a {type(module).__name__}, not an `nn.Module`", declared, None)
+            raise _failure("A822", f"`{declared.extern}` makes a {type(module).__name__}, not an `nn.Module`", declared, None)
         return module.to(self.dtype)
 
     def _verify(self, declared: ModuleDecl, class_: Callable[..., Any]) -> None:
@@ -84,17 +84,17 @@ class Extern:
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             types = ", ".join(f"{d.key}: {d.type}" for d in body.inputs)
             help = "compare its `forward` with the `in` lines"
-            raise _failure("A811", f"`{declared.extern}` fails on ({types}): {error}", declared, help) from error
+            raise _failure("A823", f"`{declared.extern}` fails on ({types}): {error}", declared, help) from error
         values = tuple(cast("tuple[Any, ...]", found)) if isinstance(found, (tuple, list)) else (found,)
         wanted = [body.type(ref) for ref in results(body)]
         if len(values) != len(wanted) or not all(isinstance(value, torch.Tensor) for value in values):
-            raise _failure("A811", f"`{declared.extern}` returns {len(values)} results, `{declared.kind}` declares {len(wanted)}", declared, None)
+            raise _failure("A823", f"`{declared.extern}` returns {len(values)} results, `{declared.kind}` declares {len(wanted)}", declared, None)
         for output, type_, value in zip(body.outputs, wanted, values, strict=True):
             if tuple(value.shape) != _shape(type_, sizes) or value.dtype is not self._dtype(type_.dtype):
                 at = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
                 dtype = str(value.dtype).removeprefix("torch.")
                 message = f"`{declared.extern}` returns {dtype} {list(value.shape)} for `{output.name}: {type_}`" + (f" at {at}" if at else "")
-                raise _failure("A811", message, declared, "correct the `out` line")
+                raise _failure("A823", message, declared, "correct the `out` line")
 
     def _dtype(self, dtype: DType) -> torch.dtype:
         return TORCH_DTYPES.get(dtype, self.dtype)

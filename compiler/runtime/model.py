@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...dsl.diagnostics import closest
-from ...dsl.program import InputDecl, ModuleDecl, Program
+from ...dsl.program import InputDecl
 from ..lower.build import complete
-from ..lower.unit import Unit
-from .border import Border, Names, check_range
+from .border import Border, check_range
 from .calls import Request, RootView, Signature
 from .entry import Entry
 from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs
+from .plan import Plan
 from .stage import Stage, Stillness, expand, rows
 
 MOST_SHAPES = 1024
@@ -30,14 +30,7 @@ MOST_SHAPES = 1024
 class Model(nn.Module):
     """Base of every compiled model; the class of one model bears its name and signature."""
 
-    program: ClassVar[Program]
-    unit: ClassVar[Unit]
-    signature: ClassVar[Signature]
-    names: ClassVar[Names]
-    extern: ClassVar[Callable[[ModuleDecl], nn.Module]]
-    variants: ClassVar[Mapping[str, Signature]]
-    tie_pairs: ClassVar[tuple[tuple[str, str], ...]]
-    frozen_paths: ClassVar[tuple[str, ...]]
+    _plan: ClassVar[Plan]
 
     if TYPE_CHECKING:
 
@@ -53,8 +46,8 @@ class Model(nn.Module):
         self._ops = 0
         self._still: list[nn.Module] = []
         self._tuned = frozenset[str]()
-        hooked: Any = self
-        hooked.register_load_state_dict_post_hook(_tie_again)
+        self._plan.builder.fill(self, self._plan.unit)
+        self._begin()
 
     # ---------------------------------------------------------------------------------------------------- calling
 
@@ -64,16 +57,16 @@ class Model(nn.Module):
         With targets given, `loss` and `losses` are in the result.  Raises InputError before anything is computed, ModelError
         naming the line of the text for what fails inside.
         """
-        values = self.names.bind(args, kwargs)
+        values = self._plan.names.bind(args, kwargs)
         key = (self._staged, self.training or self.losses_in_eval, *values)
         view = self._chosen.get(key)
-        if view is None or self._ops != self.unit.lowerer.ops:
+        if view is None or self._ops != self._plan.unit.lowerer.ops:
             view = self._choose(values)
             if not torch.compiler.is_compiling():
                 self._chosen[key] = view
-        return self.run(view, values, self._signature())
+        return self._run(view, values, self._signature())
 
-    def run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
+    def _run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
         """Check the flat inputs, run a view, and name its results."""
         if torch.compiler.is_compiling():
             return self._compute(view, values)
@@ -102,17 +95,17 @@ class Model(nn.Module):
 
     def _signature(self) -> Signature:
         """Return the border of the active stage, or of the model."""
-        return self.variants.get(self._stage.name, self.signature) if self._stage is not None else self.signature
+        return self._plan.variants.get(self._stage.name, self._plan.signature) if self._stage is not None else self._plan.signature
 
     def _choose(self, values: Mapping[str, Any]) -> RootView:
         """Return the view for the active tasks and the losses whose targets are given."""
         stage, signature = self._stage, self._signature()
         tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
         candidates = signature.losses(tasks, stage.losses if stage is not None else None)
-        given = frozenset(key for key in values if self.names.by_key[key].is_target)
-        return self.view(signature, Request(tasks, signature.complete(candidates, given, self.training or self.losses_in_eval)))
+        given = frozenset(key for key in values if self._plan.names.by_key[key].is_target)
+        return self._view(signature, Request(tasks, signature.complete(candidates, given, self.training or self.losses_in_eval)))
 
-    def view(self, signature: Signature, request: Request) -> RootView:
+    def _view(self, signature: Signature, request: Request) -> RootView:
         """Return the code for a request, made when it is first asked for."""
         found = signature.find(request)
         if torch.compiler.is_compiling():
@@ -120,10 +113,10 @@ class Model(nn.Module):
                 raise RuntimeError("call the model once with these inputs before it is compiled or exported: this choice of losses is new to it")
             return found
         if found is None:
-            found = signature.view(request, self.unit)
-        if self._ops != self.unit.lowerer.ops:
-            complete(self, self.unit)
-            self._ops = self.unit.lowerer.ops
+            found = signature.view(request, self._plan.unit)
+        if self._ops != self._plan.unit.lowerer.ops:
+            complete(self, self._plan.unit)
+            self._ops = self._plan.unit.lowerer.ops
             self._restage()
         return found
 
@@ -145,11 +138,11 @@ class Model(nn.Module):
     def _border(self, view: RootView, signature: Signature, others: Iterable[InputDecl]) -> Border:
         """Return the checks of a view's inputs, and of others that are given and not read."""
         conditions = [c for c in signature.eval_body.conditions if view.whole or c.given]
-        return Border((*view.inputs, *others), conditions, self.anchor())
+        return Border((*view.inputs, *others), conditions, self._anchor())
 
-    def anchor(self) -> Tensor | None:
+    def _anchor(self) -> Tensor | None:
         """Return a parameter of dtype `float`: it tells the dtype in which the model computes, and its device."""
-        path = self.unit.anchor()
+        path = self._plan.unit.anchor()
         if path is None:
             return None
         value: Any = self
@@ -167,15 +160,15 @@ class Model(nn.Module):
         stage, signature = self._stage, self._signature()
         tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
         request = Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
-        return example_inputs(signature.eval_body, self.view(signature, request).inputs, self.anchor(), seed, dims)
+        return example_inputs(signature.eval_body, self._view(signature, request).inputs, self._anchor(), seed, dims)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
-        plan = self.program.entries.get(name)
+        plan = self._plan.program.entries.get(name)
         if plan is None:
-            near = closest(name, self.program.entries)
+            near = closest(name, self._plan.program.entries)
             raise KeyError(f"`{type(self).__name__}` has no entry `{name}`{f', did you mean `{near}`' if near else ''}")
-        return Entry(self, plan)
+        return Entry(plan, self._view, self._run, self._anchor)
 
     # ------------------------------------------------------------------------------------------------------ stages
 
@@ -184,13 +177,13 @@ class Model(nn.Module):
 
         Raises KeyError with a suggestion for an unknown stage.
         """
-        plan = self.program.stages.get(name)
+        plan = self._plan.program.stages.get(name)
         if plan is None:
-            near = closest(name, self.program.stages)
+            near = closest(name, self._plan.program.stages)
             raise KeyError(f"`{type(self).__name__}` has no stage `{name}`{f', did you mean `{near}`' if near else ''}")
         parameters = dict(self.named_parameters(remove_duplicate=False))
-        tuned = expand(plan.tuned, self._paths()) - expand(self.frozen_paths, self._paths())
-        for first, second in self.tie_pairs:
+        tuned = expand(plan.tuned, self._paths()) - expand(self._plan.frozen, self._paths())
+        for first, second in self._plan.ties:
             if first in tuned or second in tuned:
                 tuned |= {first, second}
         for path, value in parameters.items():
@@ -216,18 +209,20 @@ class Model(nn.Module):
 
     def _forever(self) -> list[nn.Module]:
         """Return the modules that are frozen for good."""
-        if not self.frozen_paths:
+        if not self._plan.frozen:
             return []
-        return [module for module, _ in Stillness(self, expand(self.frozen_paths, self._paths())).modules(self)]
+        return [module for module, _ in Stillness(self, expand(self._plan.frozen, self._paths())).modules(self)]
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
-        for losses in (frozenset[str](), self.signature.losses()):
-            self.signature.view(Request(self.signature.tasks, losses), self.unit)
-        self._ops = self.unit.lowerer.ops
-        self.tie()
+        hooked: Any = self
+        hooked.register_load_state_dict_post_hook(Model._tied_again)
+        for losses in (frozenset[str](), self._plan.signature.losses()):
+            self._plan.signature.view(Request(self._plan.signature.tasks, losses), self._plan.unit)
+        self._ops = self._plan.unit.lowerer.ops
+        self._tie()
         named = dict(self.named_parameters(remove_duplicate=False))
-        for path in expand(self.frozen_paths, named):
+        for path in expand(self._plan.frozen, named):
             named[path].requires_grad_(False)
         self._restage()
 
@@ -250,13 +245,13 @@ class Model(nn.Module):
             seeded: Any = torch
             seeded.manual_seed(seed)
         given = dict(given or {})
-        for first, second in self.tie_pairs:
+        for first, second in self._plan.ties:
             if first not in given and second in given:
                 given[first] = given[second]
-        tied = frozenset(second for _, second in self.tie_pairs)
-        Starter(self, self.unit, type(self).extern, torch.device(device)).start(given, tied)
+        tied = frozenset(second for _, second in self._plan.ties)
+        Starter(self, self._plan.unit, self._plan.builder.extern, torch.device(device)).start(given, tied)
         self._seen.clear()
-        self.tie()
+        self._tie()
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -264,23 +259,23 @@ class Model(nn.Module):
         plain: Any = super()
         plain._apply(fn, recurse)
         self._seen.clear()
-        self.tie()
+        self._tie()
         return self
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""
         state: dict[str, Any] = super().state_dict(*args, **kwargs)
         prefix: str = kwargs.get("prefix", "")
-        for _, second in self.tie_pairs:
+        for _, second in self._plan.ties:
             state.pop(prefix + second, None)
         return state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Take either name of a tied parameter, and the old names of `renamed`; torch calls this before it loads what is below."""
-        for old, new in self.program.renamed:
+        for old, new in self._plan.program.renamed:
             for path in expand([prefix + old], list(state_dict)):
                 state_dict.setdefault(prefix + new + path[len(prefix + old) :], state_dict.pop(path))
-        for first, second in self.tie_pairs:
+        for first, second in self._plan.ties:
             known = state_dict.get(prefix + first, state_dict.get(prefix + second))
             if known is not None:
                 state_dict.setdefault(prefix + first, known)
@@ -288,13 +283,17 @@ class Model(nn.Module):
         plain: Any = super()
         plain._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def tie(self) -> None:
+    def _tie(self) -> None:
         """Make tied parameters one object again."""
-        for first, second in self.tie_pairs:
+        for first, second in self._plan.ties:
             holder, name = self._holder(second)
             kept_holder, kept = self._holder(first)
             if getattr(holder, name) is not getattr(kept_holder, kept):
                 setattr(holder, name, getattr(kept_holder, kept))
+
+    def _tied_again(self, keys: Any) -> None:
+        """Tie after loading, which may have put new objects in place."""
+        self._tie()
 
     def _holder(self, path: str) -> tuple[nn.Module, str]:
         above, _, name = path.rpartition(".")
@@ -302,27 +301,21 @@ class Model(nn.Module):
 
     def graph_module(self, tasks: Iterable[str] | None = None, losses: bool = False) -> fx.GraphModule:
         """Return the root as a `torch.fx.GraphModule` over the same modules, with flat inputs and results."""
-        active = self.signature.tasks if tasks is None else frozenset(tasks)
-        request = Request(active, self.signature.losses(active) if losses else frozenset())
-        self.view(self.signature, request)
-        view = self.unit.views[self.unit.add(self.signature.pair(request))]
+        active = self._plan.signature.tasks if tasks is None else frozenset(tasks)
+        request = Request(active, self._plan.signature.losses(active) if losses else frozenset())
+        self._view(self._plan.signature, request)
+        view = self._plan.unit.views[self._plan.unit.add(self._plan.signature.pair(request))]
         return fx.GraphModule(self, copy.deepcopy(view.code(self.training).graph), type(self).__name__)
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a `{type(self).__name__}` can't be pickled: save its `state_dict()` as safetensors and compile the text again")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        new = type(self)()
+        new = type(self).__new__(type(self))
         memo[id(self)] = new
         for name, value in self.__dict__.items():
             new.__dict__[name] = copy.deepcopy(value, memo)
         return new
-
-
-def _tie_again(model: nn.Module, keys: Any) -> None:
-    """Tie after loading, which may have put new objects in place."""
-    if isinstance(model, Model):
-        model.tie()
 
 
 def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
@@ -332,4 +325,3 @@ def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
     parameters = [inspect.Parameter("self", kind)]
     parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier()]
     return inspect.Signature(parameters)
-

@@ -15,14 +15,13 @@ from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.primitive import Initialiser
 from ...dsl.program import WeightMap, WeightSource
 from ...dsl.source import Span
-from ..census import Census
 from ..paths import covers
 from .checkpoint import Checkpoint, empty
 from .eager import rearrange
 from .initial import fill
 
 if TYPE_CHECKING:
-    from .model import Model
+    from .plan import Plan
 
 StrPath = str | PathLike[str]
 Weights = StrPath | Mapping[str, StrPath]
@@ -32,14 +31,13 @@ SHOWN = 20
 """How many problems of one kind are listed one by one."""
 
 
-def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
+def read_weights(plan: Plan, weights: Weights) -> dict[str, Tensor]:
     """Return tensors by the model's own paths; raises Failure with all that is missing, misshapen or unknown."""
-    program = model.program
-    shapes = {tensor.path: tensor.shape for tensor in Census(model.unit.registered).tensors()}
+    program, shapes = plan.program, plan.shapes()
     if not isinstance(weights, Mapping):
         plain = Checkpoint(weights)
-        if not program.weights or _is_own(plain, shapes, model):
-            return _plain(plain, shapes, model)
+        if not program.weights or _is_own(plain, shapes, plan):
+            return _plain(plain, shapes, plan)
         if len(program.weights) > 1:
             names = ", ".join(f"`{name}`" for name in program.weights)
             raise ValueError(f"`{program.name}` has several weights maps: say which, weights={{name: path}}, with a name of {names}")
@@ -53,17 +51,17 @@ def read_weights(model: Model, weights: Weights) -> dict[str, Tensor]:
     return found
 
 
-def _is_own(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> bool:
+def _is_own(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> bool:
     """Tell whether a file was saved from this model: then no map is needed."""
-    names = _own_names(checkpoint, model).keys()
-    tied = {path for pair in model.tie_pairs for path in pair}
+    names = _own_names(checkpoint, plan).keys()
+    tied = {path for pair in plan.ties for path in pair}
     return names <= shapes.keys() and shapes.keys() - names <= tied
 
 
-def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model: Model) -> dict[str, Tensor]:
+def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Tensor]:
     """Read a file of the model's own names: what `state_dict()` gives."""
-    names = _own_names(checkpoint, model)
-    groups = [{first, *(other for start, other in model.tie_pairs if start == first)} for first, _ in model.tie_pairs]
+    names = _own_names(checkpoint, plan)
+    groups = [{first, *(other for start, other in plan.ties if start == first)} for first, _ in plan.ties]
     tied = {path for group in groups if group & names.keys() for path in group}
     problems = _Problems(checkpoint)
     for path, shape in shapes.items():
@@ -77,9 +75,9 @@ def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], model:
     return {path: checkpoint.read(names[path]) for path in shapes if path in names}
 
 
-def _own_names(checkpoint: Checkpoint, model: Model) -> dict[str, str]:
+def _own_names(checkpoint: Checkpoint, plan: Plan) -> dict[str, str]:
     """Return stored names by today's paths: what the text renamed is found under its old name."""
-    return {renamed(name, model.program.renamed): name for name in checkpoint.stored}
+    return {renamed(name, plan.program.renamed): name for name in checkpoint.stored}
 
 
 def renamed(name: str, pairs: Iterable[tuple[str, str]]) -> str:
@@ -126,7 +124,7 @@ class _Problems:
     def _unknown(self) -> Iterator[Diagnostic]:
         if self.unknown:
             span = self.checkpoint.span
-            help = "map them, or write a line that says that they are meant to be left out, as `drop \"pooler.**\"`"
+            help = 'map them, or write a line that says that they are meant to be left out, as `drop "pooler.**"`'
             yield Diagnostic("A655", f"`{self.checkpoint.path}` also has {_listed(self.unknown)}, which the model takes nowhere", span, help=help)
 
 

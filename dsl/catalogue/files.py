@@ -50,4 +50,25 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { out y = f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f( ... two hundred more",
         "model M { half = f(x); out y = g(half) }",
     ),
+    Entry(
+        "A821",
+        "an extern block isn't allowed",
+        "A text runs no Python of its own accord: whoever compiles it says which classes it may wrap, by name or by handing them in.",
+        'archloom.compile("solver.arch")   # which wraps "package.module:Solver"',
+        'archloom.compile("solver.arch", extern={"package.module:Solver"})',
+    ),
+    Entry(
+        "A822",
+        "an extern class can't be made",
+        "The class of an extern block couldn't be imported, refused its arguments, or made something that is no `nn.Module`.",
+        'extern block Lin(a: int) from "torch.nn:Linear" { in x: float[B, a]; out y: float[B, 3] }',
+        'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, out_features] }',
+    ),
+    Entry(
+        "A823",
+        "an extern class breaks its signature",
+        "The module was run on the meta device at two sets of sizes; its results don't have the shapes and dtypes that the `out` lines declare.",
+        'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, in_features] }',
+        'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, out_features] }',
+    ),
 )

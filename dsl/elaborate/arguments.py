@@ -9,12 +9,13 @@ from typing import Any
 from .. import ast
 from ..dims import Dim
 from ..primitive import MISSING, Argument, Initialiser, Kind
+from ..program import Member
 from ..record import record
 from ..source import Span
 from ..types import SetAxis
 from . import statics
 from .context import fail, suggest
-from .expressions import evaluate, lookup
+from .expressions import evaluate, evaluate_whole, lookup
 from .operations import REFUSED, convert
 from .scope import Frame
 from .values import (
@@ -159,8 +160,17 @@ def static_arguments(parameters: Sequence[ast.Parameter], given: Mapping[str, Va
             value, span = typed_expression(parameter.type, parameter.default, frame), parameter.default.span
         else:
             continue
+        if value is None and not (isinstance(parameter.default, ast.Constant) and parameter.default.value is None):
+            kind = parameter.type.span.text
+            fail(
+                "A203",
+                f"`{parameter.name}` takes `{kind}`, not `none`",
+                span,
+                f"a parameter that may be absent says so: `{parameter.name}: {kind} = none`",
+            )
         frame.names[parameter.name] = checked(parameter.name, value, parameter.type, span, frame)
         frame.spans[parameter.name] = parameter.span
+        check_maps(parameter.name, frame.names[parameter.name], frame)
     return frame.names
 
 
@@ -262,16 +272,61 @@ def _map(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) 
     if not is_map(value):
         return REFUSED
     arguments = type_.arguments or ()
-    keys = arguments[0] if arguments else None
-    found = frame.find(keys.id) if isinstance(keys, ast.Name) else None
-    if isinstance(found, IndexSet):
-        missing = [m for m in found.members if m not in value]
-        if missing:
-            fail("A407", f"`{name}` has no value for `{missing[0]}`", span, f"a map over `{found.name}` needs {statics.listed(found.members)}")
+    if arguments:
+        _keys(name, tuple(value), arguments[0], span, frame)
     inner = _element_type(arguments[1]) if len(arguments) > 1 else None
     if inner is None:
         return dict(value)
     return {key: checked(f"{name}[{key}]", item, inner, span, frame) for key, item in value.items()}
+
+
+_KEY_TYPES: dict[str, type] = {"str": str, "int": int}
+"""Words that stand for any keys of one type, in place of an index set."""
+
+
+def _keys(name: str, keys: tuple[Member, ...], node: ast.Expr | ast.Type, span: Span, frame: Frame) -> None:
+    """Check the keys of a map against the set in its type; one that is declared further down waits for it."""
+    if isinstance(node, (ast.TypeRef, ast.EnumType, ast.TypeChoice)):
+        fail("A212", f"`{node.span.text}` is no index set", node.span, "a map's type names the set of its keys: `map[tasks, int]`")
+    if isinstance(node, ast.Name) and frame.owner(node.id) is None and node.id in _KEY_TYPES:
+        wrong = [key for key in keys if not isinstance(key, _KEY_TYPES[node.id])]
+        if wrong:
+            fail("A203", f"the key `{wrong[0]}` of `{name}` is no `{node.id}`", span, "the type of the map says what its keys are")
+    elif isinstance(node, ast.Name) and frame.owner(node.id) is None:
+        frame.builder.maps.append(KeyedMap(node.id, name, keys, span, node.span))
+    else:
+        KeyedMap(node.span.text, name, keys, span, node.span).check(statics.as_set(evaluate_whole(node, frame), node.span))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedMap:
+    """A map whose type names an index set: its keys are the members of that set."""
+
+    set: str
+    name: str
+    keys: tuple[Member, ...]
+    span: Span
+    declared: Span
+
+    def check(self, found: IndexSet) -> None:
+        """Report keys that are missing or too much."""
+        missing = [m for m in found.members if m not in self.keys]
+        if missing:
+            help = f"a map over `{self.set}` needs {statics.listed(found.members)}"
+            fail("A407", f"`{self.name}` has no value for {statics.listed(missing)}", self.span, help)
+        unknown = [key for key in self.keys if key not in found.members]
+        if unknown:
+            help = suggest(str(unknown[0]), map(str, found.members), f"its members are {statics.listed(found.members)}")
+            fail("A407", f"`{unknown[0]}` in `{self.name}` is no member of `{self.set}`", self.span, help)
+
+
+def check_maps(name: str, value: Value, frame: Frame) -> None:
+    """Check the maps that waited for the index set `name`, which is declared now."""
+    if isinstance(value, IndexSet) and frame.builder.maps:
+        waiting, frame.builder.maps = frame.builder.maps, [m for m in frame.builder.maps if m.set != name]
+        for keyed in waiting:
+            if keyed.set == name:
+                keyed.check(value)
 
 
 def _index(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:

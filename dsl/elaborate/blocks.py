@@ -14,7 +14,7 @@ from . import statics
 from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression
 from .builder import Builder
 from .conditions import lifted
-from .context import Context, Poisoned, Problem, fail
+from .context import Context, Poisoned, Problem, fail, too_long
 from .expressions import evaluate, lookup
 from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, substitute, tensor_type, wanted
 from .scope import Earlier, Frame
@@ -187,6 +187,8 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         finish(inner, item)
     except Problem as problem:
         context.report(problem.diagnostic)
+    except OverflowError as error:
+        context.report(too_long(error, item.span))
     except Poisoned:
         pass
     finally:

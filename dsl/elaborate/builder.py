@@ -43,6 +43,7 @@ class Builder:
         self.borrowed: dict[str, list[Body]] = {}  # how modules that came as arguments are called here
         self.inline = False  # inside a `fn`, whose `out`s are values of the caller
         self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew
+        self.maps: list[Any] = []  # maps whose index set is not declared yet
         self.poisoned = False  # some statement failed
         self.asserts: list[tuple[Any, Any]] = []
         self.entries: list[tuple[Any, Any]] = []

@@ -113,7 +113,7 @@ def _static(function: Function, node: ast.Call, values: list[Value], frame: Fram
 
 def _either(function: Function, node: ast.Call, frame: Frame) -> Value:
     """Call what is both a static function and an operation on tensors, by what its arguments are."""
-    values = [evaluate_whole(a.value, frame) for a in node.arguments]
+    values = [_plain(a.value, frame) for a in node.arguments]
     primitive = function.primitive
     if primitive is None or not any(is_tensor_like(v) for v in values):
         return _static(function, node, values, frame)
@@ -123,6 +123,12 @@ def _either(function: Function, node: ast.Call, frame: Frame) -> Value:
     names = [slot.name for slot in slots]
     spans = {name: a.value.span for name, a in zip(names, node.arguments, strict=False)}
     return apply(frame, primitive, dict(zip(names, values, strict=False)), node.span, spans)
+
+
+def _plain(node: ast.Expr, frame: Frame) -> Value:
+    """Evaluate an argument; a family of static values may stand bare, one that a loop has born may not."""
+    value = evaluate_whole(node, frame)
+    return evaluate(node, frame) if isinstance(value, Family) and value.loop_born else value
 
 
 # ---------------------------------------------------------------------------------------------- folds over families

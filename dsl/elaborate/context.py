@@ -34,6 +34,13 @@ def fail(code: str, message: str, span: Span, help: str | None = None, labels: I
     raise Problem(Diagnostic(code, message, span, tuple(Label(s, t) for s, t in labels), help))
 
 
+def too_long(error: OverflowError, span: Span) -> Diagnostic:
+    """Return the error for a size that takes too many terms to write."""
+    return Diagnostic(
+        "A204", f"`{span.text.splitlines()[0]}` makes {error}", span, (), "compute with fewer symbols, or make some of the sizes parameters"
+    )
+
+
 def suggest(word: str, candidates: Iterable[str], otherwise: str | None = None) -> str | None:
     """Return "did you mean `x`?" if a candidate is near, else `otherwise`."""
     near = closest(word, candidates)

@@ -10,6 +10,7 @@ from ..dims import Dim
 from ..types import DType
 from . import statics
 from .context import fail, suggest
+from .files import File
 from .operations import operation
 from .scope import UNSET, Earlier, Frame
 from .values import (
@@ -19,6 +20,7 @@ from .values import (
     IndexSet,
     LiveState,
     MemberOf,
+    Record,
     Template,
     Tensor,
     TypeWord,
@@ -118,10 +120,31 @@ def _item(node: ast.Name, frame: Frame) -> Value:
     if isinstance(item, (ast.Fn, ast.ExternFn)):
         return Function(item.name, None, file, item)
     if isinstance(item, ast.Definition):
-        return evaluate(item.value, Frame("block", frame.builder, file))
+        return _definition(item, file, frame)
     if isinstance(item, ast.Transform):
         fail("A901", f"`transform {item.name}` is reserved and not available yet", item.span, "do this step in Python for now")
     return None
+
+
+def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
+    """Return the static value of a definition, evaluated once."""
+    builder, context = frame.builder, frame.builder.context
+    found = context.memo.get(id(item))
+    if found is None:
+        if any(at is item for _, at in context.active) or len(context.active) >= context.limits.depth:
+            fail("A905", f"`{item.name}` is defined by itself", item.span, "a definition is computed from what stands above it")
+        before, builder.body.uses_training = builder.body.uses_training, False
+        context.active.append((item.name, item))
+        try:
+            value = evaluate(item.value, Frame("block", builder, file))
+        finally:
+            context.active.pop()
+            uses, builder.body.uses_training = builder.body.uses_training, builder.body.uses_training or before
+        if isinstance(value, (Tensor, Record)):
+            fail("A203", f"`{item.name}` is a static value for the whole file, not {describe(value)}", item.value.span, "compute it in a block")
+        found = context.memo[id(item)] = (value, uses)
+    builder.body.uses_training = builder.body.uses_training or found[1]
+    return found[0]
 
 
 def _primitive(primitive: Any) -> Value:
@@ -167,9 +190,11 @@ OPERATORS = {
 def _binary(node: ast.Binary, frame: Frame) -> Value:
     if node.op in ("and", "or"):
         return _logic(node, frame)
+    if node.op in ("==", "!=", "in", "not in"):
+        found = _of_enum(node, frame)
+        if found is not None:
+            return found
     left = evaluate(node.left, frame)
-    if isinstance(left, EnumValue) and node.op in ("==", "!="):
-        return (left.name == _choice(left, node.right, frame)) is (node.op == "==")
     right = evaluate(node.right, frame)
     if isinstance(left, (Tensor, LiveState)) or isinstance(right, (Tensor, LiveState)):
         name = OPERATORS.get(node.op)
@@ -183,19 +208,29 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
     return statics.binary(node.op, left, right, node.span)
 
 
+def _of_enum(node: ast.Binary, frame: Frame) -> bool | None:
+    """Compare an enum's value with its choices, written as bare words; None where neither side is one."""
+    for side, other in ((node.left, node.right), (node.right, node.left)):
+        value = frame.find(side.id) if isinstance(side, ast.Name) and frame.owner(side.id) is not None else None
+        if isinstance(value, EnumValue):
+            if node.op in ("==", "!="):
+                return (value.name == _choice(value, other, frame)) is (node.op == "==")
+            if isinstance(other, (ast.SetLiteral, ast.List)) and side is node.left:
+                return (value.name in [_choice(value, item, frame) for item in other.items]) is (node.op == "in")
+    return None
+
+
 def _choice(value: EnumValue, node: ast.Expr, frame: Frame) -> str:
-    if isinstance(node, ast.Name):
-        if node.id in value.choices:
-            return node.id
-        if frame.owner(node.id) is None:
-            fail(
-                "A213",
-                f"`{node.id}` is not one of the choices",
-                node.span,
-                suggest(node.id, value.choices, f"they are {statics.listed(value.choices)}"),
-            )
+    if isinstance(node, ast.Name) and node.id in value.choices:
+        return node.id
+    listed = f"they are {statics.listed(value.choices)}, without quotes"
+    if isinstance(node, ast.Name) and frame.owner(node.id) is None:
+        fail("A213", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, value.choices, listed))
     other = evaluate(node, frame)
-    return other.name if isinstance(other, EnumValue) else str(other)
+    word = other.name if isinstance(other, EnumValue) else other.key if isinstance(other, MemberOf) else None
+    if word is None:
+        fail("A213", f"{describe(other)} is not one of the choices", node.span, listed)
+    return str(word)
 
 
 def _logic(node: ast.Binary, frame: Frame) -> Value:
@@ -344,6 +379,9 @@ def clauses(items: tuple[ast.Clause, ...], frame: Frame) -> list[Frame]:
                 unpack(clause.names, value, inner, clause)
                 if clause.condition is None or statics.truth(evaluate(clause.condition, inner), clause.condition.span):
                     following.append(inner)
+                    if len(following) > frame.builder.context.limits.members:
+                        message = f"this comprehension has more than {frame.builder.context.limits.members:,} elements"
+                        fail("A815", message, clause.span, "make the sets that it runs over smaller")
         frames = following
     return frames
 

@@ -15,6 +15,9 @@ from .context import Poisoned, Problem, fail, suggest
 NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "transform")
 """Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
 
+EDITIONS = (1,)
+"""Editions of the language that are read; without a first line `arch N` a file is of the newest."""
+
 Loader = Callable[[Source, tuple[str, ...]], Source | None]
 """Finds the file beside a source (`import .mine.Thing`); None if there is none."""
 
@@ -55,9 +58,19 @@ class Files:
         self.opened[source.name] = file
         if file.parsed.fault is not None:
             self.report(file.parsed.fault)
-        for item in file.parsed.items:
+        for place, item in enumerate(file.parsed.items):
+            if item.word == "arch":
+                self._edition(item, place)
             self._enter(file, item)
         return file
+
+    def _edition(self, item: RawItem, place: int) -> None:
+        tree = self.tree(item)
+        if place > 0:
+            self.report(Diagnostic("A817", "the edition stands below other items", item.span, help="`arch 1` is the first line of a file"))
+        elif isinstance(tree, ast.Edition) and tree.number not in EDITIONS:
+            help = f"this version reads {', '.join(f'`arch {n}`' for n in EDITIONS)}: a newer one may read it"
+            self.report(Diagnostic("A817", f"there is no edition {tree.number}", item.span, help=help))
 
     def is_local(self, source: Source) -> bool:
         """Say whether a source is the user's own, not the library's."""

@@ -14,13 +14,14 @@ from ..primitive import Library
 from ..program import EntryPlan, Program
 from ..record import record
 from ..source import Source, Span
-from .arguments import static_arguments, typed_expression
+from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
 from .files import File, Files, Loader
 from .forms import finish, run
 from .plans import plan
 from .scope import Frame
+from .statics import listed
 from .values import Value
 
 
@@ -85,12 +86,16 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
 def _models(file: File, trees: list[ast.Item], files: Files, request: Request, library: Library) -> list[tuple[str, ast.Model, dict[str, Value]]]:
     """Return the models to elaborate: their name, tree and the arguments that an alias gives."""
     found: list[tuple[str, ast.Model, dict[str, Value]]] = []
-    plain = {t.name: t for t in trees if isinstance(t, ast.Model)}
     for tree in trees:
         if isinstance(tree, ast.Model):
             found.append((tree.name, tree, {}))
         elif isinstance(tree, ast.ModelAlias):
-            found.append(_alias(tree, plain, file, files, library))
+            try:
+                found.append(_alias(tree, trees, (), file, files, library))
+            except Problem as problem:
+                files.report(problem.diagnostic)
+            except Poisoned:
+                continue
     if request.model is not None:
         chosen = [m for m in found if m[0] == request.model]
         if not chosen:
@@ -101,20 +106,25 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
 
 
 def _alias(
-    tree: ast.ModelAlias, plain: Mapping[str, ast.Model], file: File, files: Files, library: Library
+    tree: ast.ModelAlias, trees: list[ast.Item], trail: tuple[ast.ModelAlias, ...], file: File, files: Files, library: Library
 ) -> tuple[str, ast.Model, dict[str, Value]]:
+    """Return the model that `model Small = Big(dim = 64)` means, with the arguments that it gives."""
     call = tree.value if isinstance(tree.value, ast.Call) else None
     target = call.function if call is not None else tree.value
-    if not isinstance(target, ast.Name) or target.id not in plain:
-        fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, plain))
+    models = {t.name: t for t in trees if isinstance(t, (ast.Model, ast.ModelAlias))}
+    if not isinstance(target, ast.Name) or target.id not in models:
+        fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, models, "a model is made of another"))
+    found = models[target.id]
+    if found in trail or found is tree:
+        fail("A905", f"`{tree.name}` is made of itself", target.span, "name the model that is written out")
+    model, given = found, dict[str, Value]()
+    if isinstance(found, ast.ModelAlias):
+        _, model, given = _alias(found, trees, (*trail, tree), file, files, library)
+    assert isinstance(model, ast.Model)
     frame = Frame("block", Builder(Context(library, files), tree.name, tree.span), file)
-    given: dict[str, Value] = {}
-    types = {p.name: p.type for p in plain[target.id].parameters}
-    for argument in call.arguments if call is not None else ():
-        if argument.name not in types:
-            fail("A201", f"`{target.id}` takes no `{argument.name}`", argument.span, suggest(argument.name or "", types, "name each argument"))
-        given[argument.name or ""] = typed_expression(types[argument.name], argument.value, frame)
-    return tree.name, plain[target.id], given
+    types = {p.name: p.type for p in model.parameters}
+    bound = bind(target.id, call.arguments if call is not None else (), [Slot(name, False) for name in types], tree.value.span)
+    return tree.name, model, {**given, **{name: typed_expression(types[name], node, frame) for name, node in bound.given.items()}}
 
 
 def _model(
@@ -203,12 +213,8 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
         spans[name] = types[name].span
     missing = [p for p in tree.parameters if p.default is None and p.name not in values]
     if missing:
-        fail(
-            "A202",
-            f"`{tree.name}` needs a value for `{missing[0].name}`",
-            missing[0].span,
-            f"give it a default, a preset, or `--param {missing[0].name}=...`",
-        )
+        help = f"give it a default, a preset, or `--param {missing[0].name}=...`"
+        fail("A202", f"`{tree.name}` needs a value for {listed(p.name for p in missing)}", missing[0].span, help)
     static_arguments(tree.parameters, values, spans, frame)
 
 

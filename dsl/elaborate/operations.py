@@ -14,7 +14,7 @@ from ..source import Span
 from ..types import DType, SetAxis, TensorType
 from . import statics
 from .builder import Builder
-from .context import fail, suggest
+from .context import Problem, fail, suggest, too_long
 from .scope import Frame
 from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Record, Tensor, TypeWord, Value, describe, is_list
 
@@ -84,6 +84,8 @@ def infer(
         labels = trail(builder, operands) + ([(made, f"this `{primitive.name}` is made here")] if made is not None else [])
         help = failure.help or ("the labels show where both come from: change one" if labels else None)
         fail(failure.code, f"`{primitive.name}`: {failure.message}", span, help, labels)
+    except OverflowError as error:
+        raise Problem(too_long(error, span)) from None
     for kind, left, right, reason in rule.conditions:
         builder.condition(Condition(kind, left, right, span, reason))
     return types

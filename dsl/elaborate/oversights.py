@@ -30,7 +30,15 @@ def _words(frame: Frame, item: Any) -> None:
             _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{MEANT[name]}` for the statement")
 
 
-def _report(frame: Frame, code: str, message: str, span: Span, help: str) -> None:
+def _maps(frame: Frame, item: Any) -> None:
+    """A map's type names an index set, which must be there in the end."""
+    if not frame.builder.poisoned:
+        for keyed in frame.builder.maps:
+            help = suggest(keyed.set, visible(frame), f"declare it: `index {keyed.set} = {keyed.name}`")
+            _report(frame, "A102", f"there is no index set `{keyed.set}`", keyed.declared, help)
+
+
+def _report(frame: Frame, code: str, message: str, span: Span, help: str | None) -> None:
     try:
         fail(code, message, span, help)
     except Problem as problem:
@@ -127,4 +135,4 @@ _WORDS: dict[type, Callable[[Any], tuple[ast.Node, ...]]] = {
 """The parts of each kind of node whose names are words, not values."""
 
 
-FINISHERS.extend([_words, _share_names, _unread])
+FINISHERS.extend([_words, _maps, _share_names, _unread])

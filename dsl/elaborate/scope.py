@@ -100,6 +100,14 @@ class Frame:
             frame = frame.parent
         return None
 
+    def poison(self, name: str) -> None:
+        """Make `name` unreadable where a statement here would have bound it."""
+        frame: Frame | None = self
+        while frame is not None and name not in frame.names:
+            crossed = frame.kind in ("for", "repeat", "task") and not (frame.loop is not None and name in frame.loop.carry)
+            frame = None if crossed else frame.parent
+        (frame or self).names[name] = POISON
+
     def bind(self, name: str, value: Value, span: Span) -> None:
         """Bind `name` by the rules of loops: carried, a member of a family being born, or plainly new."""
         home = self._home(name, span)
@@ -132,6 +140,8 @@ class Frame:
             if frame.kind == "repeat" and name in loop.carry:
                 continue
             old = home.names[name]
+            if old is POISON:
+                return None
             if isinstance(old, Family) and old.loop_born and name not in loop.read:
                 return None
             if isinstance(old, Family) and _modules(old):

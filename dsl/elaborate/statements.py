@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
-from ..diagnostics import Diagnostic
 from ..program import Member
 from ..source import Span
 from . import statics
+from .arguments import check_maps
 from .births import Declared, bear, declare
-from .context import Poisoned, Problem, fail
+from .context import Poisoned, Problem, fail, too_long
 from .expressions import evaluate, evaluate_whole, unpack
 from .indexing import member_key
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
-from .values import POISON, Chain, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
+from .values import Chain, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
 
 Runner = Callable[[Any, Frame], None]
 
@@ -34,19 +34,17 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
         except Problem as problem:
             context.report(problem.diagnostic)
             _poison(statement, frame)
-        except Poisoned:
+        except OverflowError as error:
+            context.report(too_long(error, statement.span))
             _poison(statement, frame)
-        except OverflowError:
-            help = "sizes of more than 10,000 terms can't be compared: compute with fewer symbols"
-            context.report(Diagnostic("A204", "a size grows beyond what can be computed with", statement.span, (), help))
+        except Poisoned:
             _poison(statement, frame)
 
 
 def _poison(statement: ast.Statement, frame: Frame) -> None:
     frame.builder.poisoned = True
     for name in bound_names(statement):
-        home = frame.owner(name) or frame
-        home.names[name] = POISON
+        frame.poison(name)
 
 
 def bound_names(statement: ast.Statement) -> list[str]:
@@ -341,7 +339,9 @@ def _index_set(statement: ast.IndexSet, frame: Frame) -> None:
     if binders:
         frame.bind(name, _set_family(name, binders, statement.value, frame), statement.name.span)
         return
-    frame.bind(name, _named_set(name, evaluate_whole(statement.value, frame), statement.value.span, frame), statement.name.span)
+    found = _named_set(name, evaluate_whole(statement.value, frame), statement.value.span, frame)
+    frame.bind(name, found, statement.name.span)
+    check_maps(name, found, frame)
 
 
 def _named_set(name: str, value: Value, span: Span, frame: Frame) -> IndexSet:

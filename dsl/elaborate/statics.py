@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from .. import dims
 from ..dims import Dim
 from ..source import Span
-from .context import fail
+from .context import Problem, fail, too_long
 from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
 
 
@@ -45,14 +45,36 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
     if isinstance(left, IndexSet) and isinstance(right, IndexSet):
         return _sets(op, left, right, span)
     if op == "+" and left.__class__ in (list, tuple, str) and right.__class__ is left.__class__:
+        if len(left) + len(right) > LONGEST:
+            fail("A815", f"`{span.text}` has more than {LONGEST:,} entries", span, "static values are small: use a tensor")
         return left + right
     a, b = number(left), number(right)
     for value, original in ((a, left), (b, right)):
         if not is_number(value) and not isinstance(value, Dim):
             fail("A203", f"`{op}` does not take {describe(original)}", span, "both sides must be numbers")
     if isinstance(a, Dim) or isinstance(b, Dim):
-        return _dimension(op, a, b, span)
-    return tidy(_arithmetic(op, a, b, span))
+        try:
+            return _bounded(_dimension(op, a, b, span), span)
+        except OverflowError as error:
+            raise Problem(too_long(error, span)) from None
+    return _bounded(tidy(_arithmetic(op, a, b, span)), span)
+
+
+LONGEST = 100_000
+"""How many entries a list or string that is put together may have."""
+
+BITS = 4096
+"""How many bits a number may have: enough for every count, and few enough to print it."""
+
+
+def _bounded(value: Value, span: Span) -> Value:
+    """Return a number that can be worked with: a real one of bounded size."""
+    numbers = [c for _, c in value.terms] if isinstance(value, Dim) else [value] if isinstance(value, (int, Fraction)) else []
+    if any(_bits(c) > BITS for c in numbers):
+        fail("A204", f"the number `{span.text}` is too large", span, "check what it is computed from")
+    if isinstance(value, complex):
+        fail("A204", f"`{span.text}` is no real number", span, "a negative number has no root")
+    return value
 
 
 def _arithmetic(op: str, a: Any, b: Any, span: Span) -> Value:
@@ -71,13 +93,17 @@ def _arithmetic(op: str, a: Any, b: Any, span: Span) -> Value:
 
 
 def _power(a: Any, b: Any, span: Span) -> Value:
-    if abs(b) > 4096:
-        fail("A204", f"the exponent {b} is too large", span, "an exponent may be at most 4096")
+    if abs(b) > 4096 or (isinstance(a, (int, Fraction)) and _bits(a) * abs(b) > 4 * BITS):
+        fail("A204", f"the power `{span.text}` is too large", span, "check the exponent")
     if isinstance(a, int) and isinstance(b, int) and b < 0:
         return Fraction(a) ** b
     if isinstance(b, Fraction):
         return float(a) ** float(b)
     return a**b
+
+
+def _bits(value: int | Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -221,11 +247,14 @@ def _extreme(least: bool) -> Callable[[list[Value], Span], Value]:
         values = _flat(arguments, span)
         if not values:
             fail("A209", f"`{span.text}` has nothing to choose from", span, "the list is empty")
-        if any(isinstance(v, Dim) for v in values):
+        if any(isinstance(v, Dim) for v in values) and all(isinstance(v, (int, Fraction, Dim)) and not isinstance(v, bool) for v in values):
             result = values[0]
             for value in values[1:]:
                 result = dims.minimum(result, value) if least else dims.maximum(result, value)
             return result
+        for value, original in zip(values, arguments if len(arguments) > 1 else values, strict=True):
+            if not is_number(value):
+                fail("A203", f"`{'min' if least else 'max'}` does not take {describe(original)}", span, "it compares numbers and sizes")
         return min(values) if least else max(values)
 
     return function
@@ -256,9 +285,18 @@ def _rounded(how: Callable[[Any], int], dimension: Callable[[Any], Value]) -> Ca
             return dimension(value)
         if not is_number(value):
             fail("A203", f"expected a number, not {describe(arguments[0])}", span)
-        return how(value)
+        try:
+            return how(value)
+        except (ValueError, OverflowError):
+            fail("A204", f"`{span.text}` has no value at {value}", span, "only finite numbers can be rounded")
 
     return function
+
+
+def _round(arguments: list[Value], span: Span) -> Value:
+    if isinstance(arguments[0], Dim):
+        fail("A205", f"`{span.text}` would round a size", span, "say which way: `floor(...)` or `ceil(...)`")
+    return _rounded(round, dims.floor_of)(arguments, span)
 
 
 def _real(how: Callable[[float], float]) -> Callable[[list[Value], Span], Value]:
@@ -311,7 +349,7 @@ def _count(arguments: list[Value], span: Span) -> int:
 FUNCTIONS: dict[str, tuple[int, int, Callable[[list[Value], Span], Value]]] = {
     "len": (1, 1, _length), "sum": (1, 1, _total), "min": (1, 99, _extreme(True)), "max": (1, 99, _extreme(False)),
     "ceil": (1, 1, _rounded(math.ceil, dims.ceil_of)), "floor": (1, 1, _rounded(math.floor, dims.floor_of)),
-    "round": (1, 1, _rounded(round, dims.floor_of)), "int": (1, 1, _rounded(int, dims.floor_of)), "float": (1, 1, _real(float)),
+    "round": (1, 1, _round), "int": (1, 1, _rounded(int, dims.floor_of)), "float": (1, 1, _real(float)),
     "sqrt": (1, 1, _real(math.sqrt)), "log2": (1, 1, _real(math.log2)), "log": (1, 1, _real(math.log)), "exp": (1, 1, _real(math.exp)),
     "cos": (1, 1, _real(math.cos)), "sin": (1, 1, _real(math.sin)), "abs": (1, 1, _absolute), "isqrt": (1, 1, _isqrt), "keys": (1, 1, _keys),
     "reversed": (1, 1, _reversed), "all": (1, 1, lambda a, s: all(truth(v, s) for v in elements(a[0], s))),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from .. import ast
 from ..parser import parse_expression
@@ -108,7 +108,7 @@ def names(node: Any) -> list[ast.Name]:
     if isinstance(node, ast.Name):
         return [node]
     if isinstance(node, tuple):
-        return [name for item in node for name in names(item)]  # pyright: ignore[reportUnknownVariableType]  # items of any node
+        return [name for item in cast("tuple[object, ...]", node) for name in names(item)]
     if isinstance(node, ast.Node):
         return [name for slot in node.__dataclass_fields__ if slot != "span" for name in names(getattr(node, slot))]
     return []

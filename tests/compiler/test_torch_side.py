@@ -197,9 +197,7 @@ def train_a_little(model: Model, groups: Any, **extra: Any) -> None:
         optimizer.zero_grad()
 
 
-@pytest.mark.parametrize(
-    ("stage", "goes"), [("heads", {"head_a", "head_b"}), ("quiet", {"head_a"}), ("all_of_it", {"mid", "head_a", "head_b"})]
-)
+@pytest.mark.parametrize(("stage", "goes"), [("heads", {"head_a", "head_b"}), ("quiet", {"head_a"}), ("all_of_it", {"mid", "head_a", "head_b"})])
 def test_what_a_stage_freezes_does_not_move_by_a_bit(stage: str, goes: set[str]) -> None:
     model = staged()
     groups = model.stage(stage).groups

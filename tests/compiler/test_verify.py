@@ -148,4 +148,3 @@ def test_every_kind_of_node_is_known_to_the_rules() -> None:
 
     text = inspect.getsource(rules)
     assert all(f"NodeKind.{kind.name}" in text for kind in NodeKind)
-

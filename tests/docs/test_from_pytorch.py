@@ -136,7 +136,7 @@ def test_a_module_of_ones_own() -> None:
     ours = copied("10", theirs, extern={"snippets:Decay": names["Decay"]})
     given = inputs("10", ours)
     same(ours(**given), theirs(**given))
-    with pytest.raises(archloom.Failure, match="A809"):
+    with pytest.raises(archloom.Failure, match="A821"):
         archloom.compile(PAIRS["10"][1])
 
 

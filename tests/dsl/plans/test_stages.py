@@ -373,3 +373,8 @@ def test_renames_are_concrete_pairs() -> None:
 )
 def test_errors_of_renamed(statement: str, message: str, help_: str) -> None:
     assert found(inside(FORKED, statement)) == [("A631", message, help_)]
+
+
+def test_a_stage_that_only_emits_trains_nothing() -> None:
+    plan = program(GATED + "train Pair { stage label { tasks a; emit soft = a.logits } }").stages["label"]
+    assert (plan.tuned, plan.selected, plan.emits) == ((), (), {"soft": "a.logits"})
