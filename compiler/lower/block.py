@@ -63,7 +63,7 @@ class Block(fx.GraphModule):
     @property
     def graph(self) -> fx.Graph:
         """Return this instance's own copy of the graph of the present mode."""
-        shared = self._views[0]
+        shared = self._first()
         mode = self.training and shared.train is not shared.eval
         if mode not in self._edited:
             own = copy.deepcopy(shared.code(mode).graph)
@@ -74,9 +74,15 @@ class Block(fx.GraphModule):
     @graph.setter
     def graph(self, g: fx.Graph) -> None:
         g.owning_module = self
-        shared = self._views[0]
+        shared = self._first()
         self._edited[self.training and shared.train is not shared.eval] = g
         self.recompile()
+
+    def _first(self) -> View:
+        """Return the first way in which the block is called."""
+        if not self._views:
+            raise RuntimeError(f"this `{type(self).__name__}` isn't called by what was compiled, so it has no code")
+        return self._views[0]
 
     @property
     def _graph(self) -> fx.Graph:
@@ -85,7 +91,7 @@ class Block(fx.GraphModule):
     @property
     def code(self) -> str:
         """Return the generated Python of the present mode."""
-        return self._views[0].code(self.training).source
+        return self._first().code(self.training).source
 
     @property
     def _code(self) -> str:
@@ -93,7 +99,7 @@ class Block(fx.GraphModule):
 
     @property
     def _lineno_map(self) -> Mapping[int, int | None]:
-        return self._views[0].code(self.training).lines
+        return self._first().code(self.training).lines
 
     @property
     def _prologue_start(self) -> int:
@@ -107,7 +113,7 @@ class Block(fx.GraphModule):
             train = codes[True] if first.train is not first.eval else codes[False]
             own: Any = block_class(type(self).__name__, [View(first.inputs, codes[False], train), *others])
             self.__class__ = own
-        return PythonCode(self.code, dict(self._views[0].code(self.training).globals), _lineno_map=dict(self._lineno_map))
+        return PythonCode(self.code, dict(self._first().code(self.training).globals), _lineno_map=dict(self._lineno_map))
 
     @staticmethod
     def _regenerated(code: Code, graph: fx.Graph | None) -> Code:
@@ -188,7 +194,7 @@ def _by_view(functions: list[Any]) -> Any:
 
 
 def _never_called(self: Block, *args: Any) -> Any:
-    raise RuntimeError(f"this `{type(self).__name__}` isn't called by what was compiled, so it has no code")
+    return self.code  # raises the error that says so
 
 
 class Family(nn.Module):

@@ -17,6 +17,7 @@ from ...dsl.types import DType, TensorType
 from ..graph import result_names, results
 from ..paths import is_handed, join, resolve
 from .code import Place
+from .keywords import guard
 from .names import identifier, imported
 from .sizes import Sizes
 
@@ -101,6 +102,7 @@ class BodyLowering:
         found = [self._value(frame, ref) for ref in results(body)]
         output = self.graph.output(found[0] if len(found) == 1 else tuple(found))
         output.meta["place"] = Place(body.span, body.name, "")
+        guard(self.graph, self.graph.nodes)
         return self.graph
 
     def _placeholder(self, key: str, **default: None) -> Handle:

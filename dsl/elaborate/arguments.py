@@ -162,12 +162,8 @@ def static_arguments(parameters: Sequence[ast.Parameter], given: Mapping[str, Va
             continue
         if value is None and not (isinstance(parameter.default, ast.Constant) and parameter.default.value is None):
             kind = parameter.type.span.text
-            fail(
-                "A203",
-                f"`{parameter.name}` takes `{kind}`, not `none`",
-                span,
-                f"a parameter that may be absent says so: `{parameter.name}: {kind} = none`",
-            )
+            help = f"a parameter that may be absent says so: `{parameter.name}: {kind} = none`"
+            fail("A203", f"`{parameter.name}` takes `{kind}`, not `none`", span, help)
         frame.names[parameter.name] = checked(parameter.name, value, parameter.type, span, frame)
         frame.spans[parameter.name] = parameter.span
         check_maps(parameter.name, frame.names[parameter.name], frame)
@@ -234,6 +230,8 @@ def article(type_: ast.TypeRef) -> str:
 
 def _int(name: str, value: Value, type_: ast.TypeRef, span: Span, frame: Frame) -> Value:
     value = statics.tidy(statics.number(value))
+    if isinstance(value, IndexSet):
+        return len(value)  # a set serves as its size
     if isinstance(value, SetAxis):
         return value.size
     return value if isinstance(value, int) and not isinstance(value, bool) else REFUSED
@@ -298,7 +296,7 @@ def _keys(name: str, keys: tuple[Member, ...], node: ast.Expr | ast.Type, span: 
         KeyedMap(node.span.text, name, keys, span, node.span).check(statics.as_set(evaluate_whole(node, frame), node.span))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyedMap:
     """A map whose type names an index set: its keys are the members of that set."""
 

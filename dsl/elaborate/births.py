@@ -48,13 +48,52 @@ UNBEARABLE = frozenset(
         "get_parameter",
         "get_submodule",
         "extra_repr",
+        "T_destination",
+        "add_submodule",
+        "call_super_init",
+        "code",
+        "delete_all_unused_submodules",
+        "delete_submodule",
+        "dump_patches",
+        "get_buffer",
+        "get_extra_state",
+        "graph",
+        "ipu",
+        "load_state_dict",
+        "meta",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "print_readable",
+        "recompile",
+        "register_backward_hook",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "set_extra_state",
+        "set_submodule",
+        "shape_env",
+        "to_empty",
+        "to_folder",
+        "xpu",
     ]
 )
 """Names that a torch module already uses for something else."""
 
+MODEL_NAMES = frozenset(["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval"])
+"""Names that a compiled model uses for itself."""
 
-def path_of(name: str, members: tuple[Member, ...], span: Span) -> str:
-    """Return `name.member.member`, the path of what is born under these loops."""
+
+def path_of(name: str, members: tuple[Member, ...], span: Span, model: bool = False) -> str:
+    """Return `name.member.member`, the path of what is born under these loops, in a block or in the model itself."""
+    if model and name in MODEL_NAMES:
+        fail("A111", f"a module or parameter of a model can't be called `{name}`: that is a method of the model", span, f"call it `{name}_`")
     parts = [name, *map(member_text, members)]
     for part in parts:
         if part in UNBEARABLE:
@@ -72,7 +111,7 @@ def path_of(name: str, members: tuple[Member, ...], span: Span) -> str:
 def bear(value: Value, name: str, frame: Frame, span: Span, extra: tuple[Member, ...] = ()) -> Value:
     """Make the module that `value` describes under `name` and this step's members."""
     members = (*frame.members(), *extra)
-    return _bear(value, path_of(name, members, span), name, members, frame.sets(len(extra)), frame, span)
+    return _bear(value, path_of(name, members, span, frame.builder.model), name, members, frame.sets(len(extra)), frame, span)
 
 
 def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets: tuple[SetAxis, ...], frame: Frame, span: Span) -> Value:
@@ -183,7 +222,7 @@ def declare(value: Declared, name: str, frame: Frame, span: Span, extra: tuple[M
     """Name a parameter or buffer, and return its value."""
     frame.builder.owner("parameters", span)
     members = (*frame.members(), *extra)
-    path = path_of(name, members, span)
+    path = path_of(name, members, span, frame.builder.model)
     body = frame.builder.body
     if path in body.parameters or path in body.modules:
         fail("A107", f"the parameter `{path}` is made twice", span, "rename one of them")

@@ -47,7 +47,8 @@ def _name(node: ast.Name, frame: Frame) -> Value:
     value = lookup(node, frame)
     if isinstance(value, Earlier):
         loop = value.family.set.name
-        help = f"bind `{node.id}` before reading it here, or read an earlier step as `{node.id}[i - 1]` with the loop's variable"
+        step = f"or read an earlier step as `{node.id}[i - 1]` with the loop's variable"
+        help = f"bind `{node.id}` before reading it here, {'or use a `repeat`' if value.independent else step}"
         fail("A403", f"`{node.id}` is not bound yet in this step of the loop over `{loop}`", node.span, help)
     if isinstance(value, Family) and value.loop_born:
         help = f"write `{node.id}[*]` for the whole family, or `{node.id}[i]` for one member"
@@ -327,16 +328,19 @@ def _distinct(node: ast.SetLiteral) -> tuple[ast.Expr, ...]:
 
 
 def _literal_member(node: ast.Expr, frame: Frame) -> Any:
-    """Return a member of a set literal: a bare word is its own name unless it is bound to a static value."""
+    """Return a member of a set literal or a key of a map: a bare word is its own name, unless a loop or clause around runs over it."""
     if isinstance(node, ast.Name):
-        bound = frame.find(node.id)
-        if isinstance(bound, MemberOf):
-            return bound.key
-        return bound if isinstance(bound, (int, str)) and not isinstance(bound, bool) else node.id
+        return statics.key_of(frame.find(node.id)) if runs(node.id, frame) else node.id
     if isinstance(node, ast.Tuple):
         return tuple(_literal_member(item, frame) for item in node.items)
     value = evaluate(node, frame)
     return value.key if isinstance(value, MemberOf) else statics.number(value)
+
+
+def runs(name: str, frame: Frame) -> bool:
+    """Say whether `name` is the variable of a loop or clause around."""
+    home = frame.owner(name)
+    return home is not None and (home.kind == "comprehension" or (home.loop is not None and name in home.loop.names))
 
 
 def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
@@ -390,8 +394,16 @@ def evaluate_whole(node: ast.Expr, frame: Frame) -> Value:
     """Evaluate where a family may stand bare: as the thing that is run over or indexed."""
     if isinstance(node, ast.Name):
         value = lookup(node, frame)
-        return value.family if isinstance(value, Earlier) else value
+        return earlier(value, node) if isinstance(value, Earlier) else value
     return evaluate(node, frame)
+
+
+def earlier(value: Earlier, node: ast.Name) -> Family:
+    """Return what the steps of a `repeat` before this one have bound to a name."""
+    if value.independent:
+        help = f"bind `{node.id}` before reading it here, or hand it from step to step in a `repeat`"
+        fail("A402", f"`{node.id}` is another step's, and the steps of a `for` are independent", node.span, help)
+    return value.family
 
 
 def unpack(names: tuple[str, ...], value: Value, frame: Frame, node: ast.Node) -> None:

@@ -10,23 +10,27 @@ from ..dims import Dim
 from ..program import Member
 from ..types import SetAxis
 from . import statics
-from .context import Problem, fail, suggest
-from .expressions import evaluate, evaluate_whole, lookup, register, whole
+from .context import Poisoned, Problem, fail, suggest
+from .expressions import earlier, evaluate, evaluate_whole, lookup, register, runs, whole
 from .operations import apply, axis
 from .scope import Earlier, Frame
-from .values import Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe
+from .values import POISON, Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe
 
 
 def _index(node: ast.Index, frame: Frame) -> Value:
-    if isinstance(node.object, ast.Name):
+    if not isinstance(node.object, ast.Name):
+        return index(evaluate_whole(node.object, frame), node.items, node, frame)
+    loop = _stepped(node, frame)
+    if loop is not None and _bears(loop, node.object.id, frame):
+        return _earlier(node, node.object.id, loop, frame)
+    try:
         target = lookup(node.object, frame)
-        earlier = _earlier(node, target, frame)
-        if earlier is not None:
-            return earlier
-        if isinstance(target, Earlier):
-            target = target.family
-    else:
-        target = evaluate_whole(node.object, frame)
+    except Problem as problem:
+        if loop is None or problem.diagnostic.code != "A102":
+            raise
+        return _earlier(node, node.object.id, loop, frame)
+    if isinstance(target, Earlier):
+        target = earlier(target, node.object)
     return index(target, node.items, node, frame)
 
 
@@ -38,32 +42,51 @@ def index(target: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Fram
     return handler(target, items, node, frame)
 
 
-def _earlier(node: ast.Index, target: Value, frame: Frame) -> Value | None:
-    """Read `name[i - k]`, an earlier step's member, where `i` is the variable of a loop around that bears `name`."""
-    assert isinstance(node.object, ast.Name)
+# --------------------------------------------------------------------------------------------- earlier steps of a loop
+
+
+def _stepped(node: ast.Index, frame: Frame) -> Frame | None:
+    """Return the step of the loop around whose variable stands in `name[i - k]`."""
     item = node.items[0]
     if len(node.items) != 1 or not isinstance(item, ast.Binary) or item.op != "-" or not isinstance(item.left, ast.Name):
         return None
+    home = frame.owner(item.left.id)
+    return home if home is not None and home.loop is not None and item.left.id in home.loop.names else None
+
+
+def _bears(step: Frame, name: str, frame: Frame) -> bool:
+    """Say whether a loop binds `name` itself: in an earlier step, or in this one."""
+    assert step.loop is not None
     walk: Frame | None = frame
-    while walk is not None and not (walk.loop is not None and item.left.id in walk.loop.names):
+    while walk is not None and name not in walk.names:
+        if walk is step:
+            return name in step.loop.born
         walk = walk.parent
-    if walk is None or walk.loop is None or walk.kind != "repeat":
-        return None
-    walk.loop.varied = True
-    born = walk.loop.born.get(node.object.id)
-    if born is None and not (isinstance(target, Tensor) and node.object.id in walk.names):
-        return None
-    if isinstance(target, Family) and walk.owner(node.object.id) is not walk:
-        return None
-    key = whole(evaluate(item, frame), item)
-    if born is None or key not in born:
-        present = statics.listed(born or ())
-        fail(
-            "A407",
-            f"`{node.object.id}` has no member `{key}` yet",
-            item.span,
-            f"members so far: {present or 'none'}; guard the first steps with `if`",
-        )
+    inner = walk
+    while inner is not None and inner is not step:
+        inner = inner.parent
+    return (inner is step and walk is not None and name not in step.loop.names) or (walk is None and name in step.loop.born)
+
+
+def _earlier(node: ast.Index, name: str, step: Frame, frame: Frame) -> Value:
+    """Read `name[i - k]`, the member of an earlier step."""
+    item, loop = node.items[0], step.loop
+    assert isinstance(item, ast.Binary) and loop is not None
+    loop.varied = True
+    if step.kind == "for":
+        help = f"hand `{name}` from step to step in a `repeat`"
+        fail("A402", f"`{node.span.text}` reads another step, and the steps of a `for` are independent", node.span, help)
+    born = loop.born.get(name, {})
+    if isinstance(step.member, (int, float)):
+        key: Member = whole(evaluate(item, frame), item)
+    else:
+        place = loop.set.declared.index(step.member) - whole(evaluate(item.right, frame), item.right)
+        key = loop.set.declared[place] if place >= 0 else place
+    if key not in born:
+        help = f"members so far: {statics.listed(born) or 'none'}; guard the first steps with `if`"
+        fail("A407", f"`{name}` has no member `{key}` yet", item.span, help)
+    if born[key] is POISON:
+        raise Poisoned
     return born[key]
 
 
@@ -223,7 +246,7 @@ def _place(node: ast.Expr, length: int, frame: Frame, edge: bool = False) -> int
 
 def _of_map(target: dict[Any, Value], items: Sequence[ast.Expr], node: ast.Index, frame: Frame) -> Value:
     item = _single(items, node)
-    if isinstance(item, ast.Name) and item.id in target and frame.find(item.id) is None:
+    if isinstance(item, ast.Name) and item.id in target and not runs(item.id, frame):
         return target[item.id]
     value = evaluate(item, frame)
     key = statics.key_of(value)

@@ -182,6 +182,8 @@ def _tensors(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
 
 def _int(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
     value = statics.tidy(statics.number(value))
+    if isinstance(value, IndexSet):
+        return len(value)
     if isinstance(value, SetAxis):
         return value.size
     if isinstance(value, Dim):

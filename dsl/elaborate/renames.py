@@ -15,16 +15,18 @@ from .weightmaps import hits
 
 def renamed(frame: Frame, program: Program) -> tuple[tuple[str, str], ...]:
     """Return the pairs of old and new path, one for each choice of index variables; raises Problem for a wrong one."""
+    said = [(statement, inner) for word, statement, inner in frame.builder.selected if word == "renamed"]
+    if not said:
+        return ()
     tree = tree_of(frame, *dict.fromkeys((program.eval, program.training)))
     known = {branch.path for branch in tree.root.below()}
     pairs: dict[str, str] = {}
-    for word, statement, inner in frame.builder.selected:
-        if word == "renamed":
-            for old, new in _pairs(statement, inner, frame, program):
-                if old in known:
-                    fail("A631", f"`{old}` is still a path of the model", statement.old.span, "the old name stands first: `renamed old -> new`")
-                if pairs.setdefault(old, new) != new:
-                    fail("A631", f"`{old}` is renamed to both `{pairs[old]}` and `{new}`", statement.span, "keep one of them")
+    for statement, inner in said:
+        for old, new in _pairs(statement, inner, frame, program):
+            if old in known:
+                fail("A631", f"`{old}` is still a path of the model", statement.old.span, "the old name stands first: `renamed old -> new`")
+            if pairs.setdefault(old, new) != new:
+                fail("A631", f"`{old}` is renamed to both `{pairs[old]}` and `{new}`", statement.span, "keep one of them")
     return tuple(pairs.items())
 
 

@@ -88,7 +88,7 @@ class Frame:
                 if born and any(v is POISON for v in born.values()):
                     raise Poisoned
                 if born:
-                    return Earlier(Family(frame.loop.set, dict(born), name))
+                    return Earlier(Family(frame.loop.set, dict(born), name), frame.kind == "for")
             frame = frame.parent
         return None
 
@@ -178,6 +178,7 @@ class Earlier:
     """A name that earlier steps of the loop around have bound and this one has not: readable by index."""
 
     family: Family
+    independent: bool  # steps of a `for` don't see each other
 
 
 def close_loop(frame: Frame, loop: Loop) -> None:

@@ -107,6 +107,21 @@ def test_compiled_in_one_graph() -> None:
     assert torch.allclose(compiled(**longer).loss, model(**longer).loss, atol=1e-6)
 
 
+def test_the_root_is_an_fx_graph_module_over_the_same_modules() -> None:
+    from torch import fx
+
+    model = tagger().eval()
+    batch = model.example_inputs()
+    graph = model.graph_module(losses=True)
+    logits, loss = graph(batch["ids"], batch["labels"])
+    found = model(**batch)
+    assert torch.equal(logits, found.logits) and torch.equal(loss, found.loss)
+    assert torch.equal(fx.Interpreter(graph).run(batch["ids"], batch["labels"])[1], loss)
+    assert graph.get_submodule("trunk.0") is model.trunk[0]
+    assert "# File: <text>:" in graph.print_readable(print_output=False)
+    assert "# File: <text>:" in model.trunk[0].print_readable(print_output=False)
+
+
 def test_half_precision_and_autocast() -> None:
     model = tagger().eval()
     batch = model.example_inputs()
