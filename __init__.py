@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .compiler.api import compile as compile
     from .compiler.api import load_program as load_program
     from .compiler.check import check as check
+    from .compiler.runtime.errors import InputError as InputError
+    from .compiler.runtime.errors import ModelError as ModelError
     from .dsl.diagnostics import Diagnostic as Diagnostic
     from .dsl.diagnostics import Failure as Failure
 
@@ -21,6 +23,8 @@ _HOMES = {
     "compile": "compiler.api",
     "load_program": "compiler.api",
     "check": "compiler.check",
+    "InputError": "compiler.runtime.errors",
+    "ModelError": "compiler.runtime.errors",
     "Diagnostic": "dsl.diagnostics",
     "Failure": "dsl.diagnostics",
 }
