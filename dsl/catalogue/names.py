@@ -34,7 +34,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A104",
         "something has no such part",
         "A dot reads a result of a record, a parameter, static argument or module of a module, an output of a task, or a member of an index set. "
-        "Tensors have `.shape` and `.mT`; operations on them are functions.",
+        "Tensors have `.mT`; operations on them are functions, and `size(x, d)` is a size.",
         "model M { in x: float[B, 4]; out y = x.relu }",
         "model M { in x: float[B, 4]; out y = relu(x) }",
     ),

@@ -39,12 +39,11 @@ def attribute(target: Value, part: str, node: ast.Attribute, frame: Frame) -> Va
 
 
 def _of_tensor(target: Tensor, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    if part == "shape":
-        return list(target.type.shape)
     if part == "mT":
         return operation(frame, "mT", (target,), node.span)
     primitive = frame.builder.context.library.primitive(part)
-    help = f"operations are functions here: write `{part}({node.object.span.text}, ...)`" if primitive else "a tensor has `.shape` and `.mT`"
+    function = f"operations are functions here: write `{part}({node.object.span.text}, ...)`"
+    help = function if primitive else "a tensor has `.mT`; its sizes are `size(x, d)`"
     fail("A104", f"a tensor has no `{part}`", node.part_span, help)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .. import ast
-from ..types import SetAxis
+from ..types import SetAxis, extent
 from . import statics
 from .arguments import Slot, bind
 from .context import fail
@@ -77,6 +77,17 @@ def _each(value: Value, frame: Frame, node: ast.Call) -> Value:
     fail("A203", f"`detach` takes tensors, not {describe(value)}", node.span)
 
 
+def _size(node: ast.Call, frame: Frame) -> Value:
+    """`size(x, d)`: one size of a tensor, a number where it is known here."""
+    bound = bind("size", node.arguments, [Slot("x", True), Slot("dim", True)], node.span).given
+    x, dim = evaluate(bound["x"], frame), evaluate(bound["dim"], frame)
+    if not isinstance(x, Tensor) or not isinstance(dim, int):
+        fail("A203", "`size` takes a tensor and a dimension number", node.span, "write `size(x, 1)`; a set, list or family has `len(...)`")
+    if not -x.type.rank <= dim < x.type.rank:
+        fail("A304", f"`x` is `{x.type}` and has no dimension {dim}", bound["dim"].span, f"its dimensions are 0 to {x.type.rank - 1}")
+    return extent(x.type.shape[dim])
+
+
 def _inverse(node: ast.Call, frame: Frame) -> str:
     """`inverse("a b -> b a")`: the pattern with its sides swapped."""
     value = evaluate(node.arguments[0].value, frame) if len(node.arguments) == 1 else None
@@ -119,4 +130,4 @@ def _grad(node: ast.Call, frame: Frame) -> Value:
     fail("A901", "`grad(loss, value)` is reserved and not available yet", node.span, "compute it in the training loop for now")
 
 
-SPECIAL.update({"split": _split, "stack": _stack, "detach": _detach, "inverse": _inverse, "losses": _losses, "grad": _grad})
+SPECIAL.update({"split": _split, "stack": _stack, "detach": _detach, "size": _size, "inverse": _inverse, "losses": _losses, "grad": _grad})

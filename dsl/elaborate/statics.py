@@ -274,7 +274,7 @@ def _length(arguments: list[Value], span: Span) -> int:
     if isinstance(value, Family):
         return len(value.set)
     fail(
-        "A203", f"`len` does not take {describe(value)}", span, "it counts the members of a set, list, map or family; a tensor's size is `x.shape[d]`"
+        "A203", f"`len` does not take {describe(value)}", span, "it counts the members of a set, list, map or family; a tensor's size is `size(x, d)`"
     )
 
 
