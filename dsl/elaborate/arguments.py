@@ -15,9 +15,9 @@ from ..source import Span
 from ..types import SetAxis
 from . import statics
 from .context import fail, suggest
-from .expressions import evaluate, evaluate_whole, lookup
+from .expressions import earlier, evaluate, evaluate_whole, lookup
 from .operations import REFUSED, convert
-from .scope import Frame
+from .scope import Earlier, Frame
 from .values import (
     EnumValue,
     Family,
@@ -182,7 +182,7 @@ def typed_expression(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
         return {}
     if isinstance(node, ast.Name):
         value = lookup(node, frame)
-        return value.family if hasattr(value, "family") else value  # a whole family of statics may be handed on
+        return earlier(value, node) if isinstance(value, Earlier) else value  # a whole family of statics may be handed on
     return evaluate(node, frame)
 
 

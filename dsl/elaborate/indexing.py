@@ -55,17 +55,13 @@ def _stepped(node: ast.Index, frame: Frame) -> Frame | None:
 
 
 def _bears(step: Frame, name: str, frame: Frame) -> bool:
-    """Say whether a loop binds `name` itself: in an earlier step, or in this one."""
+    """Say whether a loop binds `name` itself: in this step, or in an earlier one."""
     assert step.loop is not None
-    walk: Frame | None = frame
-    while walk is not None and name not in walk.names:
-        if walk is step:
-            return name in step.loop.born
-        walk = walk.parent
-    inner = walk
-    while inner is not None and inner is not step:
-        inner = inner.parent
-    return (inner is step and walk is not None and name not in step.loop.names) or (walk is None and name in step.loop.born)
+    home = frame.owner(name)
+    inside = home
+    while inside is not None and inside is not step:
+        inside = inside.parent
+    return home is step if inside is step else name in step.loop.born
 
 
 def _earlier(node: ast.Index, name: str, step: Frame, frame: Frame) -> Value:

@@ -1,0 +1,82 @@
+"""How long `check` takes, as a share of `import torch` or of another check.  Run: python tests/bench/checking.py"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+from pairs import HEAD, Ratio, compare, seconds
+
+from archloom.compiler.check import check, check_text
+from archloom.compiler.graph import Graph
+from archloom.dsl.source import Source
+
+ROOT = Path(__file__).parents[2]
+SPEC = str(ROOT / "examples" / "minilm_tasks.arch")
+NUMBERS = count()
+
+
+def process(*arguments: str) -> None:
+    """Run Python as a user would, with bytecode on disk."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environment)
+
+
+def import_torch() -> None:
+    process("-c", "import torch")
+
+
+def empty() -> None:
+    process("-c", "pass")
+
+
+def decoder(depth: int, dim: int, heads: int, kv_heads: int, ffn: int, vocab: int) -> Source:
+    """Return a Llama of a shape, a new text each time so that nothing is remembered."""
+    text = f"""
+import llama.CausalLM
+model M {{
+  in ids: int[B, S] in 0..{vocab}
+  lm = CausalLM({vocab}, {dim}, {depth}, heads = {heads}, kv_heads = {kv_heads}, ffn = {ffn})
+  task text {{ target labels: int[B, S]; out logits = lm(ids); loss next = cross_entropy(logits[:, :-1], labels[:, 1:]) }}
+}}
+"""
+    return Source(f"decoder{next(NUMBERS)}.arch", text)
+
+
+def small(depth: int) -> None:
+    assert check_text(decoder(depth, 64, 4, 2, 128, 100)).ok
+
+
+def llama_405b() -> None:
+    result = check_text(decoder(126, 16384, 128, 8, 53248, 128256))
+    assert Graph(result.programs["M"]).count().parameters == 405_853_388_800
+
+
+def ratios() -> list[Ratio]:
+    """Measure all of this page."""
+    process("-m", "archloom", "check", SPEC)
+    found = [compare("`archloom check examples/minilm_tasks.arch`, whole process / `import torch`, whole process", whole, import_torch, 0.35, 15)]
+    torch_seconds = sorted(seconds(import_torch) - seconds(empty) for _ in range(7))[3]
+    checks = sorted(seconds(lambda: check(SPEC)) for _ in range(31))
+    found.append(against("the same check in a warm process / `import torch`", checks, torch_seconds, 0.05))
+    found.append(compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15))
+    large = sorted(seconds(llama_405b) for _ in range(15))
+    found.append(against("check and count of a Llama of 405B / `import torch`", large, torch_seconds, 0.5))
+    return found
+
+
+def whole() -> None:
+    process("-m", "archloom", "check", SPEC)
+
+
+def against(name: str, times: list[float], torch_seconds: float, bound: float) -> Ratio:
+    """Compare sorted times with the import of torch."""
+    n = len(times)
+    return Ratio(name, times[n // 2] / torch_seconds, times[n // 4] / torch_seconds, times[3 * n // 4] / torch_seconds, bound)
+
+
+if __name__ == "__main__":
+    print(HEAD, *(r.row for r in ratios()), sep="\n")

@@ -1,0 +1,49 @@
+"""Timing side by side: interleaved pairs in one run, medians, and their ratio."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How long ours takes, as a share of theirs: the ratio of medians, and the quartiles of the pairs' own ratios."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    bound: float
+
+    @property
+    def row(self) -> str:
+        """A row of a Markdown table."""
+        return (
+            f"| {self.name} | {self.value:.3f} | {self.low:.3f} to {self.high:.3f} | {self.bound:g} | {'yes' if self.value <= self.bound else 'NO'} |"
+        )
+
+
+HEAD = "| what | ratio | quartiles of the pairs | at most | holds |\n|---|---|---|---|---|"
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object], bound: float, pairs: int, calls: int = 1) -> Ratio:
+    """Time `pairs` interleaved pairs of `calls` calls each, after one pair that doesn't count."""
+
+    def batch(call: Callable[[], object]) -> float:
+        return seconds(lambda: [call() for _ in range(calls)])
+
+    batch(ours), batch(theirs)
+    found = [(batch(ours), batch(theirs)) if i % 2 else tuple(reversed((batch(theirs), batch(ours)))) for i in range(pairs)]
+    each = sorted(a / b for a, b in found)
+    low, _, high = statistics.quantiles(each, n=4)
+    return Ratio(name, statistics.median(a for a, _ in found) / statistics.median(b for _, b in found), low, high, bound)
