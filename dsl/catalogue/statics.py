@@ -115,4 +115,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B, 4]; y = x(3); out z = y }",
         "model M { in x: float[B, 4]; y = x * 3; out z = y }",
     ),
+    Entry(
+        "A217",
+        "a `fn` owns nothing",
+        "A `fn` is computed in place: it has no modules, parameters, states or losses. A block has.",
+        "fn f(x: float[B, 4]) { w = Linear(4, 4); out y = w(x) }\nmodel M { in x: float[B, 4]; out y = f(x) }",
+        "block F { in x: float[B, 4]; w = Linear(4, 4); out y = w(x) }\nmodel M { in x: float[B, 4]; f = F(); out y = f(x) }",
+    ),
 )

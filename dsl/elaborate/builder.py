@@ -61,9 +61,7 @@ class Builder:
         body: Body | None = None,
     ) -> int:
         """Append a node and return its number."""
-        self.context.nodes += 1
-        if self.context.nodes > self.context.limits.nodes:
-            fail("A815", f"this program has more than {self.context.limits.nodes:,} operations", span, "make the index sets smaller")
+        self.context.count_node(span)
         self.body.nodes.append(Node(kind, target, inputs, attributes, outputs, span, "", primitive, body))
         return len(self.body.nodes) - 1
 

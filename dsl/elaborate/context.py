@@ -52,7 +52,7 @@ class Limits:
     """Bounds that keep a hostile file from taking the machine; each is named by the error that it causes."""
 
     members: int = 100_000  # of one index set
-    nodes: int = 1_000_000  # of one program
+    nodes: int = 500_000  # of one program
     depth: int = 100  # blocks within blocks
     imports: int = 200  # files
     steps: int = 5_000_000  # statements and comprehension steps elaborated
@@ -114,6 +114,12 @@ class Context:
     @property
     def failed(self) -> bool:
         return any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+    def count_node(self, span: Span) -> None:
+        """Count one operation, and stop a program that has too many."""
+        self.nodes += 1
+        if self.nodes > self.limits.nodes:
+            fail("A815", f"this program has more than {self.limits.nodes:,} operations", span, "make the index sets smaller")
 
     def step(self, span: Span) -> None:
         """Count one step, and stop a program that takes too many."""

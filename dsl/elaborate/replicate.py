@@ -66,21 +66,33 @@ class Copier:
         self.entering = {v.ref: n for n, v in before.carried.items()}
         self.born = tuple(m.path for m in self.modules)
         self.last = carried(frame, loop)
+        self.moving = [(node, self._moving(node), self._is_born(node.target)) for node in self.nodes]
+        self.handing = [(module, {k: v for k, v in module.modules.items() if self._is_born(v)}) for module in self.modules]
+        self.binding = {name: value for name, value in inner.names.items() if name not in loop.names}
+        self.homes = [(frame.owner(name), name, value) for name, value in self.last.items()]
 
     def copy(self, member: Member) -> dict[str, Value]:
         """Append the step for `member`; return the names that it binds."""
         text = member_text(member)
         shift = len(self.body.nodes) - self.start
-        now = {ref: carried(self.frame, self.loop)[name].ref for ref, name in self.entering.items()}
-        for module in self.modules:
-            self._module(module, member, text)
-        for node in self.nodes:
-            self._node(node, shift, now, text)
-        for name, value in self.last.items():
-            home = self.frame.owner(name)
+        current = carried(self.frame, self.loop)
+        now = {ref: current[name].ref for ref, name in self.entering.items()}
+        for module, born in self.handing:
+            self._module(module, born, member, text)
+        for node, moving, born in self.moving:
+            self._node(node, moving, self._path(node.target, text) if born else node.target, shift, now)
+        for home, name, value in self.homes:
             assert home is not None
             home.names[name] = self._value(value, shift, now, text)
-        return {name: self._value(value, shift, now, text) for name, value in self.inner.names.items() if name not in self.loop.names}
+        return {name: self._value(value, shift, now, text) for name, value in self.binding.items()}
+
+    def _moving(self, node: Node) -> dict[str, Operand]:
+        """Return the operands that are not the same for every step."""
+        return {name: operand for name, operand in node.inputs.items() if self._moves(operand)}
+
+    def _moves(self, operand: Operand) -> bool:
+        refs = (operand,) if isinstance(operand, Ref) else operand or ()
+        return any(ref.node >= self.start or ref in self.entering for ref in refs)
 
     def _path(self, path: str, text: str) -> str:
         parts = path.split(".")
@@ -90,10 +102,10 @@ class Copier:
     def _is_born(self, target: str) -> bool:
         return any(target == p or target.startswith(f"{p}.") for p in self.born)
 
-    def _module(self, module: ModuleDecl, member: Member, text: str) -> None:
+    def _module(self, module: ModuleDecl, born: Mapping[str, str], member: Member, text: str) -> None:
         members = (*module.members[: self.depth - 1], member, *module.members[self.depth :])
         path = self._path(module.path, text)
-        handed = {k: self._path(v, text) if self._is_born(v) else v for k, v in module.modules.items()}
+        handed = {**module.modules, **{name: self._path(inner, text) for name, inner in born.items()}} if born else module.modules
         self.builder.module(
             ModuleDecl(
                 path,
@@ -112,10 +124,9 @@ class Copier:
         )
         self.builder.used.add(path)
 
-    def _node(self, node: Node, shift: int, now: Mapping[Ref, Ref], text: str) -> None:
-        inputs = {name: self._operand(operand, shift, now) for name, operand in node.inputs.items()}
-        target = self._path(node.target, text) if self._is_born(node.target) else node.target
-        self.builder.context.nodes += 1
+    def _node(self, node: Node, moving: Mapping[str, Operand], target: str, shift: int, now: Mapping[Ref, Ref]) -> None:
+        inputs = {**node.inputs, **{name: self._operand(operand, shift, now) for name, operand in moving.items()}}
+        self.builder.context.count_node(node.span)
         self.body.nodes.append(Node(node.kind, target, inputs, node.attributes, node.outputs, node.span, node.name, node.primitive, node.body))
 
     def _operand(self, operand: Operand, shift: int, now: Mapping[Ref, Ref]) -> Operand:
