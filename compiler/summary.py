@@ -51,6 +51,7 @@ class Summary:
     missing: tuple[str, ...]
     expense: Expense | None
     groups: tuple[tuple[str, int], ...] = field(default=())
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])  # what the file counts itself, by its selectors
 
 
 def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Summary:
@@ -76,6 +77,7 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
         missing=missing,
         expense=expense,
         groups=tuple(_groups(tensors, sized, depth)),
+        counts=program.counts,
     )
 
 

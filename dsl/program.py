@@ -188,6 +188,8 @@ class Condition:
         if self.kind == "divides":
             number = str(self.right) if isinstance(self.right, int) or self.right.symbol is not None else f"({self.right})"
             return f"{number} % {self.left} == 0"
+        if self.kind == ">=" and isinstance(self.left, int):
+            return f"{self.right} <= {self.left}"
         return f"{self.left} {self.kind} {self.right}"
 
 
@@ -322,6 +324,7 @@ class Program:
     files: tuple[str, ...]
     doc: str | None = None
     variants: dict[str, EntryPlan] = field(default_factory=dict[str, EntryPlan])  # by stage: its own bodies, where it `set`s other arguments
+    counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the file itself counts
 
     @property
     def training(self) -> Body:

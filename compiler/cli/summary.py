@@ -80,6 +80,9 @@ def _text(summary: Summary) -> str:
     if summary.groups:
         rows = [[_indented(name), f"{number:,}", _share(number, summary.parameters)] for name, number in summary.groups]
         parts.append(table([["path", "parameters", "share"], *rows], RIGHT))
+    if summary.counts:
+        rows = [[name or "all", f"{number:,}"] for name, number in summary.counts.items()]
+        parts.append(table([["counted in the file", "parameters"], *rows], RIGHT))
     if summary.tasks:
         rows = [[task.name, f"{task.parameters:,}", f"{task.alone:,}", *_costs(task.expense)] for task in summary.tasks]
         heads = ["task", "reaches", "it alone", "multiply-adds", "activations"]
@@ -123,6 +126,7 @@ def _document(summary: Summary) -> dict[str, Any]:
     return {
         "parameters": summary.parameters,
         "buffers": summary.buffers,
+        "counts": dict(summary.counts),
         "paths": paths,
         "tasks": {task.name: {"parameters": task.parameters, "alone": task.alone, **_cost_document(task.expense)} for task in summary.tasks},
         "stages": {

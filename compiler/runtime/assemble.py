@@ -30,7 +30,7 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     active = signature.tasks
     requests = [Request(active, frozenset()), Request(active, signature.losses())]
     pairs = list(dict.fromkeys(signature.pair(request) for request in requests))
-    registered = _registered(program, signature, pairs)
+    registered = registered_bodies(program, signature, pairs)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = {tensor.path for tensor in census.tensors()}
@@ -41,8 +41,8 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
         signature,
         {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()},
         Names(signature.inputs),
-        _ties(census, known),
-        tuple(_frozen("", registered, census)),
+        ties(census, known),
+        tuple(frozen("", registered, census)),
     )
     return _class(plan)(), plan
 
@@ -58,7 +58,7 @@ def _class(plan: Plan) -> Callable[[], Model]:
     return type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
 
 
-def _registered(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:
+def registered_bodies(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:
     """Return the bodies whose modules are made: all of the program, or those that the asked tasks reach."""
     if signature.asked is not None:
         return distinct(body for pair in pairs for body in pair)
@@ -90,14 +90,14 @@ def _body_apart(body: Body) -> Body:
     return replace(body, inputs=inputs, nodes=nodes)
 
 
-def _ties(census: Census, known: set[str]) -> tuple[tuple[str, str], ...]:
+def ties(census: Census, known: set[str]) -> tuple[tuple[str, str], ...]:
     """Return every tied path with the first of its group."""
     groups = ([path for path in group if path in known] for group in census.tie_groups)
     return tuple((group[0], other) for group in groups for other in group[1:])
 
 
-def _frozen(prefix: str, bodies: Bodies, census: Census) -> Iterator[str]:
+def frozen(prefix: str, bodies: Bodies, census: Census) -> Iterator[str]:
     """Yield every path that a `freeze` names, in the model and in its blocks."""
     yield from (join(prefix, freeze.path) for body in bodies for freeze in body.frozen)
     for path, (_, called) in census.owned(bodies).blocks.items():
-        yield from _frozen(join(prefix, path), called, census)
+        yield from frozen(join(prefix, path), called, census)

@@ -105,7 +105,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "a part that doesn't belong to the statement",
         "Roles (`as picture(...)`) are for inputs; an edition is a whole number.",
         "model M { in x: float[B]; target y: int[B] as tokens(8); out z = x }",
-        "model M { in x: float[B]; target y: int[B] in 0..8; out z = x }",
+        "model M { in x: float[B, 8]; target y: int[B] in 0..8; loss fit = cross_entropy(x, y) }",
     ),
     Entry(
         "A015",
@@ -135,14 +135,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "The statement is known, but a part is missing or too much: a loss has a name, inputs and targets have a type, one `in` has one type, the "
         "trainer's settings stand in `options { }`.",
         "model M { in a: int[B], in b: int[B]; out y = a }",
-        "model M { in a: int[B]; in b: int[B]; out y = a }",
+        "model M { in a: int[B]; in b: int[B]; out y = a + b }",
     ),
     Entry(
         "A019",
         "a `;` inside brackets",
         "`;` ends a statement, as a newline does.",
-        "model M { in x: float[B]; out y = f(x; 2) }",
-        "model M { in x: float[B]; out y = f(x, 2) }",
+        "model M { in x: float[B]; out y = softmax(x; dim = 0) }",
+        "model M { in x: float[B]; out y = softmax(x, dim = 0) }",
     ),
     Entry(
         "A020",

@@ -94,6 +94,9 @@ def path_of(name: str, members: tuple[Member, ...], span: Span, model: bool = Fa
     """Return `name.member.member`, the path of what is born under these loops, in a block or in the model itself."""
     if model and name in MODEL_NAMES:
         fail("A111", f"a module or parameter of a model can't be called `{name}`: that is a method of the model", span, f"call it `{name}_`")
+    dotted = next((member for member in members if isinstance(member, str) and "." in member), None)
+    if dotted is not None:
+        fail("A111", f"`{dotted}` can't be part of a module's path", span, "a member's name may not hold a dot")
     parts = [name, *map(member_text, members)]
     for part in parts:
         if part in UNBEARABLE:
@@ -103,8 +106,8 @@ def path_of(name: str, members: tuple[Member, ...], span: Span, model: bool = Fa
                 span,
                 f"choose another name, for instance `{part}_`",
             )
-        if not part or "." in part:
-            fail("A111", f"`{part}` can't be part of a module's path", span, "a member's name may not hold a dot")
+        if not part:
+            fail("A111", "an empty name can't be part of a module's path", span, "give each member a name")
     return ".".join(parts)
 
 

@@ -16,7 +16,7 @@ from .builder import Builder
 from .conditions import lifted
 from .context import Context, Poisoned, Problem, fail, too_long
 from .expressions import evaluate, lookup
-from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, substitute, tensor_type, wanted
+from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, substitute, tensor_type, wanted
 from .scope import Earlier, Frame
 from .statements import finish, run
 from .states import lifted_state
@@ -251,7 +251,7 @@ def _node(
 def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str, span: Span, builder: Builder) -> None:
     for inp in plain:
         if inp.key not in tensors and not inp.optional:
-            fail("A202", f"`{name}` needs its input `{inp.key}` (`{inp.type}`)", span, "give it by name", [(inp.span, "declared here")])
+            fail("A202", f"`{name}` needs its input `{inp.key}` (`{shown(inp.type)}`)", span, "give it by name", [(inp.span, "declared here")])
 
 
 def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:

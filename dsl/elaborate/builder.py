@@ -38,8 +38,9 @@ class Builder:
         self.outs: dict[str, Any] = {}
         self.read: set[str] = set()
         self.words: dict[str, Span] = {}  # statement words that were bound as values
-        self.hidden: set[str] = set()  # names that arms of an `if` bind which were not taken
+        self.hidden: dict[int, set[str]] = {}  # by block: all names that its arms bind, taken or not
         self.ellipsis: tuple[Any, ...] | None = None
+        self.counts: dict[str, int] = {}  # what `params` of each text gave
         self.borrowed: dict[str, list[Body]] = {}  # how modules that came as arguments are called here
         self.inline = False  # inside a `fn`, whose `out`s are values of the caller
         self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew

@@ -27,7 +27,10 @@ def _call(node: ast.Call, frame: Frame) -> Value:
         return _unborn(function, node, frame, slot)
     handler = _HANDLERS.get(function.__class__)
     if handler is None:
-        fail("A216", f"{describe(function)} can't be called", node.function.span, "blocks, modules and operations can")
+        name = node.function.id if isinstance(node.function, ast.Name) else ""
+        hidden = builder.context.library.primitive(name) is not None or name in statics.FUNCTIONS
+        help = f"`{name}` is bound here and hides the operation of that name: rename it" if hidden else "blocks, modules and operations can"
+        fail("A216", f"{describe(function)} can't be called", node.function.span, help)
     result = handler(function, node, frame)
     builder.slot = slot
     return result
@@ -221,6 +224,8 @@ def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
 
 def _unborn(value: Unborn | Chain, node: ast.Call, frame: Frame, slot: str | None) -> Value:
     """Call a block in the breath that makes it: it takes the statement's name, or none if it has no parameters."""
+    if slot is not None:
+        _new_name(slot, _kind(value), node, frame)
     name = slot if slot is not None else f"{_kind(value)}_{frame.builder.anonymous}"
     frame.builder.anonymous += slot is None
     module = bear(value, name, frame, node.span)
@@ -229,6 +234,16 @@ def _unborn(value: Unborn | Chain, node: ast.Call, frame: Frame, slot: str | Non
         help = f"make it first, `name = {_kind(value)}(...)`, then call `name(...)`: the name is its path in the state dict"
         fail("A108", f"this `{_kind(value)}` has parameters but no name", node.function.span, help)
     return result
+
+
+def _new_name(name: str, kind: str, node: ast.Call, frame: Frame) -> None:
+    """Require that the module of `y = Linear(a, b)(x)` can be called `y`."""
+    home = frame.owner(name)
+    old = home.names[name] if home is not None else None
+    if home is not None and not (isinstance(old, Family) and old.loop_born):
+        help = f"make the module first under a name of its own, `f = {kind}(...)`, then write `{name} = f(...)`"
+        labels = [(home.spans[name], f"`{name}` is bound here")] if name in home.spans else []
+        fail("A108", f"this `{kind}` would be called `{name}`, which is bound already", node.function.span, help, labels)
 
 
 def _kind(value: Unborn | Chain) -> str:

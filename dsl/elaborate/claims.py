@@ -128,7 +128,9 @@ def _params(node: ast.Call, frame: Frame) -> int:
     for argument in node.arguments:
         if argument.name is not None:
             fail("A201", f"`params` takes no `{argument.name}`", argument.span, "it takes selectors")
-    return plans.count_parameters([a.value for a in node.arguments], frame)
+    number = plans.count_parameters([a.value for a in node.arguments], frame)
+    frame.builder.counts[", ".join(a.value.span.text for a in node.arguments)] = number
+    return number
 
 
 SPECIAL["params"] = _params

@@ -352,7 +352,7 @@ def _task(statement: ast.Task, frame: Frame) -> None:
         fail("A105", f"the task `{name}` is declared twice", statement.span, "a task is written once")
     inner = frame.child("task")
     inner.task = name
-    builder.tasks[name] = TaskScope(name, inner.names)
+    builder.tasks[name] = TaskScope(name, inner.names, statement.span)
     run(statement.body, inner)
 
 

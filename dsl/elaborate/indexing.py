@@ -38,7 +38,10 @@ def index(target: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Fram
     """Return `target[items]`."""
     handler = _HANDLERS.get(target.__class__)
     if handler is None:
-        fail("A211", f"{describe(target)} can't be indexed", node.span, "families, index sets, lists, maps and tensors can")
+        help = "families, index sets, lists, maps and tensors can"
+        if target is None:
+            help = f"`{node.object.span.text}` is absent here: read it only where it is given"
+        fail("A211", f"{describe(target)} can't be indexed", node.span, help)
     return handler(target, items, node, frame)
 
 

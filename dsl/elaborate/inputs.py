@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -258,7 +259,9 @@ def match(
         span = spans.get(inp.name, spans[""])
         if len(given.shape) != len(inp.type.shape):
             message = f"`{inp.key}` of `{name}` has {len(inp.type.shape)} dimensions, not {len(given.shape)}"
-            fail("A306", message, span, f"it takes `{inp.type}`; given is `{given}`", [(inp.span, "declared here")])
+            text = shown(inp.type)
+            more = ", and `...` stands for the same axes in all inputs of a call" if "..." in text else ""
+            fail("A306", message, span, f"it takes `{text}`{more}; given is `{given}`", [(inp.span, "declared here")])
         if given.dtype is not inp.type.dtype:
             message = f"`{inp.key}` of `{name}` takes `{inp.type.dtype}`, not `{given.dtype}`"
             fail("A305", message, span, f"convert it: `{inp.type.dtype}(...)`", [(inp.span, "declared here")])
@@ -288,7 +291,7 @@ def _match_axis(
         return
     if isinstance(local, SetAxis) and isinstance(size, SetAxis) and local.name == size.name and local.members == size.members:
         return
-    compare(builder, size, local, span, f"axis {place} of `{inp.key}` of `{name}` (`{inp.type}`, given `{given}`)", inp.span)
+    compare(builder, size, local, span, f"axis {place} of `{inp.key}` of `{name}` (`{shown(inp.type)}`, given `{given}`)", inp.span)
 
 
 def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str, label: Span | None = None) -> None:
@@ -300,6 +303,11 @@ def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str
         fail(failure.code, failure.message, span, failure.help, [(label, "declared here")] if label is not None else [])
     for kind, left, right, reason in rule.conditions:
         builder.condition(Condition(kind, left, right, span, reason))
+
+
+def shown(type_: TensorType) -> str:
+    """Return an input's type as its declaration says it: the axes of `...` are `...` again."""
+    return re.sub(r"\.\.\.0(, \.\.\.\d+)*", "...", str(type_))
 
 
 def _partly(local: Dim, binding: Mapping[Symbol, Axis]) -> Dim:

@@ -151,6 +151,7 @@ def _model(
         tuple(presets), {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
     )  # fmt: skip
     plan(program, frame, trees, preset, inspector)
+    program.counts.update(frame.builder.counts)
     return None if context.failed else program
 
 

@@ -123,7 +123,9 @@ def convert(name: str, argument: Argument, value: Value, span: Span, frame: Fram
         return None
     converted = _CONVERTERS[argument.kind](value, argument, frame, span)
     if converted is REFUSED:
-        fail("A203", f"`{argument.name}` of `{name}` takes {WANTED[argument.kind]}, not {describe(value)}", span, argument.doc or None)
+        lifted = argument.kind is Kind.TENSOR and isinstance(value, Family)
+        help = "no operation lifts over a family: name one member, or write a loop over them" if lifted else argument.doc or None
+        fail("A203", f"`{argument.name}` of `{name}` takes {WANTED[argument.kind]}, not {describe(value)}", span, help)
     if argument.choices and converted not in argument.choices:
         fail(
             "A213",

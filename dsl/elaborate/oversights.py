@@ -30,6 +30,22 @@ def _words(frame: Frame, item: Any) -> None:
             _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{MEANT[name]}` for the statement")
 
 
+def _silent(frame: Frame, item: Any) -> None:
+    """A body that gives nothing could as well not be there."""
+    builder, body = frame.builder, frame.builder.body
+    if builder.poisoned or builder.context.entry is not None:
+        return
+    kept = bool(builder.outs) if not builder.model else bool(body.outputs or body.losses or builder.tasks or builder.entries)
+    if not kept:
+        _report(frame, "A502", f"`{item.name}` has no `out`", item.span, "end it with `out y = ...`")
+    for name in builder.tasks:
+        if not any(given.task == name for given in (*body.outputs, *body.losses)):
+            _report(frame, "A502", f"the task `{name}` has neither an output nor a loss", builder.tasks[name].span, "end it with `out y = ...`")
+        if any(out.name == name and out.task is None for out in body.outputs):
+            help = "results are read by their names: rename one of them"
+            _report(frame, "A105", f"`{name}` is an output of the model and a task", builder.tasks[name].span, help)
+
+
 def _maps(frame: Frame, item: Any) -> None:
     """A map's type names an index set, which must be there in the end."""
     if not frame.builder.poisoned:
@@ -70,7 +86,10 @@ def _share_names(frame: Frame, item: Any) -> None:
         if not (inp.task is not None and inp.members):
             tasks.setdefault(inp.name, set()).add(inp.task)
     for place, inp in enumerate(body.inputs):
-        if inp.task is not None and not inp.members and len(tasks[inp.name]) > 1:
+        if inp.task is not None and None in tasks.get(inp.name, ()):
+            help = f"read the model's `{inp.name}` in the task, or rename one of them"
+            _report(frame, "A105", f"`{inp.name}` is an input of the model and of the task `{inp.task}`", inp.span, help)
+        elif inp.task is not None and not inp.members and len(tasks[inp.name]) > 1:
             keyed = replace(inp, members=(inp.task,))
             body.inputs[place] = keyed
             body.nodes[inp.node].target = keyed.key
@@ -80,21 +99,29 @@ def _share_names(frame: Frame, item: Any) -> None:
 
 
 def check_arm(statements: tuple[ast.Statement, ...], frame: Frame) -> None:
-    """Report names in an arm that no elaboration could know; names that other arms bind are let be."""
-    hidden = frame.builder.hidden
-    hidden.update(name for statement in statements for name in _binds(statement))
+    """Report names in an arm that no elaboration could know; names that any statement of the body binds are let be."""
     for statement in statements:
         for name in _reads(statement):
-            if name.id in hidden or frame.owner(name.id) is not None:
+            if frame.owner(name.id) is not None:
                 continue
             try:
                 lookup(name, frame)
             except Problem as problem:
-                if problem.diagnostic.code == "A102":
-                    help = suggest(name.id, visible(frame) | hidden, problem.diagnostic.help)
+                bound = _bound_anywhere(frame)
+                if problem.diagnostic.code == "A102" and name.id not in bound:
+                    help = suggest(name.id, visible(frame) | bound, problem.diagnostic.help)
                     frame.builder.context.report(replace(problem.diagnostic, help=help))
             except Poisoned:
                 continue
+
+
+def _bound_anywhere(frame: Frame) -> set[str]:
+    """Return the names that the block at hand binds in any of its arms and loops."""
+    _, item = frame.builder.context.active[-1]
+    found = frame.builder.hidden.get(id(item))
+    if found is None:
+        found = frame.builder.hidden[id(item)] = set(_binds(item))
+    return found
 
 
 def _binds(node: ast.Node) -> Iterator[str]:
@@ -135,4 +162,4 @@ _WORDS: dict[type, Callable[[Any], tuple[ast.Node, ...]]] = {
 """The parts of each kind of node whose names are words, not values."""
 
 
-FINISHERS.extend([_words, _maps, _share_names, _unread])
+FINISHERS.extend([_words, _silent, _maps, _share_names, _unread])

@@ -114,6 +114,8 @@ class Frame:
         old = home.names.get(name)
         if isinstance(old, (Module, ModuleChain)) and home is self:
             fail("A106", f"`{name}` is a module already", span, "a module's name is bound once: rename one", _first(home, name))
+        if isinstance(value, (Module, ModuleChain)) and name in home.names and not (isinstance(old, Family) and old.loop_born):
+            fail("A106", f"`{name}` is bound already, and a module's name is new", span, "rename the module", _first(home, name))
         if isinstance(old, MemberOf) and home.loop is not None and name in home.loop.names:
             fail("A405", f"`{name}` is this loop's variable", span, "choose another name")
         home.names[name] = value

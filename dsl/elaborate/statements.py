@@ -306,6 +306,9 @@ def _loop(
             loop.born.setdefault(name, {})[key] = found
     _check_carried(statement, loop, frame)
     close_loop(frame, loop)
+    for name in {name for inner in statement.body for name in bound_names(inner)} - carry - loop.born.keys():
+        if frame.owner(name) is None:  # no step bound it: a family without members, not an unknown name
+            frame.names[name] = Family(set_, {}, name, loop_born=True)
 
 
 def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) -> None:

@@ -169,6 +169,7 @@ class TaskScope:
 
     name: str
     names: dict[str, Value]
+    span: Span
     outs: dict[str, Value] = field(default_factory=dict[str, Value])
 
 
