@@ -41,7 +41,7 @@ class NodeKind(Enum):
     CONSTANT = "constant"  # attributes["value"]: int, float or bool
     OPERATION = "operation"  # target: primitive name
     LEAF = "leaf"  # target: path of a leaf module of this body (or `@name...` for a module argument)
-    EXTERN = "extern"  # an output of an extern block (target: its name), or a call of an extern fn (attributes: origin, statics)
+    EXTERN = "extern"  # the body of an extern block: target is the output's name, the wrapped module computes it
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
 

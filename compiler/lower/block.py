@@ -159,7 +159,7 @@ def block_class(name: str, views: list[View]) -> type[Block]:
 
 def install(made: type[Block]) -> None:
     """Set `forward` of a class from its views."""
-    views = made._views  # pyright: ignore[reportPrivateUsage]
+    views = made._views  # pyright: ignore[reportPrivateUsage] - filled here, read by the class alone
     if not views:
         made.forward = _never_called
     elif len(views) == 1:

@@ -179,8 +179,9 @@ def _composite(entry: InputDecl, value: Tensor, axis: int, declared: Dim, sizes:
         solved = solve(declared, unknown[0])
         if solved is not None:
             factor, rest = (int(part.value(known)) if isinstance(part, Dim) else part for part in solved)
-            sizes[unknown[0]] = known[unknown[0]] = ((size - rest) // factor, entry.key)  # pyright: ignore[reportArgumentType]
-            known[unknown[0]] = (size - rest) // factor
+            found = (size - rest) // factor
+            sizes[unknown[0]] = (found, entry.key)
+            known[unknown[0]] = found
             unknown = []
     if unknown:
         return []

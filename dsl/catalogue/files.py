@@ -81,7 +81,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A815",
         "a limit of elaboration",
-        "Loops are unrolled, so index sets, operations and steps are limited. A size that is only known at run time is a dimension, not an index set.",
+        "Loops are unrolled, so index sets, operations and steps are limited. A size that is only known at run time is "
+        "a dimension, not an index set.",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..1_000_000_000 carry h { h = relu(h) }; out y = h }",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..10 carry h { h = relu(h) }; out y = h }",
     ),

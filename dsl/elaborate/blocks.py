@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import ast
 from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
@@ -308,7 +308,7 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     item, file = function.item, function.file
     assert item is not None and file is not None
     if isinstance(item, ast.ExternFn):
-        return _call_extern(item, function, node, frame)
+        _call_extern(item, function, node)
     context = frame.builder.context
     if any(i is item for _, i in context.active):
         fail("A905", f"`{item.name}` calls itself", node.span, "recursion is not in the language: use `repeat` over an index set")
@@ -337,23 +337,11 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     return next(iter(outs.values())) if len(outs) == 1 else Record(outs, item.name)
 
 
-def _call_extern(item: ast.ExternFn, function: Function, node: ast.Call, frame: Frame) -> Value:
-    """Call a Python function by its declared signature: one node, without gradient."""
-    bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
-    types = {p.name: p.type for p in item.parameters}
-    values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}
-    assert function.file is not None
-    inner = Frame("block", frame.builder, function.file, task=frame.task)
-    saved, frame.builder.ellipsis = frame.builder.ellipsis, None
-    try:
-        _fn_parameters(item, values, {k: e.span for k, e in bound.given.items()}, inner, node.span)
-        result = tensor_type(item.result, inner, None, item.name)
-    finally:
-        frame.builder.ellipsis = saved
-    operands: dict[str, Any] = {k: v.ref for k, v in inner.names.items() if isinstance(v, Tensor)}
-    statics_ = {k: inner.names[k] for k in types if k in inner.names and k not in operands}
-    number = frame.builder.node(NodeKind.EXTERN, item.name, operands, {"origin": item.origin, "statics": statics_}, (result,), node.span)
-    return frame.builder.tensor(number)
+def _call_extern(item: ast.ExternFn, function: Function, node: ast.Call) -> NoReturn:
+    """Refuse the call of an extern function, which a graph has no place for yet; wrong arguments are reported first."""
+    bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
+    help = "wrap it in an `extern block`: its module is verified before it runs"
+    fail("A903", f"`extern fn {item.name}` is reserved: its call is not available yet", node.span, help)
 
 
 def _fn_argument(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:

@@ -11,7 +11,7 @@ from ..program import Condition
 from . import plans, statics
 from .conditions import judge
 from .context import Poisoned, Problem, fail
-from .expressions import SPECIAL, evaluate
+from .expressions import SPECIAL, evaluate, of_enum, sides
 from .operations import REFUSED, axis
 from .scope import Frame
 from .statements import FINISHERS, RUNNERS
@@ -53,7 +53,9 @@ def _condition(node: ast.Expr, frame: Frame) -> Condition | None:
     """Return a comparison of sizes as a condition; None when it is static."""
     if not isinstance(node, ast.Binary) or node.op not in ("==", "!=", "<", "<=", ">", ">="):
         return None
-    left, right = (_side(side, frame) for side in (node.left, node.right))
+    if of_enum(node, frame) is not None:
+        return None
+    left, right = (_size(value) for value in sides(node, frame))
     if not (isinstance(left, Dim) or isinstance(right, Dim)):
         return None
     for side, value in ((node.left, left), (node.right, right)):
@@ -61,7 +63,7 @@ def _condition(node: ast.Expr, frame: Frame) -> Condition | None:
             fail("A203", f"`{side.span.text}` is no size", side.span, "compare sizes with whole numbers or sizes")
     given = frame.builder.model
     if node.op == "==" and isinstance(node.left, ast.Binary) and node.left.op == "%" and right == 0:
-        number, by = _side(node.left.left, frame), _side(node.left.right, frame)
+        number, by = (_size(evaluate(side, frame)) for side in (node.left.left, node.left.right))
         return Condition("divides", by, number, node.span, "required", given)
     if node.op in ("<", "<=", ">", ">="):
         low, high = (left, right) if node.op in ("<", "<=") else (right, left)
@@ -69,16 +71,15 @@ def _condition(node: ast.Expr, frame: Frame) -> Condition | None:
     return Condition(node.op, left, right, node.span, "required", given)
 
 
-def _side(node: ast.Expr, frame: Frame) -> Any:
-    value = evaluate(node, frame)
+def _size(value: Value) -> Any:
     size = axis(value)
     return value if size is REFUSED else getattr(size, "size", size)
 
 
 def _values(node: ast.Expr, frame: Frame) -> str | None:
     """Say what the two sides of a failed comparison are."""
-    if isinstance(node, ast.Binary) and node.op in ("==", "!=", "<", "<=", ">", ">="):
-        left, right = (evaluate(side, frame) for side in (node.left, node.right))
+    if isinstance(node, ast.Binary) and node.op in ("==", "!=", "<", "<=", ">", ">=") and of_enum(node, frame) is None:
+        left, right = sides(node, frame)
         return f"the left side is {_shown(left)}, the right side {_shown(right)}"
     return None
 

@@ -192,11 +192,10 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
     if node.op in ("and", "or"):
         return _logic(node, frame)
     if node.op in ("==", "!=", "in", "not in"):
-        found = _of_enum(node, frame)
+        found = of_enum(node, frame)
         if found is not None:
             return found
-    left = evaluate(node.left, frame)
-    right = evaluate(node.right, frame)
+    left, right = sides(node, frame)
     if isinstance(left, (Tensor, LiveState)) or isinstance(right, (Tensor, LiveState)):
         name = OPERATORS.get(node.op)
         if name is None:
@@ -209,7 +208,32 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
     return statics.binary(node.op, left, right, node.span)
 
 
-def _of_enum(node: ast.Binary, frame: Frame) -> bool | None:
+def sides(node: ast.Binary, frame: Frame) -> tuple[Value, Value]:
+    """Evaluate both sides; a word that is compared with a member, or looked for in a set, is first of all a member of that set."""
+    if node.op in ("==", "!=", "in", "not in"):
+        if _is_word(node.left, frame):
+            right = evaluate(node.right, frame)
+            return _beside(node.left, right, frame), right
+        if _is_word(node.right, frame):
+            left = evaluate(node.left, frame)
+            return left, _beside(node.right, left, frame)
+    return evaluate(node.left, frame), evaluate(node.right, frame)
+
+
+def _is_word(node: ast.Expr, frame: Frame) -> bool:
+    return isinstance(node, ast.Name) and frame.owner(node.id) is None
+
+
+def _beside(node: ast.Expr, other: Value, frame: Frame) -> Value:
+    set_ = other.set if isinstance(other, MemberOf) else other
+    if isinstance(node, ast.Name) and isinstance(set_, IndexSet):
+        owner = next((s for s in (set_, *sets_in_scope(frame)) if node.id in s.declared), None)
+        if owner is not None:
+            return MemberOf(owner, node.id)
+    return evaluate(node, frame)
+
+
+def of_enum(node: ast.Binary, frame: Frame) -> bool | None:
     """Compare an enum's value with its choices, written as bare words; None where neither side is one."""
     for side, other in ((node.left, node.right), (node.right, node.left)):
         value = frame.find(side.id) if isinstance(side, ast.Name) and frame.owner(side.id) is not None else None
@@ -316,7 +340,7 @@ def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Value, ...]:
 
 
 def _set(node: ast.SetLiteral, frame: Frame) -> IndexSet:
-    return IndexSet.of(node.span.text, tuple(_literal_member(item, frame) for item in _distinct(node)))
+    return IndexSet.of(node.span.text, tuple(literal_member(item, frame) for item in _distinct(node)))
 
 
 def _distinct(node: ast.SetLiteral) -> tuple[ast.Expr, ...]:
@@ -327,12 +351,12 @@ def _distinct(node: ast.SetLiteral) -> tuple[ast.Expr, ...]:
     return node.items
 
 
-def _literal_member(node: ast.Expr, frame: Frame) -> Any:
+def literal_member(node: ast.Expr, frame: Frame) -> Any:
     """Return a member of a set literal or a key of a map: a bare word is its own name, unless a loop or clause around runs over it."""
     if isinstance(node, ast.Name):
         return statics.key_of(frame.find(node.id)) if runs(node.id, frame) else node.id
     if isinstance(node, ast.Tuple):
-        return tuple(_literal_member(item, frame) for item in node.items)
+        return tuple(literal_member(item, frame) for item in node.items)
     value = evaluate(node, frame)
     return value.key if isinstance(value, MemberOf) else statics.number(value)
 
@@ -346,7 +370,7 @@ def runs(name: str, frame: Frame) -> bool:
 def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
     result: dict[Any, Value] = {}
     for key_node, value_node in node.items:
-        key = _literal_member(key_node, frame)
+        key = literal_member(key_node, frame)
         if key in result:
             fail("A412", f"the key `{key}` stands twice in this map", key_node.span, "keep one of them")
         result[key] = evaluate(value_node, frame)
@@ -364,9 +388,9 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
     steps = [inner for inner in clauses(node.clauses, frame)]
     if node.kind == "map":
         assert node.value is not None
-        return {_literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
+        return {literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
     if node.kind == "set":
-        members = dict.fromkeys(_literal_member(node.element, inner) for inner in steps)
+        members = dict.fromkeys(literal_member(node.element, inner) for inner in steps)
         return IndexSet.of(node.span.text, tuple(members))
     return [evaluate(node.element, inner) for inner in steps]
 

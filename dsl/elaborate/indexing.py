@@ -11,7 +11,7 @@ from ..program import Member
 from ..types import SetAxis
 from . import statics
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import earlier, evaluate, evaluate_whole, lookup, register, runs, whole
+from .expressions import earlier, evaluate, evaluate_whole, literal_member, lookup, register, runs, whole
 from .operations import apply, axis
 from .scope import Earlier, Frame
 from .values import POISON, Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe
@@ -124,8 +124,10 @@ def _deeper(value: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Fra
 
 def _index_value(node: ast.Expr, set_: IndexSet, frame: Frame) -> Value | None:
     """Evaluate an index item unless it is a member's name; a name that means nothing is no member."""
-    if _is_member_name(node, set_):
+    if isinstance(node, ast.Name) and node.id in set_.declared:
         return None
+    if isinstance(node, ast.Tuple) and (key := literal_member(node, frame)) in set_.declared:
+        return key
     if isinstance(node, ast.Name) and frame.owner(node.id) is None:
         try:
             return evaluate(node, frame)
@@ -135,10 +137,6 @@ def _index_value(node: ast.Expr, set_: IndexSet, frame: Frame) -> Value | None:
         help = suggest(node.id, map(str, set_.members), f"its members are {statics.listed(set_.members)}")
         fail("A407", f"`{node.id}` is no member of `{set_.name}`", node.span, help)
     return evaluate(node, frame)
-
-
-def _is_member_name(node: ast.Expr, set_: IndexSet) -> bool:
-    return isinstance(node, ast.Name) and node.id in set_.declared
 
 
 def member_key(node: ast.Expr, value: Value | None, set_: IndexSet, frame: Frame) -> Member:

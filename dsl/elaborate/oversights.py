@@ -70,8 +70,9 @@ def _unread(frame: Frame, item: Any) -> None:
     for inp in builder.body.inputs:
         if inp.name not in builder.read and not inp.is_state:
             warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
+    named = {n.id for n in walk(item) if isinstance(n, ast.Name)}  # in arms that are not taken, too
     for parameter in item.parameters:
-        if parameter.name not in builder.read:
+        if parameter.name not in builder.read and parameter.name not in named:
             warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
     for module in builder.body.modules.values():
         if module.name not in builder.read and module.path not in builder.used:

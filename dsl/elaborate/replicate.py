@@ -48,6 +48,8 @@ def is_repeatable(frame: Frame, loop: Loop, before: Mark) -> bool:
     """Say whether the step since `before` may be copied."""
     if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied:
         return False
+    if any(module.modules for module in list(frame.builder.body.modules.values())[before.modules :]):
+        return False  # what is handed to a block is named in its arguments, which a copy would share
     after = carried(frame, loop)
     return all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items())
 

@@ -10,23 +10,23 @@ from archloom.dsl.program import Body, Member, NodeKind, Program
 from archloom.dsl.source import Source
 
 
-def findings(text: str, **options: Any) -> tuple[Diagnostic, ...]:
+def findings(text: str, /, **options: Any) -> tuple[Diagnostic, ...]:
     """Return all that is found in a text."""
     return check_text(Source("spec.arch", text), **options).diagnostics
 
 
-def codes(text: str, **options: Any) -> list[str]:
+def codes(text: str, /, **options: Any) -> list[str]:
     """Return the codes of all findings, in order."""
     return [d.code for d in findings(text, **options)]
 
 
-def says(text: str, **options: Any) -> str:
+def says(text: str, /, **options: Any) -> str:
     """Return the one finding of a text as `A404 at TEXT: message; help`."""
     (found,) = findings(text, **options)
     return f"{found.code} at {found.span.text}: {found.message}" + (f"; {found.help}" if found.help else "")
 
 
-def program(text: str, **options: Any) -> Program:
+def program(text: str, /, **options: Any) -> Program:
     """Return the only program of a text without errors; warnings are errors too."""
     result = check_text(Source("spec.arch", text), **options)
     assert result.diagnostics == (), [f"{d.code} {d.message}" for d in result.diagnostics]
@@ -34,7 +34,7 @@ def program(text: str, **options: Any) -> Program:
     return found
 
 
-def model(body: str, **options: Any) -> Body:
+def model(body: str, /, **options: Any) -> Body:
     """Return the body of `model M { in x: float[B, 4]; BODY }`."""
     return program(f"model M {{ in x: float[B, 4]\n{body} }}", **options).eval
 
