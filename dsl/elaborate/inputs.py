@@ -74,9 +74,6 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
             node.span,
             suggest(text.split("[")[0], names, f"a tensor type is {statics.listed(names)} with its shape in brackets"),
         )
-    if node.arguments is None:
-        help = f"write `{node.name}[B]` for one of each of B, `{node.name}[]` for a single one"
-        fail("A212", f"`{node.name}` alone is no tensor type: its shape is missing", node.span, help)
     dtype = names[node.name]
     if given is not None and dtype is DType.FLOAT and given[0].is_float:
         dtype = given[0]

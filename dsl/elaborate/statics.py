@@ -44,8 +44,6 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
         return contains(right, left, span) is (op == "in")
     if isinstance(left, IndexSet) and isinstance(right, IndexSet):
         return _sets(op, left, right, span)
-    if op == "+" and left.__class__ is tuple and right.__class__ is list:
-        right = tuple(right)  # a tuple's slice is a list
     if op == "+" and left.__class__ in (list, tuple, str) and right.__class__ is left.__class__:
         if len(left) + len(right) > LONGEST:
             fail("A815", f"`{span.text}` has more than {LONGEST:,} entries", span, "static values are small: use a tensor")

@@ -68,7 +68,9 @@ def test_the_wrong_file_has_its_code(code: str, tmp_path: Path) -> None:
     assert [d.code for d in FILES[code](tmp_path)] == [code]
 
 
-@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.code not in {"A605", "A800", "A801", "A802", "A803", *ELSEWHERE} and e.right], ids=lambda e: e.code)
+@pytest.mark.parametrize(
+    "entry", [e for e in ENTRIES if e.code not in {"A605", "A800", "A801", "A802", "A803", *ELSEWHERE} and e.right], ids=lambda e: e.code
+)
 def test_the_right_text_checks(entry: Entry) -> None:
     found = check_text(Source("right.arch", entry.right)).diagnostics
     assert [d.message for d in found if d.severity is Severity.ERROR or entry.code.startswith("A12")] == []

@@ -156,7 +156,7 @@ def test_a_later_loop_that_reads_the_old_family_writes_members() -> None:
 
 
 def test_modules_are_never_born_twice_under_one_path() -> None:
-    text = "index ls = 0..4; for i in ls[..3] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); g = f(x) }; out y = h[*]; out z = g[*]"
+    text = "index ls = 0..4; for i in ls[..3] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); g = f(x) }; out y = h[*]; out z = g[*]"  # noqa: E501 - one case, one line
     assert wrong(text).startswith("A106 at f: the module `f.2` is made twice; a module's name is bound once")
 
 
@@ -235,7 +235,9 @@ def test_tuples_are_unpacked() -> None:
 
 
 def test_a_member_is_its_name_in_paths_and_its_place_in_tensors() -> None:
-    body = model("index ts = {a, b, c}; index dense = ts[b..]; in z: float[B, ts]; for t in dense { f = Linear(4, 4); h = f(x) + z[:, t, none] }; out y = h[*]")
+    body = model(
+        "index ts = {a, b, c}; index dense = ts[b..]; in z: float[B, ts]; for t in dense { f = Linear(4, 4); h = f(x) + z[:, t, none] }; out y = h[*]"
+    )
     assert owned(body) == ["f.b", "f.c"]
     assert [n.attributes["items"][1] for n in body.nodes if n.target == "index"] == [1, 2]
 

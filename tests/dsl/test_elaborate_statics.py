@@ -65,7 +65,11 @@ def test_arithmetic_is_that_of_exact_numbers(text: str) -> None:
     if max(expected.numerator.bit_length(), expected.denominator.bit_length()) > statics.BITS:
         return
     low, high = sorted((expected, expected + Fraction(1, 7)))
-    exactly = f"({text}) == {expected.numerator} / {expected.denominator}" if expected >= 0 else f"-({text}) == {-expected.numerator} / {expected.denominator}"
+    exactly = (
+        f"({text}) == {expected.numerator} / {expected.denominator}"
+        if expected >= 0
+        else f"-({text}) == {-expected.numerator} / {expected.denominator}"
+    )
     model(f"assert {exactly}; assert not ({text}) != ({text}) and ({text}) <= ({text}); out y = x")
     assert low < high
 
@@ -86,7 +90,9 @@ def test_lists_are_cut_by_position(values: list[int], data: st.DataObject) -> No
     stop = data.draw(st.integers(start, len(values)))
     place = data.draw(st.integers(-len(values), len(values) - 1))
     more = f"assert c[{start}..={stop}] == {values[start : stop + 1]};" if stop < len(values) else ""
-    model(f"c = {values}; assert c[{start}..{stop}] == {values[start:stop]}; assert c[{place}] == {values[place]}; assert c[{start}..] == {values[start:]}; {more} out y = x")
+    model(
+        f"c = {values}; assert c[{start}..{stop}] == {values[start:stop]}; assert c[{place}] == {values[place]}; assert c[{start}..] == {values[start:]}; {more} out y = x"  # noqa: E501 - one case, one line
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,7 @@ def test_functions_and_operators(text: str, value: object) -> None:
         ("1 / (2 - 2)", "A204 at 1 / (2 - 2): division by zero in `1 / (2 - 2)`; check the sizes that it is computed from"),
         ("5 % 0", "A204 at 5 % 0: division by zero in `5 % 0`; check the sizes that it is computed from"),
         ("9 ** 9 ** 9", "A204 at 9 ** 9 ** 9: the power `9 ** 9 ** 9` is too large; check the exponent"),
-        ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),
+        ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),  # noqa: E501 - one case, one line
         ("(0 - 8) ** (1 / 3)", "A204 at (0 - 8) ** (1 / 3): `(0 - 8) ** (1 / 3)` is no real number; a negative number has no root"),
         ("sqrt(-1)", "A204 at sqrt(-1): `sqrt(-1)` has no value at -1; check the numbers"),
         ("ceil(inf)", "A204 at ceil(inf): `ceil(inf)` has no value at inf; only finite numbers can be rounded"),
@@ -170,7 +176,19 @@ TYPED = """model M(
 @pytest.mark.parametrize(
     "given",
     [
-        {"n": "8", "f": "1 / 3", "b": "false", "s": "hello", "l": "[1, 2]", "ll": "[[1, 2], []]", "m": "{a: 4}", "k": "v", "i": "{r}", "a": "relu", "o": "3"},
+        {
+            "n": "8",
+            "f": "1 / 3",
+            "b": "false",
+            "s": "hello",
+            "l": "[1, 2]",
+            "ll": "[[1, 2], []]",
+            "m": "{a: 4}",
+            "k": "v",
+            "i": "{r}",
+            "a": "relu",
+            "o": "3",
+        },
         {"s": '"in quotes"', "B": "Linear(bias = false, ...)", "i": "0..3"},
     ],
 )
@@ -214,11 +232,14 @@ def test_presets_are_checked_and_taken() -> None:
 
 
 def test_a_model_may_be_made_of_another() -> None:
-    text = "model Big(d: int = 128, e: int = 2) { in x: float[B, d]; f = Linear(d, e); out y = f(x) }\nmodel Small = Big(d = 64)\nmodel Tiny = Small(d = 2)"
+    text = "model Big(d: int = 128, e: int = 2) { in x: float[B, d]; f = Linear(d, e); out y = f(x) }\nmodel Small = Big(d = 64)\nmodel Tiny = Small(d = 2)"  # noqa: E501 - one case, one line
     found = check_text(Source("a.arch", text)).programs
     assert {name: p.arguments["d"] for name, p in found.items()} == {"Big": 128, "Small": 64, "Tiny": 2}
     assert codes(f"{text}\nmodel Loop = Pool\nmodel Pool = Loop") == ["A905", "A905"]
-    assert says(text.replace("= Big(d = 64)", "= Big(dd = 64)").replace("\nmodel Tiny = Small(d = 2)", "")) == "A201 at dd = 64: `Big` takes no `dd`; did you mean `d`?"
+    assert (
+        says(text.replace("= Big(d = 64)", "= Big(dd = 64)").replace("\nmodel Tiny = Small(d = 2)", ""))
+        == "A201 at dd = 64: `Big` takes no `dd`; did you mean `d`?"
+    )
 
 
 def test_a_map_has_the_keys_of_its_set_wherever_that_is_declared() -> None:

@@ -1,1 +1,0 @@
-"""A program as one Python file that imports torch alone."""
