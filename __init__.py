@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .compiler.api import compile as compile
     from .compiler.api import load_program as load_program
     from .compiler.check import check as check
+    from .compiler.draw.drawing import Drawing as Drawing
+    from .compiler.draw.drawing import draw as draw
     from .compiler.runtime.errors import InputError as InputError
     from .compiler.runtime.errors import ModelError as ModelError
     from .dsl.diagnostics import Diagnostic as Diagnostic
@@ -23,6 +25,8 @@ _HOMES = {
     "compile": "compiler.api",
     "load_program": "compiler.api",
     "check": "compiler.check",
+    "draw": "compiler.draw.drawing",
+    "Drawing": "compiler.draw.drawing",
     "InputError": "compiler.runtime.errors",
     "ModelError": "compiler.runtime.errors",
     "Diagnostic": "dsl.diagnostics",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..dsl.diagnostics import Diagnostic, Failure, closest
 from ..dsl.program import Program
@@ -12,6 +12,7 @@ from ..dsl.source import NOWHERE, Source
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from .runtime.extern import Allowed
     from .runtime.model import Model
@@ -38,6 +39,7 @@ def load_program(
     return list(result.programs.values())[-1]
 
 
+@overload
 def compile(
     path_or_text: str | PathLike[str],
     params: Mapping[str, Any] | None = None,
@@ -49,18 +51,51 @@ def compile(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
-) -> Model:
+    source: Literal[False] = False,
+) -> Model: ...
+@overload
+def compile(
+    path_or_text: str | PathLike[str],
+    params: Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    model: str | None = None,
+    tasks: Sequence[str] | None = None,
+    weights: Weights | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    extern: Allowed = None,
+    source: Literal[True],
+) -> nn.Module: ...
+def compile(
+    path_or_text: str | PathLike[str],
+    params: Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    model: str | None = None,
+    tasks: Sequence[str] | None = None,
+    weights: Weights | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    extern: Allowed = None,
+    source: bool = False,
+) -> Model | nn.Module:
     """Return the model of a file or text as an `nn.Module`.
 
     `params` and `preset` set the model's parameters; `tasks` leaves out what other tasks alone need; `weights` is a safetensors file
     or a folder of them, read through the text's weights map (a dict
     of paths by name for several maps); `extern` names the classes that the text may wrap, or is True.  On
-    `device="meta"` nothing is allocated, and `materialize` gives the model values later.  Raises Failure for what is wrong in the
-    text or in the weights, ValueError for wrong arguments.
+    `device="meta"` nothing is allocated, and `materialize` gives the model values later.  With `source` the class is that of the
+    file that `archloom emit` writes, plain Python to step through, without checks of its inputs.  Raises Failure for what is wrong in
+    the text or in the weights, ValueError for wrong arguments.
     """
     from .runtime.compiling import compile_program
 
     program = load_program(path_or_text, params, preset, model)
+    if source:
+        from .emit.run import from_source
+
+        return from_source(program, tasks=tasks, weights=weights, dtype=dtype, device=device)
     return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern)
 
 

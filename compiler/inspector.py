@@ -22,6 +22,7 @@ class GraphInspector:
     def __init__(self) -> None:
         self._owned: dict[tuple[int, ...], tuple[Bodies, tuple[Owned, ...]]] = {}
         self._reach: dict[int, Reach] = {}
+        self._reached = _Reached()
 
     # ---------------------------------------------------------------------------------------------------- ownership
 
@@ -66,7 +67,7 @@ class GraphInspector:
     def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
         """Return the paths of the parameters that the named losses depend on, or of modules around them."""
         wanted = set(losses)
-        return _Reached().of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted))[0]
+        return self._reached.of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted))[0]
 
 
 def _inside(body: Body, calls: Sequence[int]) -> Body:
@@ -93,12 +94,14 @@ class _Reached:
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, frozenset[Ref]], tuple[frozenset[str], frozenset[str]]] = {}
+        self._kept: list[Body] = []  # an id is a body's own as long as the body lives
 
     def of(self, body: Body, refs: frozenset[Ref]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the paths of the parameters, and the inputs, that the values depend on."""
         key = (id(body), refs)
         found = self._found.get(key)
         if found is None:
+            self._kept.append(body)
             found = self._found[key] = self._follow(body, refs)
         return found
 

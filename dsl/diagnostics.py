@@ -53,5 +53,5 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     names = sorted(set(candidates))
-    found = get_close_matches(word, names, n=1, cutoff=0.6)
+    found = get_close_matches(word, names, n=1, cutoff=0.65)
     return found[0] if found else None

@@ -106,7 +106,7 @@ class ShapeRule:
         except RuleFailure as failure:
             if isinstance(common, Dim) or isinstance(axis, Dim) or failure.help is not None:
                 raise
-            raise RuleFailure(failure.message, "sizes must be equal, or one of them 1; `x[:, None]` puts in an axis of 1", failure.code) from None
+            raise RuleFailure(failure.message, "sizes must be equal, or one of them 1; `x[:, none]` puts in an axis of 1", failure.code) from None
 
     def _known(self, axis: Axis) -> Axis:
         """Return the number that the facts give for a symbolic axis, if they do."""

@@ -1,46 +1,19 @@
-"""Writing files whole: whatever interrupts it, a reader finds the old file or the new one, never a part."""
+"""Writing files whole, and saying so where that can't be done."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
 import click
+
+from ..writing import write_file
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, *, new: bool = False) -> None:
     """Write a file by way of a temporary one beside it; with `new`, never over one that is there already."""
     try:
-        _write(path, data, new)
+        write_file(path, data, new)
     except FileExistsError:
         raise click.ClickException(f"`{path}` is there already: choose another name, or remove it first") from None
     except OSError as error:
         raise click.ClickException(f"`{path}` can't be written: {(error.strerror or str(error)).lower()}") from None
-
-
-def _write(path: str | os.PathLike[str], data: bytes, new: bool) -> None:
-    target = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(target))
-        if new:
-            os.link(temporary, target)
-        else:
-            os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _mode(target: Path) -> int:
-    """Return the permissions of the file as it is, or those a new file gets."""
-    try:
-        return target.stat().st_mode & 0o7777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

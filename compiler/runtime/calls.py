@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,6 +103,21 @@ class Signature:
             return self.tasks
         return named if self.tasks is None else named & self.tasks
 
+    def present(self, tasks: frozenset[str] | None, given: Iterable[str]) -> frozenset[str] | None:
+        """Leave out the tasks of which no own input is given, where those of another are: a batch may hold samples of some tasks alone."""
+        outputs = {out.task for out in self.eval_body.outputs}
+        active = frozenset(task for task in (outputs if tasks is None else tasks) if task is not None)
+        if len(active) < 2 or (tasks is None and None in outputs):
+            return tasks
+        needed = {task: self._reached({task}, [path for path, owner in self.loss_tasks.items() if owner == task]) for task in active}
+        asked = {key for key, declared in self._declared().items() if not (declared.is_target or declared.optional)}
+        absent: set[str] = set()
+        for task in active:
+            own = needed[task] - frozenset[str]().union(*(needed[other] for other in active if other != task))
+            if own & asked and not own & set(given):
+                absent.add(task)
+        return active - absent if 0 < len(absent) < len(active) else tasks
+
     def complete(self, candidates: frozenset[str], given: frozenset[str], without: bool) -> frozenset[str]:
         """Return the losses to compute: those of every task whose targets are all given.
 
@@ -149,7 +164,7 @@ class Signature:
             found |= {path for path, task in self.loss_tasks.items() if task is None and self.needs[path] <= reached}
         return frozenset(found if chosen is None else found & set(chosen))
 
-    def _reached(self, tasks: frozenset[str], losses: Iterable[str]) -> frozenset[str]:
+    def _reached(self, tasks: Collection[str], losses: Iterable[str]) -> frozenset[str]:
         outputs = (self._reach.needs(self.eval_body, i) for i, out in enumerate(self.eval_body.outputs) if out.task in tasks)
         return frozenset[str]().union(*outputs, *(self.needs[path] for path in losses))
 

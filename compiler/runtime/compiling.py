@@ -30,7 +30,7 @@ def compile_program(
     extern: Allowed = None,
 ) -> Model:
     """Return the model of a program; see `archloom.compile`."""
-    chosen = _dtype(dtype)
+    chosen = compute_dtype(dtype)
     place = torch.device(device) if device is not None else torch.get_default_device()
     model, plan = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen))
     if place.type == "meta":
@@ -44,7 +44,8 @@ def compile_program(
     return model.materialize(place, given=read_weights(plan, weights))
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+def compute_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """Return the dtype that floats are computed in; ValueError with a suggestion for what is none."""
     if dtype is None:
         return torch.get_default_dtype()
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor
 from ...dsl.diagnostics import closest
 from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Body, Condition, InputDecl, Ref
-from ...dsl.types import DType, extent
+from ...dsl.types import DType, TensorType, extent
 from ..bounds import is_index, uses_below
 from ..lower.body import TORCH_DTYPES
 from .border import holds, value_range
-from .outputs import Record, nested
+from .outputs import nested
 
 SIZES = (*range(2, 11), 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 1024, 1)
 MOST_STEPS = 200_000
@@ -87,16 +88,12 @@ def _symbols(condition: Condition) -> set[Symbol]:
 class Examples:
     """Makes values for the inputs of one body."""
 
-    def __init__(self, body: Body, sizes: Mapping[Symbol, int], dtype: torch.dtype, device: torch.device, seed: int) -> None:
+    def __init__(self, body: Body, sizes: Mapping[Symbol, int], dtype: torch.dtype, device: torch.device, generator: torch.Generator) -> None:
         self.body = body
         self.sizes = sizes
         self.dtype = dtype
         self.device = device
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def inputs(self, declared: Sequence[InputDecl]) -> Record:
-        """Return a value for each input by name, families as nested records."""
-        return nested(((d.name, *d.members), self.value(d)) for d in declared)
+        self.generator = generator
 
     def value(self, declared: InputDecl) -> Tensor:
         """Return one valid value."""
@@ -142,14 +139,35 @@ class Examples:
         return int(size.value(self.sizes)) if isinstance(size, Dim) else size
 
 
-def example_inputs(body: Body, declared: Sequence[InputDecl], anchor: Tensor | None, seed: int, dims: Mapping[str, int]) -> dict[str, Any]:
-    """Return valid inputs by name for a body's declared inputs, on the device and in the dtype of `anchor`."""
-    wanted = [d for d in declared if not d.optional and not d.is_state]
-    sizes = find_sizes(wanted, body.conditions, dims)
+def example_inputs(
+    body: Body, declared: Sequence[InputDecl], anchor: Tensor | None, seed: int, dims: Mapping[str, int], training: Body | None = None
+) -> dict[str, Any]:
+    """Return valid inputs by name for a body's declared inputs, on the device and in the dtype of `anchor`.
+
+    `training` is the body of the other mode, which may declare inputs of its own.
+    """
+    bodies = (body,) if training is None else (body, training)
+    homes = {d.key: (d, home) for home in reversed(bodies) for d in home.inputs}
+    wanted = [homes.get(d.key, (d, body)) for d in declared if not d.optional and not d.is_state]
+    common = {s.name: s for home in reversed(bodies) for d in home.inputs for s in _type_symbols(d)}
+    sizes = find_sizes([_renamed(d, common) for d, _ in wanted], body.conditions, dims)
+    sizes |= {s: sizes[common[s.name]] for d, _ in wanted for s in _type_symbols(d) if common.get(s.name) in sizes}
     dtype = anchor.dtype if anchor is not None else torch.get_default_dtype()
     device = anchor.device if anchor is not None else torch.device("cpu")
-    own = {d.key: d for d in body.inputs}
-    return dict(Examples(body, sizes, dtype, device, seed).inputs([own.get(d.key, d) for d in wanted]))
+    generator = torch.Generator().manual_seed(seed)
+    makers = {id(home): Examples(home, sizes, dtype, device, generator) for _, home in wanted}
+    return dict(nested(((d.name, *d.members), makers[id(home)].value(d)) for d, home in wanted))
+
+
+def _type_symbols(declared: InputDecl) -> Iterator[Symbol]:
+    return (s for axis in declared.type.shape if isinstance(axis, Dim) for s in axis.symbols())
+
+
+def _renamed(declared: InputDecl, common: Mapping[str, Symbol]) -> InputDecl:
+    """Write a declaration's sizes in the symbols that both bodies share by name."""
+    mapping = {s: Dim.of(common[s.name]) for s in _type_symbols(declared) if s.name in common}
+    shape = tuple(axis.substitute(mapping) if isinstance(axis, Dim) else axis for axis in declared.type.shape)
+    return replace(declared, type=TensorType(declared.type.dtype, shape))
 
 
 def _listed(names: Mapping[str, Any]) -> str:

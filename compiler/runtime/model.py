@@ -100,7 +100,7 @@ class Model(nn.Module):
     def _choose(self, values: Mapping[str, Any]) -> RootView:
         """Return the view for the active tasks and the losses whose targets are given."""
         stage, signature = self._stage, self._signature()
-        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
+        tasks = signature.present(signature.active(stage.tasks) if stage is not None else signature.tasks, values)
         candidates = signature.losses(tasks, stage.losses if stage is not None else None)
         given = frozenset(key for key in values if self._plan.names.by_key[key].is_target)
         return self._view(signature, Request(tasks, signature.complete(candidates, given, self.training or self.losses_in_eval)))
@@ -160,7 +160,8 @@ class Model(nn.Module):
         stage, signature = self._stage, self._signature()
         tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
         request = Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
-        return example_inputs(signature.eval_body, self._view(signature, request).inputs, self._anchor(), seed, dims)
+        declared = self._view(signature, request).inputs
+        return example_inputs(signature.eval_body, declared, self._anchor(), seed, dims, signature.train_body)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""

@@ -81,8 +81,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A815",
         "a limit of elaboration",
-        "Loops are unrolled, so index sets, operations and steps are limited. A size that is only known at run time is "
-        "a dimension, not an index set.",
+        "Loops are unrolled, so index sets, operations and steps are limited. A size known only at run time is a dimension, not an index set.",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..1_000_000_000 carry h { h = relu(h) }; out y = h }",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..10 carry h { h = relu(h) }; out y = h }",
     ),
@@ -120,5 +119,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "The module was run on the meta device at two sets of sizes; its results don't have the shapes and dtypes that the `out` lines declare.",
         'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, in_features] }',
         'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, out_features] }',
+    ),
+    Entry(
+        "A824",
+        "can't be written as Python",
+        "`emit` and `compile(source=True)` write a file that imports torch alone: an extern class, an output that needs a target and "
+        "a module handed on inside a handed module have no place in it.",
+        'archloom.compile("solver.arch", source=True)   # which wraps "package.module:Solver"',
+        'archloom.compile("solver.arch", extern=True)',
     ),
 )

@@ -11,11 +11,11 @@ from ..source import Span
 from ..types import TensorType
 from . import statics
 from .births import read
-from .context import fail, suggest
+from .context import Poisoned, fail, suggest
 from .expressions import evaluate_whole, register
 from .operations import operation
 from .scope import Frame
-from .values import Family, IndexSet, MemberOf, Module, ModuleChain, Record, TaskScope, Template, Tensor, Value, describe
+from .values import POISON, Family, IndexSet, MemberOf, Module, ModuleChain, Record, TaskScope, Template, Tensor, Value, describe
 
 
 def _attribute(node: ast.Attribute, frame: Frame) -> Value:
@@ -67,6 +67,8 @@ def _of_task(target: TaskScope, part: str, node: ast.Attribute, frame: Frame) ->
         fail(
             "A104", f"the task `{target.name}` has no `{part}`", node.part_span, suggest(part, target.names, f"it has {statics.listed(target.names)}")
         )
+    if target.names[part] is POISON:
+        raise Poisoned
     return target.names[part]
 
 

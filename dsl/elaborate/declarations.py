@@ -272,6 +272,8 @@ def _extern_out(statement: ast.Out, frame: Frame) -> None:
 
 
 def _loss(statement: ast.Loss, frame: Frame) -> None:
+    if frame.builder.context.entry is not None:
+        return  # an entry is called for its outputs, and its inputs may be shorter than the targets
     frame.builder.owner("losses", statement.span)
     weight = _leading(statement.value, frame)
     value = evaluate(statement.value, frame)

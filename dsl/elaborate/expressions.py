@@ -65,7 +65,8 @@ def lookup(node: ast.Name, frame: Frame) -> Value:
         value = finder(node, frame)
         if value is not None:
             return value
-    fail("A102", f"`{node.id}` is not defined", node.span, suggest(node.id, visible(frame), _hint(node.id)))
+    help = _hint(node.id)
+    fail("A102", f"`{node.id}` is not defined", node.span, help if len(node.id) == 1 else suggest(node.id, visible(frame), help))
 
 
 def _hint(name: str) -> str:

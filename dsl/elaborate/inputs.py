@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import ast, dims
@@ -74,6 +74,9 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
             node.span,
             suggest(text.split("[")[0], names, f"a tensor type is {statics.listed(names)} with its shape in brackets"),
         )
+    if node.arguments is None:
+        help = f"write `{node.name}[B]` for one of each of B, `{node.name}[]` for a single one"
+        fail("A212", f"`{node.name}` alone is no tensor type: its shape is missing", node.span, help)
     dtype = names[node.name]
     if given is not None and dtype is DType.FLOAT and given[0].is_float:
         dtype = given[0]
@@ -208,6 +211,9 @@ def _member_symbol(node: ast.Index, name: str, frame: Frame, actual: Any) -> Axi
             )
         whole_set = IndexSet(value.set.name, value.set.declared, value.set.declared)
         family = root.names[name] = Family(whole_set, {}, name)
+    if isinstance(value, MemberOf) and value.key not in family.set.declared:
+        declared = family.set.declared + tuple(m for m in value.set.declared if m not in family.set.declared)
+        family = root.names[name] = Family(IndexSet(family.set.name, declared, declared), family.members, name)
     key = member_key(item, value, family.set, frame)
     if key not in family.members:
         family.members[key] = _fresh(frame.builder, f"{name}[{key}]") if actual is BORDER or actual is None else actual
@@ -284,6 +290,8 @@ def _match_axis(
         if len(unbound) == 1:
             solution = solve(_partly(local, binding), unbound[0], extent(size))
             if solution is not None:
+                what = f"`{unbound[0]}`, for axis {place} of `{inp.key}` of `{name}` (`{shown(inp.type)}`, given `{given}`)"
+                settle(builder, lambda rule: _fits(rule, solution, unbound[0], what), span, inp.span)
                 binding[unbound[0]] = solution
                 return
         local = substitute(local, binding)
@@ -294,11 +302,21 @@ def _match_axis(
     compare(builder, size, local, span, f"axis {place} of `{inp.key}` of `{name}` (`{shown(inp.type)}`, given `{given}`)", inp.span)
 
 
+def _fits(rule: ShapeRule, solution: int | Dim, symbol: Symbol, what: str) -> None:
+    rule.whole(solution, what)
+    rule.at_least(dims.ceil_of(solution), symbol.least, what)  # a whole number is its own ceiling, whose sign is easier to see
+
+
 def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str, label: Span | None = None) -> None:
     """Require two axes to be the same, by proof, condition or error."""
+    settle(builder, lambda rule: rule.same(given, expected, what), span, label)
+
+
+def settle(builder: Builder, ask: Callable[[ShapeRule], object], span: Span, label: Span | None = None) -> None:
+    """Require what `ask` asks of a rule: its complaint is an error here, its open conditions are kept."""
     rule = ShapeRule(builder.facts)
     try:
-        rule.same(given, expected, what)
+        ask(rule)
     except RuleFailure as failure:
         fail(failure.code, failure.message, span, failure.help, [(label, "declared here")] if label is not None else [])
     for kind, left, right, reason in rule.conditions:

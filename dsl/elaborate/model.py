@@ -112,6 +112,8 @@ def _alias(
     call = tree.value if isinstance(tree.value, ast.Call) else None
     target = call.function if call is not None else tree.value
     models = {t.name: t for t in trees if isinstance(t, (ast.Model, ast.ModelAlias))}
+    if isinstance(target, ast.Name) and target.id in file.items and files.tree(file.items[target.id]) is None:
+        raise Poisoned  # its errors are reported
     if not isinstance(target, ast.Name) or target.id not in models:
         fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, models, "a model is made of another"))
     found = models[target.id]

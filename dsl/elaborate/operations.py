@@ -213,7 +213,11 @@ def _dim(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
 def _shape(value: Value, argument: Argument, frame: Frame, span: Span) -> Any:
     items = value if is_list(value) else [value]
     found = [axis(item) for item in items]
-    return REFUSED if any(item is REFUSED for item in found) else tuple(found)
+    for item, size in zip(items, found, strict=True):
+        if size is REFUSED:
+            help = "a size is a whole number, a dimension or an index set"
+            fail("A203", f"`{argument.name}` holds sizes, and {describe(item)} is none", span, help)
+    return tuple(found)
 
 
 def axis(value: Value) -> Any:

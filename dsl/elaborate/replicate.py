@@ -7,13 +7,14 @@ appended nothing but nodes, modules and names.  A copy differs from it in paths 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..members import member_text
 from ..program import Body, Member, ModuleDecl, Node, Operand, Ref
 from .builder import Builder
 from .scope import Frame, Loop
-from .values import Family, Module, ModuleChain, Record, Tensor, Value, is_list
+from .values import Family, Function, Module, ModuleChain, Record, Template, Tensor, Value, is_list, is_map
 
 LEAST = 6
 """Shorter loops are elaborated step by step."""
@@ -48,8 +49,6 @@ def is_repeatable(frame: Frame, loop: Loop, before: Mark) -> bool:
     """Say whether the step since `before` may be copied."""
     if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied:
         return False
-    if any(module.modules for module in list(frame.builder.body.modules.values())[before.modules :]):
-        return False  # what is handed to a block is named in its arguments, which a copy would share
     after = carried(frame, loop)
     return all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items())
 
@@ -115,7 +114,7 @@ class Copier:
                 members,
                 module.span,
                 module.kind,
-                module.arguments,
+                self._each(module.arguments, 0, {}, text) if born else module.arguments,
                 module.primitive,
                 module.bodies,
                 handed,
@@ -145,14 +144,22 @@ class Copier:
         if isinstance(value, Tensor):
             return Tensor(self._ref(value.ref, shift, now), value.type)
         if isinstance(value, Module):
-            return Module(self._path(value.path, text), value.template, value.arguments, value.span) if self._is_born(value.path) else value
+            path = self._path(value.path, text) if self._is_born(value.path) else value.path
+            return Module(path, value.template, self._each(value.arguments, shift, now, text), value.span)
         if isinstance(value, ModuleChain):
-            parts = tuple(self._value(p, shift, now, text) for p in value.parts)
-            return ModuleChain(self._path(value.path, text), parts, value.span)
+            chain = tuple(self._value(p, shift, now, text) for p in value.parts)
+            born = any(p.startswith(f"{value.path}.") for p in self.born)
+            return ModuleChain(self._path(value.path, text) if born else value.path, chain, value.span)
+        if isinstance(value, (Function, Template)):
+            return replace(value, given=self._each(value.given, shift, now, text)) if value.given else value
         if isinstance(value, Family):
             return Family(value.set, {k: self._value(v, shift, now, text) for k, v in value.members.items()}, value.name, value.loop_born)
         if isinstance(value, Record):
             return Record({k: self._value(v, shift, now, text) for k, v in value.fields.items()}, value.origin)
         if is_list(value):
-            return [self._value(v, shift, now, text) for v in value]
-        return value
+            parts = [self._value(v, shift, now, text) for v in value]
+            return tuple(parts) if isinstance(value, tuple) else parts
+        return self._each(value, shift, now, text) if is_map(value) else value
+
+    def _each(self, values: Mapping[Any, Value], shift: int, now: Mapping[Ref, Ref], text: str) -> dict[Any, Value]:
+        return {key: self._value(value, shift, now, text) for key, value in values.items()}

@@ -44,10 +44,11 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
         return contains(right, left, span) is (op == "in")
     if isinstance(left, IndexSet) and isinstance(right, IndexSet):
         return _sets(op, left, right, span)
-    if op == "+" and left.__class__ in (list, tuple, str) and right.__class__ is left.__class__:
-        if len(left) + len(right) > LONGEST:
-            fail("A815", f"`{span.text}` has more than {LONGEST:,} entries", span, "static values are small: use a tensor")
-        return left + right
+    left, right = _pair(left), _pair(right)
+    if op == "+" and left.__class__ in (list, tuple, str):
+        joined = _joined(left, right, span)
+        if joined is not None:
+            return joined
     a, b = number(left), number(right)
     for value, original in ((a, left), (b, right)):
         if not is_number(value) and not isinstance(value, Dim):
@@ -58,6 +59,22 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
         except OverflowError as error:
             raise Problem(too_long(error, span)) from None
     return _bounded(tidy(_arithmetic(op, a, b, span)), span)
+
+
+def _joined(left: Any, right: Value, span: Span) -> Value | None:
+    """Return two lists, tuples or strings as one; None for what can't be joined."""
+    if left.__class__ is tuple and right.__class__ is list:
+        right = tuple(right)  # a tuple's slice is a list
+    if right.__class__ is not left.__class__:
+        return None
+    if len(left) + len(right) > LONGEST:
+        fail("A815", f"`{span.text}` has more than {LONGEST:,} entries", span, "static values are small: use a tensor")
+    return left + right
+
+
+def _pair(value: Value) -> Value:
+    """Return a member that is a tuple as that tuple."""
+    return value.key if isinstance(value, MemberOf) and isinstance(value.key, tuple) else value
 
 
 LONGEST = 100_000

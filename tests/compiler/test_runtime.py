@@ -57,7 +57,7 @@ model Fam(dim: int = 4) {
 
 def two(**more: Any) -> Model:
     torch.manual_seed(0)
-    return archloom.compile(TWO, **more)
+    return archloom.compile(TWO, source=False, **more)
 
 
 def test_inputs_by_position_and_by_name_are_the_same() -> None:

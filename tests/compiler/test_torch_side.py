@@ -37,7 +37,7 @@ model Tagger(vocab: int = 13, dim: int = 8, depth: int = 2) {
 
 def tagger(**more: Any) -> Model:
     torch.manual_seed(0)
-    return archloom.compile(TEXT, **more)
+    return archloom.compile(TEXT, source=False, **more)
 
 
 def test_a_copy_is_equal_and_apart() -> None:

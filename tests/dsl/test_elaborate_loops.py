@@ -156,7 +156,7 @@ def test_a_later_loop_that_reads_the_old_family_writes_members() -> None:
 
 
 def test_modules_are_never_born_twice_under_one_path() -> None:
-    text = "index ls = 0..4; for i in ls[..3] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); g = f(x) }; out y = h[*]; out z = g[*]"  # noqa: E501 - one case, one line
+    text = "index ls = 0..4; for i in ls[..3] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); g = f(x) }; out y = h[*]; out z = g[*]"
     assert wrong(text).startswith("A106 at f: the module `f.2` is made twice; a module's name is bound once")
 
 

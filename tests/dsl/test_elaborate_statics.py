@@ -91,7 +91,7 @@ def test_lists_are_cut_by_position(values: list[int], data: st.DataObject) -> No
     place = data.draw(st.integers(-len(values), len(values) - 1))
     more = f"assert c[{start}..={stop}] == {values[start : stop + 1]};" if stop < len(values) else ""
     model(
-        f"c = {values}; assert c[{start}..{stop}] == {values[start:stop]}; assert c[{place}] == {values[place]}; assert c[{start}..] == {values[start:]}; {more} out y = x"  # noqa: E501 - one case, one line
+        f"c = {values}; assert c[{start}..{stop}] == {values[start:stop]}; assert c[{place}] == {values[place]}; assert c[{start}..] == {values[start:]}; {more} out y = x"
     )
 
 
@@ -117,7 +117,7 @@ def test_functions_and_operators(text: str, value: object) -> None:
         ("1 / (2 - 2)", "A204 at 1 / (2 - 2): division by zero in `1 / (2 - 2)`; check the sizes that it is computed from"),
         ("5 % 0", "A204 at 5 % 0: division by zero in `5 % 0`; check the sizes that it is computed from"),
         ("9 ** 9 ** 9", "A204 at 9 ** 9 ** 9: the power `9 ** 9 ** 9` is too large; check the exponent"),
-        ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),  # noqa: E501 - one case, one line
+        ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),
         ("(0 - 8) ** (1 / 3)", "A204 at (0 - 8) ** (1 / 3): `(0 - 8) ** (1 / 3)` is no real number; a negative number has no root"),
         ("sqrt(-1)", "A204 at sqrt(-1): `sqrt(-1)` has no value at -1; check the numbers"),
         ("ceil(inf)", "A204 at ceil(inf): `ceil(inf)` has no value at inf; only finite numbers can be rounded"),
@@ -232,7 +232,7 @@ def test_presets_are_checked_and_taken() -> None:
 
 
 def test_a_model_may_be_made_of_another() -> None:
-    text = "model Big(d: int = 128, e: int = 2) { in x: float[B, d]; f = Linear(d, e); out y = f(x) }\nmodel Small = Big(d = 64)\nmodel Tiny = Small(d = 2)"  # noqa: E501 - one case, one line
+    text = "model Big(d: int = 128, e: int = 2) { in x: float[B, d]; f = Linear(d, e); out y = f(x) }\nmodel Small = Big(d = 64)\nmodel Tiny = Small(d = 2)"
     found = check_text(Source("a.arch", text)).programs
     assert {name: p.arguments["d"] for name, p in found.items()} == {"Big": 128, "Small": 64, "Tiny": 2}
     assert codes(f"{text}\nmodel Loop = Pool\nmodel Pool = Loop") == ["A905", "A905"]

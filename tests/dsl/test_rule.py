@@ -185,7 +185,7 @@ def test_broadcast_of_numbers_is_numpys() -> None:
         (
             [(b, 3), (b, 4)],
             "[A301] axis -1 of `a` and `b`, `[B, 3]` and `[B, 4]`: `3` is not `4` / "
-            "sizes must be equal, or one of them 1; `x[:, None]` puts in an axis of 1",
+            "sizes must be equal, or one of them 1; `x[:, none]` puts in an axis of 1",
         ),
         (
             [(b, EXPERTS), (b, TASKS)],

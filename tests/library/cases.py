@@ -15,6 +15,7 @@ class Case:
     call: str = ""  # the arguments; the names of the inputs when empty
     without: tuple[str, ...] = field(default=())  # inputs that may be left out
     beside: str | None = None  # another item of its file, named in `make`
+    around: str = "{}"  # what is done with the result: a family has to become a value
 
     def text(self, name: str, *, whole: bool = True) -> str:
         """Return a model around the block, with all its inputs or only those it needs."""
@@ -25,7 +26,8 @@ class Case:
         lines = [f"  in {k}: {v}" for k, v in inputs.items()]
         if self.make is not None:
             lines.append(f"  part = {item}({self.make})")
-        lines.append(f"  out {outputs} = {'part' if self.make is not None else item}({call})")
+        result = self.around.format(f"{'part' if self.make is not None else item}({call})")
+        lines.append(f"  out {outputs} = {result}")
         imported = name if self.beside is None else f"{file}.{{{item}, {self.beside}}}"
         return "\n".join(["arch 1", f"import {imported}", "model Example {", *lines, "}", ""])
 
@@ -40,6 +42,8 @@ ROPE = ("mask", "cos", "sin")
 LAYER = "8, 2, 1, 12, 4"  # dim, heads, kv_heads, ffn, head_dim
 STACK = "11, 8, 2, 2, 1, 12, 4"  # vocab, dim, depth, heads, kv_heads, ffn, head_dim
 LABELS = "int[B, S] in 0..5"
+
+PICTURE = {"image": "float[B, 3, 8, 8]"}
 
 CASES: dict[str, Case] = {
     "attention.SelfAttention": Case(SEQUENCE, "8, 2, causal = true, drop = 0.1", without=MASK),
@@ -99,4 +103,50 @@ CASES: dict[str, Case] = {
     "roberta.Embeddings": Case({"ids": "int[B, S] in 0..11"}, "11, 8, 32"),
     "roberta.Layer": Case(SEQUENCE, "8, 2, 12", without=MASK),
     "roberta.Encoder": Case(SEQUENCE, "8, 2, 2, 12", without=MASK),
+    "rq.ResidualQuantizer": Case(VECTORS, "8, 11, 3", outputs=("codes", "sums", "latent")),
+    "rq.DepthBlock": Case({"u": "float[B, T, 8]"}, "8, 12, 3"),
+    "rq.DepthHead": Case(
+        {"h": "float[B, S, 6]", "s": "float[B, S, 2, 10]"}, "8, 11, 4, hidden = 6, source = 10, heads = 4, blocks = 2", outputs=("logits",),
+    ),
+    "siglip.Embeddings": Case({"image": "float[B, 3, 12, 12]"}, "8, 12, 4"),
+    "siglip.Layer": Case(VECTORS, "8, 2, 12"),
+    "siglip.Encoder": Case(VECTORS, "8, 2, 2, 12"),
+    "unifork.Tower": Case({"image": "float[B, 3, 12, 12]"}, "8, 3, 2, 12, 11, 3, 12, 4", outputs=("codes", "sums", "latent")),
+    "unifork.Projector": Case({"z": "float[B, N, 6]"}, "6, 8"),
+    "unifork.ForkedDecoder": Case(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),
+    "convnext.Layer": Case({"x": "float[B, 4, 8, 9]"}, "4, init = 1.0, rate = 0.1", outputs=("z",)),
+    "convnext.ConvNeXt": Case({"image": "float[B, 3, 16, 24]"}, "[4, 6], [1, 1], 5, init = 1.0", outputs=("logits",), around="{}.logits"),
+    "segformer.Layer": Case({"x": "float[B, 8, 4, 6]"}, "8, 2, 2, 12"),
+    "segformer.SegFormer": Case({"image": "float[B, 3, 64, 32]"}, "[4, 4, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], decoder = 8, classes = 5", outputs=("logits",), around="{}.logits"),
+    "dense.ConvHead": Case({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
+    "dense.DeconvHead": Case({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
+    "dense.ConvNorm": Case({"x": "float[B, 4, S, T]"}, "4, 6, 3, stride = 2"),
+    "dense.to_map": Case({"x": "float[B, 6, 8]"}, call="x, 2"),
+    "dit.TimestepEmbedder": Case({"at": "float[B]"}, "8, 4", call="at"),
+    "dit.LabelEmbedder": Case({"label": "int[B] in 0..5"}, "5, 8"),
+    "dit.DiTBlock": Case({"x": "float[B, S, 8]", "c": "float[B, 8]"}, "8, 2, 12, init = 0.5"),
+    "dit.FinalLayer": Case({"x": "float[B, 6, 8]", "c": "float[B, 8]"}, "8, 2, 3, 2, init = 0.5", outputs=("image",)),
+    "mlp.Hidden": Case({"x": "float[B, 8]"}, "8, [6, 5], norm = true"),
+    "mlp.MLP": Case({"x": "float[B, 8]"}, "8, [6, 5], 3"),
+    "pool.GPO": Case({"x": "float[B, 5, 8]", "mask": "bool[B, 5]"}, "5, 4, 4"),
+    "resnet.Basic": Case({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2", outputs=("z",)),
+    "resnet.Bottleneck": Case({"x": "float[B, 4, S, T]"}, "4, 2", outputs=("z",)),
+    "resnet.ResNet": Case({"image": "float[B, 3, 33, 40]"}, "[1, 2], 5, width = 2", outputs=("logits",), around="{}.logits"),
+    "resnet.CifarResNet": Case(PICTURE, "1, 5, width = 2", outputs=("logits",)),
+    "resnet.ResNet20": Case(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
+    "resnet.ResNet56": Case(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
+    "rnn.GRUCell": Case({"x": "float[B, S, 8]", "h": "float[B, S, 6]"}, "8, 6"),
+    "rnn.GRU": Case({"x": "float[B, 5, 8]"}, "8, 6, 5, backwards = true"),
+    "sparse.entmax": Case(VECTORS, call="x, 1.7"),
+    "swin.WindowAttention": Case({"x": "float[6, 4, 8]", "hide": "float[3, 4, 4]"}, "8, 2, 2", without=("hide",)),
+    "swin.Layer": Case({"x": "float[B, 24, 8]"}, "8, 2, [4, 6], 2, shift = 1, ffn = 12"),
+    "swin.Merge": Case({"x": "float[B, 24, 8]"}, "8, [4, 6]"),
+    "swin.Stage": Case({"x": "float[B, 4, 8, 8]"}, "8, 2, 2, [4, 4], 2"),
+    "swin.Swin": Case(PICTURE, "4, [2, 1], [2, 2], size = 8, patch = 2, window = [2, 2], classes = 5, attention = [WindowAttention, WindowAttention]", outputs=("logits",), around="{}.logits", beside="WindowAttention"),
+    "vit.PatchEmbed": Case({"image": "float[B, 3, 4, 6]"}, "2, 8"),
+    "vit.Block": Case(VECTORS, "8, 2, 12, rate = 0.1"),
+    "vit.Tokens": Case({"image": "float[B, 3, 4, 6]"}, "8, [4, 6], 2"),
+    "vit.ViT": Case(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", outputs=("cls", "patches")),
+    "vit.Taps": Case({"image": "float[B, 3, 4, 6]"}, "8, [0, 1], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)"),
+    "vit.Hidden": Case(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", around="stack({}[*], dim = 1)"),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from archloom.dsl.source import Source
 from .cases import CASES
 
 LIBRARY = Path(archloom.__file__).parent / "blocks"
-SIZES = {"B": 3, "S": 5, "T": 4}
+SIZES = {"B": 3, "S": 5, "T": 4, "N": 7}
 FREE_OF_GRADIENT = re.compile(r"(^|\.)(key|k_proj)\.bias$")
 """A bias on all keys alike moves all scores of a query alike, and so nothing, unless positions turn the keys."""
 
@@ -117,7 +117,7 @@ def test_gradient_reaches_every_parameter(name: str, whole: bool) -> None:
         assert not list(model.parameters())
         return
     mixture(result).backward()
-    turned = "Grouped" in name or name.startswith(("llama.", "qwen2."))
+    turned = "Grouped" in name or name.startswith(("llama.", "qwen2.", "unifork.Forked"))
     for path, parameter in model.named_parameters():
         assert parameter.grad is not None, path
         assert torch.isfinite(parameter.grad).all(), path

@@ -1,0 +1,1 @@
+"""A program as one Python file that imports torch alone."""

@@ -1,0 +1,352 @@
+"""One class for the instances of a block: what it makes, what it does, and its text."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from ...blocks.initialisers import filling
+from ...blocks.registry import Entry
+from ...dsl.primitive import Initialiser
+from ...dsl.program import Body, ModuleDecl
+from ...dsl.source import Span
+from ...dsl.types import DType
+from ..census import Tensor, leaf_specs
+from ..graph import result_names
+from ..lower.body import TORCH_DTYPES
+from ..lower.build import Statics
+from ..lower.names import identifier, imported
+from ..paths import join
+from ..runtime.initial import DEFAULT
+from .expressions import Expressions, plain
+from .functions import Function, Line, Writer, lines_of
+from .layout import WIDTH, docstring, signature, statement
+from .loops import consecutive, rolled
+from .numbers import Numbers
+from .plan import Instance, Tree, holder
+from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged, terms, words_of
+from .steps import Access, Hole, Text
+
+Constructor = Callable[[Instance, ModuleDecl], tuple[str, list[Any]]]
+"""Tells the class of a child and the values of its parameters."""
+
+
+class Draft:
+    """What the class of one instance holds, before numbers have become parameters."""
+
+    def __init__(self, instance: Instance, constructor: Constructor) -> None:
+        self.instance = instance
+        self.constructor = constructor
+        self.operations: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self.needs_anchor = False
+        self.tasks: tuple[str, ...] = ()
+        self.functions = [tuple(self._function(body, pair) for body in pair) for pair in instance.pairs]
+        self._holes: dict[int, Hole] = {}
+        self._values: dict[str, Any] = {}
+
+    # --------------------------------------------------------------------------------------------------- functions
+
+    def operation(self, target: str, arguments: Mapping[str, Any]) -> str:
+        """Return the name of an own module without parameters; equal ones are one."""
+        known = next((name for name, made in self.operations.items() if made == (target, dict(arguments))), None)
+        if known is not None:
+            return known
+        last = target.rpartition(".")[2]
+        base = "".join("_" + c.lower() if c.isupper() and i and not last[i - 1].isupper() else c.lower() for i, c in enumerate(last))
+        name, number = base, 1
+        while name in self.operations or name in self.instance.tree:
+            number += 1
+            name = f"{base}_{number}"
+        self.operations[name] = (target, dict(arguments))
+        return name
+
+    def anchor(self) -> Access:
+        """Return a float tensor to read dtype and device from."""
+        found = _anchor(self.instance)
+        if found is None:
+            self.needs_anchor = True
+            return Access(("anchor",))
+        return self.instance.access(found)
+
+    def _function(self, body: Body, pair: tuple[Body, Body]) -> Function:
+        builder = SourceBuilder(self.instance, self, body)
+        results = builder.write()
+        return Function(builder.steps, results, list(builder.parameters.values()))
+
+    # --------------------------------------------------------------------------------------------------------- text
+
+    def text(self, show: Callable[[Hole, bool], str], helper: Callable[[str], str], width: int = WIDTH) -> tuple[list[Line], list[list[Line]]]:
+        """Return the lines of `__init__` and of each function; `show` prints a number, in `__init__` or outside."""
+        within = Expressions(lambda hole: show(hole, True), helper)
+        without = Expressions(lambda hole: show(hole, False), helper)
+        return rolled(list(self._init(within)), self.tasks), [self._body(pair, without, width) for pair in self.functions]
+
+    def _body(self, pair: Sequence[Function], expressions: Expressions, width: int) -> list[Line]:
+        first, second = (self._lines(function, expressions, width) for function in pair)
+        return merged(first, second)
+
+    def _lines(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
+        handed = set[str]().union(*(self.instance.planner.handed(body) for pair in self.instance.pairs for body in pair))
+        writer = Writer(function, expressions, width - 8, map(identifier, handed))
+        return rolled(lines_of(writer.lines(), " and ".join), self.tasks)
+
+    def head(self, number: int) -> list[str]:
+        """Return the head of one function."""
+        pair = self.instance.pairs[number]
+        parameters = ["self"]
+        for key, optional in ordered_inputs(pair).items():
+            parameters.append(f"{identifier(key)}: Tensor{' | None = None' if optional else ''}")
+        handed = sorted(set[str]().union(*(self.instance.planner.handed(body) for body in pair)))
+        if handed:
+            parameters += ["*", *(f"{identifier(name)}: Any" for name in handed)]
+        counts = {len(result_names(body)) for body in pair}
+        count = counts.pop() if len(counts) == 1 else None
+        named = {None: "Any", 0: "None", 1: "Tensor"}.get(count)
+        return signature(method_name(number), parameters, named or f"tuple[{', '.join(['Tensor'] * (count or 0))}]", 4)
+
+    def end(self, expressions: Expressions) -> Iterator[Line]:
+        """Return what ends `__init__`."""
+        return iter(())
+
+    def extra(self) -> list[str]:
+        """Return functions beside those of the text."""
+        return []
+
+    def about(self) -> str:
+        """Return the docstring."""
+        body = self.instance.bodies[0]
+        inputs = ", ".join(f"{d.key}: {d.type}" for d in body.inputs)
+        outputs = ", ".join(f"{o.name}: {body.type(o.ref)}" for o in body.outputs)
+        return body.doc or f"{self.instance.name}: {inputs or 'nothing'} -> {outputs or 'nothing'}."
+
+    # ------------------------------------------------------------------------------------------------------ __init__
+
+    def _init(self, expressions: Expressions) -> Iterator[Line]:
+        for word, held in self.instance.tree.items():
+            yield from self._top(word, held, expressions)
+        for name, (target, arguments) in self.operations.items():
+            yield 0, f"self.{name} = {self._made(target, dict(arguments), expressions)}"
+        if self.needs_anchor:
+            yield 0, 'self.register_buffer("anchor", torch.empty(0), persistent=False)'
+        yield from self._start(expressions)
+        yield from self.end(expressions)
+
+    def _top(self, word: str, held: Tree | str, expressions: Expressions) -> Iterator[Line]:
+        if isinstance(held, dict) and holder(held, self.instance) == "Module":
+            yield from self._plain(f"self.{word}", held, expressions)
+        elif isinstance(held, str) and held in self.instance.tensors and self.instance.tensors[held].buffer:
+            yield 0, f'self.register_buffer("{word}", {self._held(held, expressions)})'
+        elif keyword.iskeyword(word):
+            register = "register_parameter" if isinstance(held, str) and held in self.instance.tensors else "add_module"
+            yield 0, f'self.{register}("{word}", {self._held(held, expressions)})'
+        else:
+            yield 0, f"self.{word} = {self._held(held, expressions)}"
+
+    def _plain(self, path: str, level: Tree, expressions: Expressions) -> Iterator[Line]:
+        yield 0, f"{path} = nn.Module()"
+        for word, held in level.items():
+            tensor = self.instance.tensors.get(held) if isinstance(held, str) else None
+            register = "add_module" if tensor is None else "register_buffer" if tensor.buffer else "register_parameter"
+            if isinstance(held, dict) and holder(held, self.instance) == "Module":
+                yield 0, f'{path}.add_module("{word}", nn.Module())'
+                inner = f'{path}.get_submodule("{word}")'
+                yield from ((depth, text) for depth, text in self._plain(inner, held, expressions) if text != f"{inner} = nn.Module()")
+            else:
+                yield 0, f'{path}.{register}("{word}", {self._held(held, expressions)})'
+
+    def _held(self, held: Tree | str, expressions: Expressions) -> str:
+        if isinstance(held, str):
+            return self._one(held, expressions)
+        kind = holder(held, self.instance)
+        texts = [self._held(below, expressions) for below in held.values()]
+        alike = len(set(texts)) == 1 and len(texts) > 1
+        if kind.endswith("List"):
+            if alike:
+                return f"nn.{kind}([{texts[0]} for _ in range({expressions.value(self._count(held))})])"
+            return f"nn.{kind}([{', '.join(texts)}])"
+        names = [expressions.value(word) for word in held]
+        if alike and (numbers := consecutive(list(held))) is not None:
+            return f"nn.{kind}({{str(i): {texts[0]} for i in {numbers}}})"
+        if alike:
+            word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if f"for {word} in" not in texts[0])
+            return f"nn.{kind}({{{word}: {texts[0]} for {word} in ({', '.join(names)})}})"
+        return f"nn.{kind}({{{', '.join(f'{name}: {text}' for name, text in zip(names, texts, strict=True))}}})"
+
+    def _count(self, held: Tree) -> Hole:
+        """Return the number of members as one that may become a parameter."""
+        found = self._holes.get(id(held))
+        if found is None:
+            path: Tree | str = held
+            while isinstance(path, dict):
+                path = next(iter(path.values()))
+            declared = self.instance.owned.declared.get(path)
+            span = declared.span if declared is not None else self.instance.tensors[path].span
+            found = self._holes[id(held)] = Hole(len(held), (*_heads(span), *words_of(span)))
+        return found
+
+    def _one(self, path: str, expressions: Expressions) -> str:
+        """Return the expression that makes a tensor, a leaf module or a block."""
+        if path in self.instance.tensors:
+            return self._tensor(path, self.instance.tensors[path], expressions)
+        declared = self.instance.owned.declared[path]
+        if path not in self._values:
+            if path in self.instance.children:
+                self._values[path] = self.constructor(self.instance.children[path], declared)
+            else:
+                self._values[path] = self._leaf(declared)
+        target, arguments = self._values[path]
+        if isinstance(arguments, list):
+            return f"{target}{expressions.arguments(cast('list[Any]', arguments), {})}"
+        return self._made(target, arguments, expressions)
+
+    def _leaf(self, declared: ModuleDecl) -> tuple[str, dict[str, Any]]:
+        entry = declared.primitive
+        if not isinstance(entry, Entry):
+            raise TypeError(f"`{declared.path}` can't be made: `{declared.kind}` isn't a leaf module of the library")
+        words = words_of(declared.span)
+        target, arguments = entry.constructor(Statics(), statics(declared.arguments, entry.all_arguments, words, made=True))
+        exact = next((spec.dtype for spec in leaf_specs(declared) if spec.dtype.is_float), DType.FLOAT)
+        if exact in TORCH_DTYPES:
+            arguments["dtype"] = Text(str(TORCH_DTYPES[exact]))
+        return target, arguments
+
+    def _made(self, target: str, arguments: dict[str, Any], expressions: Expressions) -> str:
+        """Return a call of a class: what it needs by position, the rest by name where it isn't the default."""
+        known = inspect.signature(imported(target)).parameters
+        needed = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty and name in arguments]
+        first = [name for name in list(known)[: len(needed)] if name in needed] if list(known)[: len(needed)] == needed else []
+        if not needed and len(arguments) == 1 and next(iter(known)) in arguments:
+            first = list(arguments)
+        rest = {name: value for name, value in arguments.items() if name not in first and not _default(known.get(name), value)}
+        return expressions.function(target) + expressions.arguments([arguments[name] for name in first], rest)
+
+    def _tensor(self, path: str, tensor: Tensor, expressions: Expressions) -> str:
+        sizes: list[Any] | None = self._values.get(path)
+        if sizes is None:
+            sizes = self._values[path] = tagged(list(tensor.shape), words_of(tensor.span), made=True)
+        made = "torch.zeros" if tensor.buffer and tensor.init in (None, Initialiser("zeros", {})) else "torch.empty"
+        dtype = {"dtype": Text(str(TORCH_DTYPES[tensor.dtype]))} if tensor.dtype in TORCH_DTYPES else {}
+        text = made + expressions.arguments(sizes or [Text("()")], dtype)
+        if tensor.buffer:
+            return text
+        return f"nn.Parameter({text}{'' if tensor.dtype.is_float or tensor.dtype is DType.COMPLEX else ', requires_grad=False'})"
+
+    def _start(self, expressions: Expressions) -> Iterator[Line]:
+        """Write first values that differ from those of torch's own classes."""
+        for path, tensor in self.instance.tensors.items():
+            if not tensor.buffer or tensor.init not in (None, Initialiser("zeros", {})):
+                yield 0, _fill(self.instance.access(path), tensor.init or DEFAULT, expressions)
+        for path, declared in self.instance.leaves.items():
+            for spec in leaf_specs(declared):
+                usual = "norm" in declared.kind.lower() and spec.init == Initialiser({"weight": "ones", "bias": "zeros"}.get(spec.name, ""), {})
+                if spec.init is not None and not usual:
+                    access = self.instance.access(path)
+                    yield 0, _fill(Access((*access.parts, spec.name)), spec.init, expressions)
+
+
+def _fill(access: Access, initialiser: Initialiser, expressions: Expressions) -> str:
+    target, keywords = filling(initialiser)
+    known = inspect.signature(imported(target)).parameters
+    rest = {name: value for name, value in keywords.items() if not _default(known.get(name), value)}
+    return expressions.function(target) + expressions.arguments([access], rest)
+
+
+def _default(parameter: inspect.Parameter | None, value: Any) -> bool:
+    if parameter is None or isinstance(value, Text):
+        return False
+    default = parameter.default
+    if isinstance(value, Hole):
+        return isinstance(default, int) and not isinstance(default, bool) and int(value) == default
+    if isinstance(value, (list, tuple)) or isinstance(default, bool) != isinstance(value, bool):
+        return False
+    return default is not inspect.Parameter.empty and (value is default or type(value) is type(default) and value == default)
+
+
+def _heads(span: Span) -> tuple[str, ...]:
+    """Return the names in the heads of the loops around a statement: where the number of members stands."""
+    lines = span.source.text[: span.start].splitlines() or [""]
+    inside = len(span.source.line(span.line)) - len(span.source.line(span.line).lstrip())
+    heads = [line for line in lines if len(line) - len(line.lstrip()) < inside and line.lstrip().startswith(("for ", "repeat "))]
+    return terms(heads[-1].replace(" carry ", ",")) if heads else ()
+
+
+def _anchor(instance: Instance) -> str | None:
+    for path, tensor in instance.tensors.items():
+        if tensor.dtype is DType.FLOAT:
+            return path
+    for path, declared in instance.leaves.items():
+        for spec in leaf_specs(declared):
+            if spec.dtype is DType.FLOAT:
+                return f"{path}.{spec.name}"
+    for path, child in instance.children.items():
+        inner = _anchor(child)
+        if inner is not None:
+            return join(path, inner)
+    return None
+
+
+def merged(evaluate: list[Line], train: list[Line]) -> list[Line]:
+    """Return one function for both modes: what differs stands under `if self.training`."""
+    if evaluate == train:
+        return evaluate
+    before = _common(evaluate, train)
+    left, right = evaluate[before:], train[before:]
+    after = _common(left[::-1], right[::-1], backwards=True)
+    left, right = left[: len(left) - after], right[: len(right) - after]
+    tail = evaluate[len(evaluate) - after :] if after else []
+    middle: list[Line] = []
+    if right:
+        middle = [(0, "if self.training:"), *((depth + 1, text) for depth, text in right)]
+        middle += [(0, "else:"), *((depth + 1, text) for depth, text in left)] if left else []
+    elif left:
+        middle = [(0, "if not self.training:"), *((depth + 1, text) for depth, text in left)]
+    return [*evaluate[:before], *middle, *tail]
+
+
+def _common(left: list[Line], right: list[Line], backwards: bool = False) -> int:
+    """Return how many whole statements two functions share at the beginning, or at the end."""
+    count = 0
+    while count < min(len(left), len(right)) and left[count] == right[count]:
+        count += 1
+    if backwards:
+        while count and left[count - 1][0] > 0:
+            count -= 1
+    else:
+        while count and any(count < len(side) and side[count][0] > 0 for side in (left, right)):
+            count -= 1
+    return count
+
+
+def class_lines(draft: Draft, name: str, parameters: Mapping[str, Any], numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
+    """Return the lines of a class; `parameters` of `__init__` with their defaults (None for none)."""
+    init, functions = draft.text(numbers.show, helper)
+    body = draft.instance.bodies[0]
+    first, last = body.span.line, body.span.source.position(body.span.end)[0]
+    where = body.span.source.name.rpartition("/")[2]
+    lines = [f"# {where}, line{f's {first}-{last}' if last > first else f' {first}'}", f"class {name}(nn.Module):"]
+    lines += docstring(draft.about(), 4)
+    lines += _annotations(draft)
+    if init or parameters:
+        lines += ["", *signature("__init__", ["self", *_parameters(parameters)], "None", 4), "        super().__init__()"]
+        lines += [f"        self.{numbers.attribute(name)} = {name}" for name in parameters if name in numbers.stored]
+        lines += written(init, 8)
+    for number, function in enumerate(functions):
+        lines += ["", *draft.head(number), *written(function or [(0, "pass")], 8)]
+    return lines + draft.extra()
+
+
+def _parameters(parameters: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: int" if default is None else f"{name}: int = {default}" for name, default in parameters.items()]
+
+
+def _annotations(draft: Draft) -> list[str]:
+    buffers = [path for path, tensor in draft.instance.tensors.items() if tensor.buffer and "." not in path]
+    buffers += ["anchor"] if draft.needs_anchor else []
+    return ["", *(f"    {name}: Tensor" for name in buffers)] if buffers else []
+
+
+def written(lines: Sequence[Line], indent: int) -> list[str]:
+    """Lay out statements."""
+    return [row for depth, text in lines for row in statement(plain(text), indent + 4 * depth)]

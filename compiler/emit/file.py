@@ -1,0 +1,245 @@
+"""From a program to the text of one Python file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.program import Body, ModuleDecl, NodeKind, Program
+from ..api import known_tasks
+from ..census import Census, distinct
+from ..graph import Graph
+from ..lower.names import identifier
+from ..runtime.assemble import apart, frozen, registered_bodies, ties
+from ..runtime.calls import Request, Signature
+from ..slice import Slicer
+from .classes import Draft, class_lines
+from .functions import TAKEN
+from .helpers import Helpers
+from .numbers import Numbers, Row, Unlike
+from .plan import Instance, Planner, Unnested
+from .source_builder import tagged, words_of
+from .steps import Hole
+from .top import Border, Entwined, TopDraft
+
+HOLE = "\ue020"
+ENDLESS = 10**9
+
+
+@dataclass(slots=True)
+class Made:
+    """The class of some instances: its name and its parameters."""
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Shape:
+    """A draft as text with its numbers taken out: instances with equal texts may share a class."""
+
+    draft: Draft
+    text: str
+    holes: list[Hole] = field(default_factory=list[Hole])
+
+
+def emit(program: Program, tasks: Sequence[str] | None = None) -> str:
+    """Return the model of a program as the text of a Python file that imports torch alone.
+
+    Raises Failure for what has no such text: a class of another package, and outputs that need targets.
+    """
+    for body in Graph(program).bodies:
+        _refuse_extern(body)
+    try:
+        return _File(apart(program), tasks).text()
+    except Unnested as error:
+        help_ = "a module that is handed on can't itself be made with modules that were handed in: make it where they are"
+        raise Failure((Diagnostic("A824", f"`{error.declared.path}` can't be written as Python", error.declared.span, help=help_),)) from None
+    except Entwined:
+        help_ = "compute the output and the loss in different blocks, so that there are outputs without targets"
+        raise Failure((Diagnostic("A824", "an output needs a target, so it can't be written as Python", program.eval.span, help=help_),)) from None
+
+
+def _refuse_extern(body: Body) -> None:
+    outside = [declared.span for declared in body.modules.values() if declared.extern is not None]
+    outside += [node.span for node in body.nodes if node.kind is NodeKind.EXTERN]
+    if outside:
+        raise Failure(
+            (Diagnostic("A824", "what is `extern` has no text here to write as Python", outside[0], help="use `archloom.compile` instead"),)
+        )
+
+
+class _File:
+    """Collects the classes of a program, those that others need first."""
+
+    def __init__(self, program: Program, tasks: Sequence[str] | None) -> None:
+        self.program = program
+        self.helpers = Helpers()
+        self.planner = Planner()
+        self.rows: dict[int, list[Row]] = {}
+        self.made: dict[int, Made] = {}
+        self.names = {identifier(program.name)} | TAKEN | {"nn", "DropPath", "normal", "uniform", "bernoulli", "permutation", "gumbel"}
+        self.parts: list[list[str]] = []
+        asked = known_tasks(program, tasks)
+        slicer = Slicer()
+        signature = Signature(program.eval, program.training, asked, slicer)
+        pair = signature.pair(Request(signature.tasks, signature.losses()))
+        borders = [Border("forward", signature, signature.inputs)]
+        pairs = [pair]
+        for name, plan in program.entries.items() if asked is None else ():
+            own = Signature(plan.eval, plan.train or plan.eval, None, slicer)
+            pairs.append(own.pair(Request(None, frozenset())))
+            borders.append(Border(identifier(name), own, own.inputs))
+        bodies = registered_bodies(program, signature, pairs)
+        self.root = self.planner.instance(program.name, distinct([*bodies]), pairs)
+        census = Census(bodies)
+        known = {tensor.path for tensor in census.tensors()}
+        self.borders = borders
+        self.tied = ties(census, known)
+        self.frozen = tuple(dict.fromkeys(frozen("", bodies, census)))
+
+    # ------------------------------------------------------------------------------------------------------ classes
+
+    def text(self) -> str:
+        """Return the whole file."""
+        self._collect(self.root, {})
+        del self.rows[id(self.root)]
+        for level in self._levels():
+            groups: dict[tuple[str, str], list[Shape]] = {}
+            for instance in level:
+                shape = self._shape(Draft(instance, self._constructor))
+                groups.setdefault((instance.name, shape.text), []).append(shape)
+            for (name, _), shapes in groups.items():
+                self._classes(name, shapes)
+        self._top()
+        return self._assembled()
+
+    def _collect(self, instance: Instance, row: Mapping[str, Any]) -> None:
+        rows = self.rows.setdefault(id(instance), [])
+        numbers = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
+        if numbers not in rows:
+            rows.append(numbers)
+        if len(rows) > 1 and numbers in rows[:-1]:
+            return
+        for path, child in instance.children.items():
+            self._collect(child, instance.owned.declared[path].arguments)
+
+    def _levels(self) -> list[list[Instance]]:
+        """Return the instances below the model, those that hold no others first."""
+        heights: dict[int, int] = {}
+        found: dict[int, Instance] = {}
+
+        def height(instance: Instance) -> int:
+            if id(instance) not in heights:
+                heights[id(instance)] = 1 + max((height(child) for child in instance.children.values()), default=-1)
+                found[id(instance)] = instance
+            return heights[id(instance)]
+
+        height(self.root)
+        most = heights[id(self.root)]
+        return [[found[key] for key, own in heights.items() if own == level] for level in range(most)]
+
+    def _constructor(self, instance: Instance, declared: ModuleDecl) -> tuple[str, list[Any]]:
+        made = self.made[id(instance)]
+        words = words_of(declared.span)
+        return made.name, [tagged(declared.arguments[name], words, made=True) for name in made.parameters]
+
+    def _shape(self, draft: Draft) -> Shape:
+        holes: list[Hole] = []
+
+        def show(hole: Hole, making: bool) -> str:
+            holes.append(hole)
+            return HOLE
+
+        init, functions = draft.text(show, self.helpers.use, ENDLESS)
+        operations = sorted((name, target) for name, (target, _) in draft.operations.items())
+        return Shape(draft, repr((init, functions, operations)), holes)
+
+    def _classes(self, name: str, shapes: list[Shape]) -> None:
+        """Make one class of instances that differ in numbers alone; if no parameters tell these, one for each."""
+        try:
+            self._class(name, shapes)
+        except Unlike:
+            groups: dict[tuple[int, ...], list[Shape]] = {}
+            for shape in shapes:
+                groups.setdefault(tuple(map(int, shape.holes)), []).append(shape)
+            for group in groups.values():
+                self._class(name, group)
+
+    def _class(self, name: str, shapes: list[Shape]) -> None:
+        numbers = self._numbers(shapes)
+        first = shapes[0].draft
+        parameters = tuple(name for name in numbers.columns if name in numbers.used)
+        made = Made(self._unique(identifier(name.rpartition(".")[2])), parameters)
+        self.parts.append(class_lines(first, made.name, dict.fromkeys(parameters), numbers, self.helpers.use))
+        for shape in shapes:
+            self.made[id(shape.draft.instance)] = made
+
+    def _numbers(self, shapes: list[Shape]) -> Numbers:
+        rows = [(shape, row) for shape in shapes for row in self.rows[id(shape.draft.instance)]]
+        numbers = Numbers([row for _, row in rows], _attributes(shapes[0].draft))
+        for i, hole in enumerate(shapes[0].holes):
+            if id(hole) not in numbers.chosen:
+                numbers.choose(hole, tuple(int(shape.holes[i]) for shape, _ in rows))
+        return numbers
+
+    def _unique(self, name: str) -> str:
+        found, number = name, 1
+        while found in self.names:
+            number += 1
+            found = f"{name}{number}"
+        self.names.add(found)
+        return found
+
+    def _top(self) -> None:
+        draft = TopDraft(self.root, self._constructor, self.borders, self.tied, self.frozen, self._doc())
+        draft.tasks = self.program.tasks
+        row = {name: value for name, value in self.program.arguments.items() if isinstance(value, int) and not isinstance(value, bool)}
+        self.rows[id(self.root)] = [row]
+        numbers = self._numbers([self._shape(draft)])
+        parameters = {name: row[name] for name in numbers.columns if name in numbers.used}
+        self.parts.append(class_lines(draft, identifier(self.program.name), parameters, numbers, self.helpers.use))
+
+    def _doc(self) -> str | None:
+        """Return what the text says of the model, or of the whole file."""
+        head = re.match(r'\s*(?:arch \d+\s*)?"""(.*?)"""', self.program.eval.span.source.text, re.DOTALL)
+        return self.program.doc or (head[1] if head is not None else None)
+
+    # --------------------------------------------------------------------------------------------------------- file
+
+    def _assembled(self) -> str:
+        lines = [*(line for part in self.parts for line in ["", "", *part])]
+        body = "\n".join([*self.helpers.lines(), *lines])
+        head = self._imports(body)
+        about = f'"""{self.program.name}, written by archloom from {self.root.bodies[0].span.source.name.rpartition("/")[2]}."""'
+        return "\n".join([about, "", *head]) + body + "\n"
+
+    def _imports(self, body: str) -> list[str]:
+        plain = {line for line in self.helpers.imports if line.startswith("import ")} | ({"import torch"} if "torch." in body else set[str]())
+        if "F." in body:
+            plain.add("import torch.nn.functional as F")
+        names: dict[str, set[str]] = {"torch": {"nn"}}
+        if "Tensor" in body:
+            names["torch"].add("Tensor")
+        for word in ("Any", "Self"):
+            if re.search(rf"\b{word}\b", body):
+                names.setdefault("typing", set()).add(word)
+        for line in self.helpers.imports:
+            if line.startswith("from ") and "__future__" not in line:
+                module, _, name = line.removeprefix("from ").partition(" import ")
+                names.setdefault(module, set()).add(name)
+        froms = {f"from {module} import {', '.join(sorted(found, key=_import_order))}" for module, found in names.items()}
+        torch = [line for line in (*sorted(plain), *sorted(froms)) if line.split()[1].split(".")[0] == "torch"]
+        others = [line for line in (*sorted(plain), *sorted(froms)) if line not in torch]
+        return ["from __future__ import annotations", "", *others, *([""] if others else []), *torch, ""]
+
+
+def _import_order(name: str) -> tuple[bool, bool, str]:
+    return (not name.isupper(), not name[0].isupper(), name)
+
+
+def _attributes(draft: Draft) -> frozenset[str]:
+    return frozenset((*draft.instance.tree, *draft.operations, "training"))

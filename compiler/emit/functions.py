@@ -1,0 +1,278 @@
+"""Steps as the lines of a function: what is read once stands where it is read, the rest has a name."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .expressions import Expressions, plain
+from .steps import Step, Store, inputs_of, read_steps
+
+RESERVED = frozenset(("self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
+TAKEN = RESERVED | frozenset(dir(builtins))
+
+NOUNS = {
+    "arange": "positions", "cos": "cos", "sin": "sin", "cat": "joined", "where": "chosen", "take_along_dim": "taken", "full": "full",
+    "cumsum": "sums", "flatten": "flat", "unsqueeze": "wide", "sum": "total",
+    "mean": "mean", "softmax": "probs", "scaled_dot_product_attention": "mixed",
+    "index_select": "rows", "argmax": "best", "argmin": "best", "einsum": "product", "matmul": "product", "unflatten": "parts", "permute": "turned",
+    "transpose": "turned", "rsqrt": "scale", "sqrt": "root", "norm": "norm", "exp": "weights", "sigmoid": "gate", "zeros": "zeros", "ones": "ones",
+}  # fmt: skip
+"""What a value is called that the text gives no name."""
+
+Line = tuple[int, str]
+"""Levels of indentation, and text with marks."""
+
+
+@dataclass(slots=True)
+class Function:
+    """The steps of one function, in order, and what it returns; `form` is the text before what it returns."""
+
+    steps: list[Step | Store]
+    results: list[Any]
+    parameters: list[Step] = field(default_factory=list[Step])
+    returns: str = "return "
+
+
+class Writer:
+    """Writes one function."""
+
+    def __init__(self, function: Function, expressions: Expressions, width: int, taken: Iterable[str] = ()) -> None:
+        function.results = _whole(function)
+        self.function = function
+        self.print = expressions
+        self.width = width
+        self.taken = TAKEN | set(taken)
+        self.end = Store((), function.results, "return")
+        self.order: list[Step | Store] = [*_alive(function), self.end]
+        self.place = {id(step): i for i, step in enumerate(self.order)}
+        self.readers: dict[int, list[int]] = {}
+        for i, step in enumerate(self.order):
+            for read in inputs_of(step):
+                for bearer in _bearers(read):
+                    self.readers.setdefault(id(bearer), []).append(i)
+        self.unpacked = self._unpacked()
+        self.inside: dict[int, int] = {}
+        """Where an inlined step stands, by its id: the place of its reader."""
+        self.spread: set[int] = set()
+
+    def lines(self) -> list[tuple[tuple[str, ...], str]]:
+        """Return the statements with their guards."""
+        self._inline()
+        while True:
+            self._name()
+            found, long = self._write()
+            if long is None:
+                return found
+            self.spread.add(id(long))
+            self.inside.pop(id(long))
+
+    # ----------------------------------------------------------------------------------------------------- inlining
+
+    def _unpacked(self) -> dict[int, list[Step]]:
+        """Return the items of each call that is taken apart whole: `q, k, v = ...`."""
+        items: dict[int, list[Step]] = {}
+        for step in self.function.steps:
+            if isinstance(step, Step) and step.kind == "item" and isinstance(step.args[0], Step) and isinstance(step.args[1], int):
+                items.setdefault(id(step.args[0]), []).append(step)
+        found: dict[int, list[Step]] = {}
+        for step in self.order:
+            parts = items.get(id(step), [])
+            live = [part for part in parts if id(part) in self.place]
+            whole = [part.args[1] for part in parts] == list(range(len(parts))) and len(parts) > 1
+            if whole and live and len(live) == len(self.readers.get(id(step), [])):
+                found[id(step)] = parts
+        return found
+
+    def _inline(self) -> None:
+        parts = {id(part) for items in self.unpacked.values() for part in items}
+        inner: dict[int, set[int]] = {}
+        for i, reader in enumerate(self.order):
+            tree = inner.setdefault(i, {i})
+            if id(reader) in parts:
+                continue
+            for step in sorted(set(_direct(reader)), key=lambda s: -self.place.get(id(s), -1)):
+                at = self.place.get(id(step), -1)
+                if at < 0 or id(step) in parts or not self._may(step, reader, at, i, tree):
+                    continue
+                self.inside[id(step)] = i
+                tree |= inner[at]
+
+    def _may(self, step: Step, reader: Step | Store, at: int, i: int, tree: set[int]) -> bool:
+        """Tell whether a step may stand in its reader's expression."""
+        if len(self.readers.get(id(step), [])) != 1 or id(step) in self.unpacked:
+            return False
+        returned = reader is self.end and len(self.function.results) == 1 and self.function.results[0] is step
+        if step.name and (not returned or self._again(step)):
+            return False
+        if step.guard != reader.guard or reader is self.end and any(isinstance(s, Store) and s.kind == "update" for s in self.order):
+            return False
+        between = [self.order[k] for k in range(at + 1, i) if k not in tree]
+        moving = step.effect or step.kind == "module" or any(self._moves(k) for k in range(at) if self._root(k) == at)
+        return not (moving and any(isinstance(s, Store) or s.effect or s.kind == "module" for s in between))
+
+    def _again(self, step: Step) -> bool:
+        """Tell whether a value has the name of another: the last turn of a loop."""
+        others = [*self.function.parameters, *(s for s in self.order if isinstance(s, Step))]
+        return any(other.name == step.name and other is not step for other in others)
+
+    def _moves(self, at: int) -> bool:
+        step = self.order[at]
+        return isinstance(step, Step) and (step.effect or step.kind == "module")
+
+    def _root(self, at: int) -> int:
+        """Return the place of the statement that a step has become a part of."""
+        while (up := self.inside.get(id(self.order[at]))) is not None:
+            at = up
+        return at
+
+    # ------------------------------------------------------------------------------------------------------- naming
+
+    def _name(self) -> None:
+        names: dict[int, str] = {}
+        last: dict[str, int] = {}
+        for parameter in self.function.parameters:
+            name = parameter.name
+            names[id(parameter)] = name
+            last[base_name(name)] = max(self._last(parameter), last.get(base_name(name), -1))
+        for i, step in enumerate(self.order):
+            if not isinstance(step, Step) or id(step) in self.inside:
+                continue
+            parts = self.unpacked.get(id(step))
+            for one in parts if parts is not None else [step]:
+                if parts is None and self._is_part(step):
+                    continue
+                if parts is not None and id(one) not in self.place:
+                    names[id(one)] = "_"
+                    continue
+                base = one.name or self._label(one, one.label or step.label)
+                name = self._free(base, i, last)
+                last[name] = max(self._last(one), i)
+                names[id(one)] = name
+        self.print.names = names
+
+    def _label(self, step: Step, label: str) -> str:
+        """Return a name for a value that the text gives none; never that of a parameter."""
+        last = str(step.target).rpartition(".")[2] if step.kind in ("call", "method") else ""
+        word = label or NOUNS.get(last, "h")
+        return f"{word}_" if any(base_name(parameter.name) == word for parameter in self.function.parameters) else word
+
+    def _is_part(self, step: Step) -> bool:
+        return step.kind == "item" and isinstance(step.args[0], Step) and id(step.args[0]) in self.unpacked
+
+    def _free(self, base: str, at: int, last: dict[str, int]) -> str:
+        base = base + "_" if base in self.taken or keyword.iskeyword(base) else base
+        name, number = base, 0
+        while last.get(name, -1) > at:
+            number += 1
+            name = f"{base}_{number}"
+        return name
+
+    def _last(self, step: Step) -> int:
+        """Return the place of the last statement that reads a value."""
+        return max((self._root(i) for i in self.readers.get(id(step), [])), default=-1)
+
+    # ------------------------------------------------------------------------------------------------------ writing
+
+    def _write(self) -> tuple[list[tuple[tuple[str, ...], str]], Step | None]:
+        found: list[tuple[tuple[str, ...], str]] = []
+        for step in self.order:
+            if id(step) in self.inside or isinstance(step, Step) and self._is_part(step):
+                continue
+            for text in self._statement(step):
+                long = len(plain(text)) > self.width - 4 * bool(step.guard) and self._longest(step)
+                if isinstance(long, Step):
+                    return [], long
+                found.append((step.guard, text))
+        return found, None
+
+    def _statement(self, step: Step | Store) -> list[str]:
+        if isinstance(step, Step):
+            parts = self.unpacked.get(id(step))
+            names = self.print.names.pop(id(step), None)
+            target = ", ".join(self.print.names[id(part)] for part in parts) if parts else names
+            text = f"{target} = {self.print.step(step)[0]}" if target else self.print.step(step)[0]
+            if names is not None:
+                self.print.names[id(step)] = names
+            return [text]
+        if step.kind == "return":
+            values = ", ".join(self.print.value(value) for value in self.function.results)
+            return [f"{self.function.returns}{values}"] if values else []
+        if step.kind == "update":
+            access, value = step.value
+            return ["if self.training:", "    with torch.no_grad():", f"        {self.print.value(access)}.copy_({self.print.value(value)})"]
+        if step.kind == "total":
+            return ["if losses:", '    outputs["loss"] = sum(losses.values())', '    outputs["losses"] = losses']
+        head = "".join(part if isinstance(part, str) else self.print.value(part) for part in step.form)
+        return [head + self.print.value(step.value)]
+
+    def _longest(self, step: Step | Store) -> Step | None:
+        """Return the part of a statement that is best given a line of its own."""
+        parts = [part for part in _direct(step) if id(part) in self.inside]
+        if not parts:
+            return None
+        longest = max(parts, key=self._length)
+        deeper = self._longest(longest) if self._length(longest) > self.width - 12 or self._length(longest) <= 12 else None
+        flat = (
+            isinstance(step, Store) and step.kind == "store" and step.value is longest and deeper is None and self._length(longest) < self.width - 12
+        )
+        return None if flat else deeper or longest
+
+    def _length(self, step: Step) -> int:
+        return len(plain(self.print.step(step)[0]))
+
+
+def base_name(place: str) -> str:
+    """Return the parameter that is read: `label` of `label["topic"]`."""
+    return re.split(r"[.\[]", place, maxsplit=1)[0]
+
+
+def _alive(function: Function) -> list[Step | Store]:
+    """Return the steps that matter, in order."""
+    needed = {id(bearer) for value in read_steps(function.results) for bearer in _bearers(value)}
+    kept: list[Step | Store] = []
+    for step in reversed(function.steps):
+        if isinstance(step, Store) or step.effect or step.kind == "module" or id(step) in needed:
+            kept.append(step)
+            needed |= {id(bearer) for read in inputs_of(step) for bearer in _bearers(read)}
+    return kept[::-1]
+
+
+def _whole(function: Function) -> list[Any]:
+    """Return the results; a call whose results are returned as they come is returned itself."""
+    items = [value for value in function.results if isinstance(value, Step) and value.kind == "item"]
+    if len(items) < 2 or len(items) != len(function.results):
+        return function.results
+    source = items[0].args[0]
+    parts = [step for step in function.steps if isinstance(step, Step) and step.kind == "item" and step.args[0] is source]
+    same = len(parts) == len(items) and all(a is b for a, b in zip(parts, items, strict=True))
+    read = [read for step in function.steps for read in inputs_of(step)]
+    return [source] if same and source.kind == "module" and not any(part is other for part in parts for other in read) else function.results
+
+
+def _bearers(step: Step) -> list[Step]:
+    """Return the steps behind one: traits and values of modules stand where they are read."""
+    if step.kind == "trait":
+        return [bearer for arg in read_steps(step.args) for bearer in _bearers(arg)]
+    return [] if step.kind in ("value", "name") else [step]
+
+
+def _direct(step: Step | Store) -> list[Step]:
+    return [bearer for read in inputs_of(step) for bearer in _bearers(read)]
+
+
+def lines_of(functions: Sequence[tuple[tuple[str, ...], str]], guard: Any) -> list[Line]:
+    """Put statements under their guards; `guard` writes the condition."""
+    found: list[Line] = []
+    now: tuple[str, ...] = ()
+    for condition, text in functions:
+        if condition != now and condition:
+            found.append((0, f"if {guard(condition)}:"))
+        now = condition
+        depth = (len(text) - len(text.lstrip(" "))) // 4
+        found.append((depth + bool(condition), text.lstrip(" ")))
+    return found

@@ -1,0 +1,97 @@
+"""Small functions and classes of the runtime that an emitted file carries along."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from types import ModuleType
+from typing import Any
+
+from ..lower.names import imported
+from .layout import WIDTH, docstring
+from .layout import statement as laid_out
+
+
+class Helpers:
+    """Collects what the emitted file defines and imports besides the classes."""
+
+    def __init__(self) -> None:
+        self.imports: dict[str, None] = {}
+        self._done: set[str] = set()
+        self._texts: dict[str, str] = {}
+
+    def use(self, dotted: str) -> str:
+        """Return the name of a function or class in the file, and bring it along."""
+        module, _, name = dotted.rpartition(".")
+        if not dotted.startswith("archloom."):
+            self.imports[f"import {module}"] = None
+            return dotted
+        self._copy(inspect.getmodule(imported(dotted)) or imported(module), name)
+        return name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that are defined."""
+        return frozenset(self._texts)
+
+    def lines(self) -> list[str]:
+        """Return the definitions, what others need first."""
+        found: list[str] = []
+        for text in self._texts.values():
+            rows = [line for row in text.splitlines() for line in _narrow(row)]
+            long = any(len(row) > WIDTH for row in rows)
+            spaced = text.startswith(("def ", "class ", "@"))
+            found += ["", ""] if spaced else [""]
+            found += ["# fmt: off", *rows, "# fmt: on"] if long else rows
+        return found
+
+    def _copy(self, module: ModuleType, name: str) -> None:
+        key = f"{module.__name__}.{name}"
+        if key in self._done:
+            return
+        self._done.add(key)
+        source = inspect.getsource(module)
+        for statement in ast.parse(source).body:
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                self._import(module, statement, name)
+            elif name in _defined(statement):
+                for used in ast.walk(statement):
+                    if isinstance(used, ast.Name) and used.id != name:
+                        self._copy(module, used.id)
+                text = textwrap.dedent("\n".join(source.splitlines()[_first(statement) - 1 : statement.end_lineno]))
+                self._texts[name] = text
+
+    def _import(self, module: ModuleType, statement: ast.Import | ast.ImportFrom, name: str) -> None:
+        for alias in statement.names:
+            if (alias.asname or alias.name.split(".")[0]) != name:
+                continue
+            shown = alias.name if alias.asname is None else f"{alias.name} as {alias.asname}"
+            if isinstance(statement, ast.Import):
+                self.imports[f"import {shown}"] = None
+            elif statement.level:
+                found: Any = getattr(module, name)
+                self._copy(inspect.getmodule(found) or module, alias.name)
+            else:
+                self.imports[f"from {statement.module} import {shown}"] = None
+
+
+def _narrow(row: str) -> list[str]:
+    """Break a line that is too long."""
+    text = row.strip()
+    indent = len(row) - len(row.lstrip())
+    if len(row) <= WIDTH:
+        return [row]
+    return docstring(text.strip('"'), indent) if text.startswith('"""') else laid_out(text, indent)
+
+
+def _first(statement: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(d.lineno for d in decorators)])
+
+
+def _defined(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -1,0 +1,109 @@
+"""Lines of Python within a width, broken at brackets the way formatters break them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+WIDTH = 100
+OPEN = {"(": ")", "[": "]", "{": "}"}
+
+
+def statement(text: str, indent: int) -> list[str]:
+    """Lay out one statement; a line that is too long is broken inside its last brackets that stand at top level."""
+    return _broken(text, indent, "", "")
+
+
+def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
+    pad = " " * indent
+    whole = f"{pad}{before}{text}{after}"
+    if len(whole) <= WIDTH:
+        return [whole]
+    place = _last_brackets(text)
+    if place is None:
+        return [whole]
+    start, end = place
+    head, items, tail = text[: start + 1], _split(text[start + 1 : end]), text[end:]
+    joined = ", ".join(items)
+    call = text[start] == "(" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_])")
+    lines = [f"{pad}{before}{head}"]
+    if (call or len(items) == 1 and not _comprehension(items[0])) and indent + 4 + len(joined) <= WIDTH:
+        comma = "" if call else ","
+        lines.append(f"{pad}    {joined}{comma}")
+    elif len(items) == 1 and call:
+        lines += _broken(items[0], indent + 4, "", "")
+    elif len(items) == 1 and (parts := _comprehension(items[0])):
+        for part in parts:
+            lines += _broken(part, indent + 4, "", "")
+    else:
+        for item in items:
+            lines += _broken(item, indent + 4, "", ",")
+    return [*lines, f"{pad}{tail}{after}"]
+
+
+def _comprehension(item: str) -> list[str]:
+    """Cut `value for name in values` at its `for`."""
+    for position, depth in _walk(item):
+        if depth == 0 and item.startswith(" for ", position):
+            return [item[:position], item[position + 1 :]]
+    return []
+
+
+def _walk(text: str) -> list[tuple[int, int]]:
+    """Return each position outside of strings with the depth of brackets there (an opening one counts from its inside)."""
+    found: list[tuple[int, int]] = []
+    depth, quote, position = 0, "", 0
+    while position < len(text):
+        char = text[position]
+        if quote:
+            position += char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        else:
+            depth += (char in OPEN) - (char in ")]}")
+            found.append((position, depth))
+        position += 1
+    return found
+
+
+def _last_brackets(text: str) -> tuple[int, int] | None:
+    """Return the last pair of brackets at top level that holds something."""
+    start, best = -1, None
+    for position, depth in _walk(text):
+        if text[position] in OPEN and depth == 1:
+            start = position
+        elif text[position] in ")]}" and depth == 0 and position > start + 1:
+            best = (start, position)
+    return best
+
+
+def _split(text: str) -> list[str]:
+    """Cut at the commas of the top level."""
+    cuts = [-1, *(p for p, depth in _walk(text) if depth == 0 and text[p] == ","), len(text)]
+    parts = (text[a + 1 : b].strip() for a, b in zip(cuts, cuts[1:], strict=False))
+    return [part for part in parts if part]
+
+
+def signature(name: str, parameters: Sequence[str], result: str, indent: int) -> list[str]:
+    """Lay out the head of a function."""
+    return _broken(f"def {name}({', '.join(parameters)})", indent, "", f" -> {result}:")
+
+
+def docstring(text: str, indent: int) -> list[str]:
+    """Lay out a docstring, its paragraphs wrapped anew."""
+    pad = " " * indent
+    paragraphs = [" ".join(part.split()) for part in text.strip().split("\n\n")]
+    safe = [part.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for part in paragraphs if part]
+    width = WIDTH - indent
+    if len(safe) == 1 and len(safe[0]) + 6 <= width and not safe[0].endswith('"'):
+        return [f'{pad}"""{safe[0]}"""']
+    lines: list[str] = []
+    for number, part in enumerate(safe):
+        lines += [""] if number else []
+        first = '"""' if number == 0 else ""
+        wrapped = textwrap.wrap(first + part, width, break_long_words=False, break_on_hyphens=False)
+        if len(safe) == 1 and len(wrapped) == 1:  # it fits but for the quotes
+            wrapped = textwrap.wrap(first + part, width - 8, break_long_words=False, break_on_hyphens=False)
+        lines += [pad + line for line in wrapped]
+    return [*lines, f'{pad}"""']

@@ -1,0 +1,326 @@
+"""One body as steps: primitives through the same lowerings that the graph of torch.fx is made with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from ...blocks.lowering import LeafModule
+from ...blocks.registry import Entry
+from ...dsl.dims import Dim
+from ...dsl.primitive import Argument, Kind
+from ...dsl.program import Body, Node, NodeKind, Operand, Ref
+from ...dsl.source import Span
+from ...dsl.types import DType, TensorType, extent
+from ..graph import result_names, results
+from ..lower.body import TORCH_DTYPES
+from ..lower.names import identifier
+from ..lower.sizes import Sizes
+from ..paths import HANDED, is_handed, join
+from .plan import Instance
+from .steps import Access, Hole, Member, Step, Store, Text
+
+SIZES = (Kind.INT, Kind.INTS, Kind.DIM, Kind.SHAPE, Kind.SIZES)
+ATTENTION = "archloom.compiler.runtime.modes.Attention"
+SIZED = ("torch.unflatten", "torch.split", "view", "reshape", "unflatten", "expand", "split")
+"""What takes sizes in a list; others take numbers of axes."""
+
+LONGEST = 2000
+"""How many characters of a statement are looked at."""
+
+DRAWS = "archloom.compiler.runtime.draws."
+
+
+class Modules(Protocol):
+    """What a class keeps for its functions: modules without parameters, and a tensor that tells dtype and device."""
+
+    def operation(self, target: str, arguments: Mapping[str, Any]) -> str: ...
+    def anchor(self) -> Access: ...
+
+
+def tagged(value: Any, words: tuple[str, ...], made: bool = False) -> Any:
+    """Mark numbers as such that may become parameters, also inside lists and dicts; `made` for those that a module is made with."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Hole(value, words, made)
+    if isinstance(value, (list, tuple)):
+        return [tagged(item, words, made) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, dict):
+        return {key: tagged(item, words, made) for key, item in cast("dict[Any, Any]", value).items()}
+    return value
+
+
+def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: tuple[str, ...], made: bool = False) -> dict[str, Any]:
+    """Mark the numbers of a primitive's arguments that are sizes or counts."""
+    kinds = {argument.name: argument.kind for argument in arguments}
+    return {name: tagged(value, words, made) if kinds.get(name) in SIZES else value for name, value in values.items()}
+
+
+def words_of(span: Span) -> tuple[str, ...]:
+    """Return the terms in the statement at a place, in order: `dim`, `heads * head_dim`; up to the line's end at which all brackets are closed."""
+    text, depth, end = span.source.text, 0, span.start
+    while end < len(text) and (depth > 0 or text[end] not in "\n;}") and end < span.start + LONGEST:
+        depth += (text[end] in "([{") - (text[end] in ")]}")
+        end += 1
+    return terms(text[span.start : max(end, span.end)])
+
+
+def terms(text: str) -> tuple[str, ...]:
+    """Return what stands between commas, brackets and signs of equality, where it is arithmetic of names and numbers."""
+    parts = (part.strip() for part in re.split(r"[,()\[\]{}=:\n]|\.\.|\bin\b", re.sub(r'"[^"]*"', "", text)))
+    return tuple(part for part in parts if re.fullmatch(r"[\w\s*+/-]*[A-Za-z_][\w\s*+/-]*", part))
+
+
+class SourceBuilder:
+    """Implements `LoweringBuilder` by writing steps."""
+
+    def __init__(self, instance: Instance, modules: Modules, body: Body) -> None:
+        self.instance = instance
+        self.modules = modules
+        self.body = body
+        self.steps: list[Step | Store] = []
+        self.values: dict[tuple[int, int], Any] = {}
+        self.parameters: dict[str, Step] = {}
+        self._sizes = Sizes(self._operator, self._size)
+        self._float: Any = None
+        self._any: Any = None
+        self._words: tuple[str, ...] = ()
+        self._line = 0
+
+    # ------------------------------------------------------------------------------------------------- whole bodies
+
+    def write(self) -> list[Any]:
+        """Write the nodes of the body and return its results."""
+        for declared in sorted(self.body.inputs, key=lambda d: (d.is_state, d.is_target, d.optional)):  # sizes are read from what is always there
+            self._input(declared.node, declared.key, declared.type, self.body.nodes[declared.node].kind is NodeKind.DRAW)
+        for number, node in enumerate(self.body.nodes):
+            if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
+                self._node(number, node)
+        for update in self.body.updates:
+            access = self.instance.access(update.path)
+            self.steps.append(Store((), (access, self.values[update.ref.node, update.ref.index]), "update"))
+        made = [self.values[ref.node, ref.index] for ref in results(self.body)]
+        names = [*(output.name for output in self.body.outputs), *(loss.path.rpartition(".")[2] for loss in self.body.losses)]
+        for value, name in zip(made, names, strict=False):
+            if isinstance(value, Step) and not value.name:
+                value.label = identifier(name)
+        return made
+
+    def _input(self, number: int, key: str, type_: TensorType, drawn: bool) -> None:
+        step = self.parameters[key] = Step("input", key, name=identifier(key))
+        self.values[number, 0] = step
+        if not drawn:
+            self._sizes.offer(step, type_, is_input=True)
+            self._any = self._any or step
+            if type_.dtype is DType.FLOAT:
+                self._float = self._float or step
+
+    def _node(self, number: int, node: Node) -> None:
+        self._words, self._line = words_of(node.span), node.span.line
+        first = len(self.steps)
+        made = self._write(number, node)
+        handles: tuple[Any, ...] = cast("tuple[Any, ...]", made) if isinstance(made, tuple) else (made,)
+        last = handles[0]
+        if len(handles) == 1 and node.name and isinstance(last, Step) and any(last is step for step in self.steps[first:]) and not last.name:
+            last.name = identifier(node.name.rpartition(".")[2])
+        for index, (handle, type_) in enumerate(zip(handles, node.outputs, strict=True)):
+            self.values[number, index] = handle
+            if isinstance(handle, Step):
+                self._sizes.offer(handle, type_)
+
+    def _write(self, number: int, node: Node) -> Any:
+        if node.kind is NodeKind.PARAMETER:
+            return self._parameter(node)
+        if node.kind is NodeKind.CONSTANT:
+            value = node.attributes["value"]
+            filled = self.dim(value) if isinstance(value, Dim) else value
+            return self.call("torch.full", (), filled, dtype=self.dtype(node.outputs[0].dtype), device=self.device())
+        if node.kind is NodeKind.DRAW:
+            return self._draw(number, node)
+        if node.kind is NodeKind.OPERATION:
+            return self._operation(node)
+        return self._leaf(node) if node.kind is NodeKind.LEAF else self._call(node)
+
+    # ------------------------------------------------------------------------------------------------------- nodes
+
+    def _operand(self, operand: Operand) -> Any:
+        if operand is None:
+            return None
+        return self.values[operand.node, operand.index] if isinstance(operand, Ref) else [self.values[r.node, r.index] for r in operand]
+
+    def _types(self, operand: Operand) -> Any:
+        if operand is None:
+            return None
+        return self.body.type(operand) if isinstance(operand, Ref) else tuple(map(self.body.type, operand))
+
+    def access(self, target: str) -> Access:
+        """Return how a path of the body is reached; below a module that was handed in by that one's own structure."""
+        if not is_handed(target):
+            return self.instance.access(target)
+        name, *rest = target.removeprefix(HANDED).split(".")
+        return Access(tuple(Member(int(word)) if word.isdigit() else word for word in rest), identifier(name))
+
+    def _parameter(self, node: Node) -> Any:
+        value = self._step("value", self.access(node.target))
+        return self.method(value, "clone") if any(update.path == node.target for update in self.body.updates) else value
+
+    def _draw(self, number: int, node: Node) -> Any:
+        """Draw a tensor unless it was given: `noise if noise is not None else torch.randn(...)`."""
+        distribution, type_ = node.attributes["distribution"], node.outputs[0]
+        shape = [self.dim(extent(axis)) for axis in type_.shape]
+        given = self.values.get((number, 0))
+        keywords = {**distribution.arguments, "dtype": self.dtype(type_.dtype), "device": self.device()}
+        return self._step("call", DRAWS + distribution.name, (given, shape), keywords, effect=True, label=_label(node.target))
+
+    def _operation(self, node: Node) -> Any:
+        entry = _entry(node)
+        known = statics(node.attributes, entry.all_arguments, self._words)
+        handles = {name: self._operand(operand) for name, operand in node.inputs.items()}
+        types = {name: self._types(operand) for name, operand in node.inputs.items()}
+        before = len(self.steps)
+        made = entry.lower(self, {**known, **handles}, {**node.attributes, **types}, node.outputs)
+        if entry.is_random:
+            for step in self.steps[before:]:
+                if isinstance(step, Step) and step.kind in ("call", "method"):
+                    step.effect = True
+        return made
+
+    def _leaf(self, node: Node) -> Any:
+        given = {**node.attributes, **{name: self._operand(operand) for name, operand in node.inputs.items()}}
+        args = [given[name] for name in node.inputs]
+        if node.primitive is not None:
+            lowering = _entry(node).lowering
+            args = [given.get(name) for name in (lowering.inputs if isinstance(lowering, LeafModule) else tuple(given))]
+            while args and args[-1] is None:
+                args.pop()
+        return self._results(node, self._step("module", (self.access(node.target), "forward"), tuple(args), label=_label(node.target)), ())
+
+    def _call(self, node: Node) -> Any:
+        body = node.body
+        if body is None:
+            raise ValueError(f"the call of `{node.target}` has no body")
+        names, optional, method = self._callee(node.target, body)
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name in names:
+            given = self._operand(node.inputs.get(name))
+            if given is None:
+                continue
+            if len(args) == names.index(name) and not optional.get(name):
+                args.append(given)
+            else:
+                kwargs[identifier(name)] = given
+        declared = self.body.modules.get(node.target)
+        for name in sorted(self.instance.planner.handed(body)):
+            if declared is None:
+                raise ValueError(f"`{node.target}` was handed in, and needs modules itself")
+            kwargs[identifier(name)] = self._step("value", self.access(declared.modules[name]))
+        called = self._step("module", (self.access(node.target), "forward"), tuple(args), kwargs, effect=True, label=_label(node.target))
+        called.target = (called.target[0], method)
+        return self._results(node, called, result_names(body))
+
+    def _callee(self, target: str, body: Body) -> tuple[list[str], dict[str, bool], str]:
+        """Return the inputs of a called block in order, which are optional, and the name of its function."""
+        child = None if is_handed(target) else self.instance.find(target)
+        child, number = self.instance.planner.called[id(body)] if child is None else (child, child.method(body))
+        declared = ordered_inputs(child.pairs[number])
+        return list(declared), declared, method_name(number)
+
+    def _results(self, node: Node, called: Step, names: tuple[str, ...]) -> Any:
+        if len(node.outputs) == 1:
+            return called
+        labels = names or tuple(f"{node.name or 'part'}_{i}" for i in range(len(node.outputs)))
+        parts = [self.item(called, i) for i in range(len(node.outputs))]
+        for part, label in zip(parts, labels, strict=True):
+            part.label = identifier(join(node.name, label) if node.name else label)
+        return tuple(parts)
+
+    # --------------------------------------------------------------------------------------------- the builder protocol
+
+    def _step(
+        self, kind: str, target: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, effect: bool = False, label: str = ""
+    ) -> Step:
+        if target in SIZED:
+            args = tuple(tagged(arg, self._words) if isinstance(arg, (list, tuple)) else arg for arg in args)
+        step = Step(kind, target, args, kwargs or {}, effect=effect, line=self._line, label=label)
+        if kind != "value":
+            self.steps.append(step)
+        return step
+
+    def _operator(self, target: str, *args: Any) -> Step:
+        return self.call(target, *args)
+
+    def _size(self, handle: Any, axis: int, name: str) -> Step:
+        step = self._step("method", "size", (handle, axis))
+        step.label = identifier(name).strip("_")
+        return step
+
+    def call(self, target: str, *args: Any, **kwargs: Any) -> Step:
+        """Call a function, or write an operator."""
+        if target == "operator.getitem":
+            return self._step("index", None, args)
+        module, _, name = target.rpartition(".")
+        return self._step("operator" if module == "operator" else "call", name if module == "operator" else target, args, kwargs)
+
+    def method(self, handle: Any, name: str, *args: Any, **kwargs: Any) -> Step:
+        """Call a method of a value."""
+        return self._step("method", name, (handle, *args), kwargs)
+
+    def item(self, handle: Any, index: int) -> Step:
+        """Return one of several results."""
+        return self._step("item", None, (handle, index))
+
+    def dim(self, extent: int | Dim) -> Any:
+        """Return a size: a number that may become a parameter, or what tells it at run time."""
+        return Hole(extent, getattr(extent, "words", self._words)) if isinstance(extent, int) else self._sizes.value(extent)
+
+    def dtype(self, dtype: DType) -> Any:
+        """Return a dtype; `float` is that of the first float input or parameter."""
+        if dtype is not DType.FLOAT:
+            return Text(str(TORCH_DTYPES[dtype]))
+        return self._trait(self._float, "dtype")
+
+    def device(self) -> Any:
+        """Return the device of the first input, or of the parameters."""
+        return self._trait(self._any, "device")
+
+    def _trait(self, bearer: Any, trait: str) -> Step:
+        found = bearer if bearer is not None else self._step("value", self.modules.anchor())
+        return Step("trait", trait, (found,))
+
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Step:
+        """Call a module without parameters; attention that drops weights is written out."""
+        if target == ATTENTION:
+            options = {name: value for name, value in arguments.items() if name != "drop"}
+            mask = {"attn_mask": inputs[3]} if len(inputs) > 3 else {}
+            drop = Text(f"{arguments['drop']!r} if self.training else 0.0")
+            function = "torch.nn.functional.scaled_dot_product_attention"
+            return self._step("call", function, inputs[:3], {**mask, "dropout_p": drop, **options}, effect=True)
+        name = self.modules.operation(target, arguments)
+        return self._step("module", (Access((name,)), "forward"), inputs, effect=True, label=name)
+
+
+def ordered_inputs(pair: tuple[Body, Body]) -> dict[str, bool]:
+    """Return the inputs of a function in order, those that may be left out last, and whether they are such."""
+    evaluate, train = pair
+    declared = {d.key: d for body in (train, evaluate) for d in body.inputs}
+    drawn = {d.key for body in pair for d in body.inputs if body.nodes[d.node].kind is NodeKind.DRAW}
+    everywhere = {key for key in declared if all(any(d.key == key for d in body.inputs) for body in pair)}
+    optional = {key: key in drawn or key not in everywhere for key in declared}
+    return {key: optional[key] for key in sorted(declared, key=lambda key: (optional[key], declared[key].optional))}
+
+
+def method_name(number: int) -> str:
+    """Return the name of the function for one way of being called."""
+    return "forward" if number == 0 else f"forward_{number + 1}"
+
+
+def _label(target: str) -> str:
+    words = [word for word in target.removeprefix(HANDED).split(".") if not word.isdigit()]
+    return identifier(words[-1]) if words else "h"
+
+
+def _entry(node: Node) -> Entry:
+    if not isinstance(node.primitive, Entry):
+        raise TypeError(f"`{node.target}` isn't a primitive of the library")
+    return node.primitive

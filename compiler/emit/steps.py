@@ -1,0 +1,94 @@
+"""What a function does, step by step, before it is text: values refer to the steps that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ...dsl.record import record
+
+
+class Hole(int):
+    """A number of the text that may become a parameter of the class; `words` are the terms of the statement it stands in,
+    `made` tells that a module is made with it."""
+
+    words: tuple[str, ...]
+    made: bool
+
+    def __new__(cls, value: int, words: tuple[str, ...] = (), made: bool = False) -> Hole:
+        hole = super().__new__(cls, value)
+        hole.words = words
+        hole.made = made
+        return hole
+
+
+@record
+class Text:
+    """Python that is written as it is: `torch.int64`."""
+
+    text: str
+
+
+@record
+class Member:
+    """A member of a family in an index or a key; loops are found by these.  `rest` follows it in a key: `f"{task}.error"`."""
+
+    value: int | str
+    count: int = 0  # how many members the family has
+    rest: str = ""
+
+
+@record
+class Access:
+    """The way to a module or tensor: words and members after `self`, or after the name of a module that was handed in."""
+
+    parts: tuple[str | Member | Text, ...]
+    base: str = "self"
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One call.  `kind` is call, method, module, operator, item (one of several results), index, input or value."""
+
+    kind: str
+    target: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    name: str = ""  # the name that the text gives the value
+    effect: bool = False  # draws or updates: the order of such steps is kept
+    line: int = 0
+    guard: tuple[str, ...] = ()  # flat names of targets without which it isn't computed
+    label: str = ""  # the name for a value that needs one and has none in the text
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    """An assignment to a place, or a statement: `outputs[...] = value`, a buffer's update."""
+
+    form: tuple[str | Member, ...]  # text before the value
+    value: Any
+    kind: str = "store"  # store, or update: copied into a buffer in training
+    guard: tuple[str, ...] = ()
+
+
+def read_steps(value: Any) -> Iterator[Step]:
+    """Yield the steps that a value, or what holds several, refers to."""
+    if isinstance(value, Step):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in cast("Sequence[Any]", value):
+            yield from read_steps(item)
+    elif isinstance(value, dict):
+        yield from read_steps(list(cast("dict[Any, Any]", value).values()))
+    elif isinstance(value, slice):
+        bounds = cast("slice[Any, Any, Any]", value)
+        yield from read_steps((bounds.start, bounds.stop, bounds.step))
+
+
+def inputs_of(step: Step | Store) -> list[Step]:
+    """Return the steps that a step reads."""
+    if isinstance(step, Store):
+        return list(read_steps(step.value))
+    target = [step.target] if isinstance(step.target, Step) else []
+    return [*target, *read_steps(step.args), *read_steps(step.kwargs)]

@@ -1,0 +1,343 @@
+"""The class of the model itself: inputs by name, outputs as a dict, losses where their targets are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...dsl.dims import Dim
+from ...dsl.program import Body, InputDecl
+from ...dsl.types import extent
+from ..census import Census
+from ..lower.names import identifier
+from ..lower.unit import Pair
+from ..runtime.calls import Signature, output_path
+from .classes import Constructor, Draft
+from .expressions import Expressions, member_text, plain
+from .functions import Function, Line
+from .layout import signature, statement
+from .plan import Instance
+from .source_builder import SourceBuilder
+from .steps import Member, Step, Store, inputs_of
+
+TRAINING = ("self.training",)
+OTHERS = ("losses",)
+
+
+@dataclass(slots=True)
+class Border:
+    """One function of the model: `forward`, or an entry."""
+
+    name: str
+    signature: Signature
+    inputs: tuple[InputDecl, ...]
+
+    @property
+    def families(self) -> dict[str, list[InputDecl]]:
+        """The inputs by their names, required ones first."""
+        found: dict[str, list[InputDecl]] = {}
+        for declared in sorted(self.inputs, key=_optional):
+            found.setdefault("states" if declared.is_state else identifier(declared.name), []).append(declared)
+        return found
+
+    def place(self, declared: InputDecl) -> str:
+        """Return how an input is read: `ids`, `label["topic"]`."""
+        if declared.is_state:
+            return f'states["{declared.key}"]'
+        marks = [member_text(_member(m)) for m in declared.members]
+        if marks and declared.optional and not declared.is_target:
+            return identifier(declared.name) + "".join(f".get({mark}, {{}})" for mark in marks[:-1]) + f".get({marks[-1]})"
+        return identifier(declared.name) + "".join(f"[{mark}]" for mark in marks)
+
+    def condition(self, declared: InputDecl) -> str:
+        """Return the test whether a target is given."""
+        if not declared.members:
+            return f"{self.place(declared)} is not None"
+        *above, last = declared.members
+        base = identifier(declared.name)
+        tests: list[str] = []
+        for i, one in enumerate([*above, last]):
+            before = "".join(f"[{member_text(_member(m))}]" for m in declared.members[:i])
+            tests.append(f"{member_text(_member(one))} in {base}{before}")
+        return " and ".join(tests)
+
+
+def _optional(declared: InputDecl) -> bool:
+    return declared.is_target or declared.optional or declared.is_state
+
+
+def _member(member: Any) -> Member:
+    return Member(member if isinstance(member, (int, str)) else str(member))
+
+
+class TopDraft(Draft):
+    """The draft of the model's class; its first function is `forward`, the others are entries."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        constructor: Constructor,
+        borders: list[Border],
+        tied: tuple[tuple[str, str], ...],
+        frozen: tuple[str, ...],
+        doc: str | None,
+    ) -> None:
+        self.borders = {id(body): border for border, pair in zip(borders, instance.pairs, strict=True) for body in pair}
+        self.order = borders
+        self.tied = tied
+        self.frozen = frozen
+        self.doc = doc
+        super().__init__(instance, constructor)
+
+    def _function(self, body: Body, pair: Pair) -> Function:
+        border = self.borders[id(body)]
+        builder = SourceBuilder(self.instance, self, body)
+        results = builder.write()
+        for declared in body.inputs:
+            builder.parameters[declared.key].name = border.place(declared)
+        return _Packing(self, border, body, builder, results).function()
+
+    def head(self, number: int) -> list[str]:
+        """Return the head of a function of the model."""
+        border = self.order[number]
+        parameters = ["self"]
+        for name, declared in border.families.items():
+            kind = "dict[str, Tensor]" if name == "states" else _annotation(declared)
+            parameters.append(f"{name}: {kind}" + (" | None = None" if all(map(_optional, declared)) else ""))
+        return signature(border.name, parameters, "dict[str, Any]", 4)
+
+    def end(self, expressions: Expressions) -> Iterator[Line]:
+        """Tie what is tied, freeze what is frozen for good."""
+        for first, second in self.tied:
+            yield 0, f"{expressions.access(self.instance.access(second))} = {expressions.access(self.instance.access(first))}"
+        for path in self.frozen:
+            yield 0, f"{plain(expressions.access(self.instance.access(path)))}.requires_grad_(False)"
+        if self.tied:
+            yield 0, "self.register_state_dict_post_hook(self._leave_out_tied)"
+            yield 0, "self.register_load_state_dict_pre_hook(self._take_tied)"
+
+    def extra(self) -> list[str]:
+        """Return the functions beside those of the text: what ties and frozen parts need."""
+        lines: list[str] = []
+        if self.tied:
+            pairs = ", ".join(f'("{first}", "{second}")' for first, second in self.tied)
+            lines += ["", *statement(f"TIED = ({pairs},)", 4), *(line.replace("Model.", f"{identifier(self.instance.name)}.") for line in TIES)]
+        modules = [path for path in self.frozen if not self._is_tensor(path)]
+        if modules:
+            lines += ["", "    def train(self, mode: bool = True) -> Self:", '        """Set the mode of all but the frozen parts."""']
+            lines += ["        super().train(mode)"]
+            lines += [f"        {plain(Expressions(repr, str).access(self.instance.access(path)))}.eval()" for path in modules]
+            lines += ["        return self"]
+        return lines
+
+    def _is_tensor(self, path: str) -> bool:
+        return any(tensor.path == path for tensor in Census(self.instance.bodies).tensors())
+
+    def about(self) -> str:
+        """Return the docstring: what the text says, the inputs and the results."""
+        parts = [(self.doc or self.instance.bodies[0].doc or f"{self.instance.name}.").strip()]
+        for border, (body, _) in zip(self.order, self.instance.pairs, strict=True):
+            inputs = ", ".join(f"{d.key}: {d.type}{' (a target)' if d.is_target else ''}" for d in border.inputs if not d.is_state)
+            outputs = ", ".join(f"{'.'.join(map(str, output_path(o)))}: {body.type(o.ref)}" for o in body.outputs)
+            losses = ", ".join(loss.path for loss in body.losses)
+            returns = f"returns a dict, nested by task and name, of {outputs or 'nothing'}"
+            text = f"`{border.name}` takes {inputs or 'nothing'} and {returns}."
+            if any(d.is_state for d in border.inputs):
+                text += "  `states` are those of the result before; without them the caches are empty."
+            if losses:
+                text += f"  With the targets of a task given, `losses` holds {losses} and `loss` is the sum of those that were computed."
+            parts.append(text)
+        return "\n\n".join(parts)
+
+
+TIES = """
+    @staticmethod
+    def _leave_out_tied(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+        \"\"\"Save a tied parameter once.\"\"\"
+        for _, second in Model.TIED:
+            state.pop(prefix + second, None)
+
+    @staticmethod
+    def _take_tied(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        \"\"\"Load a tied parameter that was saved once.\"\"\"
+        for first, second in Model.TIED:
+            if prefix + first in state:
+                state.setdefault(prefix + second, state[prefix + first])
+""".rstrip().splitlines()
+
+
+def _annotation(declared: list[InputDecl]) -> str:
+    depth = max(len(one.members) for one in declared)
+    text = "Tensor"
+    for level in reversed(range(depth)):
+        key = "int" if all(isinstance(one.members[level], int) for one in declared) else "str"
+        text = f"dict[{key}, {text}]"
+    return text
+
+
+class Entwined(Exception):
+    """An output needs a target, so that outputs and losses can't be told apart in one function."""
+
+
+class _Packing:
+    """Puts outputs into a dict as they are made, and losses under the condition that their targets are given."""
+
+    def __init__(self, draft: TopDraft, border: Border, body: Body, builder: SourceBuilder, results: list[Any]) -> None:
+        self.draft, self.border, self.body, self.builder = draft, border, body, builder
+        counts = (len(body.outputs), len(body.losses))
+        self.outputs, self.losses, self.states = results[: counts[0]], results[counts[0] : sum(counts)], results[sum(counts) :]
+        self.declared = {d.key: d for d in body.inputs}
+        self.place = {id(step): i for i, step in enumerate(builder.steps)}
+        self.after: dict[int, list[Store]] = {}
+        self.late: list[Step | Store] = []
+        self.last: list[Store] = []
+
+    def function(self) -> Function:
+        """Return the function with its stores."""
+        steps, parameters = self.builder.steps, list(self.builder.parameters.values())
+        simple = not self.body.losses and not self.states and not any(output.task for output in self.body.outputs)
+        self._guard()
+        if simple:
+            pairs = zip(map(output_path, self.body.outputs), self.outputs, strict=True)
+            return Function([*self._families(), *self._states(), *steps], [_nested(pairs)], parameters)
+        self._outputs()
+        guards = self._losses()
+        found: list[Step | Store] = [
+            *self._families(),
+            *self._states(),
+            Store(("outputs: dict[str, Any] = ",), {}),
+            *self._head(guards),
+            *self.after.get(-1, []),
+        ]
+        for i, step in enumerate(steps):
+            late = step.guard == OTHERS
+            (self.late if late else found).append(step)
+            found += self.after.get(i, [])
+        found += [*self.late, *self.last]
+        if self.body.losses:
+            found.append(Store((), ('outputs["loss"]', 'outputs["losses"]'), "total"))
+        if self.states:
+            known = {state.key: value for state, value in zip(self.body.states, self.states, strict=True)}
+            found.append(Store(('outputs["states"] = ',), known))
+        return Function(found, [Step("name", "outputs")], parameters)
+
+    # ------------------------------------------------------------------------------------------------------- places
+
+    def _at(self, values: Iterable[Any]) -> int:
+        return max((self.place.get(id(value), -1) for value in values), default=-1)
+
+    def _outputs(self) -> None:
+        groups: dict[str | None, list[tuple[tuple[Any, ...], Any]]] = {}
+        for output, value in zip(self.body.outputs, self.outputs, strict=True):
+            groups.setdefault(output.task, []).append((output_path(output), value))
+        for task, found in groups.items():
+            at = self._at(value for _, value in found)
+            if task is None:
+                for key, value in _nested(found).items():
+                    self.after.setdefault(at, []).append(Store((f'outputs["{key}"] = ',), value))
+            else:
+                inner = _nested((path[1:], value) for path, value in found)
+                self.after.setdefault(at, []).append(Store(("outputs[", Member(task), "] = "), inner))
+
+    def _losses(self) -> dict[str | None, tuple[str, ...]]:
+        guards = self._groups()
+        for loss, value in zip(self.body.losses, self.losses, strict=True):
+            guard = guards[loss.task]
+            task = loss.task
+            key = Member(task, rest=loss.path[len(task) :]) if task is not None and loss.path.startswith(task + ".") else loss.path
+            store = Store(("losses[", key if isinstance(key, Member) else f'"{key}"', "] = "), value, guard=guard)
+            if guard == OTHERS:
+                self.last.append(store)
+            else:
+                self.after.setdefault(self._at([value]), []).append(store)
+        return guards
+
+    def _head(self, guards: Mapping[str | None, tuple[str, ...]]) -> list[Store]:
+        if not guards:
+            return []
+        return [Store(("losses: dict[str, Tensor] = ",), {})]
+
+    def _families(self) -> list[Store]:
+        """Make a family of which nothing is given an empty dict."""
+        found = self.border.families.items()
+        names = [name for name, declared in found if name != "states" and declared[0].members and all(map(_optional, declared))]
+        return [Store((f"{name} = {name} or ",), {}) for name in names]
+
+    def _states(self) -> list[Step | Store]:
+        """Make empty caches where none are given: sizes that no other input tells are 0."""
+        states = [d for d in self.body.inputs if d.is_state]
+        if not states:
+            return []
+        told = {s for d in self.body.inputs if not d.is_state for axis in d.type.shape if isinstance(axis, Dim) for s in axis.symbols()}
+        before = len(self.builder.steps)
+        empty: dict[str, Any] = {}
+        for declared in states:
+            shape: list[Any] = []
+            for axis in declared.type.shape:
+                size = extent(axis)
+                size = size.substitute({s: 0 for s in size.symbols() if s not in told}) if isinstance(size, Dim) else size
+                shape.append(self.builder.dim(size))
+            dtype, device = self.builder.dtype(declared.type.dtype), self.builder.device()
+            empty[declared.key] = self.builder.call("torch.empty", shape, dtype=dtype, device=device)
+        made = self.builder.steps[before:]
+        del self.builder.steps[before:]
+        for step in made:
+            step.guard = ("states is None",)
+        return [*made, Store(("states = ",), empty, guard=("states is None",))]
+
+    # ------------------------------------------------------------------------------------------------------- guards
+
+    def _groups(self) -> dict[str | None, tuple[str, ...]]:
+        """Return the condition of each task's losses."""
+        targets: dict[str | None, dict[str, None]] = {}
+        for loss in self.body.losses:
+            known = targets.setdefault(loss.task, {})
+            known.update(dict.fromkeys(sorted(self.border.signature.targets(loss.path))))
+        some = any(targets.values())
+        return {
+            task: tuple(self.border.condition(self.declared[key]) for key in keys if key in self.declared) or (OTHERS if some else TRAINING)
+            for task, keys in targets.items()
+        }
+
+    def _guard(self) -> None:
+        """Mark what only losses need."""
+        steps = self.builder.steps
+        groups = self._groups()
+        readers: dict[int, set[Any]] = {}
+        kept = [*self.outputs, *self.states, *(step for step in steps if isinstance(step, Store))]
+        self._mark(kept, (), readers)
+        for loss, value in zip(self.body.losses, self.losses, strict=True):
+            self._mark([value], loss.task, readers)
+        needs: dict[int, set[str]] = {}
+        for step in [*self.builder.parameters.values(), *steps]:
+            own = {step.target} if isinstance(step, Step) and step.kind == "input" and self.declared[step.target].is_target else set[str]()
+            needs[id(step)] = own.union(*(needs.get(id(read), set[str]()) for read in inputs_of(step)))
+            users = readers.get(id(step), {()})
+            if isinstance(step, Store) or step.kind == "input":
+                continue
+            if () in users:
+                if needs[id(step)]:
+                    raise Entwined
+            elif len(users) == 1 and groups[(task := next(iter(users)))] != TRAINING:
+                step.guard = groups[task]
+            elif needs[id(step)]:
+                step.guard = tuple(self.border.condition(self.declared[key]) for key in sorted(needs[id(step)]))
+
+    def _mark(self, values: Iterable[Any], user: Any, readers: dict[int, set[Any]]) -> None:
+        waiting: list[Any] = list(values)
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, (Step, Store)) and user not in readers.setdefault(id(value), set()):
+                readers[id(value)].add(user)
+                waiting += inputs_of(value)
+
+
+def _nested(pairs: Iterable[tuple[tuple[Any, ...], Any]]) -> dict[Any, Any]:
+    root: dict[Any, Any] = {}
+    for path, value in pairs:
+        level = root
+        for part in path[:-1]:
+            level = level.setdefault(part, {})
+        level[path[-1]] = value
+    return root

@@ -1,0 +1,206 @@
+"""MiniLMTasks, written by archloom from minilm_tasks.arch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+# bert.arch, lines 5-30
+class Embeddings(nn.Module):
+    """Add up what a token is, which text it belongs to and where it stands: `y = norm(word + type +
+    position)`.
+
+    ids: int[B, S], segments: int[B, S] (the first text when left out), positions 0..S, y: float[B,
+    S, dim]. arXiv 1810.04805
+    """
+
+    def __init__(self, vocab: int, dim: int) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocab, dim, padding_idx=0)
+        self.position_embeddings = nn.Embedding(512, dim)
+        self.token_type_embeddings = nn.Embedding(2, dim)
+        self.LayerNorm = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        kind = self.token_type_embeddings.weight[0]
+        position_embeddings = self.position_embeddings(torch.arange(ids.size(1), device=ids.device))
+        x = self.word_embeddings(ids) + kind + position_embeddings
+        return self.dropout(self.LayerNorm(x))
+
+
+# bert.arch, lines 32-49
+class SelfAttention(nn.Module):
+    """Let each position look at all tokens: `y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h)`, d =
+    dim / heads.
+
+    x: float[B, S, dim], mask: bool[B, S], true for tokens that are no padding, y: float[B, S, dim].
+    arXiv 1810.04805
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        q = torch.unflatten(self.query(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
+        k = torch.unflatten(self.key(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
+        v = torch.unflatten(self.value(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
+        seen = mask[:, None, None]
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=seen, dropout_p=0.1 if self.training else 0.0
+        )
+        return mixed.transpose(1, 2).flatten(2, 3)
+
+
+# bert.arch, lines 51-62
+class Output(nn.Module):
+    """Project, add the residual and normalise: `y = norm(W x + residual)`.
+
+    x: float[..., din], residual: float[..., dim], W: [dim, din], y: float[..., dim]. arXiv
+    1810.04805
+    """
+
+    def __init__(self, din: int, dim: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(din, dim)
+        self.LayerNorm = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self.LayerNorm(self.dropout(self.dense(x)) + residual)
+
+
+# bert.arch, lines 77-83
+class Intermediate(nn.Module):
+    """Widen and bend: `y = f(W x + b)`. x: float[..., dim], W: [ffn, dim], y: float[..., ffn].
+    arXiv 1810.04805
+    """
+
+    def __init__(self, dim: int, ffn: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(dim, ffn)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.dense(x))
+
+
+# heads.arch, lines 4-13
+class LinearHead(nn.Module):
+    """Score classes by one linear map: `logits = W x + b`; of a text, of each token, of each patch,
+    as x is.
+
+    x: float[..., dim], W: [classes, dim], logits: float[..., classes].
+    """
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, classes)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.dropout(x))
+
+
+# bert.arch, lines 64-75
+class Attention(nn.Module):
+    """Attend and add the residual: `y = norm(W attend(x) + x)`.
+
+    x: float[B, S, dim], mask: bool[B, S], true for tokens that are no padding, y: float[B, S, dim].
+    arXiv 1810.04805
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.self = SelfAttention(dim, heads)
+        self.output = Output(dim, dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.output(self.self(x, mask), x)
+
+
+# bert.arch, lines 85-106
+class Layer(nn.Module):
+    """Attend, then transform each position, normalising each residual sum: `h = norm(x +
+    attend(x))`, `y = norm(h + mlp(h))`.
+
+    x: float[B, S, dim], mask: bool[B, S], true for tokens that are no padding, y: float[B, S, dim].
+    arXiv 1810.04805
+    """
+
+    def __init__(self, dim: int, heads: int, ffn: int) -> None:
+        super().__init__()
+        self.attention = Attention(dim, heads)
+        self.intermediate = Intermediate(dim, ffn)
+        self.output = Output(ffn, dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        h = self.attention(x, mask)
+        return self.output(self.intermediate(h), h)
+
+
+# bert.arch, lines 108-129
+class Encoder(nn.Module):
+    """Apply `depth` layers in turn: `y = layer_depth(... layer_1(x))`.
+
+    x: float[B, S, dim], mask: bool[B, S], true for tokens that are no padding, y: float[B, S, dim].
+    arXiv 1810.04805
+    """
+
+    def __init__(self, dim: int, depth: int, heads: int, ffn: int) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList([Layer(dim, heads, ffn) for _ in range(depth)])
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        for layer in self.layer:
+            x = layer(x, mask)
+        return x
+
+
+# minilm_tasks.arch, lines 7-30
+class MiniLMTasks(nn.Module):
+    """One trunk, two tasks: MiniLM tells which language a message is in and which part of a program
+    it comes from.
+
+    `forward` takes ids: int[B, S], mask: bool[B, S], label.language: int[B] (a target),
+    label.topic: int[B] (a target) and returns a dict, nested by task and name, of language.logits:
+    float[B, 6], topic.logits: float[B, 3]. With the targets of a task given, `losses` holds
+    language.right, topic.right and `loss` is the sum of those that were computed.
+    """
+
+    def __init__(
+        self, vocab: int = 30522, dim: int = 384, depth: int = 6, heads: int = 12, ffn: int = 1536
+    ) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(vocab, dim)
+        self.encoder = Encoder(dim, depth, heads, ffn)
+        self.head = nn.ModuleDict({"language": LinearHead(dim, 6), "topic": LinearHead(dim, 3)})
+
+    def forward(
+        self, ids: Tensor, mask: Tensor, label: dict[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        label = label or {}
+        outputs: dict[str, Any] = {}
+        losses: dict[str, Tensor] = {}
+        token = self.encoder(self.embeddings(ids), mask)
+        h = mask[..., None]
+        sentence = torch.where(h, token, 0.0).sum([1]) / h.sum([1]).clamp(min=1)
+        for task in ("language", "topic"):
+            logits = self.head[task](sentence)
+            outputs[task] = {"logits": logits}
+            if task in label:
+                losses[f"{task}.right"] = F.cross_entropy(
+                    logits, label[task], ignore_index=-9223372036854775808
+                )
+        if losses:
+            outputs["loss"] = sum(losses.values())
+            outputs["losses"] = losses
+        return outputs

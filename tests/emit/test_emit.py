@@ -1,0 +1,304 @@
+"""An emitted file is the compiled model: the same outputs, gradients and parameter names, from torch alone."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archloom
+from archloom.compiler.api import load_program
+from archloom.compiler.check import check_text
+from archloom.compiler.cli import run
+from archloom.compiler.emit.file import emit
+from archloom.compiler.emit.run import load_source
+from archloom.compiler.runtime.outputs import flat
+from archloom.dsl.diagnostics import Failure, Severity
+from archloom.dsl.program import Program
+from archloom.dsl.source import Source
+
+from ..library.cases import CASES
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 100
+SMALL = {
+    "minilm": {"vocab": 50, "dim": 16, "depth": 3, "heads": 2, "ffn": 24},
+    "minilm_tasks": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
+    "scene": {"dim": 4},
+}
+EXAMPLES = [pytest.param(ROOT / "examples" / f"{name}.arch", params, id=name) for name, params in SMALL.items()]
+PAGE = (ROOT / "docs" / "language.md").read_text()
+TEXTS = [
+    pytest.param(match[1], id=f"line{PAGE[: match.start()].count(chr(10)) + 1}")
+    for match in re.finditer(r"```arch *\n(.*?)```", PAGE, re.DOTALL)
+    if re.search(r"^model ", match[1], re.MULTILINE)
+]
+LIBRARY = [
+    pytest.param(case.text(name, whole=whole), id=f"{name}{'' if whole else '-least'}")
+    for name, case in CASES.items()
+    for whole in ([True, False] if case.without else [True])
+]
+
+HANDED = """arch 1
+block Gate(dim: int) { in x: float[B, dim]; proj = Linear(dim, dim); out y = x * sigmoid(proj(x)) }
+block Reader(dim: int, gate: module) { in x: float[B, dim]; norm = LayerNorm(dim); out y = gate(norm(x)) }
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  gate = Gate(dim)
+  a = Reader(dim, gate)
+  b = Reader(dim, gate)
+  out y = b(a(gate(x)))
+}
+"""
+UPDATED = """arch 1
+block Mean(dim: int) {
+  in x: float[B, dim]
+  center = Buffer([dim], init = zeros)
+  update center = 0.9 * center + 0.1 * detach(mean(x, dim = 0))
+  out y = x - center
+}
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  part = Mean(dim)
+  norm = BatchNorm1d(dim)
+  out y = norm(part(x))
+}
+"""
+TIED = """arch 1
+model M(vocab: int = 11, dim: int = 8) {
+  in ids: int[B, S] in 0..vocab
+  table = Embedding(vocab, dim)
+  head = Linear(dim, vocab, bias = false)
+  tie table.weight, head.weight
+  freeze table
+  out y = head(table(ids))
+}
+"""
+DRAWN = """arch 1
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  index times = 1..=3
+  draw eps[t in times]: float[B, dim] ~ normal(0, 1)
+  draw keep[t in times]: float[B, dim] ~ bernoulli(0.5)
+  for t in times { z = x * keep[t] + eps[t] }
+  out y = z[1] + z[2] * z[3]
+}
+"""
+CACHED = """arch 1
+block Memory(dim: int) {
+  in x: float[B, S, dim]
+  state seen: float[B, P, dim] = empty
+  seen = append(seen, x, dim = 1)
+  out y = x + mean(seen, dim = 1, keepdim = true)
+}
+model M(dim: int = 8) {
+  in x: float[B, S, dim]
+  memory = Memory(dim)
+  y = memory(x)
+  out y
+  entry decode { in x: float[B, 1, dim]; out next = y }
+}
+"""
+
+
+def program(text: str) -> Program:
+    return load_program(text)
+
+
+def values(outputs: Mapping[Any, Any]) -> dict[tuple[Any, ...], Tensor]:
+    return dict(flat(outputs))
+
+
+def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
+    """Compare one call in each mode, without targets and with them: outputs, gradients and buffers."""
+    targets = {d.name for d in model._plan.signature.inputs if d.is_target}
+    calls = [given] if not targets else [given, {name: value for name, value in given.items() if name not in targets}]
+    for training in (False, True):
+        for inputs in calls:
+            pair = (copy.deepcopy(model), copy.deepcopy(emitted))
+            found: list[dict[tuple[Any, ...], Tensor]] = []
+            for module in pair:
+                module.train(training)
+                torch.manual_seed(3)
+                found.append(values(module(**inputs)))
+            assert found[0].keys() == found[1].keys()
+            for path, value in found[0].items():
+                torch.testing.assert_close(found[1][path], value, rtol=0, atol=1e-12, equal_nan=True)
+            for results in found:
+                total = sum(v.abs().nan_to_num(posinf=0).sum() for v in results.values() if v.is_floating_point())
+                if isinstance(total, Tensor) and total.requires_grad:
+                    total.backward()
+            mine, theirs = (dict(module.named_parameters()) for module in pair)
+            assert mine.keys() == theirs.keys()
+            for name, value in mine.items():
+                other = theirs[name]
+                assert value.requires_grad == other.requires_grad, name
+                if value.grad is None or other.grad is None:
+                    assert value.grad is None and (other.grad is None or not other.grad.any()), name
+                else:
+                    torch.testing.assert_close(other.grad, value.grad, rtol=1e-12, atol=1e-12, equal_nan=True)
+            for (name, value), other in zip(pair[0].state_dict().items(), [pair[1].state_dict()] * 10**4, strict=False):
+                torch.testing.assert_close(other[name], value, rtol=0, atol=1e-12, equal_nan=True)
+
+
+def compare(text: str | Path, **params: Any) -> str:
+    """Compile and emit a text, compare the two, and return the emitted file."""
+    found = load_program(text, params)
+    source = emit(found)
+    torch.manual_seed(0)
+    model = archloom.compile(text, params, dtype="float64")
+    emitted = archloom.compile(text, params, dtype="float64", source=True)
+    assert not isinstance(emitted, type(model))
+    assert set(emitted.state_dict()) == set(model.state_dict())
+    emitted.load_state_dict(model.state_dict())
+    same(model, emitted, model.example_inputs())
+    assert max(map(len, source.splitlines())) <= WIDTH
+    return source
+
+
+@contextlib.contextmanager
+def refused() -> Generator[None]:
+    """Let pass what is refused with a reason."""
+    try:
+        yield
+    except Failure as failure:
+        if [d.code for d in failure.diagnostics] != ["A824"]:
+            raise
+
+
+@pytest.mark.parametrize(("path", "params"), EXAMPLES)
+def test_examples(path: Path, params: dict[str, int]) -> None:
+    compare(path, **params)
+
+
+def test_every_example_has_a_small_size() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.arch")} - {"unifork"} == set(SMALL)
+
+
+@pytest.mark.parametrize("text", LIBRARY)
+def test_library(text: str) -> None:
+    compare(text)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_reference(text: str) -> None:
+    errors = [d for d in check_text(Source("language.md", text)).diagnostics if d.severity is Severity.ERROR]
+    assert errors == []
+    with refused():
+        compare(text)
+
+
+@pytest.mark.parametrize("text", [HANDED, UPDATED, TIED, DRAWN], ids=["handed", "updated", "tied", "drawn"])
+def test_corners(text: str) -> None:
+    compare(text)
+
+
+def test_entries_carry_their_caches() -> None:
+    model = archloom.compile(CACHED)
+    emitted: Any = archloom.compile(CACHED, source=True)
+    mine: dict[str, Any] = {}
+    theirs: dict[str, Any] = {}
+    for seed in range(3):
+        x = torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(seed))
+        mine = model.entry("decode")(x, states=mine.get("states"))
+        theirs = emitted.decode(x, states=theirs.get("states"))
+        assert values(mine).keys() == values(theirs).keys()
+        for path, value in values(mine).items():
+            torch.testing.assert_close(values(theirs)[path], value, rtol=0, atol=0)
+
+
+def test_the_command_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, path = str(ROOT / "examples" / "minilm_tasks.arch"), tmp_path / "model.py"
+    assert run(["emit", text, "--param", "dim=24", "-o", str(path)]) == 0
+    assert "dim: int = 24" in path.read_text() and capsys.readouterr().out == ""
+    assert run(["emit", text, "--param", "dim=24"]) == 0
+    assert capsys.readouterr().out == path.read_text()
+    assert run(["emit", text, "--task", "topic"]) == 0
+    assert '"language"' not in capsys.readouterr().out.split("class MiniLMTasks", 1)[1]
+    assert run(["emit", text, "--task", "topics"]) == 1
+    assert "did you mean `topic`" in capsys.readouterr().err
+
+
+def test_only_torch_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(emit(load_program(ROOT / "examples" / "minilm_tasks.arch", SMALL["minilm_tasks"])))
+    code = (
+        "import sys, torch, model\n"
+        "m = model.MiniLMTasks()\n"
+        "r = m(torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 5, dtype=torch.bool), {'topic': torch.zeros(2, dtype=torch.int64)})\n"
+        "r['loss'].backward()\n"
+        "assert list(r['losses']) == ['topic.right'] and not any(name.startswith('archloom') for name in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_layout(tmp_path: Path) -> None:
+    """What is written is what a formatter would write, and a linter and a type checker have nothing to say."""
+    for parameter in [*EXAMPLES]:
+        path, params = cast("tuple[Path, dict[str, int]]", parameter.values)
+        (tmp_path / f"{path.stem}.py").write_text(emit(load_program(path, params)))
+    for number, parameter in enumerate([*LIBRARY, *TEXTS]):
+        with refused():
+            (tmp_path / f"case{number}.py").write_text(emit(load_program(cast("str", parameter.values[0]))))
+    ruff = shutil.which("ruff") or str(Path(sys.executable).with_name("ruff"))
+    for command in (["format", "--check", "--diff"], ["check", "--extend-select", "I,UP,B"]):
+        done = subprocess.run([ruff, *command, "--isolated", "--line-length", str(WIDTH), str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize("name", ["minilm", "minilm_tasks"])
+def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.py", emit(load_program(ROOT / "examples" / f"{name}.arch")))
+
+
+def test_lines_are_known() -> None:
+    model = archloom.compile("model Net { in x: float[B, 4]; fc = Linear(4, 3); out y = relu(fc(x)) }", source=True)
+    assert "F.relu" in inspect.getsource(type(model)) or "torch.relu" in inspect.getsource(type(model))
+    try:
+        model(torch.zeros(2, 5))
+    except RuntimeError as error:
+        assert "self.fc(x)" in "".join(traceback.format_exception(error))
+    else:
+        pytest.fail("a wrong shape has to fail")
+
+
+def test_equal_blocks_of_different_numbers_share_a_class() -> None:
+    text = """arch 1
+block Layer(dim: int) { in x: float[B, dim]; fc = Linear(dim, dim); out y = x + relu(fc(x)) }
+model M { in x: float[B, 8]; a = Layer(8); b = Layer(4); down = Linear(8, 4); out y = b(down(a(x))) }
+"""
+    source = compare(text)
+    assert source.count("class ") == 2
+    assert "self.a = Layer(8)" in source and "self.b = Layer(4)" in source and "nn.Linear(dim, dim)" in source
+
+
+def test_an_extern_class_is_refused() -> None:
+    text = """arch 1
+extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" {
+  in x: float[B, in_features]
+  out y: float[B, out_features]
+}
+model M { in x: float[B, 4]; f = Lin(4, 3); out y = f(x) }
+"""
+    with pytest.raises(Failure) as caught:
+        emit(program(text))
+    assert [d.code for d in caught.value.diagnostics] == ["A824"]
+
+
+def test_a_module_of_the_file_has_its_name() -> None:
+    found = program("model Net { in x: float[B, 4]; out y = x + 1 }")
+    module = load_source("Net", emit(found))
+    assert issubclass(module.Net, nn.Module) and sys.modules[module.Net.__module__] is module
