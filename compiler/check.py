@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.diagnostics import Diagnostic, Severity
-from ..dsl.program import Body, Program
+from ..dsl.program import Body, NodeKind, Program
 from ..dsl.record import record
 from ..dsl.source import Source
 
@@ -39,18 +39,25 @@ def library() -> StandardLibrary:
 
 
 def check_text(
-    source: Source, params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None, *, text: bool = True
+    source: Source,
+    params: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    model: str | None = None,
+    *,
+    text: bool = True,
+    presets: bool = False,
 ) -> CheckResult:
     """Elaborate the models of a text and check all that is said about them.
 
-    `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.
+    `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.  With `presets` a
+    model that has no values of its own is taken with each of its presets.
     """
     from ..dsl.elaborate.model import Request, Text, elaborate
     from .inspector import GraphInspector
     from .sources import beside
 
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
-    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model))
+    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets))
     report = tuple(line for program in found.programs.values() for line in describe(program)) if found.ok else ()
     return CheckResult(tuple(found.diagnostics), found.programs, report)
 
@@ -62,7 +69,7 @@ def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, pr
     source = read_source(path)
     if isinstance(source, Diagnostic):
         return CheckResult((source,), {}, ())
-    return check_text(source, params, preset, model, text=False)
+    return check_text(source, params, preset, model, text=False, presets=True)
 
 
 # ---------------------------------------------------------------------------------------------------------- report
@@ -73,21 +80,38 @@ def describe(program: Program) -> Iterator[str]:
     from .graph import Graph
 
     count = Graph(program).count()
-    yield f"model {program.name}: {count.parameters:,} parameters in {count.tensors:,} tensors"
+    name = program.name if program.preset is None else f"{program.name}, preset {program.preset}"
+    yield f"model {name}: {count.parameters:,} parameters in {count.tensors:,} tensors"
     body = program.eval
-    shared = [i for i in body.inputs if i.task is None and not i.is_target]
+    owners = _owners(program)
+    shared = [i for i in body.inputs if owners.get(i.key) is None and not i.is_target]
     if shared:
         yield f"  in {', '.join(f'{i.key}: {i.type}' for i in shared)}"
     outputs = _outputs(body, None)
     if outputs:
         yield f"  out {outputs}"
     for task in program.tasks:
-        own = [f"{i.key}: {i.type}" for i in body.inputs if i.task == task]
+        own = [f"{i.key}: {i.type}" for i in body.inputs if owners.get(i.key) == task]
         losses = [loss.path for loss in body.losses if loss.task == task]
         parts = [_outputs(body, task), *([f"from {', '.join(own)}"] if own else []), *([f"loss {', '.join(losses)}"] if losses else [])]
         yield f"  task {task}: {'; '.join(p for p in parts if p)}"
     for condition in body.conditions:
         yield f"  {'requires' if condition.given else 'valid if'} {condition.text}"
+
+
+def _owners(program: Program) -> dict[str, str | None]:
+    """Return, for each input, the only task that declares or reads it; None for one that several read."""
+    from .reach import Reach
+
+    body, reach = program.eval, Reach(program.eval)
+    owners: dict[str, str | None] = {declared.key: declared.task for declared in body.inputs if declared.task is not None}
+    results = [(result.task, result.ref) for result in (*body.outputs, *body.losses)]
+    for task in (None, *program.tasks):
+        for ref in reach.ancestors(body, [ref for owner, ref in results if owner == task]):
+            if body.nodes[ref.node].kind is NodeKind.INPUT:
+                key = body.nodes[ref.node].target
+                owners[key] = task if owners.get(key, task) == task else None
+    return owners
 
 
 def _outputs(body: Body, task: str | None) -> str:

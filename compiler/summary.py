@@ -51,7 +51,8 @@ class Summary:
     missing: tuple[str, ...]
     expense: Expense | None
     groups: tuple[tuple[str, int], ...] = field(default=())
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])  # what the file counts itself, by its selectors
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])  # what the model counts itself, by its selectors
+    presets: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])  # what its presets count
 
 
 def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Summary:
@@ -78,6 +79,7 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
         expense=expense,
         groups=tuple(_groups(tensors, sized, depth)),
         counts=program.counts,
+        presets=program.presets,
     )
 
 

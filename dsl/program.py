@@ -318,13 +318,14 @@ class Program:
     weights: dict[str, WeightMap]
     entries: dict[str, EntryPlan]
     arguments: Mapping[str, Any]
-    presets: tuple[str, ...]
+    presets: dict[str, dict[str, int]]  # by name: what the preset counts, by selectors as written; of each one that was elaborated
     goldens: dict[str, GoldenPlan]
     renamed: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
     doc: str | None = None
     variants: dict[str, EntryPlan] = field(default_factory=dict[str, EntryPlan])  # by stage: its own bodies, where it `set`s other arguments
-    counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the file itself counts
+    counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the model itself counts
+    preset: str | None = None  # the one that gave the arguments
 
     @property
     def training(self) -> Body:

@@ -50,5 +50,5 @@ def _check(path: str | Diagnostic, param: Mapping[str, str], preset: str | None,
     source = path if isinstance(path, Diagnostic) else options.read(path)
     if isinstance(source, Diagnostic):
         return source.span.source.name, [source], []
-    result = check_text(source, param, preset, model)
+    result = check_text(source, param, preset, model, presets=True)
     return source.name, list(result.diagnostics), list(result.report)

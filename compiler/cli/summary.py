@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,22 +51,22 @@ def command(
         show([source], sys.stderr)
         ctx.exit(1)
     with busy(f"counting {source.name}"):
-        result = check_text(source, param, preset, model)
+        result = check_text(source, param, preset, model, presets=True)
         errors = [diagnostic for diagnostic in result.diagnostics if diagnostic.severity is Severity.ERROR]
-        summaries = [] if errors else [summarise(program, size, depth) for program in result.programs.values()]
+        summaries = {} if errors else {name: summarise(program, size, depth) for name, program in result.programs.items()}
     show(result.diagnostics, sys.stderr)
     if errors:
         ctx.exit(1)
     if not summaries:
         raise click.ClickException(f"there is no model in `{source.name}`")
-    _refuse_unknown(size, summaries)
+    _refuse_unknown(size, summaries.values())
     if as_json:
-        show_json({summary.name: _document(summary) for summary in summaries})
+        show_json({name: _document(summary) for name, summary in summaries.items()})
     else:
-        print("\n".join(_text(summary) for summary in summaries), end="")
+        print("\n".join(_text(name, summary) for name, summary in summaries.items()), end="")
 
 
-def _refuse_unknown(size: Mapping[str, int], summaries: list[Summary]) -> None:
+def _refuse_unknown(size: Mapping[str, int], summaries: Collection[Summary]) -> None:
     known = sorted({name for summary in summaries for name in summary.symbols})
     unknown = [name for name in size if name not in known]
     if unknown:
@@ -74,15 +74,16 @@ def _refuse_unknown(size: Mapping[str, int], summaries: list[Summary]) -> None:
         raise click.ClickException(f"there is no open size `{unknown[0]}`; {has}")
 
 
-def _text(summary: Summary) -> str:
-    owned = f"{summary.name}: {summary.parameters:,} parameters in {summary.distinct:,} tensors"
+def _text(name: str, summary: Summary) -> str:
+    owned = f"{name}: {summary.parameters:,} parameters in {summary.distinct:,} tensors"
     parts = [f"{owned}, {summary.buffers:,} numbers in buffers\n" if summary.buffers else f"{owned}\n"]
     if summary.groups:
         rows = [[_indented(name), f"{number:,}", _share(number, summary.parameters)] for name, number in summary.groups]
         parts.append(table([["path", "parameters", "share"], *rows], RIGHT))
-    if summary.counts:
-        rows = [[name or "all", f"{number:,}"] for name, number in summary.counts.items()]
-        parts.append(table([["counted in the file", "parameters"], *rows], RIGHT))
+    counted = {"counted in the file": summary.counts, **{f"counted in preset {preset}": counts for preset, counts in summary.presets.items()}}
+    for head, counts in counted.items():
+        if counts:
+            parts.append(table([[head, "parameters"], *([path or "all", f"{number:,}"] for path, number in counts.items())], RIGHT))
     if summary.tasks:
         rows = [[task.name, f"{task.parameters:,}", f"{task.alone:,}", *_costs(task.expense)] for task in summary.tasks]
         heads = ["task", "reaches", "it alone", "multiply-adds", "activations"]
@@ -127,6 +128,7 @@ def _document(summary: Summary) -> dict[str, Any]:
         "parameters": summary.parameters,
         "buffers": summary.buffers,
         "counts": dict(summary.counts),
+        "presets": {preset: dict(counts) for preset, counts in summary.presets.items()},
         "paths": paths,
         "tasks": {task.name: {"parameters": task.parameters, "alone": task.alone, **_cost_document(task.expense)} for task in summary.tasks},
         "stages": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import ast
@@ -20,6 +20,7 @@ from .context import Context, Limits, Poisoned, Problem, fail, suggest
 from .files import File, Files, Loader
 from .forms import finish, run
 from .plans import plan
+from .presets import check_presets
 from .scope import Frame
 from .statics import listed
 from .values import Value
@@ -51,6 +52,7 @@ class Request:
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     preset: str | None = None
     model: str | None = None
+    presets: bool = False  # a model that only its presets give all values is elaborated with each of them
     limits: Limits = field(default_factory=Limits)
 
 
@@ -72,15 +74,29 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         files.check_imports(file)
         trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
         for name, tree, given in _models(file, trees, files, request, library):
-            program = _model(name, tree, given, file, trees, files, library, inspector, request, report)
-            if program is not None:
-                result.programs[name] = program
+            for asked in _asked(name, tree, given, trees, request):
+                program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)
+                if program is not None:
+                    key = name if asked is request else f"{name}, preset {asked.preset}"
+                    result.programs[key] = program
     except Problem as problem:
         report(problem.diagnostic)
     except Poisoned:
         pass
     result.files = [f.name for f in files.opened.values()]
     return result
+
+
+def _asked(name: str, tree: ast.Model, given: Mapping[str, Value], trees: list[ast.Item], request: Request) -> list[Request]:
+    """Return what to elaborate of a model: what is asked for, or each preset where the model has no values without one."""
+    lacking = [p for p in tree.parameters if p.default is None and p.name not in given]
+    if not request.presets or request.preset is not None or request.arguments or not lacking:
+        return [request]
+    return [replace(request, preset=item.name) for item in _presets(name, tree, trees)] or [request]
+
+
+def _presets(name: str, tree: ast.Model, trees: list[ast.Item]) -> list[ast.Preset]:
+    return [item for item in trees if isinstance(item, ast.Preset) and item.model in (name, tree.name)]
 
 
 def _models(file: File, trees: list[ast.Item], files: Files, request: Request, library: Library) -> list[tuple[str, ast.Model, dict[str, Value]]]:
@@ -135,35 +151,38 @@ def _model(
 ) -> Program | None:  # fmt: skip
     context = Context(library, files, request.limits)
     context.report_to, context.inspector = report, inspector
-    presets = {t.name: t for t in trees if isinstance(t, ast.Preset) and t.model in (name, tree.name)}
-    arguments = dict(given)
+    presets = _presets(name, tree, trees)
+    arguments = {**given, **request.arguments}
     preset = _preset(request.preset, presets, name, tree)
-    frame = body_of(tree, file, context, preset, {**arguments, **request.arguments})
+    frame = body_of(tree, file, context, preset, arguments)
     if context.failed or frame.builder.poisoned:
         return None
     train = None
     if frame.builder.body.uses_training:
-        train = body_of(tree, file, context.mode(training=True), preset, {**arguments, **request.arguments}).builder.body
-    entries = {e.name: _entry(e, tree, file, context, preset, {**arguments, **request.arguments}) for e, _ in frame.builder.entries}
+        train = body_of(tree, file, context.mode(training=True), preset, arguments).builder.body
+    entries = {e.name: _entry(e, tree, file, context, preset, arguments) for e, _ in frame.builder.entries}
     if context.failed:
         return None
     statics = {p.name: frame.names.get(p.name) for p in tree.parameters}
     program = Program(
         name, frame.builder.body, train, tuple(frame.builder.tasks), {}, {}, {k: v for k, v in entries.items() if v is not None}, statics,
-        tuple(presets), {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
+        {}, {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
     )  # fmt: skip
-    plan(program, frame, trees, preset, inspector)
+    program.preset = request.preset
+    program.presets = check_presets(presets, tree, frame, preset, every=request.preset is None and not request.arguments)
+    plan(program, frame, trees, inspector)
     program.counts.update(frame.builder.counts)
     return None if context.failed else program
 
 
-def _preset(asked: str | None, presets: Mapping[str, ast.Preset], name: str, tree: ast.Model) -> ast.Preset | None:
+def _preset(asked: str | None, presets: list[ast.Preset], name: str, tree: ast.Model) -> ast.Preset | None:
     if asked is None:
         return None
-    if asked not in presets:
-        help = suggest(asked, presets, f"its presets are {', '.join(f'`{p}`' for p in presets) or 'none'}")
+    named = {preset.name: preset for preset in presets}
+    if asked not in named:
+        help = suggest(asked, named, f"its presets are {', '.join(f'`{p}`' for p in named) or 'none'}")
         fail("A605", f"`{name}` has no preset `{asked}`", tree.span, help)
-    return presets[asked]
+    return named[asked]
 
 
 def body_of(
@@ -216,7 +235,9 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
         spans[name] = types[name].span
     missing = [p for p in tree.parameters if p.default is None and p.name not in values]
     if missing:
-        help = f"give it a default, a preset, or `--param {missing[0].name}=...`"
+        presets = listed(item.name for item in frame.file.parsed.items if item.word == "preset")
+        choice = f", or choose a preset: {presets}" if presets else ""
+        help = f"give it a default{',' if choice else ' or'} `--param {missing[0].name}=...`{choice}"
         fail("A202", f"`{tree.name}` needs a value for {listed(p.name for p in missing)}", missing[0].span, help)
     static_arguments(tree.parameters, values, spans, frame)
 

@@ -1,4 +1,4 @@
-"""What a file says about a model beside its body: stages, weights maps, golden files, presets, renames."""
+"""What a file says about a model beside its body: stages, weights maps, golden files, renames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from .context import Poisoned, Problem, suggest
 from .contracts import check_relation
 from .goldens import add_golden
 from .marks import count_parameters
-from .presets import check_presets
 from .renames import renamed
 from .scope import Frame
 from .stages import Stages
@@ -22,17 +21,15 @@ from .weightmaps import Maps
 __all__ = ["check_relation", "count_parameters", "plan"]
 
 
-def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], preset: ast.Preset | None, inspector: Inspector) -> None:
+def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], inspector: Inspector) -> None:
     """Check all that is said about a model whose body is whole, and put it into the program; errors go to the frame's context."""
     context = frame.builder.context
     context.inspector = context.inspector or inspector
     models = {item.name: item for item in trees if isinstance(item, ast.Model)}
     _known_models(trees, frame)
     own = {program.name, frame.builder.body.name}
-    about = [i for i in trees if isinstance(i, (ast.Weights, ast.Train, ast.Golden, ast.Preset)) and i.model in own]
+    about = [i for i in trees if isinstance(i, (ast.Weights, ast.Train, ast.Golden)) and i.model in own]
     model = models.get(frame.builder.body.name)
-    if model is not None:
-        check_presets([item for item in about if isinstance(item, ast.Preset)], model, frame, preset)
     try:
         program.renamed = renamed(frame, program)
     except Problem as problem:

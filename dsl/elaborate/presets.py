@@ -8,14 +8,16 @@ from .. import ast
 from ..diagnostics import Diagnostic, Label
 from ..source import Span
 from . import statics
+from .arguments import typed_expression
 from .context import Poisoned, Problem, suggest
 from .scope import Frame
 
 
-def check_presets(items: Sequence[ast.Preset], model: ast.Model, frame: Frame, chosen: ast.Preset | None) -> None:
-    """Report settings of any preset that name no parameter, and facts of the chosen one that don't hold."""
-    from .claims import check_assert  # which imports the plans
+def check_presets(items: Sequence[ast.Preset], model: ast.Model, frame: Frame, chosen: ast.Preset | None, every: bool) -> dict[str, dict[str, int]]:
+    """Report settings that name no parameter, and facts that don't hold: of the chosen preset, or of `every` one.
 
+    Returns what each of these counts by `params`.
+    """
     context = frame.builder.context
     first: dict[str, Span] = {}
     for item in items:
@@ -25,14 +27,47 @@ def check_presets(items: Sequence[ast.Preset], model: ast.Model, frame: Frame, c
         first.setdefault(item.name, item.span)
         for diagnostic in _settings(item, model):
             context.report(diagnostic)
-    for fact in chosen.settings if chosen is not None else ():
+    counts: dict[str, dict[str, int]] = {}
+    for item in items if every and not context.failed else [chosen] if chosen is not None else []:
+        with_it = frame if item is chosen else _elaborated(item, model, frame)
+        if with_it is not None:
+            counts[item.name] = _facts(item, with_it)
+    return counts
+
+
+def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None:
+    """Return the model's frame with the settings of a preset, the one at hand where they change nothing; None where it has errors."""
+    from .model import body_of  # which imports the plans
+
+    types = {parameter.name: parameter.type for parameter in model.parameters}
+    settings = [setting for setting in item.settings if isinstance(setting, ast.Setting)]
+    try:
+        if all(typed_expression(types[s.name], s.value, base) == base.names[s.name] for s in settings):
+            return base
+    except Problem as problem:
+        base.builder.context.report(problem.diagnostic)
+        return None
+    context = base.builder.context.mode()
+    context.stack.append((f"preset {item.name}", item.span))
+    frame = body_of(model, base.file, context, item, base.builder.explicit)
+    return None if frame.builder.poisoned else frame
+
+
+def _facts(item: ast.Preset, frame: Frame) -> dict[str, int]:
+    """Check what a preset asserts; return what it counts."""
+    from .claims import check_assert  # which imports the plans
+
+    own, frame.builder.counts = frame.builder.counts, dict[str, int]()
+    for fact in item.settings:
         if isinstance(fact, ast.Assert):
             try:
                 check_assert(fact, frame)
             except Problem as problem:
-                context.report(problem.diagnostic)
+                frame.builder.context.report(problem.diagnostic)
             except Poisoned:
                 pass
+    counts, frame.builder.counts = frame.builder.counts, own
+    return counts
 
 
 def _settings(item: ast.Preset, model: ast.Model) -> Iterator[Diagnostic]:

@@ -122,7 +122,10 @@ def test_a_file_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_what_the_file_counts_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "two.arch"
     path.write_text(TWO + "\npreset wide for Two { dim = 16; assert params(layer[0], mood_head) == 323 and params() == 2467 }\n")
-    assert run(["summary", str(path), "--preset", "wide"]) == 0
-    assert "counted in the file  parameters\nlayer[0], mood_head         323\nall                       2,467\n" in capsys.readouterr().out
-    assert run(["summary", str(path), "--preset", "wide", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["Two"]["counts"] == {"layer[0], mood_head": 323, "": 2467}
+    for choice in [], ["--preset", "wide"]:
+        assert run(["summary", str(path), *choice]) == 0
+        assert (
+            "counted in preset wide  parameters\nlayer[0], mood_head            323\nall                          2,467\n" in capsys.readouterr().out
+        )
+        assert run(["summary", str(path), *choice, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["Two"]["presets"] == {"wide": {"layer[0], mood_head": 323, "": 2467}}

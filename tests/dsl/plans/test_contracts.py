@@ -163,14 +163,34 @@ SMALL = "\npreset small for Two {\n  dim = 4\n  assert params(embed) == 400\n  a
 
 def test_the_facts_of_a_preset_hold_with_it() -> None:
     assert found(FORKED + SMALL, preset="small") == []
-    assert program(FORKED + SMALL, preset="small").presets == ("small",)
+    assert program(FORKED + SMALL, preset="small").presets == {"small": {"embed": 400}}
 
 
-def test_the_facts_of_a_preset_are_not_asked_without_it() -> None:
-    assert found(FORKED + SMALL.replace("400", "401")) == []
-    assert found(FORKED + SMALL.replace("400", "401"), preset="small") == [
-        ("A702", "`params(embed) == 401` does not hold", "the left side is 400, the right side 401")
+def test_the_facts_of_every_preset_are_asked_where_no_other_arguments_are_given() -> None:
+    wrong = [("A702", "`params(embed) == 401` does not hold", "the left side is 400, the right side 401")]
+    assert program(FORKED + SMALL).presets == {"small": {"embed": 400}}
+    assert found(FORKED + SMALL.replace("400", "401")) == wrong
+    assert found(FORKED + SMALL.replace("400", "401"), preset="small") == wrong
+    assert found(FORKED + SMALL.replace("400", "401"), params={"dim": 8}) == []
+
+
+def test_what_fails_with_the_settings_of_a_preset_is_found() -> None:
+    spec = "model M(dim: int = 4) { in x: float[B, 4]; f = Linear(dim, 2); out y = f(x) }\npreset wide for M { dim = 8 }"
+    [error] = check_text(Source("spec.arch", spec)).diagnostics
+    assert (error.code, error.labels[-1].text) == ("A301", "in this use of `preset wide`")
+
+
+def test_a_model_without_values_is_taken_with_each_preset() -> None:
+    spec = "model M(dim: int) { in x: float[B, dim]; f = Linear(dim, 2); out y = f(x) }\npreset a for M { dim = 4 }\npreset b for M { dim = 8 }"
+    result = check_text(Source("spec.arch", spec), presets=True)
+    assert result.ok and list(result.programs) == ["M, preset a", "M, preset b"]
+    assert [line for line in result.report if line.startswith("model")] == [
+        "model M, preset a: 10 parameters in 2 tensors",
+        "model M, preset b: 18 parameters in 2 tensors",
     ]
+    [(code, message, help)] = found(spec)
+    assert (code, message) == ("A202", "`M` needs a value for `dim`")
+    assert help == "give it a default, `--param dim=...`, or choose a preset: `a`, `b`"
 
 
 @pytest.mark.parametrize(
