@@ -13,7 +13,9 @@ from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
 from .births import bear
 from .context import fail, suggest
-from .expressions import SPECIAL, clauses, evaluate, evaluate_whole, lookup, register
+from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
+from .functions import FUNCTIONS
+from .literals import clauses
 from .operations import apply, collect, infer, operation, results
 from .scope import Earlier, Frame
 from .values import Chain, Family, Function, Module, ModuleChain, Template, Tensor, Unborn, Value, describe, is_list
@@ -28,7 +30,7 @@ def _call(node: ast.Call, frame: Frame) -> Value:
     handler = _HANDLERS.get(function.__class__)
     if handler is None:
         name = node.function.id if isinstance(node.function, ast.Name) else ""
-        hidden = builder.context.library.primitive(name) is not None or name in statics.FUNCTIONS
+        hidden = builder.context.library.primitive(name) is not None or name in FUNCTIONS
         help = f"`{name}` is bound here and hides the operation of that name: rename it" if hidden else "blocks, modules and operations can"
         fail("A216", f"{describe(function)} can't be called", node.function.span, help)
     result = handler(function, node, frame)
@@ -61,7 +63,7 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
     folded = _fold(function, node, frame)
     if folded is not None:
         return folded[0]
-    if function.name in statics.FUNCTIONS and all(a.name is None for a in node.arguments) and not function.given:
+    if function.name in FUNCTIONS and all(a.name is None for a in node.arguments) and not function.given:
         return _either(function, node, frame)
     if function.primitive is None:
         return _static(function, node, [], frame)
@@ -103,9 +105,9 @@ def _partial_function(function: Function, node: ast.Call, frame: Frame) -> Funct
 
 
 def _static(function: Function, node: ast.Call, values: list[Value], frame: Frame) -> Value:
-    if function.name not in statics.FUNCTIONS:
+    if function.name not in FUNCTIONS:
         fail("A216", f"`{function.name}` is an initialiser and can't be called here", node.span, "it stands after `init =`")
-    fewest, most, call = statics.FUNCTIONS[function.name]
+    fewest, most, call = FUNCTIONS[function.name]
     for argument in node.arguments:
         if argument.name is not None:
             fail("A201", f"`{function.name}` takes no `{argument.name}`", argument.span, "its arguments have no names")
@@ -176,8 +178,8 @@ def _tensor_fold(name: str, values: Sequence[Value], node: ast.Call, frame: Fram
 
 def _static_fold(name: str, values: Sequence[Value], node: ast.Call) -> tuple[Value]:
     if name == "mean":
-        return (statics.binary("/", statics.FUNCTIONS["sum"][2]([values], node.span), len(values), node.span),)
-    return (statics.FUNCTIONS[name][2]([values], node.span),)
+        return (statics.binary("/", FUNCTIONS["sum"][2]([values], node.span), len(values), node.span),)
+    return (FUNCTIONS[name][2]([values], node.span),)
 
 
 def _is_family(node: ast.Expr) -> bool:

@@ -8,10 +8,12 @@ from .. import ast
 from ..dims import Dim
 from ..facts import Truth
 from ..program import Condition
-from . import plans, statics
+from . import statics
 from .conditions import judge
 from .context import Poisoned, Problem, fail
+from .contracts import check_relation
 from .expressions import SPECIAL, evaluate, of_enum, sides
+from .marks import count_parameters
 from .operations import REFUSED, axis
 from .scope import Frame
 from .statements import FINISHERS, RUNNERS
@@ -113,7 +115,7 @@ def _check_asserts(frame: Frame, item: Any) -> None:
 def check_assert(statement: ast.Assert, frame: Frame) -> None:
     """Check one asserted fact; raises Problem where it doesn't hold."""
     if statement.relation is not None:
-        plans.check_relation(statement, frame)
+        check_relation(statement, frame)
         return
     for part in _conjuncts(statement.fact):
         condition = _condition(part, frame)
@@ -129,7 +131,7 @@ def _params(node: ast.Call, frame: Frame) -> int:
     for argument in node.arguments:
         if argument.name is not None:
             fail("A201", f"`params` takes no `{argument.name}`", argument.span, "it takes selectors")
-    number = plans.count_parameters([a.value for a in node.arguments], frame)
+    number = count_parameters([a.value for a in node.arguments], frame)
     frame.builder.counts[", ".join(a.value.span.text for a in node.arguments)] = number
     return number
 

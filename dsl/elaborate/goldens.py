@@ -13,7 +13,7 @@ from ..program import Body, GoldenPlan, ModuleDecl, Program
 from ..selection import Tree
 from . import statics
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import clauses
+from .literals import clauses
 from .scope import Frame
 from .selecting import selector
 from .templates import fill

@@ -11,7 +11,8 @@ from ..program import Member
 from ..types import SetAxis
 from . import statics
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import earlier, evaluate, evaluate_whole, literal_member, lookup, register, runs, whole
+from .expressions import earlier, evaluate, evaluate_whole, lookup, register
+from .literals import literal_member, runs, whole
 from .operations import apply, axis
 from .scope import Earlier, Frame
 from .values import POISON, Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe

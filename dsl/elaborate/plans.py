@@ -10,15 +10,11 @@ from ..inspector import Inspector
 from ..program import Program
 from . import statics
 from .context import Poisoned, Problem, suggest
-from .contracts import check_relation
 from .goldens import add_golden
-from .marks import count_parameters
 from .renames import renamed
 from .scope import Frame
 from .stages import Stages
 from .weightmaps import Maps
-
-__all__ = ["check_relation", "count_parameters", "plan"]
 
 
 def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], inspector: Inspector) -> None:

@@ -12,8 +12,9 @@ from . import statics
 from .arguments import check_maps
 from .births import Declared, bear, declare
 from .context import Poisoned, Problem, fail, too_long
-from .expressions import evaluate, evaluate_whole, unpack
+from .expressions import evaluate, evaluate_whole
 from .indexing import member_key
+from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
 from .values import Chain, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map

@@ -17,7 +17,8 @@ from ..source import Span
 from ..types import SetAxis
 from . import statics
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import clauses, evaluate_whole
+from .expressions import evaluate_whole
+from .literals import clauses
 from .rights import impossible, right
 from .scope import Frame
 from .selecting import fail_miss, selector, tree_of

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archloom.compiler.check import check_text, library
-from archloom.dsl.elaborate import statics
+from archloom.dsl.elaborate import functions, statics
 from archloom.dsl.elaborate.context import Problem
 from archloom.dsl.elaborate.values import IndexSet
 from archloom.dsl.source import NOWHERE, Source
@@ -251,9 +251,9 @@ def test_a_map_has_the_keys_of_its_set_wherever_that_is_declared() -> None:
     assert codes(text.replace("map[tasks", "map[str")) == []
 
 
-@pytest.mark.parametrize("name", sorted(statics.FUNCTIONS))
+@pytest.mark.parametrize("name", sorted(functions.FUNCTIONS))
 def test_static_functions_refuse_what_they_cannot_take(name: str) -> None:
-    fewest, most, call = statics.FUNCTIONS[name]
+    fewest, most, call = functions.FUNCTIONS[name]
     values: list[Any] = [None, True, 3, -1, 2.5, float("inf"), Fraction(1, 3), "text", [], [1, None], {"a": 1}, IndexSet.of("s", ("a",)), object()]
     for value in values:
         try:
