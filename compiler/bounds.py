@@ -18,6 +18,8 @@ MOVING = frozenset(
 )
 """Operations that give the values that they got, in other places."""
 
+SEGMENTED = ("segment_sum", "segment_mean", "segment_max", "segment_min", "segment_softmax")
+
 
 def uses_below(body: Body, ref: Ref, depth: int = 0) -> Iterator[Bound]:
     """Yield, for each use that says so, one past the highest whole number that a value may hold."""
@@ -69,6 +71,11 @@ def _one_hot(body: Body, node: Node) -> Bound | None:
     return extent(classes) if classes is not None else None
 
 
+def _count(_body: Body, node: Node) -> Bound | None:
+    count: Any = node.attributes.get("count")
+    return extent(count) if count is not None else None
+
+
 def _last(name: str) -> Callable[[Body, Node], Bound | None]:
     def rule(body: Body, node: Node) -> Bound | None:
         """A start such that the part fits: the first position is always one."""
@@ -84,10 +91,11 @@ _BELOW: Mapping[tuple[str, str], Callable[[Body, Node], Bound | None]] = {
     ("take", "index"): _along("x"),
     ("gather", "index"): _along("x"),
     ("take_along", "index"): _along("x"),
-    ("put", "index"): _along("x"),
+    ("scatter", "index"): _along("x"),
     ("scatter_add", "index"): _along("x"),
     ("index_add", "index"): _along("x"),
     ("one_hot", "index"): _one_hot,
+    **{(name, "segment"): _count for name in SEGMENTED},
     ("window", "start"): _last("x"),
     ("splice", "at"): _last("x"),
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...dsl.dims import Dim
+from ...dsl.dims import Dim, ceil_div
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, TensorType, extent
-from ..arguments import anything, axes, axis, shape, size, tensor, tensors, word
+from ..arguments import anything, axes, axis, integer, shape, size, tensor, tensors, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
 from ..operands import common_dtype, is_literal, normal_axes
@@ -205,6 +205,11 @@ def repeat_interleave(rule: Rule, x: TensorType, count: int | Dim, dim: int) -> 
     return _longer(rule, x, count, dim)
 
 
+def _widths(b: LoweringBuilder, rank: int, pairs: Mapping[int, Sequence[Any]]) -> list[Any]:
+    """Return what `torch.nn.functional.pad` takes: a pair for each axis, from the last to the first that is padded."""
+    return [static(b, n) for d in range(rank - 1, min(pairs) - 1, -1) for n in pairs.get(d, [0, 0])]
+
+
 MODES = ("constant", "replicate", "reflect", "circular")
 
 
@@ -212,7 +217,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
     rank, amount, dim, value = given.type("x").rank, list(given["amount"]), given["dim"], given["value"]
     listed = [d % rank for d in ([dim] if isinstance(dim, int) else dim)]
     pairs = {d: amount[2 * i : 2 * i + 2] for i, d in enumerate(listed)}
-    widths = [static(b, n) for d in range(rank - 1, min(pairs) - 1, -1) for n in pairs.get(d, [0, 0])]
+    widths = _widths(b, rank, pairs)
     options: dict[str, Any] = {} if given["mode"] == "constant" else {"mode": given["mode"]}
     if value != 0:
         options["value"] = static(b, value)
@@ -244,6 +249,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         refused("A305", x="int[B]", amount=[1, 1], value="zero"),
         refused("A324", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
         refused("A303", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
+        refused("A214", x="float[B, 3, 4]", amount=[1, 1], mode="reflect", value=1.0),
     ),
 )
 def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, value: Any) -> TensorType:
@@ -251,27 +257,80 @@ def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, 
     listed = normal_axes(rule, dim, x.rank)
     if len(amount) != 2 * len(listed):
         raise rule.fail(f"`amount` has {len(amount)} numbers for {len(listed)} axes", "give `[before, after]` for each axis", "A324")
-    if not is_literal(value):
-        raise rule.fail("`value` is no number", "give a number; `where` puts tensors in places", "A305")
-    if mode == "constant":
-        if not (x.dtype is DType.BOOL and value == 0):
-            common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")
-    elif x.rank < 3 or set(listed) != set(range(2, x.rank)):
-        raise rule.fail(
-            f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324"
-        )
-    else:
-        _within(rule, x, amount, listed, mode)
+    _filler(rule, x, value)
+    if mode != "constant":
+        _mirrored(rule, x, amount, listed, mode, value)
     result: list[Axis] = list(x.shape)
     for i, at in enumerate(listed):
         result[at] = extent(amount[2 * i]) + extent(result[at]) + extent(amount[2 * i + 1])
     return TensorType(x.dtype, tuple(result))
 
 
-def _within(rule: Rule, x: TensorType, amount: Sequence[Axis], listed: Sequence[int], mode: str) -> None:
-    """A mirror or a circle shows no more than there is."""
+def _filler(rule: Rule, x: TensorType, value: Any) -> None:
+    """Require a number of the tensor's kind; 0 is also `false`."""
+    if not is_literal(value):
+        raise rule.fail("`value` is no number", "give a number; `where` puts tensors in places", "A305")
+    if not (x.dtype is DType.BOOL and value == 0):
+        common_dtype(rule, {"x": x, "value": value}, "bool" if x.dtype is DType.BOOL else "number")
+
+
+def _mirrored(rule: Rule, x: TensorType, amount: Sequence[Axis], listed: Sequence[int], mode: str, value: Any) -> None:
+    """Require what torch's other modes do; a mirror or a circle shows no more than there is."""
+    if x.rank < 3 or set(listed) != set(range(2, x.rank)):
+        raise rule.fail(
+            f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324"
+        )
+    if value != 0:
+        raise rule.fail(f"`{mode}` takes no `value`", "only `constant` puts a number in the new places", "A214")
     least = {"reflect": 1, "circular": 0}.get(mode)
     for i, at in enumerate(listed):
         for n in amount[2 * i : 2 * i + 2]:
             if least is not None:
                 rule.at_least(extent(x.shape[at]), extent(n) + least, f"axis {at} of `x`, of which so many are shown again")
+
+
+def _missing(size_: Axis, multiple: int) -> int | Dim:
+    return multiple * ceil_div(extent(size_), multiple) - extent(size_)
+
+
+def _pad_to_multiple(b: LoweringBuilder, given: Given) -> Any:
+    x, multiple = given.type("x"), given["multiple"]
+    dim = given["dim"]
+    pairs = {d % x.rank: [0, _missing(x.shape[d], multiple)] for d in ([dim] if isinstance(dim, int) else dim)}
+    options: dict[str, Any] = {} if given["value"] == 0 else {"value": static(b, given["value"])}
+    return b.call("torch.nn.functional.pad", given["x"], _widths(b, x.rank, pairs), **options)
+
+
+@operation(
+    arguments=(
+        X,
+        integer("multiple", "what the new length is a multiple of"),
+        axes("dim", "the axes to pad", -1),
+        anything("value", "the number in the new places", 0),
+    ),
+    lowering=expand(_pad_to_multiple),
+    cost=moved,
+    good=(
+        sample(x="float[B, S]", multiple=4),
+        sample(x="float[B, S, N, 3]", multiple=3, dim=[1, 2], value=-1.5),
+        sample(x="bool[B, 8]", multiple=4),
+        sample(x="int[B, S, 3]", multiple=2, dim=-2, value=7),
+    ),
+    bad=(
+        refused("A214", x="float[B, S]", multiple=0),
+        refused("A304", x="float[B]", multiple=2, dim=1),
+        refused("A321", x="int[B]", multiple=2, value=0.5),
+        refused("A305", x="float[B]", multiple=2, value="zero"),
+    ),
+)
+def pad_to_multiple(rule: Rule, x: TensorType, multiple: int, dim: Any, value: Any) -> TensorType:
+    """Add places at the end of axes until a number divides their length: `y = [x, p]` of the length `m ceil(n / m)`.
+
+    x: any[..., n, ...], y: any[..., multiple * ceil(n / multiple), ...].
+    """
+    listed = normal_axes(rule, dim, x.rank)
+    if multiple < 1:
+        raise rule.fail(f"`multiple` is {multiple}", "give 1 or more", "A214")
+    _filler(rule, x, value)
+    result = [axis_ if i not in listed else multiple * ceil_div(extent(axis_), multiple) for i, axis_ in enumerate(x.shape)]
+    return TensorType(x.dtype, tuple(result))

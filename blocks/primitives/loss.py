@@ -320,31 +320,3 @@ def _kl_div(b: LoweringBuilder, given: Given) -> Handle:
     reduction = "none" if plain else given["reduce"]
     found = b.call("torch.nn.functional.kl_div", given["x"], given["target"], reduction=reduction, **options)
     return b.method(found, "mean") if plain else found
-
-
-@operation(
-    arguments=(
-        tensor("a", "vectors"),
-        tensor("b", "vectors"),
-        axis("dim", "the axis of the vectors", -1),
-        real("eps", "the least product of lengths", 1e-8),
-    ),
-    lowering=call("torch.nn.functional.cosine_similarity", "a", "b", dim="dim", eps=Omit("eps", 1e-8)),
-    cost=moved,
-    good=(
-        sample(a="float[B, 3]", b="float[B, 3]"),
-        sample(a="float[B, 1, 3]", b="float[S, 3]"),
-        sample(a="float[B, 3, S]", b="float[B, 3, S]", dim=1),
-    ),
-    bad=(
-        refused("A301", a="float[B, 3]", b="float[B, 4]"),
-        refused("A305", a="float[B, 3]", b="int[B, 3]"),
-        refused("A304", a="float[3]", b="float[3]", dim=1),
-    ),
-)
-def cosine_similarity(rule: Rule, a: TensorType, b: TensorType, dim: int, eps: float) -> TensorType:
-    """Measure the angle of vectors: `y = a . b / (|a| |b|)` along `dim`.  a, b: float[...], broadcast from the right; y: without the axis."""
-    dtype = common_dtype(rule, {"a": a, "b": b}, "float")
-    joint = rule.broadcast([a.shape, b.shape], "`a` and `b`")
-    at = rule.axis(dim, len(joint))
-    return TensorType(dtype, joint[:at] + joint[at + 1 :])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from ...dsl.primitive import Inputs, ParameterSpec, Rule
 from ...dsl.types import TensorType
 from ..arguments import flag, init, integer, ints, real, tensor
-from ..costs import moved
+from ..costs import moved, product
 from ..lowering import Listed, Omit, call, module
 from ..operands import in_range
 from ..parameters import ONES, ZEROS, buffers, leaf_cost, per_axis
@@ -181,6 +182,7 @@ _batch_norm("BatchNorm3d", (5,), ("float[B, 3, 2, H, W]",))
     ),
     bad=(
         refused("A214", x="float[B, 6]", groups=4, channels=6),
+        refused("A303", x="float[1, 6, 1]", groups=6, channels=6),
         refused("A301", x="float[B, 5]", groups=2, channels=6),
         refused("A322", x="float[B]", groups=2, channels=6),
     ),
@@ -193,7 +195,10 @@ def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: 
     positive(rule, groups=groups)
     if channels % groups:
         raise rule.fail(f"`groups` is {groups} and `channels` {channels}", "the groups must be of equal size", "A214")
-    return _channel_axis(rule, x, channels, eps, range(2, 9), "GroupNorm")
+    _channel_axis(rule, x, channels, eps, range(2, 9), "GroupNorm")
+    if groups == channels:
+        rule.at_least(product((x.shape[0], *x.shape[2:])), 2, "the rows and places of `x`, as torch asks")
+    return x
 
 
 def _instance_norm(name: str, rank: int, shape: str) -> None:
@@ -202,7 +207,9 @@ def _instance_norm(name: str, rank: int, shape: str) -> None:
 
         x: float[B, C, ...], weight w, bias b: [C], y: as x.
         """
-        return _channel_axis(rule, x, channels, eps, (rank,), name)
+        _channel_axis(rule, x, channels, eps, (rank,), name)
+        rule.at_least(product(x.shape[2:]), 2, "the places of `x`, whose variance is taken")
+        return x
 
     leaf(
         name=name,
@@ -211,7 +218,11 @@ def _instance_norm(name: str, rank: int, shape: str) -> None:
         parameters=_channel_parameters,
         cost=leaf_cost(_channel_parameters),
         good=(sample(x=shape, channels=3), sample(x=shape, channels=3, affine=True)),
-        bad=(refused("A301", x=shape.replace("3", "4"), channels=3), refused("A322", x="float[B]", channels=3)),
+        bad=(
+            refused("A301", x=shape.replace("3", "4"), channels=3),
+            refused("A322", x="float[B]", channels=3),
+            refused("A303", x=re.sub("[SHW]", "1", shape), channels=3),
+        ),
     )(rule)
 
 

@@ -112,3 +112,26 @@ def median(rule: Rule, x: TensorType, dim: int) -> TensorType:
     rule.dtype(x, "number", "`x`")
     at = rule.axis(dim, x.rank)
     return TensorType(x.dtype, (*x.shape[:at], *x.shape[at + 1 :]))
+
+
+def _kth(b: LoweringBuilder, given: Given) -> Any:
+    found = b.item(b.call("torch.topk", given["x"], static(b, given["k"]), dim=given["dim"], **({} if given["largest"] else {"largest": False})), 0)
+    return b.method(found, "select", given["dim"], -1)
+
+
+@operation(
+    arguments=(X, size("k", "which one, counted from 1"), DIM, LARGEST),
+    lowering=expand(_kth),
+    cost=moved,
+    good=(sample(x="float[B, 5]", k=2), sample(x="int[B, 5, S]", k=1, dim=1), sample(x="float[B, 5]", k=5, largest=False)),
+    bad=(
+        refused("A303", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1), refused("A304", x="float[B]", k=1, dim=1),
+        refused("A214", x="float[B, 3]", k=0),
+    ),
+)  # fmt: skip
+def kth(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> TensorType:
+    """Take the k-th largest, a threshold for what is kept: `y = topk(x, k).values[k - 1]`.  x: number[..., n, ...], y: without the axis."""
+    at = _top_axis(rule, x, k, dim)
+    if isinstance(k, int) and k < 1:
+        raise rule.fail(f"`k` is {k}", "the first is 1", "A214")
+    return TensorType(x.dtype, (*x.shape[:at], *x.shape[at + 1 :]))

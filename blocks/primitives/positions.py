@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...dsl.dims import Dim
@@ -155,6 +156,50 @@ def _segment_sum(b: LoweringBuilder, x: Handle, given: Given) -> Handle:
     return b.method(b.method(x, "new_zeros", shape), "index_add", 0, given["segment"], x)
 
 
+def _segment_reduction(name: str, equation: str, empty: str, lower: Callable[[LoweringBuilder, Given], Handle]) -> None:
+    def rule(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
+        rule.dtype(x, "float", "`x`")
+        _segmented(rule, x, segment)
+        return TensorType(x.dtype, (count, *x.shape[1:]))
+
+    operation(
+        name=name,
+        doc=f"{equation} over the rows i with `segment[i] = s`, {empty} for an empty one.\n\n"
+        "x: float[n, ...], segment: int[n] in 0..count, y: float[count, ...].",
+        arguments=(X, SEGMENT, COUNT),
+        lowering=expand(lower),
+        cost=moved,
+        good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="float[S]", segment="int[S] < 2", count="B")),
+        bad=(
+            refused("A305", x="int[S]", segment="int[S]", count=2),
+            refused("A301", x="float[3]", segment="int[4]", count=2),
+            refused("A324", x="float[3, 2]", segment="int[3, 2]", count=2),
+        ),
+    )(rule)
+
+
+def _segment_mean(b: LoweringBuilder, given: Given) -> Handle:
+    total = _segment_sum(b, given["x"], given)
+    ones = b.call("torch.ones_like", given["segment"])
+    rows = b.method(b.method(ones, "new_zeros", [b.dim(given.types["count"])]), "index_add", 0, given["segment"], ones)
+    return b.call("operator.truediv", total, _ones_behind(b, b.method(rows, "clamp", 1), given.type("x").rank - 1))
+
+
+def _segment_extreme(kind: str) -> Callable[[LoweringBuilder, Given], Handle]:
+    def lower(b: LoweringBuilder, given: Given) -> Handle:
+        x, behind = given["x"], given.type("x").rank - 1
+        shape = [b.dim(given.types["count"]), *(b.dim(n) for n in given.shape("x")[1:])]
+        place = b.method(_ones_behind(b, given["segment"], behind), "expand_as", x) if behind else given["segment"]
+        return b.method(b.method(x, "new_zeros", shape), "scatter_reduce", 0, place, x, kind, include_self=False)
+
+    return lower
+
+
+_segment_reduction("segment_mean", "Average the rows of each segment: `y[s] = mean of x[i]`", "zero", _segment_mean)
+_segment_reduction("segment_max", "Take the largest of each segment: `y[s] = max of x[i]`", "zero", _segment_extreme("amax"))
+_segment_reduction("segment_min", "Take the smallest of each segment: `y[s] = min of x[i]`", "zero", _segment_extreme("amin"))
+
+
 @operation(
     arguments=(X, SEGMENT, COUNT),
     lowering=expand(lambda b, given: _segment_softmax(b, given)),
@@ -222,7 +267,7 @@ SCATTER_BAD = (
     ),
     bad=SCATTER_BAD,
 )
-def put(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -> TensorType:
+def scatter(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -> TensorType:
     """Write at positions: `y[a, index[a, i, b], b] = value[a, i, b]`, else x; which of two writes to one place stays is open.
 
     x: any[A..., n, B...], index: int[A..., i, B...] in 0..n, value: as index or a number, y: as x.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import einops
@@ -12,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archloom.blocks.patterns import inverse, parse
-from archloom.blocks.registry import primitives
+from archloom.blocks.registry import Entry, primitives
+from archloom.blocks.samples import Sample
 from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.facts import Facts
 from archloom.dsl.primitive import RuleFailure
 from archloom.dsl.rule import ShapeRule
-from archloom.dsl.types import DType, TensorType
+from archloom.dsl.types import DType, TensorType, extent
+
+from .test_primitives import GOOD, OPEN, SIZES, SYMBOLS, as_tuple, holds, infer, inputs_of, types_of, values_of
 
 Run = Callable[..., Any]
 
@@ -125,3 +129,44 @@ def test_matmul_shapes_are_those_of_torch(a: list[int], b: list[int]) -> None:
             torch.matmul(torch.empty(a, device="meta"), torch.empty(b, device="meta"))
         return
     assert tuple((torch.empty(a, device="meta") @ torch.empty(b, device="meta")).shape) == found
+
+
+GENERATED = 3
+
+
+def sizes_of(seeded: Random) -> dict[str, int]:
+    return {name: seeded.randint(2, 12) if name in "HW" else seeded.randint(1, 7) for name in SIZES}
+
+
+@pytest.mark.parametrize(("entry", "sample"), GOOD)
+def test_rules_agree_with_the_meta_device_at_any_sizes(entry: Entry, sample: Sample, build: Any) -> None:
+    """Where the conditions that a rule keeps hold, the symbolic shape, the shape from numbers and torch's shape are one."""
+    seeded = Random(f"{entry.name} {sample.inputs}")
+    inputs = inputs_of(entry, sample, OPEN)
+    rule = ShapeRule(Facts())
+    found = entry.infer(rule, types_of(inputs))
+    outputs = found if isinstance(found, tuple) else (found,)
+    tried = 0
+    for sizes in (sizes_of(seeded) for _ in range(40)):
+        table = {SYMBOLS[name]: size for name, size in sizes.items()}
+
+        def number(size: int | Dim, table: Any = table) -> int:
+            known = size.substitute(table) if isinstance(size, Dim) else size
+            assert isinstance(known, int)
+            return known
+
+        if not all(holds(relation, number(left), number(right)) for relation, left, right, _ in rule.conditions):
+            continue
+        tried += 1
+        shapes = [tuple(number(extent(a)) for a in type_.shape) for type_ in outputs]
+        try:
+            plain = infer(entry, types_of(inputs_of(entry, sample, sizes)))
+            assert shapes == [tuple(extent(a) for a in type_.shape) for type_ in plain]
+        except RuleFailure as failure:
+            assert failure.code == "A325", failure.message  # equal numbers, where symbols told the axes apart
+        builder = build("meta", number)
+        result = entry.lower(builder, values_of(entry, inputs, builder, False), types_of(inputs), outputs)
+        assert shapes == [tuple(t.shape) for t in as_tuple(result)]
+        if tried == GENERATED:
+            break
+    assert tried

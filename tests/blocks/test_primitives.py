@@ -48,6 +48,11 @@ def number(size: int | Dim) -> int:
     return found
 
 
+def holds(relation: str, a: int, b: int) -> bool:
+    """Tell whether a condition that a rule kept is met."""
+    return {"==": a == b, "divides": b % a == 0 if a else False, ">=": a >= b}[relation]
+
+
 def at_sizes(type_: TensorType) -> TensorType:
     """Replace symbols by SIZES."""
     return TensorType(type_.dtype, tuple(a if isinstance(a, SetAxis) else number(a) for a in type_.shape))
@@ -72,7 +77,7 @@ def types_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def make(sample: TensorSample, builder: LoweringBuilder, seeded: torch.Generator, grad: bool) -> Tensor:
     """Make a tensor of positive floats below one, ints in range or truths."""
-    shape = [number(extent(a)) for a in sample.type.shape]
+    shape = [cast(int, builder.dim(extent(a))) for a in sample.type.shape]
     dtype = builder.dtype(sample.type.dtype)
     if dtype is torch.bool:
         made = torch.rand(shape, generator=seeded) < 0.7
@@ -134,7 +139,7 @@ def test_symbols_and_numbers_give_the_same(entry: Entry, sample: Sample) -> None
     assert tuple(map(at_sizes, symbolic)) == plain
     for relation, left, right, _ in rule.conditions:
         a, b = number(left), number(right)
-        assert {"==": a == b, "divides": b % a == 0 if a else False, ">=": a >= b}[relation]
+        assert holds(relation, a, b)
     costs = entry.cost(open_types, symbolic), entry.cost(types, plain)
     assert (number(costs[0].flops), number(costs[0].bytes)) == (costs[1].flops, costs[1].bytes)
     assert number(costs[0].bytes) >= 0

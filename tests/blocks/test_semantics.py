@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -275,3 +276,59 @@ def test_one_hot_is_float_unless_told(run_primitive: Run) -> None:
     found = run_primitive("one_hot", index=torch.tensor([2, 0]), classes=3)
     assert found.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     assert found.dtype is torch.float32
+
+
+@pytest.mark.parametrize(("length", "multiple", "wanted"), [(5, 4, 8), (8, 4, 8), (1, 1, 1), (2, 7, 7)])
+def test_pad_to_multiple_adds_no_more_than_it_must(run_primitive: Run, length: int, multiple: int, wanted: int) -> None:
+    x = torch.randn(2, length, 3)
+    found = run_primitive("pad_to_multiple", x=x, multiple=multiple, dim=1, value=-1.0)
+    assert torch.equal(found, functional.pad(x, [0, 0, 0, wanted - length], value=-1.0))
+
+
+@pytest.mark.parametrize(("name", "of"), [("segment_mean", Tensor.mean), ("segment_max", Tensor.amax), ("segment_min", Tensor.amin)])
+def test_segments_are_reduced_one_by_one(run_primitive: Run, name: str, of: Callable[..., Tensor]) -> None:
+    x, segment = torch.randn(6, 2) - 3, torch.tensor([0, 3, 3, 1, 0, 3])
+    found = run_primitive(name, x=x, segment=segment, count=4)
+    wanted = torch.stack([of(x[segment == s], dim=0) if (segment == s).any() else torch.zeros(2) for s in range(4)])
+    torch.testing.assert_close(found, wanted)
+
+
+def test_kth_is_a_place_of_the_sorted(run_primitive: Run) -> None:
+    x = torch.randn(3, 5)
+    for k in range(1, 6):
+        assert torch.equal(run_primitive("kth", x=x, k=k), x.sort(descending=True).values[:, k - 1])
+        assert torch.equal(run_primitive("kth", x=x, k=k, largest=False), x.kthvalue(k).values)
+
+
+def test_distances_are_norms_of_differences(run_primitive: Run) -> None:
+    a, b = torch.randn(2, 30, 3), torch.randn(27, 3)
+    for p in (1.0, 2.0, 3.0):
+        torch.testing.assert_close(run_primitive("cdist", a=a, b=b, p=p), (a[:, :, None] - b).norm(p, dim=-1))
+    assert run_primitive("cdist", a=a, b=a.clone()).diagonal(dim1=1, dim2=2).abs().max() == 0
+
+
+def test_scatter_writes_at_positions(run_primitive: Run) -> None:
+    x, index = torch.zeros(2, 4), torch.tensor([[3, 1], [0, 2]])
+    found = run_primitive("scatter", x=x, index=index, value=torch.tensor([[5.0, 6.0], [7.0, 8.0]]), dim=1)
+    assert found.tolist() == [[0, 6, 0, 5], [7, 0, 8, 0]]
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3]], ids=["whole", "padded"])
+def test_chains_are_sums_and_maxima_over_all_paths(run_primitive: Run, lengths: list[int] | None) -> None:
+    rows, places, tags = 3, 4, 3
+    scores, move, first, last = (torch.randn(*shape).double() for shape in ((rows, places, tags), (tags, tags), (tags,), (tags,)))
+    chain = {"scores": scores, "move": move, "first": first, "last": last}
+    if lengths is not None:
+        chain["mask"] = torch.arange(places) < torch.tensor(lengths)[:, None]
+    total = run_primitive("chain_logsumexp", **chain, float_dtype=torch.float64)
+    best = run_primitive("viterbi", **chain, float_dtype=torch.float64)
+    for row, length in enumerate(lengths or [places] * rows):
+
+        def score(path: tuple[int, ...], row: int = row) -> Tensor:
+            steps = sum((scores[row, s, t] for s, t in enumerate(path)), first[path[0]] + last[path[-1]])
+            return steps + sum((move[a, b] for a, b in itertools.pairwise(path)), torch.zeros(()))
+
+        paths = list(itertools.product(range(tags), repeat=length))
+        every = torch.stack([score(path) for path in paths])
+        torch.testing.assert_close(total[row], every.logsumexp(0))
+        assert best[row].tolist() == [*paths[int(every.argmax())], *[0] * (places - length)]
