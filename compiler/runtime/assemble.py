@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...dsl.program import Body, EntryPlan, Program
+from ...dsl.program import Body, EntryPlan, Program, StagePlan
 from ..census import Bodies, Census, distinct
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
@@ -34,13 +34,15 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = {tensor.path for tensor in census.tensors()}
+    variants = {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()}
     plan = Plan(
         program,
         unit,
         Builder(dtype, extern),
         signature,
-        {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()},
+        variants,
         Names(signature.inputs),
+        {name: stage_names(stage, variants.get(name, signature)) for name, stage in program.stages.items() if name in variants or stage.uses},
         ties(census, known),
         tuple(frozen("", registered, census)),
     )
@@ -54,8 +56,19 @@ def _class(plan: Plan) -> Callable[[], Model]:
         return Model.forward(self, *args, **kwargs)
 
     forward.__doc__ = Model.forward.__doc__
-    vars(forward)["__signature__"] = signature_of(plan.signature.inputs)  # read by inspect, Trainer and export
+    inputs = [d for signature in (plan.signature, *plan.variants.values()) for d in signature.inputs]
+    vars(forward)["__signature__"] = signature_of(inputs)  # read by inspect, Trainer and export
     return type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
+
+
+def stage_names(stage: StagePlan, signature: Signature) -> Names:
+    """Return the inputs that a stage takes; what an earlier one emits goes by the name that it has there, too."""
+    aliases: dict[str, tuple[str, ...]] = {}
+    for target, source in stage.uses.items():
+        task, _, name = target.rpartition(".")
+        apart = len({d.task for d in signature.inputs if d.name == name}) > 1
+        aliases[source.rpartition(".")[2]] = (name, task) if apart else (name,)
+    return Names(signature.inputs, aliases)
 
 
 def registered_bodies(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:

@@ -22,8 +22,10 @@ CONVERSIONS = {torch.bool: ".bool()", torch.int64: ".long()", torch.int32: ".int
 class Names:
     """The declared inputs by name, in order: what `forward` takes."""
 
-    def __init__(self, declared: Sequence[InputDecl]) -> None:
+    def __init__(self, declared: Sequence[InputDecl], aliases: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Take the declarations, and other names by which an input is taken: the input's name, and members of it."""
         self.by_key = {d.key: d for d in declared}
+        self.aliases = aliases or {}
         self.families: dict[str, list[InputDecl]] = {}
         for entry in declared:
             self.families.setdefault(entry.name, []).append(entry)
@@ -47,10 +49,24 @@ class Names:
                 flat[name] = value
             elif name in self.families:
                 self._spread(name, (), value, flat)
+            elif name in self.aliases:
+                self._alias(name, value, flat)
             else:
                 near = closest(name, self.names)
                 raise InputError(f"there is no input `{name}`{f', did you mean `{near}`' if near else ''}: the inputs are {self._list(self.names)}")
         return flat
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Names:
+        return self
+
+    def _alias(self, name: str, value: Any, flat: dict[str, Any]) -> None:
+        meant, *members = self.aliases[name]
+        found: dict[str, Any] = {}
+        self._spread(meant, tuple(members), value, found)
+        twice = sorted(found.keys() & flat.keys())
+        if twice:
+            raise InputError(f"`{twice[0]}` is given twice, by its own name and as `{name}`")
+        flat.update(found)
 
     def _spread(self, name: str, members: tuple[str, ...], value: Any, flat: dict[str, Any]) -> None:
         """Take a family's value apart: a dict by member for each of its sets."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ...dsl.members import member_text
 from ...dsl.program import Body, InputDecl, OutputDecl
 from ..lower.block import View
 from ..lower.unit import Pair, Unit
@@ -19,11 +20,12 @@ from .outputs import Outputs, nested
 class Request(NamedTuple):
     """What a call is asked for: the active tasks (None where the model has none or all are meant), and losses by path.
 
-    A tuple, as torch.compile follows the making of those, and not of records.
+    With `outputs`, these alone instead of the tasks' own.  A tuple, as torch.compile follows the making of those, and not of records.
     """
 
     tasks: frozenset[str] | None
     losses: frozenset[str]
+    outputs: frozenset[tuple[Any, ...]] | None = None  # where they stand in the results
 
 
 @dataclass(slots=True, eq=False)
@@ -168,6 +170,17 @@ class Signature:
         outputs = (self._reach.needs(self.eval_body, i) for i, out in enumerate(self.eval_body.outputs) if out.task in tasks)
         return frozenset[str]().union(*outputs, *(self.needs[path] for path in losses))
 
+    def emitted(self, path: str) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Return where the outputs that `emit` names by `path` stand in the results, each with the members left open."""
+        words = path.split(".")
+        found: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+        for out in self.eval_body.outputs:
+            fixed = len(words) - (1 if out.task is None else 2)
+            spelt = [*([out.task] if out.task is not None else []), out.name, *map(member_text, out.members[: max(fixed, 0)])]
+            if spelt == words and (self.tasks is None or out.task in self.tasks):
+                found.append((output_path(out), out.members[fixed:]))
+        return found
+
     # ------------------------------------------------------------------------------------------------------ views
 
     def pair(self, request: Request) -> Pair:
@@ -177,7 +190,7 @@ class Signature:
         return evaluate, train
 
     def _cut(self, body: Body, request: Request, updates: bool) -> Body:
-        outputs = [i for i, out in enumerate(body.outputs) if request.tasks is None or out.task in request.tasks]
+        outputs = [i for i, out in enumerate(body.outputs) if _asked(out, request)]
         losses = [i for i, loss in enumerate(body.losses, len(body.outputs)) if loss.path in request.losses]
         first = len(body.outputs) + len(body.losses)
         states = range(first, first + len(body.states))
@@ -209,6 +222,12 @@ class Signature:
     def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
         paths = tuple(output_path(output) for output in body.outputs)
         return RootCode(function, paths, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+
+
+def _asked(output: OutputDecl, request: Request) -> bool:
+    if request.outputs is not None:
+        return output_path(output) in request.outputs
+    return request.tasks is None or output.task in request.tasks
 
 
 def output_path(output: OutputDecl) -> tuple[Any, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, fx, nn
 
 from ...dsl.diagnostics import closest
-from ...dsl.program import InputDecl
+from ...dsl.program import InputDecl, StagePlan
 from ..lower.build import complete
 from .border import Border, check_range
 from .calls import Request, RootView, Signature
@@ -19,9 +19,9 @@ from .entry import Entry
 from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
-from .outputs import Outputs
+from .outputs import Outputs, Record, flat, nested
 from .plan import Plan
-from .stage import Stage, Stillness, expand, rows
+from .stage import Stage, Stillness, check_used, expand, rows
 
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
@@ -43,6 +43,7 @@ class Model(nn.Module):
         self._chosen: dict[tuple[Any, ...], RootView] = {}
         self._stage: Stage | None = None
         self._staged = ""
+        self._names = self._plan.names
         self._ops = 0
         self._still: list[nn.Module] = []
         self._tuned = frozenset[str]()
@@ -57,7 +58,7 @@ class Model(nn.Module):
         With targets given, `loss` and `losses` are in the result.  Raises InputError before anything is computed, ModelError
         naming the line of the text for what fails inside.
         """
-        values = self._plan.names.bind(args, kwargs)
+        values = self._names.bind(args, kwargs)
         key = (self._staged, self.training or self.losses_in_eval, *values)
         view = self._chosen.get(key)
         if view is None or self._ops != self._plan.unit.lowerer.ops:
@@ -95,15 +96,18 @@ class Model(nn.Module):
 
     def _signature(self) -> Signature:
         """Return the border of the active stage, or of the model."""
-        return self._plan.variants.get(self._stage.name, self._plan.signature) if self._stage is not None else self._plan.signature
+        return self._plan.border(self._staged or None)[0]
 
     def _choose(self, values: Mapping[str, Any]) -> RootView:
         """Return the view for the active tasks and the losses whose targets are given."""
         stage, signature = self._stage, self._signature()
         tasks = signature.present(signature.active(stage.tasks) if stage is not None else signature.tasks, values)
         candidates = signature.losses(tasks, stage.losses if stage is not None else None)
-        given = frozenset(key for key in values if self._plan.names.by_key[key].is_target)
-        return self._view(signature, Request(tasks, signature.complete(candidates, given, self.training or self.losses_in_eval)))
+        given = frozenset(key for key in values if self._names.by_key[key].is_target)
+        learning = self.training or self.losses_in_eval
+        if stage is not None and (given or learning):
+            check_used(stage.plan, {target for path in candidates for target in signature.targets(path)} - given, self._names)
+        return self._view(signature, Request(tasks, signature.complete(candidates, given, learning)))
 
     def _view(self, signature: Signature, request: Request) -> RootView:
         """Return the code for a request, made when it is first asked for."""
@@ -189,11 +193,31 @@ class Model(nn.Module):
                 tuned |= {first, second}
         for path, value in parameters.items():
             value.requires_grad_(path in tuned and value.is_floating_point())
-        self._stage = Stage(self, plan, rows(self.named_parameters(), tuned))
-        self._staged = name
+        self._stage = Stage(self, plan, rows(self.named_parameters(), tuned), self._emitted)
+        self._staged, self._names = name, self._plan.border(name)[1]
         self._tuned = tuned
         self._restage()
         return self._stage
+
+    def _emitted(self, plan: StagePlan, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
+        """Compute what a stage emits; see `Stage.emitted`."""
+        signature, names = self._plan.border(plan.name)
+        places = {name: signature.emitted(path) for name, path in plan.emits.items()}
+        for name, path in plan.emits.items():
+            if not places[name]:
+                raise ValueError(f"the stage `{plan.name}` emits `{path}`, and the model was compiled without that task")
+        wanted = frozenset(place for found in places.values() for place, _ in found)
+        view = self._view(signature, Request(signature.tasks, frozenset(), wanted))
+        moving = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            with torch.no_grad():
+                outputs = self._run(view, names.bind(args, kwargs), signature)
+        finally:
+            for module in moving:
+                module.training = True
+        values = dict(flat(outputs))
+        return nested(((name, *members), values[place]) for name, found in places.items() for place, members in found)
 
     def _paths(self) -> list[str]:
         """Return the paths of all parameters and buffers, tied ones twice."""

@@ -24,11 +24,18 @@ class Plan:
     signature: Signature
     variants: Mapping[str, Signature]  # by stage, where it sets other arguments
     names: Names
+    staged: Mapping[str, Names]  # by stage, where it takes inputs that the model doesn't, or by other names
     ties: tuple[tuple[str, str], ...]  # the path that stays, and each other one
     frozen: tuple[str, ...]  # paths that are frozen for good
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
         return self
+
+    def border(self, stage: str | None) -> tuple[Signature, Names]:
+        """Return the border of a stage, or of the model: what each call computes, and the inputs that it takes."""
+        if stage is None:
+            return self.signature, self.names
+        return self.variants.get(stage, self.signature), self.staged.get(stage, self.names)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter and buffer by path."""

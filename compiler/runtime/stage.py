@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from ...dsl.program import StagePlan
 from ..paths import covers, join
+from .border import Names
+from .errors import InputError
+from .outputs import Record
 from .parts import BufferUpdate
+
+Emit = Callable[[StagePlan, Sequence[Any], Mapping[str, Any]], Record]
+"""How the model computes what a stage emits, from inputs by position and by name."""
 
 
 class Stillness:
@@ -64,15 +71,26 @@ def _moves(module: nn.Module) -> bool:
 class Stage:
     """One stage of training, set on a model: parameter groups for an optimiser, and a table of what moves."""
 
-    def __init__(self, model: nn.Module, plan: StagePlan, rows: Sequence[tuple[str, int, int, bool]]) -> None:
+    def __init__(self, model: nn.Module, plan: StagePlan, rows: Sequence[tuple[str, int, int, bool]], emit: Emit) -> None:
         self._model = model
         self.plan = plan
         self.rows = tuple(rows)
+        self._emit = emit
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stage:
-        import copy
+        model: Any = copy.deepcopy(self._model, memo)
+        return Stage(model, self.plan, self.rows, copy.deepcopy(self._emit, memo))
 
-        return Stage(copy.deepcopy(self._model, memo), self.plan, self.rows)
+    def emitted(self, *args: Any, **kwargs: Any) -> Record:
+        """Return what this stage emits for a batch, by name; a later stage takes it as it is: `model(**batch, **soft)`.
+
+        Takes the model's inputs, of which those that aren't needed (targets, other tasks' inputs) are only checked.  Nothing else is
+        computed, in eval mode and without gradient; the modes of all modules are as before afterwards, whatever stage is set.  Raises
+        ValueError for a stage that emits nothing, InputError and ModelError as the model does.
+        """
+        if not self.plan.emits:
+            raise ValueError(f"the stage `{self.name}` emits nothing: write `emit soft = answer.logits` in it")
+        return self._emit(self.plan, args, kwargs)
 
     @property
     def name(self) -> str:
@@ -119,9 +137,28 @@ class Stage:
             lines.append(f"  tasks: {', '.join(self.plan.tasks)}")
         if self.plan.losses:
             lines.append("  losses: " + " + ".join(path if weight == 1 else f"{weight:g} * {path}" for path, weight in self.plan.losses.items()))
+        if self.plan.emits:
+            lines.append("  emits: " + ", ".join(f"{name} = {path}" for name, path in self.plan.emits.items()))
+        if self.plan.uses:
+            lines.append("  uses: " + ", ".join(f"{target} = {source}" for target, source in self.plan.uses.items()))
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def check_used(plan: StagePlan, missing: Iterable[str], names: Names) -> None:
+    """Raise InputError if a target that the stage uses is among the missing ones (flat names): it says which stage emits it."""
+    sources = {target.rpartition(".")[::2]: source for target, source in plan.uses.items()}  # by task and name
+    problems: dict[str, str] = {}
+    for key in sorted(missing):
+        declared = names.by_key[key]
+        source = sources.get((declared.task or "", declared.name))
+        if source is not None:
+            stage, _, name = source.rpartition(".")
+            how = f'{name} = model.stage("{stage}").emitted(**batch)'
+            problems.setdefault(source, f"`{key}` is missing: the stage `{plan.name}` uses what the stage `{stage}` emits, `{how}`")
+    if problems:
+        raise InputError("\n".join(problems.values()))
 
 
 def rows(named: Iterable[tuple[str, nn.Parameter]], tuned: frozenset[str]) -> list[tuple[str, int, int, bool]]:

@@ -25,14 +25,24 @@ class Signals:
     emitted: dict[tuple[str, str], Types] = field(default_factory=dict[tuple[str, str], Types])
 
     def read(self, stage: ast.Stage, frame: Frame, body: Body) -> tuple[dict[str, str], dict[str, str]]:
-        """Return what a stage emits (name: output) and uses (target: `stage.name`); raises Problem for what doesn't fit."""
-        uses = dict(self._use(clause, body, stage) for clause in stage.clauses if isinstance(clause, ast.Use))
+        """Return what a stage emits (name: output) and uses (target: `stage.name`); raises Problem for what doesn't fit.
+
+        `body` is that of training, in which targets are used; what is emitted is computed in evaluation, by the frame's.
+        """
+        uses: dict[str, str] = {}
+        for clause in stage.clauses:
+            if isinstance(clause, ast.Use):
+                target, source = self._use(clause, body, stage)
+                if target in uses:
+                    fail("A521", f"the stage `{stage.name}` uses two values for the target `{target}`", clause.span, "keep one of them")
+                _apart(clause, source, uses, body)
+                uses[target] = source
         emits: dict[str, str] = {}
         for clause in stage.clauses:
             if isinstance(clause, ast.Emit):
                 if clause.name in emits:
                     fail("A521", f"the stage `{stage.name}` emits `{clause.name}` twice", clause.span, "rename one of them")
-                path, types = _output(clause, frame, body)
+                path, types = _output(clause, frame, frame.builder.body)
                 emits[clause.name] = path
                 self.emitted[stage.name, clause.name] = types
         return emits, uses
@@ -67,6 +77,17 @@ class Signals:
             help = suggest(word, names, f"write `emit {word.split('.')[-1]} = ...` in an earlier stage")
             fail("A519", f"no earlier stage emits `{word}`", clause.span if value is None else value.span, help)
         return ".".join(found[-1]), self.emitted[found[-1]]
+
+
+def _apart(clause: ast.Use, source: str, uses: Mapping[str, str], body: Body) -> None:
+    """Refuse a value whose own name means something else in the calls of the stage that uses it."""
+    name = source.rpartition(".")[2]
+    if name != clause.name and any(declared.name == name for declared in body.inputs):
+        what = f"`{source}` comes in as `{name}`, which is another input of the model"
+        fail("A519", what, clause.span, f"emit it as `{clause.name}`, and write `use {clause.name}`")
+    other = next((known for known in uses.values() if known.rpartition(".")[2] == name), None)
+    if other is not None:
+        fail("A519", f"`{other}` and `{source}` both come in as `{name}`", clause.span, "emit them under different names")
 
 
 def _path(declared: InputDecl) -> str:

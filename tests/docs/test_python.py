@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 def test_the_page_runs(capsys: Any) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) >= 5
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)

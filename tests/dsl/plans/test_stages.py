@@ -378,3 +378,41 @@ def test_errors_of_renamed(statement: str, message: str, help_: str) -> None:
 def test_a_stage_that_only_emits_trains_nothing() -> None:
     plan = program(GATED + "train Pair { stage label { tasks a; emit soft = a.logits } }").stages["label"]
     assert (plan.tuned, plan.selected, plan.emits) == ((), (), {"soft": "a.logits"})
+
+
+HANDED = """
+model Handed {
+  in x: float[B, 3]
+  target p, q: float[B, 3]
+  f = Linear(3, 3)
+  out y = f(x)
+  loss l = mse(y, p) + mse(y, q)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "help_"),
+    [
+        (
+            "stage a { tune all; emit q = y }\nstage s { tune all; use p = q }",
+            "A519",
+            "`a.q` comes in as `q`, which is another input of the model",
+            "emit it as `p`, and write `use p`",
+        ),
+        (
+            "stage a { tune all; emit v = y }\nstage b { tune all; emit v = y }\nstage s { tune all; use p = a.v; use q = b.v }",
+            "A519",
+            "`a.v` and `b.v` both come in as `v`",
+            "emit them under different names",
+        ),
+        (
+            "stage a { tune all; emit v = y; emit w = y }\nstage s { tune all; use p = v; use p = w }",
+            "A521",
+            "the stage `s` uses two values for the target `p`",
+            "keep one of them",
+        ),
+    ],
+)
+def test_what_is_used_has_a_name_of_its_own(text: str, code: str, message: str, help_: str) -> None:
+    assert found(f"{HANDED}\ntrain Handed {{ {text} }}") == [(code, message, help_)]
