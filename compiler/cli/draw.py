@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import click
 
-from ...dsl.diagnostics import Diagnostic, Severity
 from . import _options as options
-from ._printing import show
+from ._programs import checked
 from ._progress import busy
 from ._writing import write_whole
 
@@ -25,9 +24,7 @@ from ._writing import write_whole
 @click.option("--depth", type=click.IntRange(1), help="How many levels to draw, 1 opens no block; without it, as many as stay easy to read.")
 @click.option("--theme", type=click.Choice(["auto", "light", "dark"]), default="auto", show_default=True, help="Colours; auto follows the reader's.")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(dir_okay=False), help="The file to write; without it the SVG is printed.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     path: str,
     param: Mapping[str, str],
     preset: str | None,
@@ -44,23 +41,12 @@ def command(
     Modules stand with their parameters, lines with the shapes they carry, each task in its own colour; equal layers are one stack with
     its number.  Neither torch nor another program is needed.
     """
-    from ..check import check_text
-
-    source = options.read(path)
-    if isinstance(source, Diagnostic):
-        show([source], sys.stderr)
-        ctx.exit(1)
-    with busy(f"drawing {source.name}"):
-        result = check_text(source, param, preset, model)
-        show(result.diagnostics, sys.stderr)
-        if any(diagnostic.severity is Severity.ERROR for diagnostic in result.diagnostics):
-            ctx.exit(1)
-        if not result.programs:
-            raise click.ClickException(f"there is no model in `{source.name}`")
+    with busy(f"drawing {path}"):
+        program = list(checked(path, param, preset, model).values())[-1]
         from ..draw.drawing import draw_program
 
         try:
-            drawing = draw_program(list(result.programs.values())[-1], stage=stage, task=task, entry=entry, depth=depth, theme=theme)
+            drawing = draw_program(program, stage=stage, task=task, entry=entry, depth=depth, theme=theme)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
     if output is None:

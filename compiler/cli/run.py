@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...dsl.diagnostics import Diagnostic, Failure, Severity, closest
+from ...dsl.diagnostics import closest
 from ...dsl.program import InputDecl, Program
 from . import _options as options
-from ._printing import show, table
+from ._printing import table
+from ._programs import checked
 from ._progress import busy
 from ._writing import write_whole
 
@@ -45,8 +46,7 @@ def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @options.preset
 @options.model
 @options.size
-@click.pass_context
-def command(ctx: click.Context, path: str, written: Mapping[str, Sequence[str]], output: str | None, **choices: Any) -> None:
+def command(path: str, written: Mapping[str, Sequence[str]], output: str | None, **choices: Any) -> None:
     """Run the model of FILE once and print its outputs.
 
     \b
@@ -58,16 +58,7 @@ def command(ctx: click.Context, path: str, written: Mapping[str, Sequence[str]],
 
     A picture or text given several times makes a batch.  Without --weights the weights are random.
     """
-    source = options.read(path)
-    if isinstance(source, Diagnostic):
-        raise Failure((source,))
-    from ..check import check_text
-
-    result = check_text(source, choices["param"], choices["preset"], choices["model"])
-    if any(diagnostic.severity is Severity.ERROR for diagnostic in result.diagnostics):
-        raise Failure(result.diagnostics)
-    show(result.diagnostics, sys.stderr)
-    program = _only(list(result.programs.values()), source.name)
+    program = _only(path, checked(path, choices["param"], choices["preset"], choices["model"]))
     declared = _declared(program, choices["tasks"])
     arrays = _read(declared, written, choices)
     flat = _compute(program, declared, arrays, choices)
@@ -79,11 +70,10 @@ def command(ctx: click.Context, path: str, written: Mapping[str, Sequence[str]],
         print(f"saved {output}", file=sys.stderr)
 
 
-def _only(programs: list[Program], name: str) -> Program:
-    if len(programs) != 1:
-        names = ", ".join(program.name for program in programs)
-        raise click.ClickException(f"`{name}` holds {f'the models {names}: choose one with --model' if programs else 'no model'}")
-    return programs[0]
+def _only(path: str, programs: Mapping[str, Program]) -> Program:
+    if len(programs) > 1:
+        raise click.ClickException(f"`{path}` holds the models {', '.join(programs)}: choose one with --model")
+    return next(iter(programs.values()))
 
 
 def _declared(program: Program, tasks: Sequence[str]) -> dict[str, InputDecl]:

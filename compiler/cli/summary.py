@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...dsl.diagnostics import Diagnostic, Severity
 from . import _options as options
-from ._printing import memory, quantity, show, show_json, table
+from ._printing import memory, quantity, show_json, table
+from ._programs import checked
 from ._progress import busy
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ RIGHT = (1, 2, 3, 4)
 @options.size
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True, help="How deep the paths go.")
 @options.json
-@click.pass_context
 def command(
-    ctx: click.Context,
     path: str,
     param: Mapping[str, str],
     preset: str | None,
@@ -43,22 +40,11 @@ def command(
 
     Multiply-adds and activation memory are counted for given sizes; memory is that of all values made, at 4 bytes a float.
     """
-    from ..check import check_text
     from ..summary import summarise
 
-    source = options.read(path)
-    if isinstance(source, Diagnostic):
-        show([source], sys.stderr)
-        ctx.exit(1)
-    with busy(f"counting {source.name}"):
-        result = check_text(source, param, preset, model, presets=True)
-        errors = [diagnostic for diagnostic in result.diagnostics if diagnostic.severity is Severity.ERROR]
-        summaries = {} if errors else {name: summarise(program, size, depth) for name, program in result.programs.items()}
-    show(result.diagnostics, sys.stderr)
-    if errors:
-        ctx.exit(1)
-    if not summaries:
-        raise click.ClickException(f"there is no model in `{source.name}`")
+    with busy(f"counting {path}"):
+        programs = checked(path, param, preset, model, presets=True)
+        summaries = {name: summarise(program, size, depth) for name, program in programs.items()}
     _refuse_unknown(size, summaries.values())
     if as_json:
         show_json({name: _document(summary) for name, summary in summaries.items()})

@@ -1,0 +1,32 @@
+"""The checked models of the file that a command was given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+
+from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.program import Program
+from . import _options as options
+from ._printing import show
+
+
+def checked(path: str, param: Mapping[str, str], preset: str | None, model: str | None, *, presets: bool = False) -> dict[str, Program]:
+    """Read and check a file, print its warnings, and return its programs by name; see `check_text` for `presets`.
+
+    Raises Failure with everything that is wrong, ClickException where there is no model.
+    """
+    from ..check import check_text
+
+    source = options.read(path)
+    if isinstance(source, Diagnostic):
+        raise Failure((source,))
+    result = check_text(source, param, preset, model, presets=presets)
+    if not result.ok:
+        raise Failure(result.diagnostics)
+    show(result.diagnostics, sys.stderr)
+    if not result.programs:
+        raise click.ClickException(f"there is no model in `{source.name}`")
+    return dict(result.programs)
