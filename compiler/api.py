@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..dsl.diagnostics import Diagnostic, Failure, closest
+from ..dsl.diagnostics import Diagnostic, Failure
 from ..dsl.program import Program
 from ..dsl.source import NOWHERE, Source
 
@@ -110,17 +110,3 @@ def _source(path_or_text: str | PathLike[str]) -> Source:
     if isinstance(source, Diagnostic):
         raise Failure((source,))
     return source
-
-
-def known_tasks(program: Program, tasks: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the asked tasks; ValueError with a suggestion for one that the model hasn't."""
-    if tasks is None:
-        return None
-    if isinstance(tasks, str):
-        raise ValueError(f"`tasks` is a list of names, not one string: write [{tasks!r}]")
-    for task in tasks:
-        if task not in program.tasks:
-            near = closest(task, program.tasks)
-            has = ", ".join(f"`{name}`" for name in program.tasks) or "none"
-            raise ValueError(f"`{program.name}` has no task `{task}`{f', did you mean `{near}`' if near else ''}: its tasks are {has}")
-    return tuple(tasks)

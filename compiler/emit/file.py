@@ -9,13 +9,13 @@ from typing import Any
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.program import Body, ModuleDecl, NodeKind, Program
-from ..api import known_tasks
 from ..census import Census, distinct
 from ..graph import Graph
 from ..lower.names import identifier
 from ..runtime.assemble import apart, frozen, registered_bodies, ties
 from ..runtime.calls import Request, Signature
 from ..slice import Slicer
+from ..tasks import known_tasks
 from .classes import Draft, class_lines
 from .functions import TAKEN
 from .helpers import Helpers

@@ -9,7 +9,7 @@ import torch
 
 from ...dsl.diagnostics import closest
 from ...dsl.program import Program
-from ..api import known_tasks
+from ..tasks import known_tasks
 from .assemble import assemble
 from .extern import Allowed, Extern
 from .model import Model
