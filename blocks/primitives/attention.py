@@ -39,6 +39,7 @@ def _cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
         sample(q="float[B, 4, S, 8]", k="float[B, 4, N, 8]", v="float[B, 4, N, 6]"),
         sample(q="float[B, 4, S, 8]", k="float[B, 2, S, 8]", v="float[B, 2, S, 8]", causal=True),
         sample(q="float[B, 4, S, 8]", k="float[B, 4, S, 8]", v="float[B, 4, S, 8]", mask="bool[B, 1, 1, S]", causal=True),
+        sample(q="float[B, 4, 1, 8]", k="float[B, 2, N, 8]", v="float[B, 2, N, 8]", mask="bool[B, 1, 1, N]", causal=True),
         sample(q="float[B, 2, S, 8]", k="float[B, 2, N + S, 8]", v="float[B, 2, N + S, 8]", causal=True, scale=0.5),
         sample(q="float[B, 2, S, 8]", k="float[B, 2, N, 8]", v="float[B, 2, N, 8]", mask="float[S, N]", drop=0.1),
         sample(q="float[B, 2, S, 8]", k="float[B, 2, S, 8]", v="float[B, 2, S, 8]", mask="float[1, 2, S, S]", causal=True),
@@ -129,7 +130,7 @@ def _run_mask(b: LoweringBuilder, given: Given) -> tuple[Handle | None, bool]:
     """Return the mask that the kernel gets and whether it is told `is_causal`, which it takes only alone and for as many keys as queries."""
     mask = given["mask"]
     queries, keys = extent(given.type("q").shape[-2]), extent(given.type("k").shape[-2])
-    if not given["causal"]:
+    if not given["causal"] or queries == 1:  # a single query is the last one, and sees every key
         return mask, False
     if mask is None and queries == keys:
         return None, True

@@ -193,8 +193,14 @@ class Signature:
         outputs = [i for i, out in enumerate(body.outputs) if _asked(out, request)]
         losses = [i for i, loss in enumerate(body.losses, len(body.outputs)) if loss.path in request.losses]
         first = len(body.outputs) + len(body.losses)
-        states = range(first, first + len(body.states))
-        return self.slicer.variant(body, [*outputs, *losses, *states], updates)
+        numbers = {state.key: i for i, state in enumerate(body.states, first)}
+        states: set[int] = set()
+        while True:  # what is handed in is handed on, and may need other states in turn
+            found = self.slicer.variant(body, [*outputs, *losses, *states], updates)
+            read = {numbers[d.key] for d in found.inputs if d.is_state}
+            if read <= states:
+                return found
+            states |= read
 
     def _pair_inputs(self, request: Request) -> list[InputDecl]:
         declared = {d.key: d for body in reversed(self.pair(request)) for d in body.inputs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,15 +16,17 @@ from ..slice import Slicer
 from .border import Names, bind_sizes
 from .calls import Request, RootView, Signature
 from .errors import InputError
-from .outputs import Outputs
+from .outputs import Outputs, Record
 
-STATES = "states"
+EVERYTHING = Request(None, frozenset())
+"""All outputs of an entry, which has no losses."""
 
 
 class Entry:
     """One entry of a model: `step = m.entry("decode"); r = step(ids); r = step(next, states=r.states)`.
 
-    `states` maps each cache's name to a tensor; without it the caches are empty.
+    `states` maps each cache's name to a tensor; without it the caches are empty.  There are those that the outputs need, named by
+    the call that fills them: `lm.layers.0.past_k`, `lm#2.layers.0.past_k` where the outputs need two calls of `lm`.
     """
 
     def __init__(
@@ -39,19 +41,23 @@ class Entry:
         self._view, self._run, self._anchor = view, run, anchor
         self.signature = Signature(plan.eval, plan.train or plan.eval, None, Slicer())
         self.names = Names([d for d in self.signature.inputs if not d.is_state])
-        self.states = [d for d in self.signature.inputs if d.is_state]
+        declared = [d for d in self.signature.pair(EVERYTHING)[0].inputs if d.is_state]
+        self.states = dict(zip(renumbered([d.key for d in declared]), declared, strict=True))
 
     def __call__(self, *args: Any, states: Mapping[str, Tensor] | None = None, **kwargs: Any) -> Outputs:
         """Run the entry; raises InputError and ModelError as the model does."""
         values = self.names.bind(args, kwargs)
         given = dict(states or {})
-        unknown = sorted(given.keys() - {d.key for d in self.states})
+        unknown = sorted(given.keys() - self.states.keys())
         if unknown:
-            raise InputError(f"`{self.plan.name}` has no state `{unknown[0]}`: it has {', '.join(f'`{d.key}`' for d in self.states) or 'none'}")
+            raise InputError(f"`{self.plan.name}` has no state `{unknown[0]}`: it has {', '.join(f'`{name}`' for name in self.states) or 'none'}")
         sizes = {} if len(given) == len(self.states) else self._sizes(values)
-        for declared in self.states:
-            values[declared.key] = given[declared.key] if declared.key in given else self._empty(declared.type, sizes)
-        return self._run(self._view(self.signature, Request(None, frozenset())), values, self.signature)
+        for name, declared in self.states.items():
+            values[declared.key] = given[name] if name in given else self._empty(declared.type, sizes)
+        found = self._run(self._view(self.signature, EVERYTHING), values, self.signature)
+        if self.states:
+            found["states"] = Record((name, found["states"][declared.key]) for name, declared in self.states.items())
+        return found
 
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]
@@ -66,6 +72,28 @@ class Entry:
         anchor = self._anchor()
         dtype = TORCH_DTYPES.get(type_.dtype) or (anchor.dtype if anchor is not None else torch.get_default_dtype())
         return torch.empty(shape, dtype=dtype, device=anchor.device if anchor is not None else None)
+
+
+def renumbered(keys: Sequence[str]) -> list[str]:
+    """Return the names of caches with the calls of each module counted among those that have caches here."""
+    calls: dict[str, set[int]] = {}
+    for key in keys:
+        for place, _, count in _calls(key):
+            calls.setdefault(place, set()).add(count)
+    found: list[str] = []
+    for key in keys:
+        orders = [(name, sorted(calls[place]).index(count) + 1) for place, name, count in _calls(key)]
+        found.append(".".join(name if order == 1 else f"{name}#{order}" for name, order in orders))
+    return found
+
+
+def _calls(key: str) -> Iterator[tuple[str, str, int]]:
+    """Yield each word of a cache's name: the words up to it, itself, and which call of it is meant."""
+    above = ""
+    for word in key.split("."):
+        name, _, count = word.partition("#")
+        yield f"{above}.{name}", name, int(count or 1)
+        above = f"{above}.{word}"
 
 
 def _fits(declared: InputDecl, value: Any) -> bool:

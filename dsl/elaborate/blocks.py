@@ -237,14 +237,15 @@ def _node(
     binding = match(builder, plain, actual, spans, name)
     _lift_conditions(builder, body, binding, span, name)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
-    operands |= _states_in(module, body, binding, frame, span)
+    place = _place(module, builder)
+    operands |= _states_in(place, body, binding, frame, span)
     results = [out.ref for out in body.outputs] + [loss.ref for loss in body.losses] + [state.result for state in body.states]
     types = tuple(outside(body.type(ref), binding) for ref in results)
     number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
     if body.uses_training:
         builder.body.uses_training = True
-    _lift_losses(module, body, number, frame, span)
-    _states_out(module, body, number, frame, span)
+    _lift_losses(place, body, number, frame)
+    _states_out(place, body, number, frame)
     return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)
 
 
@@ -260,28 +261,30 @@ def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], s
         lifted(builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
 
 
-def _lift_losses(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
-    count = frame.builder.calls.get(module.path, 0)
-    frame.builder.calls[module.path] = count + 1
-    prefix = module.path if count == 0 else f"{module.path}#{count + 1}"
+def _place(module: Module, builder: Builder) -> str:
+    """Return what the losses and states of this call are known by: a module's later calls have values of their own."""
+    count = builder.calls[module.path] = builder.calls.get(module.path, 0) + 1
+    return module.path if count == 1 else f"{module.path}#{count}"
+
+
+def _lift_losses(place: str, body: Body, number: int, frame: Frame) -> None:
     for i, loss in enumerate(body.losses):
         ref = Ref(number, len(body.outputs) + i)
-        frame.builder.body.losses.append(LossDecl(f"{prefix}.{loss.path}", ref, loss.weight, loss.span, frame.task))
+        frame.builder.body.losses.append(LossDecl(f"{place}.{loss.path}", ref, loss.weight, loss.span, frame.task))
 
 
-def _states_in(module: Module, body: Body, binding: dict[Any, Any], frame: Frame, span: Span) -> dict[str, Ref]:
-    """Hand caches through: each state of the callee is a state of the caller under the module's path."""
+def _states_in(place: str, body: Body, binding: dict[Any, Any], frame: Frame, span: Span) -> dict[str, Ref]:
+    """Hand caches through: each state of the callee is a state of the caller under the place of the call."""
     found: dict[str, Ref] = {}
     for state in body.states:
-        path = f"{module.path}.{state.key}"
-        found[state.key] = lifted_state(frame, path, state, binding, span)
+        found[state.key] = lifted_state(frame, f"{place}.{state.key}", state, binding, span)
     return found
 
 
-def _states_out(module: Module, body: Body, number: int, frame: Frame, span: Span) -> None:
+def _states_out(place: str, body: Body, number: int, frame: Frame) -> None:
     first = len(body.outputs) + len(body.losses)
     for i, state in enumerate(body.states):
-        frame.builder.finish_state(f"{module.path}.{state.key}", Ref(number, first + i), state.grows)
+        frame.builder.finish_state(f"{place}.{state.key}", Ref(number, first + i), state.grows)
 
 
 def rebuilt(outs: Mapping[str, Value], tensors: Mapping[Ref, Tensor], name: str) -> Value:

@@ -240,6 +240,35 @@ def test_an_entry_shares_the_modules_and_hands_its_caches_on() -> None:
         step(x, states={"layer.2.past": x})
 
 
+def test_each_call_has_a_cache_of_its_own_and_an_entry_those_that_it_needs() -> None:
+    text = """
+    block Sum(dim: int) {
+      in x: float[B, S, dim]
+      state past: float[B, P, dim] = empty
+      past = append(past, x, dim = 1)
+      out y = sum(past, dim = 1)
+    }
+    model Twice {
+      in x, z: float[B, S, 4]
+      f = Sum(4)
+      a, b = f(x), f(z)
+      out y = a + b
+      entry both { out y = a - b }
+      entry first { out y = a }
+      entry second { in z: float[B, 1, 4]; out y = b }
+    }
+    """
+    model = archloom.compile(text)
+    x, z = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    result = model.entry("both")(x=x, z=z)
+    assert torch.equal(result.states["f.past"], x) and torch.equal(result.states["f#2.past"], z)
+    again = model.entry("both")(x=x, z=z, states=result.states)
+    assert torch.allclose(again.y, 2 * result.y)
+    assert list(model.entry("first")(x=x).states) == ["f.past"]
+    second = model.entry("second")(z=z[:, :1], states={"f.past": z[:, 1:]})
+    assert torch.allclose(second.y, z.sum(1)) and list(second.states) == ["f.past"]
+
+
 def test_a_name_of_several_tasks_is_a_family_over_them() -> None:
     text = """
     model Names {
