@@ -84,7 +84,7 @@ def _flat(pieces: list[Piece], bracket: str = "") -> str | None:
             text = None if inner is None else piece.open + inner + CLOSING[piece.open]
         else:
             is_alone = piece is pieces[-1] and not (isinstance(pieces[0], Token) and pieces[0].kind is Kind.CLOSE)
-            text = _flat_body(piece) if is_alone else None
+            text = _flat_body(piece, settings=_text(pieces[0]) == "options") if is_alone else None
         if text is None:
             return None
         parts += (_gap(before, piece, bracket), text)
@@ -92,17 +92,21 @@ def _flat(pieces: list[Piece], bracket: str = "") -> str | None:
     return "".join(parts)
 
 
-def _flat_body(body: Body) -> str | None:
-    """Return a body of one statement that was written on one line, on one line."""
+def _flat_body(body: Body, settings: bool) -> str | None:
+    """Return a body that was written on one line, on one line, if it holds one statement, or `settings` alone."""
     if not body.entries and body.comment is None:
         return "{}"
-    if len(body.entries) != 1 or not body.one_line:
+    if not body.one_line or (len(body.entries) > 1 and not settings):
         return None
-    entry = body.entries[0]
-    if isinstance(entry, Remark) or entry.comment is not None or any(isinstance(p, Body) for p in entry.pieces):
-        return None
-    inner = _flat(entry.pieces)
-    return None if inner is None else "{ " + inner + " }"
+    parts: list[str] = []
+    for entry in body.entries:
+        if isinstance(entry, Remark) or entry.comment is not None or any(isinstance(p, Body) for p in entry.pieces):
+            return None
+        inner = _flat(entry.pieces)
+        if inner is None:
+            return None
+        parts.append(inner)
+    return "{ " + "; ".join(parts) + " }"
 
 
 # ------------------------------------------------------------------------------------------------------------- lines
@@ -224,7 +228,7 @@ def _is_operator(token: Token) -> bool:
 
 
 def _around_group(pieces: list[Piece], indent: int, suffix: int, bracket: str) -> list[str]:
-    """Break one group, one item a line: one that holds a comment, else the longest."""
+    """Break one group, one that holds a comment, else the longest: its items on one line, or one a line."""
     sizes: dict[int, float] = {}
     for i, piece in enumerate(pieces):
         if isinstance(piece, Group) and piece.pieces:
@@ -235,7 +239,11 @@ def _around_group(pieces: list[Piece], indent: int, suffix: int, bracket: str) -
     assert isinstance(group, Group)
     lines = _lines(pieces[:at], indent, 1, bracket) if at else [""]
     lines[-1] += _gap(pieces[at - 1] if at else None, group, bracket) + group.open
-    lines += _items(group, indent + STEP)
+    inner = _flat(_without_last_comma(group), group.open)
+    if inner is not None and indent + STEP + len(inner) <= WIDTH:
+        lines.append(" " * (indent + STEP) + inner)
+    else:
+        lines += _items(group, indent + STEP)
     rest = _lines([Token(Kind.CLOSE, CLOSING[group.open]), *pieces[at + 1 :]], indent, suffix, bracket)
     return [*lines, " " * indent + rest[0], *rest[1:]]
 

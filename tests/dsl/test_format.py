@@ -343,3 +343,18 @@ def test_what_does_not_parse_is_left_alone(text: str) -> None:
     result = format_source(Source("test.arch", text))
     assert isinstance(result, tuple) and result
     assert [d.message for d in result] == [d.message for d in parse(Source("test.arch", text)).diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (f"y = f({', '.join(['argument'] * 8)}, b = 2)", f"y = f({', '.join(['argument'] * 8)}, b = 2)"),
+        (f"y = f({', '.join(['argument'] * 9)}, b = 234)", f"y = f(\n  {', '.join(['argument'] * 9)}, b = 234\n)"),
+        (f"y = f({', '.join(['argument'] * 10)})", f"y = f(\n  {', '.join(['argument'] * 10)}\n)"),
+        (f"y = f({', '.join(['argument'] * 11)})", "y = f(\n" + ",\n".join(["  argument"] * 11) + "\n)"),
+        ("train M { stage a { options { lr = 1; warmup = 2 } } }", "train M {\n  stage a {\n    options { lr = 1; warmup = 2 }\n  }\n}"),
+        ("train M { stage a { tune all; options { lr = 1 } } }", "train M {\n  stage a {\n    tune all\n    options { lr = 1 }\n  }\n}"),
+    ],
+)
+def test_what_stays_on_one_line(written: str, shown: str) -> None:
+    assert check(written) == shown + "\n"
