@@ -9,7 +9,8 @@ from importlib.resources.abc import Traversable
 
 from ..dsl.primitive import Argument
 from ..dsl.source import Source
-from .initialisers import INITIALISERS
+from ..dsl.types import DType
+from .initialisers import INITIALISERS, MOST
 from .registry import Entry, primitives
 
 SUFFIX = ".arch"
@@ -29,6 +30,17 @@ class StandardLibrary:
     def initialisers(self) -> Mapping[str, tuple[Argument, ...]]:
         """Return the arguments of every initialiser by name."""
         return _initialisers()
+
+    def unfit(self, initialiser: str, shape: Sequence[object], dtype: DType) -> str | None:
+        """Say why an initialiser can't fill such a tensor; None where it can."""
+        row = INITIALISERS[initialiser]
+        least, most = row.ranks
+        if row.floats and not dtype.is_float:
+            return f"`{initialiser}` fills floats, not `{dtype}`"
+        if not least <= len(shape) <= most:
+            wanted = str(least) if least == most else f"{least} or more" if most == MOST else f"{least} to {most}"
+            return f"`{initialiser}` fills a tensor of {wanted} dimensions, not one of {len(shape)}"
+        return None
 
     def load(self, module: tuple[str, ...]) -> Source | None:
         """Return the text of a library file, or None: `("norm",)` is `blocks/norm.arch`."""

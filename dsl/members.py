@@ -13,4 +13,4 @@ def member_text(member: object) -> str:
     """
     if isinstance(member, tuple):
         return "_".join(map(member_text, cast("tuple[object, ...]", member)))
-    return str(member).replace(".", "_").replace("-", "m")
+    return member if isinstance(member, str) else str(member).replace(".", "_").replace("-", "m")

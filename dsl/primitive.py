@@ -188,6 +188,10 @@ class Library(Protocol):
         """The table of initialisers with their arguments."""
         ...
 
+    def unfit(self, initialiser: str, shape: Sequence[Axis], dtype: DType) -> str | None:
+        """Say why an initialiser can't fill such a tensor; None where it can."""
+        ...
+
     def load(self, module: tuple[str, ...]) -> Source | None:
         """Return the text of a library file, `("norm",)` for `blocks/norm.arch`."""
         ...

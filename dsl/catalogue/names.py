@@ -89,6 +89,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B, 4]; loss size = mean(x); out y = x }",
     ),
     Entry(
+        "A114",
+        "a capital where a small letter belongs, or the other way round",
+        "The name of a block or model begins with a capital (it is made, then called), that of a function with a small letter.",
+        "block layer(dim: int) { in x: float[B, dim]; f = Linear(dim, dim); out y = f(x) }\n"
+        "model M { in x: float[B, 4]; f = layer(4); out y = f(x) }",
+        "block Layer(dim: int) { in x: float[B, dim]; f = Linear(dim, dim); out y = f(x) }\n"
+        "model M { in x: float[B, 4]; f = Layer(4); out y = f(x) }",
+    ),
+    Entry(
         "A120",
         "an input or target is never read",
         "A warning: callers would have to pass what changes nothing.",

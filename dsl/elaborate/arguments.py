@@ -204,6 +204,9 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
         fail(
             "A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
         )
+    if type_.arguments is not None and type_.name not in _GENERIC:
+        help = f"a tensor is an input: `in {name}: {type_.span.text}`" if type_.name in ("float", "int", "bool") else f"write `{type_.name}`"
+        fail("A212", f"`{type_.span.text}` is no parameter type", type_.span, help)
     found = converter(name, value, type_, span, frame)
     if found is REFUSED:
         if isinstance(value, (Dim, SetAxis)):
@@ -350,6 +353,9 @@ TYPES: dict[str, Callable[[str, Value, ast.TypeRef, Span, Frame], Any]] = {
     "init": _only(Initialiser, int, float),
 }  # fmt: skip
 """Types of static parameters and how a value is checked against each."""
+
+_GENERIC = frozenset(["list", "map", "set"])
+"""Types that say in brackets what they hold."""
 
 
 def is_tensor_like(value: Value) -> bool:

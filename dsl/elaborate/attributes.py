@@ -12,7 +12,7 @@ from ..types import TensorType
 from . import statics
 from .births import read
 from .context import Poisoned, fail, suggest
-from .expressions import evaluate_whole, register
+from .expressions import evaluate, evaluate_whole, register
 from .operations import operation
 from .scope import Frame
 from .values import POISON, Family, IndexSet, MemberOf, Module, ModuleChain, Record, TaskScope, Template, Tensor, Value, describe
@@ -26,7 +26,7 @@ def _attribute(node: ast.Attribute, frame: Frame) -> Value:
             node.span,
             "selectors stand in `tune`, `freeze`, `params(...)` and weights maps",
         )
-    target = evaluate_whole(node.object, frame)
+    target = evaluate(node.object, frame) if isinstance(node.object, ast.Name) else evaluate_whole(node.object, frame)
     return attribute(target, node.part, node, frame)
 
 

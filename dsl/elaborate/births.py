@@ -14,7 +14,7 @@ from .context import fail, suggest
 from .expressions import SPECIAL, evaluate
 from .operations import REFUSED, axis, collect
 from .scope import Frame
-from .values import Chain, Function, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe, is_list
+from .values import Chain, Declared, Function, Module, ModuleChain, Template, Tensor, TypeWord, Unborn, Value, describe, is_list
 
 UNBEARABLE = frozenset(
     [
@@ -94,11 +94,10 @@ def path_of(name: str, members: tuple[Member, ...], span: Span, model: bool = Fa
     """Return `name.member.member`, the path of what is born under these loops, in a block or in the model itself."""
     if model and name in MODEL_NAMES:
         fail("A111", f"a module or parameter of a model can't be called `{name}`: that is a method of the model", span, f"call it `{name}_`")
-    dotted = next((member for member in members if isinstance(member, str) and "." in member), None)
-    if dotted is not None:
-        fail("A111", f"`{dotted}` can't be part of a module's path", span, "a member's name may not hold a dot")
     parts = [name, *map(member_text, members)]
     for part in parts:
+        if "." in part:
+            fail("A111", f"`{part}` can't be part of a module's path", span, "a member's name may not hold a dot")
         if part in UNBEARABLE:
             fail(
                 "A111",
@@ -131,6 +130,8 @@ def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets:
         if operands:
             fail("A203", f"`{template.name}` is made from static values, not tensors", value.span, "tensors are given when it is called")
         declared.arguments = inputs | attributes
+        for spec in template.primitive.parameters(declared.arguments):
+            _check_start(spec.init, spec.shape, spec.dtype, frame, value.span)
     elif isinstance(template.item, ast.ExternBlock):
         declared.extern = template.item.origin
     frame.builder.module(declared)
@@ -173,15 +174,6 @@ def _buffer(node: ast.Call, frame: Frame) -> Declared:
     return _declared(node, frame, buffer=True)
 
 
-class Declared:
-    """`Parameter([...])` before it is named."""
-
-    __slots__ = ("buffer", "dtype", "init", "shape", "span")
-
-    def __init__(self, shape: tuple[Axis, ...], dtype: DType, init: Initialiser | None, buffer: bool, span: Span) -> None:
-        self.shape, self.dtype, self.init, self.buffer, self.span = shape, dtype, init, buffer, span
-
-
 _SLOTS = [Slot("shape", True), Slot("init", False, True), Slot("dtype", False, True)]
 
 
@@ -204,7 +196,24 @@ def _declared(node: ast.Call, frame: Frame, buffer: bool) -> Declared:
         if not statics.is_number(init) and not isinstance(init, bool):
             fail("A203", f"`init` takes an initialiser, such as `normal(std = 0.02)`, not {describe(init)}", bound["init"].span)
         init = Initialiser("constant", {"value": float(init)})
-    return Declared(tuple(shape), _dtype(bound.get("dtype"), frame), init, buffer, node.span)
+    dtype = _dtype(bound.get("dtype"), frame)
+    if not buffer and not dtype.is_float:
+        fail("A305", f"a parameter can't be `{dtype}`: it is trained", bound["dtype"].span, "write `Buffer(...)` for what isn't trained")
+    declared = Declared(tuple(shape), dtype, init, buffer, node.span)
+    _check_start(init, declared.shape, dtype, frame, node.span)
+    return declared
+
+
+def _check_start(init: Initialiser | None, shape: tuple[Axis, ...], dtype: DType, frame: Frame, span: Span) -> None:
+    """Refuse an initialiser that can't fill a tensor of this shape and dtype."""
+    if init is None:
+        return
+    reason = frame.builder.context.library.unfit(init.name, shape, dtype)
+    if reason is not None:
+        fail("A203", f"{reason}: the tensor is `{TensorType(dtype, shape)}`", span, "choose another initialiser, `zeros` for instance")
+    value = init.arguments.get("value")
+    if not dtype.is_float and isinstance(value, float) and not value.is_integer():
+        fail("A305", f"`{value}` can't stand in a tensor of `{dtype}`", span, "give a whole number, or make the tensor `float`")
 
 
 def _dtype(node: ast.Expr | None, frame: Frame) -> DType:
@@ -227,6 +236,7 @@ def declare(value: Declared, name: str, frame: Frame, span: Span, extra: tuple[M
     members = (*frame.members(), *extra)
     path = path_of(name, members, span, frame.builder.model)
     body = frame.builder.body
+    frame.builder.apart(path, "A107", span)
     if path in body.parameters or path in body.modules:
         fail("A107", f"the parameter `{path}` is made twice", span, "rename one of them")
     body.parameters[path] = ParameterDecl(

@@ -30,6 +30,7 @@ class Builder:
         self.explicit: Mapping[str, Any] = {}  # a model's arguments that its caller gave; a stage may set others
         self.conditions: set[tuple[object, ...]] = set()
         self.used: set[str] = set()
+        self.stems: set[str] = set()  # what the paths of modules and parameters lie below
         self.task: str | None = None
         self.model = False
         self.anonymous = 0
@@ -96,9 +97,19 @@ class Builder:
             self.conditions.add(key)
             self.body.conditions.append(condition)
 
+    def apart(self, path: str, code: str, span: Span) -> None:
+        """Refuse a path inside another module or parameter of this body, or around one: their tensors could meet."""
+        stems = [path[:i] for i, letter in enumerate(path) if letter == "."]
+        other = next((stem for stem in stems if stem in self.body.modules or stem in self.body.parameters), None)
+        if other is not None or path in self.stems:
+            other = other or next(known for known in (*self.body.modules, *self.body.parameters) if known.startswith(f"{path}."))
+            fail(code, f"the paths `{other}` and `{path}` lie in one another", span, "rename one of them: members of a name lie below its path")
+        self.stems.update(stems)
+
     def module(self, declared: ModuleDecl) -> None:
         """Keep a module under its path, which must be new."""
         self.owner("modules", declared.span)
+        self.apart(declared.path, "A106", declared.span)
         earlier = self.body.modules.get(declared.path)
         if earlier is None and declared.path in self.body.parameters:
             fail("A107", f"`{declared.path}` is the path of a parameter already", declared.span, "rename one of them")

@@ -14,7 +14,7 @@ from .arguments import Slot, bind
 from .births import path_of
 from .context import fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import Pattern, tensor_type
+from .inputs import Pattern, refuse_new, tensor_type
 from .operations import REFUSED, axis
 from .scope import Frame
 from .statements import RUNNERS, run, spread
@@ -164,6 +164,7 @@ def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.D
     key = ".".join([declared.name, *map(str, (*frame.members(), *keys))])
     given = builder.given.get(key) if builder.given is not None else None
     pattern_ = given if given is not None else None
+    refuse_new(statement.type, frame)
     type_ = tensor_type(statement.type, frame, pattern_, declared.name)
     call = statement.distribution
     function = call.function if isinstance(call, ast.Call) else call

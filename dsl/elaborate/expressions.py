@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
@@ -55,10 +55,14 @@ def _name(node: ast.Name, frame: Frame) -> Value:
     return value
 
 
-def lookup(node: ast.Name, frame: Frame) -> Value:
-    """Return what a name stands for, families and not-yet-bound names of a loop included."""
+def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Value:
+    """Return what a name stands for, families and not-yet-bound names of a loop included; `items` are the index that it is read by."""
     value = frame.find(node.id)
     if value is not None:
+        writer = frame.writer(node.id, {item.id for item in items if isinstance(item, ast.Name)})
+        if writer is not None:
+            help = f"steps of a `for` are independent: read `{node.id}[{writer.names[0]}]`, or write the changed members under a new name"
+            fail("A402", f"this `for` writes its own member of `{node.id}`, so it can't read those of other steps", node.span, help)
         return None if value is UNSET else value
     for finder in (_member, _item, _builtin, _task):
         value = finder(node, frame)
@@ -291,7 +295,11 @@ def _ternary(node: ast.Ternary, frame: Frame) -> Value:
     condition = evaluate(node.condition, frame)
     if isinstance(condition, Tensor):
         fail("A207", "a condition must be static, not a tensor", node.condition.span, "choose between tensors with `where(condition, a, b)`")
-    return evaluate(node.then if statics.truth(condition, node.condition.span) else node.otherwise, frame)
+    chosen, other = (node.then, node.otherwise) if statics.truth(condition, node.condition.span) else (node.otherwise, node.then)
+    from .oversights import check_arm  # which reads what statements bind
+
+    check_arm((other,), frame)
+    return evaluate(chosen, frame)
 
 
 # ------------------------------------------------------------------------------------------------------- families

@@ -87,6 +87,7 @@ class Files:
                 for name in tree.names:
                     file.imports[name.alias or name.name] = (tree, name)
         elif item.word in NAMED and item.name is not None:
+            self._case(item, item.name)
             earlier = file.items.get(item.name)
             if earlier is not None:
                 self.report(
@@ -99,6 +100,14 @@ class Files:
                 )
             else:
                 file.items[item.name] = item
+
+    def _case(self, item: RawItem, name: str) -> None:
+        """Report a block that starts with a small letter, and a function that starts with a capital."""
+        capital = item.word in ("block", "model", "extern block", "transform")
+        if item.word != "definition" and name[0].isupper() is not capital:
+            better = name[0].upper() + name[1:] if capital else name[0].lower() + name[1:]
+            rule = "begins with a capital" if capital else "begins with a small letter"
+            self.report(Diagnostic("A114", f"the name of a `{item.word}` {rule}, not `{name}`", item.span, help=f"call it `{better}`"))
 
     def tree(self, item: RawItem) -> ast.Item | None:
         """Return the tree of an item, or None if it has syntax errors or Pythonisms (reported once)."""

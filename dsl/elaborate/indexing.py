@@ -25,7 +25,7 @@ def _index(node: ast.Index, frame: Frame) -> Value:
     if loop is not None and _bears(loop, node.object.id, frame):
         return _earlier(node, node.object.id, loop, frame)
     try:
-        target = lookup(node.object, frame)
+        target = lookup(node.object, frame, node.items)
     except Problem as problem:
         if loop is None or problem.diagnostic.code != "A102":
             raise

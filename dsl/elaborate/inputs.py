@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ast, dims
 from ..dims import Dim, Symbol
+from ..parse.pythonisms import walk
 from ..primitive import RuleFailure
 from ..program import Condition, InputDecl, Member
 from ..record import record
@@ -142,6 +143,14 @@ def _dimension(node: ast.Expr, frame: Frame, actual: Any) -> Axis:
     if isinstance(value, Dim) and not value.is_whole:
         _require_whole(value, node, frame)
     return value
+
+
+def refuse_new(node: ast.Type, frame: Frame) -> None:
+    """Refuse a size that nothing has introduced, in a type that can't introduce one."""
+    for name in walk(node):
+        if isinstance(name, ast.Name) and _is_new(name.id, frame):
+            help = f"only `in`, `target` and `state` introduce sizes, for instance `in x: float[B, {name.id}]`"
+            fail("A102", f"`{name.id}` is not defined", name.span, help)
 
 
 def _require_whole(value: Dim, node: ast.Expr, frame: Frame) -> None:

@@ -56,15 +56,13 @@ def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Value, ...]:
 
 
 def _set(node: ast.SetLiteral, frame: Frame) -> IndexSet:
-    return IndexSet.of(node.span.text, tuple(literal_member(item, frame) for item in _distinct(node)))
-
-
-def _distinct(node: ast.SetLiteral) -> tuple[ast.Expr, ...]:
-    texts = [item.span.text for item in node.items]
-    for i, item in enumerate(node.items):
-        if texts[i] in texts[:i]:
-            fail("A412", f"`{texts[i]}` stands twice in this set", item.span, "the members of an index set are different")
-    return node.items
+    members: dict[Any, None] = {}
+    for item in node.items:
+        member = literal_member(item, frame)
+        if member in members:
+            fail("A412", f"`{item.span.text}` stands twice in this set", item.span, "the members of an index set are different")
+        members[member] = None
+    return IndexSet.of(node.span.text, tuple(members))
 
 
 def literal_member(node: ast.Expr, frame: Frame) -> Any:

@@ -12,14 +12,7 @@ from ..source import Span
 from .context import Poisoned, Problem, fail, suggest
 from .expressions import SPECIAL, lookup, visible
 from .scope import Frame
-from .statements import FINISHERS, bound_names
-
-MEANT = {
-    "loss": "loss NAME = ...", "out": "out NAME = ...", "target": "target NAME: int[B]", "draw": "draw NAME: float[B] ~ normal(0, 1)",
-    "state": "state NAME: float[B, P, d] = empty", "index": "index NAME = {a, b}", "task": "task NAME { ... }", "update": "update NAME = ...",
-    "freeze": "freeze NAME", "require": "require CONDITION",
-}  # fmt: skip
-"""Words that start statements and that a value could be given by mistake, with the statement meant."""
+from .statements import FINISHERS, WORDS, bound_names
 
 
 def _words(frame: Frame, item: Any) -> None:
@@ -27,7 +20,7 @@ def _words(frame: Frame, item: Any) -> None:
     builder = frame.builder
     for name, span in builder.words.items():
         if name not in builder.read:
-            _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{MEANT[name]}` for the statement")
+            _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{WORDS[name]}` for the statement")
 
 
 def _silent(frame: Frame, item: Any) -> None:
@@ -99,7 +92,7 @@ def _share_names(frame: Frame, item: Any) -> None:
 # ------------------------------------------------------------------------------------------------ arms not taken
 
 
-def check_arm(statements: tuple[ast.Statement, ...], frame: Frame) -> None:
+def check_arm(statements: tuple[ast.Node, ...], frame: Frame) -> None:
     """Report names in an arm that no elaboration could know; names that any statement of the body binds are let be."""
     for statement in statements:
         for name in _reads(statement):

@@ -1,7 +1,8 @@
 """Equal steps of a long loop: the first ones are elaborated, the others copied with their own paths.
 
 A step may be copied when it read neither its loop's variable nor an earlier member, ended with the types that it started with, and
-appended nothing but nodes, modules and names.  A copy differs from it in paths and in the carried values that it starts from.
+appended nothing but nodes, modules and names.  What it was handed must be the work of the step before, each value another one: then
+whatever reads such a value means what is carried.  A copy differs from it in paths and in the carried values that it starts from.
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ def carried(frame: Frame, loop: Loop) -> dict[str, Value]:
     return {name: frame.find(name) for name in loop.carry}
 
 
-def is_repeatable(frame: Frame, loop: Loop, before: Mark) -> bool:
-    """Say whether the step since `before` may be copied."""
+def is_repeatable(frame: Frame, loop: Loop, last: Mark, before: Mark) -> bool:
+    """Say whether the step since `before` may be copied; the step before it began at `last`."""
     if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied:
         return False
     after = carried(frame, loop)
-    return all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items())
+    if not all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items()):
+        return False
+    handed = {v.ref for v in before.carried.values()}
+    return len(handed) == len(before.carried) and all(ref.node >= last.nodes for ref in handed)
 
 
 class Copier:

@@ -26,6 +26,7 @@ class Loop:
     carry: frozenset[str]
     born: dict[str, dict[Member, Value]] = field(default_factory=dict[str, dict[Member, Value]])
     read: dict[str, None] = field(default_factory=dict[str, None])  # names looked for beyond this loop
+    writes: frozenset[str] = frozenset()  # names whose members its body writes
     varied: bool = False  # this step read its variable or an earlier member: the next one may differ
 
 
@@ -89,6 +90,16 @@ class Frame:
                     raise Poisoned
                 if born:
                     return Earlier(Family(frame.loop.set, dict(born), name), frame.kind == "for")
+            frame = frame.parent
+        return None
+
+    def writer(self, name: str, indices: set[str]) -> Loop | None:
+        """Return a `for` between here and the home of `name` that writes members of it, unless its variable is among `indices`."""
+        frame: Frame | None = self
+        while frame is not None and name not in frame.names:
+            loop = frame.loop
+            if loop is not None and frame.kind == "for" and name in loop.writes and not indices & set(loop.names):
+                return loop
             frame = frame.parent
         return None
 

@@ -6,23 +6,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
+from ..parse.pythonisms import walk
 from ..program import Member
 from ..source import Span
 from . import statics
 from .arguments import check_maps
-from .births import Declared, bear, declare
+from .births import bear, declare
 from .context import Poisoned, Problem, fail, too_long
 from .expressions import evaluate, evaluate_whole
 from .indexing import member_key
 from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
-from .values import Chain, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
+from .values import Chain, Declared, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
 
 Runner = Callable[[Any, Frame], None]
 
-WORDS = frozenset(["loss", "out", "target", "draw", "state", "index", "task", "update", "freeze", "require"])
-"""Words of statements that a value could be bound to by mistake."""
+WORDS = {
+    "loss": "loss NAME = ...", "out": "out NAME = ...", "target": "target NAME: int[B]", "draw": "draw NAME: float[B] ~ normal(0, 1)",
+    "state": "state NAME: float[B, P, d] = empty", "index": "index NAME = {a, b}", "task": "task NAME { ... }", "update": "update NAME = ...",
+    "freeze": "freeze NAME", "require": "require CONDITION", "assert": "assert FACT", "tie": "tie a.weight, b.weight",
+    "entry": "entry NAME { ... }", "repeat": "repeat i in 0..n { ... }", "renamed": "renamed old -> new",
+}  # fmt: skip
+"""Words of statements that a value could be bound to by mistake, with the statement meant."""
 
 
 def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
@@ -287,13 +293,15 @@ def _loop(
     kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame
 ) -> None:
     set_, values = _loop_set(evaluate_whole(statement.set, frame), statement.set)
-    loop = Loop(set_, names, carry)
+    writes = (goal for inner in statement.body for part in walk(inner) if isinstance(part, ast.Assign) for goal in part.goals)
+    loop = Loop(set_, names, carry, writes=frozenset(goal.name for goal in writes if goal.items and not isinstance(goal.items[0], ast.Binder)))
     copier: Copier | None = None
-    for place, (key, value) in enumerate(zip(set_.members, values, strict=True)):
+    before: Mark | None = None
+    for key, value in zip(set_.members, values, strict=True):
         if copier is not None:
             bound = copier.copy(key)
         else:
-            before = Mark.of(frame.builder, carried(frame, loop)) if place > 0 and len(values) >= LEAST else None
+            last, before = before, Mark.of(frame.builder, carried(frame, loop)) if len(values) >= LEAST else None
             loop.varied = False
             inner = frame.child(kind, loop, key)
             unpack(names, value, inner, statement)
@@ -301,7 +309,7 @@ def _loop(
                 continue
             run(statement.body, inner)
             bound = {name: found for name, found in inner.names.items() if name not in names}
-            if before is not None and is_repeatable(frame, loop, before):
+            if last is not None and before is not None and is_repeatable(frame, loop, last, before):
                 copier = Copier(frame, loop, before, inner)
         for name, found in bound.items():
             loop.born.setdefault(name, {})[key] = found

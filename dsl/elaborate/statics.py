@@ -11,7 +11,7 @@ from .. import dims
 from ..dims import Dim
 from ..source import Span
 from .context import Problem, fail, too_long
-from .values import EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
+from .values import Declared, EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
 
 
 def number(value: Value) -> Value:
@@ -36,6 +36,13 @@ def is_static(value: Value) -> bool:
     return value is None or isinstance(value, (int, float, Fraction, str, bool, list, tuple, dict, Dim, IndexSet, MemberOf, EnumValue))
 
 
+def _instead(operand: Value) -> str:
+    """Say what to write for an operand that arithmetic does not take."""
+    if isinstance(operand, IndexSet):
+        return f"its size is `len({operand.name})`"
+    return "give it a name of its own first, `w = Parameter(...)`" if isinstance(operand, Declared) else "both sides must be numbers"
+
+
 def binary(op: str, left: Value, right: Value, span: Span) -> Value:
     """Apply a binary operator to two static values."""
     if op in ("==", "!="):
@@ -52,7 +59,7 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
     a, b = number(left), number(right)
     for value, original in ((a, left), (b, right)):
         if not is_number(value) and not isinstance(value, Dim):
-            fail("A203", f"`{op}` does not take {describe(original)}", span, "both sides must be numbers")
+            fail("A203", f"`{op}` does not take {describe(original)}", span, _instead(original))
     if isinstance(a, Dim) or isinstance(b, Dim):
         try:
             return _bounded(_dimension(op, a, b, span), span)

@@ -14,7 +14,7 @@ from ..primitive import Initialiser, Primitive
 from ..program import Member, Ref
 from ..record import entity, record
 from ..source import Span
-from ..types import TensorType
+from ..types import Axis, DType, TensorType
 
 if TYPE_CHECKING:
     from .files import File
@@ -126,6 +126,17 @@ class Chain:
     """`Sequential(a, gelu, b)` before it is named: parts are Unborn, Chain or one-argument functions."""
 
     parts: tuple[Value, ...]
+    span: Span
+
+
+@entity
+class Declared:
+    """`Parameter([...])` or `Buffer([...])` before it is named."""
+
+    shape: tuple[Axis, ...]
+    dtype: DType
+    init: Initialiser | None
+    buffer: bool
     span: Span
 
 
@@ -274,5 +285,6 @@ def describe(value: Value) -> str:
     words: dict[type, str] = {
         dict: "a map", Record: "a record of several results", Template: "a block that isn't made yet", Unborn: "a block that isn't called yet",
         Module: "a module", ModuleChain: "a module", Chain: "a block that isn't called yet", Function: "an operation", TaskScope: "a task",
+        Declared: "a parameter without a name",
     }  # fmt: skip
     return words.get(value.__class__, f"`{value}`")
