@@ -266,13 +266,18 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
     if isinstance(value, Family):
         return value.set
     members: list[Any] = list(value) if is_map(value) else [key_of(v) for v in elements(value, span)]
-    double = next((m for i, m in enumerate(members) if m in members[:i]), None)
-    if double is not None:
-        fail("A412", f"`{double}` stands twice in this set", span, "the members of an index set are different")
+    seen: set[object] = set()
     for member in members:
-        if not isinstance(member, (int, str, float, tuple)):
+        if not _is_member(member):
             fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(member)}", span)
+        if member in seen:
+            fail("A412", f"`{member}` stands twice in this set", span, "the members of an index set are different")
+        seen.add(member)
     return IndexSet.of(name or span.text, tuple(members))
+
+
+def _is_member(value: Value) -> bool:
+    return all(map(_is_member, value)) if isinstance(value, tuple) else isinstance(value, (int, str, float))
 
 
 def key_of(value: Value) -> Value:
