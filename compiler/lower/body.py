@@ -12,6 +12,7 @@ from torch import fx
 from ...blocks.lowering import LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
+from ...dsl.members import member_text
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, TensorType
 from ..graph import result_names, results
@@ -43,8 +44,8 @@ class Surroundings(Protocol):
         """Return the view of the module at `path` that `body` is, and its inputs in order; None to write the call out in place."""
         ...
 
-    def child(self, prefix: str, target: str, arguments: Mapping[str, Any]) -> str:
-        """Return the path, below `prefix`, of an own module without parameters."""
+    def child(self, prefix: str, target: str, arguments: Mapping[str, Any], name: str = "") -> str:
+        """Return the path, below `prefix`, of an own module without parameters: `name`, if it is free, or one for each use."""
         ...
 
     def anchor(self) -> str:
@@ -84,6 +85,7 @@ class BodyLowering:
         self._renamed: set[fx.Node] = set()
         self._place: Place | None = None
         self._frames: list[_Frame] = []
+        self._given: tuple[Any, ...] = ()  # the types of what the present operation reads
 
     # -------------------------------------------------------------------------------------------------- whole graphs
 
@@ -232,7 +234,9 @@ class BodyLowering:
     def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle) -> Handle:
         """Call an own module without parameters that knows the mode."""
         path = self.around.child(self._frames[-1].prefix, target, arguments)
-        return self._create("call_module", path, inputs)
+        called = self._create("call_module", path, inputs)
+        called.meta["types"] = self._given
+        return called
 
     # ----------------------------------------------------------------------------------------------- kinds of nodes
 
@@ -255,14 +259,20 @@ class BodyLowering:
         distribution, type_ = node.attributes["distribution"], node.outputs[0]
         given = frame.values.get((number, 0))
         shape = [self.dim(axis if isinstance(axis, (int, Dim)) else axis.size) for axis in type_.shape]
-        target = f"archloom.compiler.runtime.draws.{distribution.name}"
-        return (self.call(target, given, shape, **distribution.arguments, dtype=self.dtype(type_.dtype), device=self.device()),)
+        declared = next(declared for declared in frame.body.inputs if declared.node == number)
+        name = ".".join([declared.name, *map(member_text, declared.members)])
+        numbers = {key: value if isinstance(value, int) else float(value) for key, value in distribution.arguments.items()}
+        path = self.around.child(frame.prefix, DRAW, {"distribution": distribution.name, **numbers}, name)
+        drawn = self._create("call_module", path, (given, shape), {"dtype": self.dtype(type_.dtype), "device": self.device()})
+        drawn.meta["types"] = (type_,)
+        return (drawn,)
 
     def write_operation(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Write an operation through its lowering."""
         entry = _entry(node)
         handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
         types = {name: _types(frame.body, operand) for name, operand in node.inputs.items()}
+        self._given = tuple(types.values())
         made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)
         return cast("tuple[Handle, ...]", made) if isinstance(made, tuple) else (made,)
 
@@ -278,6 +288,7 @@ class BodyLowering:
             while args and args[-1] is None:
                 args.pop()
         called = self._create("call_module", frame.path(node.target), tuple(args))
+        called.meta["types"] = tuple(_types(frame.body, operand) for operand in node.inputs.values())
         if len(node.outputs) == 1:
             return (called,)
         return tuple(self.item(called, i) for i in range(len(node.outputs)))
@@ -307,6 +318,7 @@ class BodyLowering:
         return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 
 
+DRAW = "archloom.compiler.runtime.draws.Draw"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 Writer = Callable[[BodyLowering, _Frame, int, Node], tuple[Handle, ...]]
 

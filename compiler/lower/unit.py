@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...dsl.elaborate.births import MODEL_NAMES, UNBEARABLE
 from ...dsl.program import Body, ModuleDecl, NodeKind
 from ...dsl.types import DType
 from ..census import Bodies, Owned, Tensor, distinct, owned
 from ..graph import result_names
-from ..paths import is_handed, join, resolve
+from ..paths import covers, is_handed, join, resolve
 from .block import Block, View, block_class, install
 from .body import BodyLowering
 from .code import Code, generate
@@ -182,23 +183,24 @@ class Unit:
         """Return the modules that the module at `path` was handed."""
         return self._handed.get(path, {})
 
-    def op(self, prefix: str, target: str, arguments: Mapping[str, Any], occurrence: int) -> str:
+    def op(self, prefix: str, target: str, arguments: Mapping[str, Any], occurrence: int, wanted: str = "") -> str:
         """Return the path of an own module without parameters; the same one in every view for the same occurrence."""
-        key = (prefix, target, repr(sorted(arguments.items())), occurrence)
+        key = (prefix, wanted or target, repr(sorted(arguments.items())), occurrence)
         found = self._op_names.get(key)
         if found is None:
-            base = _snake(target.rpartition(".")[2])
-            name, number = base, 0
-            while self._taken(join(prefix, name)):
+            base, dot, members = (wanted or _snake(target.rpartition(".")[2])).partition(".")
+            name, number = f"{base}{dot}{members}", 0
+            while self._taken(join(prefix, name)) or name.partition(".")[0] in UNBEARABLE | MODEL_NAMES:
                 number += 1
-                name = f"{base}_{number}"
+                name = f"{base}_{number}{dot}{members}"
             found = self._op_names[key] = join(prefix, name)
             self.ops[found] = (target, arguments)
             self.lowerer.ops += 1
         return found
 
     def _taken(self, path: str) -> bool:
-        return any(known == path or known.startswith(path + ".") for known in (*self.order, *self.ops))
+        known = [*(name for name in self.order if name not in self.in_place), *self.ops]
+        return any(covers(path, other) for other in known) or any(covers(other, path) for other in known)
 
     def anchor(self) -> str | None:
         """Return the path of some `float` parameter, without making one."""
@@ -230,7 +232,9 @@ class _Surroundings:
     def handed(self, path: str) -> Mapping[str, str]:
         return self.unit.handed(path)
 
-    def child(self, prefix: str, target: str, arguments: Mapping[str, Any]) -> str:
+    def child(self, prefix: str, target: str, arguments: Mapping[str, Any], name: str = "") -> str:
+        if name:
+            return self.unit.op(prefix, target, arguments, 0, name)
         key = (prefix, target, repr(sorted(arguments.items())))
         occurrence = self._counts.get(key, 0)
         self._counts[key] = occurrence + 1

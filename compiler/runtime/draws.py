@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Size = Sequence[int]
 
@@ -47,3 +48,31 @@ def gumbel(given: Tensor | None, shape: Size, *, dtype: torch.dtype, device: tor
         return given
     tiny = torch.finfo(dtype).tiny
     return -torch.log(-torch.log(torch.rand(shape, dtype=dtype, device=device).clamp_min(tiny)).clamp_min(tiny))
+
+
+DISTRIBUTIONS: Mapping[str, Callable[..., Tensor]] = {
+    "normal": normal,
+    "uniform": uniform,
+    "bernoulli": bernoulli,
+    "permutation": permutation,
+    "gumbel": gumbel,
+}
+"""What a `draw` may be drawn from."""
+
+
+class Draw(nn.Module):
+    """One `draw` of a block, at its path, so that it can be given from outside."""
+
+    def __init__(self, distribution: str, **numbers: float) -> None:
+        super().__init__()
+        self.distribution, self.numbers = distribution, numbers
+        self._draw = DISTRIBUTIONS[distribution]
+
+    def forward(self, given: Tensor | None, shape: Size, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return `given`, or a tensor of this shape, dtype and device."""
+        return self._draw(given, shape, **self.numbers, dtype=dtype, device=device)
+
+    def extra_repr(self) -> str:
+        """Show the distribution."""
+        numbers: Mapping[str, Any] = self.numbers
+        return f"{self.distribution}({', '.join(f'{name}={value:g}' for name, value in numbers.items())})"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, fx, nn
@@ -15,22 +16,21 @@ from ...dsl.program import InputDecl, StagePlan
 from ..lower.build import complete
 from .border import Border, check_range
 from .calls import Request, RootView, Signature
+from .chance import Chance, Values, draw_types
 from .entry import Entry
 from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs, Record, flat, nested
-from .plan import Plan
 from .stage import Stage, Stillness, check_used, expand, rows
+from .stored import Stored
 
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
 
 
-class Model(nn.Module):
+class Model(Stored):
     """Base of every compiled model; the class of one model bears its name and signature."""
-
-    _plan: ClassVar[Plan]
 
     if TYPE_CHECKING:
 
@@ -44,6 +44,7 @@ class Model(nn.Module):
         self._stage: Stage | None = None
         self._staged = ""
         self._names = self._plan.names
+        self._chance: Chance | None = None
         self._ops = 0
         self._still: list[nn.Module] = []
         self._tuned = frozenset[str]()
@@ -69,6 +70,8 @@ class Model(nn.Module):
 
     def _run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
         """Check the flat inputs, run a view, and name its results."""
+        if self._chance is not None:
+            self._chance.restart()
         if torch.compiler.is_compiling():
             return self._compute(view, values)
         self._check(view, values, signature)
@@ -83,7 +86,7 @@ class Model(nn.Module):
             raise
         except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
             place = innermost(error.__traceback__)
-            if place is None or isinstance(error, ModelError):
+            if place is None or isinstance(error, (ModelError, InputError)):
                 raise
             raise ModelError(place, error) from error
 
@@ -161,11 +164,15 @@ class Model(nn.Module):
 
         Sizes not given are small ones that meet the model's conditions; ValueError where none are found.
         """
-        stage, signature = self._stage, self._signature()
-        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
-        request = Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
+        signature, request = self._everything()
         declared = self._view(signature, request).inputs
         return example_inputs(signature.eval_body, declared, self._anchor(), seed, dims, signature.train_body)
+
+    def _everything(self) -> tuple[Signature, Request]:
+        """Return the border and the request of a call with all inputs and targets of the active tasks."""
+        stage, signature = self._stage, self._signature()
+        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
+        return signature, Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
@@ -174,6 +181,41 @@ class Model(nn.Module):
             near = closest(name, self._plan.program.entries)
             raise KeyError(f"`{type(self).__name__}` has no entry `{name}`{f', did you mean `{near}`' if near else ''}")
         return Entry(plan, self._view, self._run, self._anchor)
+
+    # ------------------------------------------------------------------------------------------------------ chance
+
+    @contextmanager
+    def draws(self, values: Values | None = None) -> Generator[dict[str, list[Tensor]]]:
+        """Give draws and masks of dropout from outside: `with model.draws({"layer.0.dropout": kept}): model(**batch)`.
+
+        Takes tensors by the paths that `draw_names` lists, a list of them for what one call draws several times (its block is called
+        several times); masks are true where a value is kept.  The rest is drawn as ever.  Gives a dict of what the last call drew, by
+        path, in order: passed in again it repeats that call.  For eager calls.  Raises InputError for an unknown path, a wrong shape,
+        dtype or device, and at its end for a value that no call has used.
+        """
+        if self._chance is not None:
+            raise RuntimeError("draws are given from outside already: give all of them at once")
+        chance = Chance(self, values or {})
+        chance.open()
+        self._chance = chance
+        try:
+            yield chance.drawn
+        finally:
+            self._chance = None
+            chance.close()
+        chance.check_used()
+
+    def draw_names(self) -> dict[str, list[str]]:
+        """Return what a call with all inputs and targets draws in the present mode and stage: a type by path for each time, in order.
+
+        The sizes in a type are those that the text of the block names.
+        """
+        signature, request = self._everything()
+        self._view(signature, request)
+        found: dict[str, list[str]] = {}
+        for path, type_ in draw_types(self, self._plan.unit, self._plan.unit.add(signature.pair(request))):
+            found.setdefault(path, []).append(str(type_))
+        return found
 
     # ------------------------------------------------------------------------------------------------------ stages
 
@@ -287,43 +329,6 @@ class Model(nn.Module):
         self._tie()
         return self
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""
-        state: dict[str, Any] = super().state_dict(*args, **kwargs)
-        prefix: str = kwargs.get("prefix", "")
-        for _, second in self._plan.ties:
-            state.pop(prefix + second, None)
-        return state
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Take either name of a tied parameter, and the old names of `renamed`; torch calls this before it loads what is below."""
-        for old, new in self._plan.program.renamed:
-            for path in expand([prefix + old], list(state_dict)):
-                state_dict.setdefault(prefix + new + path[len(prefix + old) :], state_dict.pop(path))
-        for first, second in self._plan.ties:
-            known = state_dict.get(prefix + first, state_dict.get(prefix + second))
-            if known is not None:
-                state_dict.setdefault(prefix + first, known)
-                state_dict.setdefault(prefix + second, known)
-        plain: Any = super()
-        plain._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-    def _tie(self) -> None:
-        """Make tied parameters one object again."""
-        for first, second in self._plan.ties:
-            holder, name = self._holder(second)
-            kept_holder, kept = self._holder(first)
-            if getattr(holder, name) is not getattr(kept_holder, kept):
-                setattr(holder, name, getattr(kept_holder, kept))
-
-    def _tied_again(self, keys: Any) -> None:
-        """Tie after loading, which may have put new objects in place."""
-        self._tie()
-
-    def _holder(self, path: str) -> tuple[nn.Module, str]:
-        above, _, name = path.rpartition(".")
-        return self.get_submodule(above), name
-
     def graph_module(self, tasks: Iterable[str] | None = None, losses: bool = False) -> fx.GraphModule:
         """Return the root as a `torch.fx.GraphModule` over the same modules, with flat inputs and results."""
         active = self._plan.signature.tasks if tasks is None else frozenset(tasks)
@@ -336,6 +341,8 @@ class Model(nn.Module):
         raise TypeError(f"a `{type(self).__name__}` can't be pickled: save its `state_dict()` as safetensors and compile the text again")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        if self._chance is not None:
+            raise RuntimeError("copy the model before its draws are given from outside, or after")
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         for name, value in self.__dict__.items():

@@ -86,7 +86,7 @@ UNBEARABLE = frozenset(
 )
 """Names that a torch module already uses for something else."""
 
-MODEL_NAMES = frozenset(["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval"])
+MODEL_NAMES = frozenset(["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval", "draws", "draw_names", "save_weights"])
 """Names that a compiled model uses for itself."""
 
 
