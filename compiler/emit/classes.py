@@ -11,7 +11,7 @@ from ...blocks.initialisers import filling
 from ...blocks.registry import Entry
 from ...dsl.primitive import Initialiser
 from ...dsl.program import Body, ModuleDecl
-from ...dsl.source import Span
+from ...dsl.record import record
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
 from ..graph import result_names
@@ -26,11 +26,38 @@ from .layout import WIDTH, docstring, signature, statement
 from .loops import consecutive, rolled
 from .numbers import Numbers
 from .plan import Instance, Tree, holder
-from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged, terms, words_of
-from .steps import Access, Hole, Text
+from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged
+from .steps import Access, Hole, Number, Real, Text
+from .terms import Wording, loop_wording, wording
 
-Constructor = Callable[[Instance, ModuleDecl], tuple[str, list[Any]]]
-"""Tells the class of a child and the values of its parameters."""
+
+@record
+class Call:
+    """How a child is made: its class and the values of its parameters."""
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+@record
+class Parameters:
+    """The parameters of `__init__` with their defaults (None for none), and those that others tell, with how.
+
+    `free` tells that the latter may still be given.
+    """
+
+    names: Mapping[str, Any]
+    derived: Mapping[str, str]
+    free: bool = False
+
+
+Constructor = Callable[[Instance, ModuleDecl], Call]
+"""Tells how a child is made."""
+
+
+USUAL = {"weight": "ones", "bias": "zeros", "running_mean": "zeros", "running_var": "ones", "num_batches_tracked": "zeros"}
+"""How the norms of torch start."""
 
 
 class Draft:
@@ -43,7 +70,7 @@ class Draft:
         self.needs_anchor = False
         self.tasks: tuple[str, ...] = ()
         self.functions = [tuple(self._function(body, pair) for body in pair) for pair in instance.pairs]
-        self._holes: dict[int, Hole] = {}
+        self._holes: dict[tuple[int, int], Hole] = {}
         self._values: dict[str, Any] = {}
 
     # --------------------------------------------------------------------------------------------------- functions
@@ -77,7 +104,7 @@ class Draft:
 
     # --------------------------------------------------------------------------------------------------------- text
 
-    def text(self, show: Callable[[Hole, bool], str], helper: Callable[[str], str], width: int = WIDTH) -> tuple[list[Line], list[list[Line]]]:
+    def text(self, show: Callable[[Number, bool], str], helper: Callable[[str], str], width: int = WIDTH) -> tuple[list[Line], list[list[Line]]]:
         """Return the lines of `__init__` and of each function; `show` prints a number, in `__init__` or outside."""
         within = Expressions(lambda hole: show(hole, True), helper)
         without = Expressions(lambda hole: show(hole, False), helper)
@@ -167,8 +194,9 @@ class Draft:
                 return f"nn.{kind}([{texts[0]} for _ in range({expressions.value(self._count(held))})])"
             return f"nn.{kind}([{', '.join(texts)}])"
         names = [expressions.value(word) for word in held]
-        if alike and (numbers := consecutive(list(held))) is not None:
-            return f"nn.{kind}({{str(i): {texts[0]} for i in {numbers}}})"
+        if alike and consecutive(list(held)) is not None:
+            first, last = (expressions.value(bound) for bound in self._bounds(held))
+            return f"nn.{kind}({{str(i): {texts[0]} for i in range({last if first == '0' else f'{first}, {last}'})}})"
         if alike:
             word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if f"for {word} in" not in texts[0])
             return f"nn.{kind}({{{word}: {texts[0]} for {word} in ({', '.join(names)})}})"
@@ -176,14 +204,23 @@ class Draft:
 
     def _count(self, held: Tree) -> Hole:
         """Return the number of members as one that may become a parameter."""
-        found = self._holes.get(id(held))
+        return self._hole(held, 0, len(held))
+
+    def _bounds(self, held: Tree) -> tuple[Hole, Hole]:
+        """Return the first member and one past the last."""
+        first, *_, last = map(int, held)
+        return self._hole(held, 1, first), self._hole(held, 2, last + 1)
+
+    def _hole(self, held: Tree, which: int, value: int) -> Hole:
+        found = self._holes.get((id(held), which))
         if found is None:
             path: Tree | str = held
             while isinstance(path, dict):
                 path = next(iter(path.values()))
             declared = self.instance.owned.declared.get(path)
             span = declared.span if declared is not None else self.instance.tensors[path].span
-            found = self._holes[id(held)] = Hole(len(held), (*_heads(span), *words_of(span)))
+            terms = (*loop_wording(span)[which].terms, *(wording(span).terms if which == 0 else ()))
+            found = self._holes[id(held), which] = Hole(value, Wording(terms), made=True)
         return found
 
     def _one(self, path: str, expressions: Expressions) -> str:
@@ -196,16 +233,17 @@ class Draft:
                 self._values[path] = self.constructor(self.instance.children[path], declared)
             else:
                 self._values[path] = self._leaf(declared)
-        target, arguments = self._values[path]
-        if isinstance(arguments, list):
-            return f"{target}{expressions.arguments(cast('list[Any]', arguments), {})}"
+        found = self._values[path]
+        if isinstance(found, Call):
+            return f"{found.name}{expressions.arguments(found.args, found.kwargs)}"
+        target, arguments = cast("tuple[str, dict[str, Any]]", found)
         return self._made(target, arguments, expressions)
 
     def _leaf(self, declared: ModuleDecl) -> tuple[str, dict[str, Any]]:
         entry = declared.primitive
         if not isinstance(entry, Entry):
             raise TypeError(f"`{declared.path}` can't be made: `{declared.kind}` isn't a leaf module of the library")
-        words = words_of(declared.span)
+        words = wording(declared.span)
         target, arguments = entry.constructor(Statics(), statics(declared.arguments, entry.all_arguments, words, made=True))
         exact = next((spec.dtype for spec in leaf_specs(declared) if spec.dtype.is_float), DType.FLOAT)
         if exact in TORCH_DTYPES:
@@ -225,7 +263,7 @@ class Draft:
     def _tensor(self, path: str, tensor: Tensor, expressions: Expressions) -> str:
         sizes: list[Any] | None = self._values.get(path)
         if sizes is None:
-            sizes = self._values[path] = tagged(list(tensor.shape), words_of(tensor.span), made=True)
+            sizes = self._values[path] = tagged(list(tensor.shape), wording(tensor.span), made=True)
         made = "torch.zeros" if tensor.buffer and tensor.init in (None, Initialiser("zeros", {})) else "torch.empty"
         dtype = {"dtype": Text(str(TORCH_DTYPES[tensor.dtype]))} if tensor.dtype in TORCH_DTYPES else {}
         text = made + expressions.arguments(sizes or [Text("()")], dtype)
@@ -240,7 +278,7 @@ class Draft:
                 yield 0, _fill(self.instance.access(path), tensor.init or DEFAULT, expressions)
         for path, declared in self.instance.leaves.items():
             for spec in leaf_specs(declared):
-                usual = "norm" in declared.kind.lower() and spec.init == Initialiser({"weight": "ones", "bias": "zeros"}.get(spec.name, ""), {})
+                usual = "norm" in declared.kind.lower() and spec.init == Initialiser(USUAL.get(spec.name, ""), {})
                 if spec.init is not None and not usual:
                     access = self.instance.access(path)
                     yield 0, _fill(Access((*access.parts, spec.name)), spec.init, expressions)
@@ -257,19 +295,11 @@ def _default(parameter: inspect.Parameter | None, value: Any) -> bool:
     if parameter is None or isinstance(value, Text):
         return False
     default = parameter.default
-    if isinstance(value, Hole):
-        return isinstance(default, int) and not isinstance(default, bool) and int(value) == default
+    if isinstance(value, (Hole, Real)):
+        return not value.words.behind(value.argument) and not isinstance(default, bool) and default == value
     if isinstance(value, (list, tuple)) or isinstance(default, bool) != isinstance(value, bool):
         return False
     return default is not inspect.Parameter.empty and (value is default or type(value) is type(default) and value == default)
-
-
-def _heads(span: Span) -> tuple[str, ...]:
-    """Return the names in the heads of the loops around a statement: where the number of members stands."""
-    lines = span.source.text[: span.start].splitlines() or [""]
-    inside = len(span.source.line(span.line)) - len(span.source.line(span.line).lstrip())
-    heads = [line for line in lines if len(line) - len(line.lstrip()) < inside and line.lstrip().startswith(("for ", "repeat "))]
-    return terms(heads[-1].replace(" carry ", ",")) if heads else ()
 
 
 def _anchor(instance: Instance) -> str | None:
@@ -319,8 +349,8 @@ def _common(left: list[Line], right: list[Line], backwards: bool = False) -> int
     return count
 
 
-def class_lines(draft: Draft, name: str, parameters: Mapping[str, Any], numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
-    """Return the lines of a class; `parameters` of `__init__` with their defaults (None for none)."""
+def class_lines(draft: Draft, name: str, parameters: Parameters, numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
+    """Return the lines of a class."""
     init, functions = draft.text(numbers.show, helper)
     body = draft.instance.bodies[0]
     first, last = body.span.line, body.span.source.position(body.span.end)[0]
@@ -328,17 +358,31 @@ def class_lines(draft: Draft, name: str, parameters: Mapping[str, Any], numbers:
     lines = [f"# {where}, line{f's {first}-{last}' if last > first else f' {first}'}", f"class {name}(nn.Module):"]
     lines += docstring(draft.about(), 4)
     lines += _annotations(draft)
-    if init or parameters:
-        lines += ["", *signature("__init__", ["self", *_parameters(parameters)], "None", 4), "        super().__init__()"]
-        lines += [f"        self.{numbers.attribute(name)} = {name}" for name in parameters if name in numbers.stored]
+    if init or parameters.names:
+        lines += ["", *signature("__init__", ["self", *_parameters(parameters, numbers)], "None", 4), "        super().__init__()"]
+        lines += written(_derived(parameters), 8)
+        known = {**parameters.names, **parameters.derived}
+        lines += [f"        self.{numbers.attribute(name)} = {name}" for name in known if name in numbers.stored]
         lines += written(init, 8)
     for number, function in enumerate(functions):
         lines += ["", *draft.head(number), *written(function or [(0, "pass")], 8)]
     return lines + draft.extra()
 
 
-def _parameters(parameters: Mapping[str, Any]) -> list[str]:
-    return [f"{name}: int" if default is None else f"{name}: int = {default}" for name, default in parameters.items()]
+def _derived(parameters: Parameters) -> list[Line]:
+    free = parameters.free
+    return [(0, f"{name} = {term} if {name} is None else {name}" if free else f"{name} = {term}") for name, term in parameters.derived.items()]
+
+
+def _parameters(parameters: Parameters, numbers: Numbers) -> list[str]:
+    found: list[str] = []
+    for name, default in parameters.names.items():
+        kind = "float" if any(isinstance(value, float) for value in numbers.columns[name]) else "int"
+        if default is not None:
+            found.append(f"{name}: {kind} = {default}")
+        else:
+            found.append(f"{name}: {kind} | None = None" if parameters.free else f"{name}: {kind}")
+    return found
 
 
 def _annotations(draft: Draft) -> list[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from .steps import Access, Hole, Member, Step, Text
+from .steps import Access, Hole, Member, Number, Real, Step, Text
 
 ATOM = 20
 BINARY = {
@@ -44,7 +44,7 @@ def plain(text: str) -> str:
 class Expressions:
     """Prints values; `names` tells the variable that a step has become, `hole` prints a number of the text."""
 
-    def __init__(self, hole: Callable[[Hole], str], helper: Callable[[str], str]) -> None:
+    def __init__(self, hole: Callable[[Number], str], helper: Callable[[str], str]) -> None:
         self.hole = hole
         self.helper = helper
         self.names: dict[int, str] = {}
@@ -58,7 +58,7 @@ class Expressions:
         if isinstance(value, Step):
             name = self.names.get(id(value))
             return (name, ATOM) if name is not None else self.step(value)
-        if isinstance(value, Hole):
+        if isinstance(value, (Hole, Real)):
             text = self.hole(value)
             return text, ATOM if re.fullmatch(r"[\w.\ue000-\uf8ff]+", text) else 11
         if isinstance(value, Text):

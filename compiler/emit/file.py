@@ -9,6 +9,7 @@ from typing import Any
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.program import Body, ModuleDecl, NodeKind, Program
+from ...dsl.types import extent
 from ..census import Census, distinct
 from ..graph import Graph
 from ..lower.names import identifier
@@ -16,13 +17,14 @@ from ..runtime.assemble import apart, frozen, registered_bodies, ties
 from ..runtime.calls import Request, Signature
 from ..slice import Slicer
 from ..tasks import known_tasks
-from .classes import Draft, class_lines
+from .classes import Call, Draft, Parameters, class_lines
 from .functions import TAKEN
 from .helpers import Helpers
-from .numbers import Numbers, Row, Unlike
+from .numbers import NUMBER, Numbers, Row, Values, evaluated
 from .plan import Instance, Planner, Unnested
-from .source_builder import tagged, words_of
-from .steps import Hole
+from .source_builder import tagged
+from .steps import Number
+from .terms import block_defaults, block_inputs, wording
 from .top import Border, Entwined, TopDraft
 
 HOLE = "\ue020"
@@ -34,7 +36,7 @@ class Made:
     """The class of some instances: its name and its parameters."""
 
     name: str
-    parameters: tuple[str, ...]
+    parameters: Mapping[str, int | float | None]  # with their defaults
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Shape:
 
     draft: Draft
     text: str
-    holes: list[Hole] = field(default_factory=list[Hole])
+    holes: list[Number] = field(default_factory=list[Number])
 
 
 def emit(program: Program, tasks: Sequence[str] | None = None) -> str:
@@ -80,6 +82,8 @@ class _File:
         self.helpers = Helpers()
         self.planner = Planner()
         self.rows: dict[int, list[Row]] = {}
+        self.given: dict[int, set[str]] = {}
+        """The parameters that are named where an instance is made."""
         self.made: dict[int, Made] = {}
         self.names = {identifier(program.name)} | TAKEN | {"nn", "DropPath", "normal", "uniform", "bernoulli", "permutation", "gumbel"}
         self.parts: list[list[str]] = []
@@ -117,15 +121,15 @@ class _File:
         self._top()
         return self._assembled()
 
-    def _collect(self, instance: Instance, row: Mapping[str, Any]) -> None:
+    def _collect(self, instance: Instance, row: Row) -> None:
         rows = self.rows.setdefault(id(instance), [])
-        numbers = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
-        if numbers not in rows:
-            rows.append(numbers)
-        if len(rows) > 1 and numbers in rows[:-1]:
+        if row in rows:
             return
+        rows.append(row)
         for path, child in instance.children.items():
-            self._collect(child, instance.owned.declared[path].arguments)
+            declared = instance.owned.declared[path]
+            self.given.setdefault(id(child), set()).update(declared.arguments)
+            self._collect(child, _completed(declared.arguments, child))
 
     def _levels(self) -> list[list[Instance]]:
         """Return the instances below the model, those that hold no others first."""
@@ -142,15 +146,25 @@ class _File:
         most = heights[id(self.root)]
         return [[found[key] for key, own in heights.items() if own == level] for level in range(most)]
 
-    def _constructor(self, instance: Instance, declared: ModuleDecl) -> tuple[str, list[Any]]:
+    def _constructor(self, instance: Instance, declared: ModuleDecl) -> Call:
         made = self.made[id(instance)]
-        words = words_of(declared.span)
-        return made.name, [tagged(declared.arguments[name], words, made=True) for name in made.parameters]
+        words, row = wording(declared.span), _completed(declared.arguments, instance)
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name, default in made.parameters.items():
+            if default is not None and name not in declared.arguments:
+                continue
+            marked = tagged(row[name], words, made=True, argument=name)
+            if len(args) == list(made.parameters).index(name):
+                args.append(marked)
+            else:
+                kwargs[name] = marked
+        return Call(made.name, args, kwargs)
 
     def _shape(self, draft: Draft) -> Shape:
-        holes: list[Hole] = []
+        holes: list[Number] = []
 
-        def show(hole: Hole, making: bool) -> str:
+        def show(hole: Number, making: bool) -> str:
             holes.append(hole)
             return HOLE
 
@@ -159,32 +173,36 @@ class _File:
         return Shape(draft, repr((init, functions, operations)), holes)
 
     def _classes(self, name: str, shapes: list[Shape]) -> None:
-        """Make one class of instances that differ in numbers alone; if no parameters tell these, one for each."""
-        try:
-            self._class(name, shapes)
-        except Unlike:
-            groups: dict[tuple[int, ...], list[Shape]] = {}
-            for shape in shapes:
-                groups.setdefault(tuple(map(int, shape.holes)), []).append(shape)
-            for group in groups.values():
-                self._class(name, group)
+        """Make one class of instances that differ in numbers alone; where nothing tells some of these, one for each."""
+        numbers, unlike = self._numbers(shapes)
+        if not unlike:
+            self._class(name, shapes, numbers)
+            return
+        groups: dict[tuple[float, ...], list[Shape]] = {}
+        for shape in shapes:
+            groups.setdefault(tuple(shape.holes[place] for place in unlike), []).append(shape)
+        for group in groups.values():
+            self._classes(name, group)
 
-    def _class(self, name: str, shapes: list[Shape]) -> None:
-        numbers = self._numbers(shapes)
+    def _class(self, name: str, shapes: list[Shape], numbers: Numbers) -> None:
         first = shapes[0].draft
-        parameters = tuple(name for name in numbers.columns if name in numbers.used)
+        defaults = block_defaults(first.instance.bodies[0].span)
+        given = set[str]().union(*(self.given[id(shape.draft.instance)] for shape in shapes))
+        derived = numbers.derive({name: text for name, text in defaults.items() if name not in given})
+        fixed = {name: float(text) if "." in text or "e" in text else int(text) for name, text in defaults.items() if NUMBER.fullmatch(text)}
+        names = [name for name in numbers.columns if name in numbers.used and name not in derived]
+        parameters = {name: fixed.get(name) for name in sorted(names, key=lambda name: name in fixed)}
         made = Made(self._unique(identifier(name.rpartition(".")[2])), parameters)
-        self.parts.append(class_lines(first, made.name, dict.fromkeys(parameters), numbers, self.helpers.use))
+        self.parts.append(class_lines(first, made.name, Parameters(parameters, derived), numbers, self.helpers.use))
         for shape in shapes:
             self.made[id(shape.draft.instance)] = made
 
-    def _numbers(self, shapes: list[Shape]) -> Numbers:
+    def _numbers(self, shapes: list[Shape]) -> tuple[Numbers, list[int]]:
+        """Choose for the numbers of a class; also return the places of those that nothing tells apart."""
         rows = [(shape, row) for shape in shapes for row in self.rows[id(shape.draft.instance)]]
-        numbers = Numbers([row for _, row in rows], _attributes(shapes[0].draft))
-        for i, hole in enumerate(shapes[0].holes):
-            if id(hole) not in numbers.chosen:
-                numbers.choose(hole, tuple(int(shape.holes[i]) for shape, _ in rows))
-        return numbers
+        numbers = Numbers([row for _, row in rows], _attributes(shapes[0].draft), _sizes([shape for shape, _ in rows]))
+        columns = [tuple(shape.holes[i] for shape, _ in rows) for i in range(len(shapes[0].holes))]
+        return numbers, numbers.choose(shapes[0].holes, columns)
 
     def _unique(self, name: str) -> str:
         found, number = name, 1
@@ -197,11 +215,13 @@ class _File:
     def _top(self) -> None:
         draft = TopDraft(self.root, self._constructor, self.borders, self.tied, self.frozen, self._doc())
         draft.tasks = self.program.tasks
-        row = {name: value for name, value in self.program.arguments.items() if isinstance(value, int) and not isinstance(value, bool)}
+        row = _completed(self.program.arguments, self.root)
         self.rows[id(self.root)] = [row]
-        numbers = self._numbers([self._shape(draft)])
-        parameters = {name: row[name] for name in numbers.columns if name in numbers.used}
-        self.parts.append(class_lines(draft, identifier(self.program.name), parameters, numbers, self.helpers.use))
+        numbers, _ = self._numbers([self._shape(draft)])
+        derived = numbers.derive(block_defaults(self.program.eval.span))
+        parameters = {name: None if name in derived else row[name] for name in numbers.columns if name in numbers.used}
+        lines = class_lines(draft, identifier(self.program.name), Parameters(parameters, derived, free=True), numbers, self.helpers.use)
+        self.parts.append(lines)
 
     def _doc(self) -> str | None:
         """Return what the text says of the model, or of the whole file."""
@@ -239,6 +259,35 @@ class _File:
 
 def _import_order(name: str) -> tuple[bool, bool, str]:
     return (not name.isupper(), not name[0].isupper(), name)
+
+
+def _completed(arguments: Mapping[str, Any], instance: Instance) -> dict[str, int | float]:
+    """Return the numbers that a block is made with, those that nobody gives too."""
+    found = {name: value for name, value in arguments.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    for name, term in block_defaults(instance.bodies[0].span).items():
+        value = evaluated(term, {known: (number,) for known, number in found.items()}) if name not in arguments else None
+        found.update({name: value[0]} if value is not None else {})
+    return found
+
+
+def _sizes(shapes: list[Shape]) -> dict[str, tuple[str, Values]]:
+    """Return the sizes that the inputs of a block name and that are numbers here: how to read one, and its value in each instance."""
+    found: dict[str, tuple[str, Values]] = {}
+    body = shapes[0].draft.instance.bodies[0]
+    for name, axes in block_inputs(body.span):
+        for axis, size in enumerate(axes):
+            values = [_size([body for pair in shape.draft.instance.pairs for body in pair], name, axis) for shape in shapes]
+            if size is not None and size[0].isupper() and size not in found and None not in values:
+                found[size] = (f"{identifier(name)}.size({axis})", tuple(value for value in values if value is not None))
+    return found
+
+
+def _size(bodies: Sequence[Body], name: str, axis: int) -> int | None:
+    """Return a size of an input where it is the same number in all bodies, and the input is always there."""
+    types = [next((d.type for d in body.inputs if d.key == name and not d.optional), None) for body in bodies]
+    sizes = {extent(type_.shape[axis]) if type_ is not None and axis < len(type_.shape) else None for type_ in types}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size if isinstance(size, int) else None
 
 
 def _attributes(draft: Draft) -> frozenset[str]:

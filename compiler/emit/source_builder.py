@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -11,7 +10,6 @@ from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.primitive import Argument, Kind
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
-from ...dsl.source import Span
 from ...dsl.types import DType, TensorType, extent
 from ..graph import result_names, results
 from ..lower.body import TORCH_DTYPES
@@ -19,15 +17,15 @@ from ..lower.names import identifier
 from ..lower.sizes import Sizes
 from ..paths import HANDED, is_handed, join
 from .plan import Instance
-from .steps import Access, Hole, Member, Step, Store, Text
+from .steps import Access, Hole, Member, Real, Step, Store, Text
+from .terms import NOTHING, Wording, wording
 
 SIZES = (Kind.INT, Kind.INTS, Kind.DIM, Kind.SHAPE, Kind.SIZES)
 ATTENTION = "archloom.compiler.runtime.modes.Attention"
 SIZED = ("torch.unflatten", "torch.split", "view", "reshape", "unflatten", "expand", "split")
 """What takes sizes in a list; others take numbers of axes."""
 
-LONGEST = 2000
-"""How many characters of a statement are looked at."""
+VIEWS = ("torch.unflatten", "view", "reshape", "unflatten")
 
 DRAWS = "archloom.compiler.runtime.draws."
 
@@ -39,36 +37,25 @@ class Modules(Protocol):
     def anchor(self) -> Access: ...
 
 
-def tagged(value: Any, words: tuple[str, ...], made: bool = False) -> Any:
+def tagged(value: Any, words: Wording, made: bool = False, argument: str = "") -> Any:
     """Mark numbers as such that may become parameters, also inside lists and dicts; `made` for those that a module is made with."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return Hole(value, words, made)
+        return Hole(value, words, made, argument)
+    if isinstance(value, float):
+        return Real(value, words, made, argument)
     if isinstance(value, (list, tuple)):
-        return [tagged(item, words, made) for item in cast("Sequence[Any]", value)]
+        items = cast("Sequence[Any]", value)
+        return [tagged(item, words, made, argument if len(items) == 1 else "") for item in items]
     if isinstance(value, dict):
-        return {key: tagged(item, words, made) for key, item in cast("dict[Any, Any]", value).items()}
+        return {key: tagged(item, words, made, key) for key, item in cast("dict[str, Any]", value).items()}
     return value
 
 
-def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: tuple[str, ...], made: bool = False) -> dict[str, Any]:
-    """Mark the numbers of a primitive's arguments that are sizes or counts."""
+def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: Wording, made: bool = False) -> dict[str, Any]:
+    """Mark the numbers of a primitive's arguments that are sizes, counts or fractions."""
     kinds = {argument.name: argument.kind for argument in arguments}
-    return {name: tagged(value, words, made) if kinds.get(name) in SIZES else value for name, value in values.items()}
-
-
-def words_of(span: Span) -> tuple[str, ...]:
-    """Return the terms in the statement at a place, in order: `dim`, `heads * head_dim`; up to the line's end at which all brackets are closed."""
-    text, depth, end = span.source.text, 0, span.start
-    while end < len(text) and (depth > 0 or text[end] not in "\n;}") and end < span.start + LONGEST:
-        depth += (text[end] in "([{") - (text[end] in ")]}")
-        end += 1
-    return terms(text[span.start : max(end, span.end)])
-
-
-def terms(text: str) -> tuple[str, ...]:
-    """Return what stands between commas, brackets and signs of equality, where it is arithmetic of names and numbers."""
-    parts = (part.strip() for part in re.split(r"[,()\[\]{}=:\n]|\.\.|\bin\b", re.sub(r'"[^"]*"', "", text)))
-    return tuple(part for part in parts if re.fullmatch(r"[\w\s*+/-]*[A-Za-z_][\w\s*+/-]*", part))
+    marked = (*SIZES, Kind.FLOAT, Kind.ANY) if made else SIZES
+    return {name: tagged(value, words, made, name) if kinds.get(name) in marked else value for name, value in values.items()}
 
 
 class SourceBuilder:
@@ -84,7 +71,7 @@ class SourceBuilder:
         self._sizes = Sizes(self._operator, self._size)
         self._float: Any = None
         self._any: Any = None
-        self._words: tuple[str, ...] = ()
+        self._words: Wording = NOTHING
         self._line = 0
 
     # ------------------------------------------------------------------------------------------------- whole bodies
@@ -116,7 +103,7 @@ class SourceBuilder:
                 self._float = self._float or step
 
     def _node(self, number: int, node: Node) -> None:
-        self._words, self._line = words_of(node.span), node.span.line
+        self._words, self._line = wording(node.span), node.span.line
         first = len(self.steps)
         made = self._write(number, node)
         handles: tuple[Any, ...] = cast("tuple[Any, ...]", made) if isinstance(made, tuple) else (made,)
@@ -241,11 +228,17 @@ class SourceBuilder:
         self, kind: str, target: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, effect: bool = False, label: str = ""
     ) -> Step:
         if target in SIZED:
-            args = tuple(tagged(arg, self._words) if isinstance(arg, (list, tuple)) else arg for arg in args)
+            args = tuple(self._sized(cast("Sequence[Any]", arg), target) if isinstance(arg, (list, tuple)) else arg for arg in args)
         step = Step(kind, target, args, kwargs or {}, effect=effect, line=self._line, label=label)
         if kind != "value":
             self.steps.append(step)
         return step
+
+    def _sized(self, sizes: Sequence[Any], target: str) -> list[Any]:
+        """Mark sizes; torch finds one of those of a view by itself, unless another is -1 or known at run time alone."""
+        free = target in VIEWS and all(isinstance(size, int) and size >= 0 for size in sizes)
+        group = object() if free else None
+        return [Hole(size, getattr(size, "words", self._words), group=group) if isinstance(size, int) else size for size in sizes]
 
     def _operator(self, target: str, *args: Any) -> Step:
         return self.call(target, *args)

@@ -7,20 +7,41 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ...dsl.record import record
+from .terms import NOTHING, Wording
 
 
 class Hole(int):
     """A number of the text that may become a parameter of the class; `words` are the terms of the statement it stands in,
-    `made` tells that a module is made with it."""
+    `made` tells that a module is made with it, `argument` for which argument.
 
-    words: tuple[str, ...]
+    `group` is shared by the sizes of a view, of which torch finds one by itself.
+    """
+
+    words: Wording
     made: bool
+    argument: str
+    group: object
 
-    def __new__(cls, value: int, words: tuple[str, ...] = (), made: bool = False) -> Hole:
+    def __new__(cls, value: int, words: Wording = NOTHING, made: bool = False, argument: str = "", group: object = None) -> Hole:
         hole = super().__new__(cls, value)
-        hole.words = words
-        hole.made = made
+        hole.words, hole.made, hole.argument, hole.group = words, made, argument, group
         return hole
+
+
+class Real(float):
+    """A number with a fraction, as `Hole` for whole ones."""
+
+    words: Wording
+    made: bool
+    argument: str
+
+    def __new__(cls, value: float, words: Wording = NOTHING, made: bool = False, argument: str = "") -> Real:
+        real = super().__new__(cls, value)
+        real.words, real.made, real.argument = words, made, argument
+        return real
+
+
+Number = Hole | Real
 
 
 @record

@@ -18,12 +18,20 @@ class Embeddings(nn.Module):
     S, dim]. arXiv 1810.04805
     """
 
-    def __init__(self, vocab: int, dim: int) -> None:
+    def __init__(
+        self,
+        vocab: int,
+        dim: int,
+        positions: int = 512,
+        types: int = 2,
+        padding: int = 0,
+        eps: float = 1e-12,
+    ) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(vocab, dim, padding_idx=0)
-        self.position_embeddings = nn.Embedding(512, dim)
-        self.token_type_embeddings = nn.Embedding(2, dim)
-        self.LayerNorm = nn.LayerNorm(dim, eps=1e-12)
+        self.word_embeddings = nn.Embedding(vocab, dim, padding_idx=padding)
+        self.position_embeddings = nn.Embedding(positions, dim)
+        self.token_type_embeddings = nn.Embedding(types, dim)
+        self.LayerNorm = nn.LayerNorm(dim, eps=eps)
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -44,16 +52,15 @@ class SelfAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.dim = dim
         self.heads = heads
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        q = torch.unflatten(self.query(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
-        k = torch.unflatten(self.key(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
-        v = torch.unflatten(self.value(x), 2, [self.heads, self.dim // self.heads]).transpose(1, 2)
+        q = torch.unflatten(self.query(x), 2, [self.heads, -1]).transpose(1, 2)
+        k = torch.unflatten(self.key(x), 2, [self.heads, -1]).transpose(1, 2)
+        v = torch.unflatten(self.value(x), 2, [self.heads, -1]).transpose(1, 2)
         seen = mask[:, None, None]
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=seen, dropout_p=0.1 if self.training else 0.0
@@ -69,10 +76,10 @@ class Output(nn.Module):
     1810.04805
     """
 
-    def __init__(self, din: int, dim: int) -> None:
+    def __init__(self, din: int, dim: int, eps: float = 1e-12) -> None:
         super().__init__()
         self.dense = nn.Linear(din, dim)
-        self.LayerNorm = nn.LayerNorm(dim, eps=1e-12)
+        self.LayerNorm = nn.LayerNorm(dim, eps=eps)
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -101,10 +108,10 @@ class Attention(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, eps: float = 1e-12) -> None:
         super().__init__()
         self.self = SelfAttention(dim, heads)
-        self.output = Output(dim, dim)
+        self.output = Output(dim, dim, eps)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.output(self.self(x, mask), x)
@@ -119,11 +126,11 @@ class Layer(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int, ffn: int) -> None:
+    def __init__(self, dim: int, heads: int, ffn: int, eps: float = 1e-12) -> None:
         super().__init__()
-        self.attention = Attention(dim, heads)
+        self.attention = Attention(dim, heads, eps)
         self.intermediate = Intermediate(dim, ffn)
-        self.output = Output(ffn, dim)
+        self.output = Output(ffn, dim, eps)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         h = self.attention(x, mask)
@@ -138,9 +145,9 @@ class Encoder(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, ffn: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, ffn: int, eps: float = 1e-12) -> None:
         super().__init__()
-        self.layer = nn.ModuleList([Layer(dim, heads, ffn) for _ in range(depth)])
+        self.layer = nn.ModuleList([Layer(dim, heads, ffn, eps) for _ in range(depth)])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         for layer in self.layer:
