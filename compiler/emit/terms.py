@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from ...dsl import ast
-from ...dsl.parser import parse
+from ...dsl.parser import ParsedFile, parse
 from ...dsl.record import entity
 from ...dsl.source import Source, Span
 
@@ -44,14 +44,14 @@ NOTHING = Wording()
 class Text:
     """A parsed file: statements and the items around them."""
 
-    items: tuple[tuple[Span, Any], ...]
+    file: ParsedFile
     words: dict[int, Wording]
     definitions: dict[int, Definitions]
 
 
 @lru_cache(maxsize=64)
 def _read(source: Source) -> Text:
-    return Text(tuple((item.span, item.tree) for item in parse(source).items if item.tree is not None), {}, {})
+    return Text(parse(source), {}, {})
 
 
 def wording(span: Span) -> Wording:
@@ -105,7 +105,7 @@ def block_inputs(span: Span) -> Iterator[tuple[str, tuple[str | None, ...]]]:
 
 
 def _item(text: Text, span: Span) -> Any:
-    return next((item for place, item in text.items if place.start <= span.start < place.end), None)
+    return next((item.tree for item in text.file.items if item.span.start <= span.start < item.span.end), None)
 
 
 def _innermost(item: Any, span: Span) -> list[Any]:
@@ -135,11 +135,16 @@ def _statements(level: tuple[Any, ...]) -> Iterator[Any]:
 # --------------------------------------------------------------------------------------------------------------- terms
 
 
+def _file_definitions(text: Text) -> Iterator[ast.Definition]:
+    trees = (item.tree for item in text.file.items if item.word == "definition")
+    return (tree for tree in trees if isinstance(tree, ast.Definition))
+
+
 def _definitions(text: Text, item: Any) -> Definitions:
     """Return what the static names of an item and of its file stand for."""
     found = text.definitions.get(id(item))
     if found is None:
-        known: dict[str, Any] = {one.name: one.value for _, one in text.items if isinstance(one, ast.Definition)}
+        known: dict[str, Any] = {one.name: one.value for one in _file_definitions(text)}
         seen: set[str] = set()
         for statement in _statements(getattr(item, "body", ())):
             for goal in statement.goals if isinstance(statement, ast.Assign) else ():

@@ -117,7 +117,7 @@ class Attention(nn.Module):
         return self.output(self.self(x, mask), x)
 
 
-# bert.arch, lines 85-106
+# bert.arch, lines 85-101
 class Layer(nn.Module):
     """Attend, then transform each position, normalising each residual sum: `h = norm(x +
     attend(x))`, `y = norm(h + mlp(h))`.
@@ -137,7 +137,7 @@ class Layer(nn.Module):
         return self.output(self.intermediate(h), h)
 
 
-# bert.arch, lines 108-129
+# bert.arch, lines 103-124
 class Encoder(nn.Module):
     """Apply `depth` layers in turn: `y = layer_depth(... layer_1(x))`.
 
