@@ -257,7 +257,7 @@ def test_pictures_become_the_codes_of_the_authors(short: str) -> None:
 def test_official_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["summary", str(EXAMPLE), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)["UniFork"]
-    assert document["presets"] == {"paper": COUNTS}
+    assert document["presets"] == {"paper": COUNTS, "small": {}}
     assert {name: stage["trained"] for name, stage in document["stages"].items()} == TRAINED
     assert document["tasks"]["understand"]["alone"] == 178_949_504
     layer = sum(entry["size"] for path, entry in document["paths"].items() if path.startswith("lm.fork.generate.23."))
