@@ -99,11 +99,15 @@ class Signature:
         return frozenset(self.asked) if self.asked is not None else None
 
     def active(self, tasks: Iterable[str]) -> frozenset[str] | None:
-        """Return the tasks of a stage that were asked for; all of them if the stage names none."""
+        """Return the tasks of a stage that were asked for; the whole model's if the stage leaves none out."""
         named = frozenset(tasks)
-        if not named:
+        if not named or self._owners() <= named:
             return self.tasks
         return named if self.tasks is None else named & self.tasks
+
+    def _owners(self) -> set[str]:
+        owned = {out.task for out in self.eval_body.outputs} | set(self.loss_tasks.values())
+        return {task for task in owned if task is not None}
 
     def present(self, tasks: frozenset[str] | None, given: Iterable[str]) -> frozenset[str] | None:
         """Leave out the tasks of which no own input is given, where those of another are: a batch may hold samples of some tasks alone."""

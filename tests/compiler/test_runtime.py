@@ -311,3 +311,42 @@ def test_wrong_arguments_of_compile_are_explained() -> None:
         archloom.compile("nowhere.arch")
     with pytest.raises(archloom.Failure, match="there is no model here"):
         archloom.compile("block A { in x: float[B]; out y = x }\n")
+
+
+STAGED = """
+model Staged(taught: bool = false) {
+  in x[t in {a, b}]: float[B[t], 4]
+  f = Linear(4, 2)
+  for t in {a, b} {
+    task t {
+      target label: int[B[t]]
+      out logits = f(x[t])
+      ce = cross_entropy(logits, label)
+      if t == a and taught {
+        target soft: float[B[t], 2]
+        loss near = mse(logits, soft)
+      }
+    }
+  }
+  loss apart = b.ce - a.ce
+}
+train Staged {
+  stage over_both { tune all; losses apart }
+  stage taught { tune all; tasks a; set taught = true }
+}
+"""
+
+
+def test_a_stage_has_the_inputs_that_its_settings_declare() -> None:
+    model = archloom.compile(STAGED)
+    assert "soft" not in model.example_inputs()
+    model.stage("taught")
+    given = model.example_inputs()
+    assert given["soft"]["a"].shape == (given["x"]["a"].shape[0], 2)
+    assert set(model(**given).losses) == {"a.near"}
+
+
+def test_a_loss_over_several_tasks_counts_in_a_stage_of_all_of_them() -> None:
+    model = archloom.compile(STAGED)
+    model.stage("over_both")
+    assert set(model(**model.example_inputs()).losses) == {"apart"}

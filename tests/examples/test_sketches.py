@@ -1,0 +1,64 @@
+"""The sketches are run: each is checked, compiled small, and trained for a step, plainly and in every stage of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from archloom.compiler.api import load_program
+from archloom.compiler.check import check_text
+from archloom.compiler.runtime.compiling import compile_program
+from archloom.compiler.sources import read_source
+from archloom.dsl.diagnostics import Severity
+from archloom.dsl.source import Source
+
+from .sketch_sizes import FOLDER, RESERVED, TINY
+
+CODES = {"A901", "A902", "A903"}
+
+
+def step(model: Any, inputs: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Train once by all losses that count; return the paths that have a gradient and those that moved."""
+    before = {path: value.clone() for path, value in model.state_dict().items()}
+    result = model(**inputs)
+    assert result.losses and all(torch.isfinite(value) for value in result.losses.values()), result.losses
+    result.loss.backward()
+    given = {path: p.grad for path, p in model.named_parameters() if p.grad is not None}
+    assert [path for path, gradient in given.items() if not torch.isfinite(gradient).all()] == []
+    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
+    moved = {path for path, value in model.state_dict().items() if not torch.equal(value, before[path])}
+    model.load_state_dict(before)
+    model.zero_grad(set_to_none=True)
+    return set(given), moved
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_sketch_trains(name: str) -> None:
+    tiny = TINY[name]
+    torch.manual_seed(0)
+    program = load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model)
+    model = compile_program(program, extern=tiny.extern).train()
+    reached, moved = step(model, model.example_inputs(**tiny.dims))
+    parameters = {path: p for path, p in model.named_parameters()}
+    assert parameters.keys() - reached == {path for path, p in parameters.items() if path.startswith(tiny.beyond) or not p.requires_grad}
+    assert moved & parameters.keys() <= reached and moved & reached
+    for stage in program.stages:
+        chosen = model.stage(stage)
+        tuned = {path for path, p in parameters.items() if p.requires_grad}
+        assert tuned and sum(p.numel() for p in chosen.parameters()) == sum(parameters[path].numel() for path in tuned)
+        reached, moved = step(model, model.example_inputs(**tiny.dims))
+        assert reached and reached <= tuned, stage
+        assert moved & reached and moved <= {*tuned, *chosen.plan.tuned}, stage
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_only_a_reserved_construct_stops_the_others(name: str) -> None:
+    waiting = RESERVED[name]
+    source = read_source(FOLDER / f"{name}.arch")
+    assert isinstance(source, Source)
+    result = check_text(source, waiting.params, text=False)
+    found = [d for d in result.diagnostics if d.severity is Severity.ERROR or d.code in CODES]
+    assert {d.code for d in found} <= CODES
+    assert [" ".join(d.span.text.split())[: len(text)] for d, text in zip(found, waiting.stops, strict=True)] == list(waiting.stops)
