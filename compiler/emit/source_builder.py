@@ -156,7 +156,8 @@ class SourceBuilder:
         distribution, type_ = node.attributes["distribution"], node.outputs[0]
         shape = [self.dim(extent(axis)) for axis in type_.shape]
         given = self.values.get((number, 0))
-        keywords = {**distribution.arguments, "dtype": self.dtype(type_.dtype), "device": self.device()}
+        numbers = {name: self.dim(value) if isinstance(value, Dim) else value for name, value in distribution.arguments.items()}
+        keywords = {**numbers, "dtype": self.dtype(type_.dtype), "device": self.device()}
         return self._step("call", DRAWS + distribution.name, (given, shape), keywords, effect=True, label=_label(node.target))
 
     def _operation(self, node: Node) -> Any:

@@ -261,9 +261,10 @@ class BodyLowering:
         shape = [self.dim(axis if isinstance(axis, (int, Dim)) else axis.size) for axis in type_.shape]
         declared = next(declared for declared in frame.body.inputs if declared.node == number)
         name = ".".join([declared.name, *map(member_text, declared.members)])
-        numbers = {key: value if isinstance(value, int) else float(value) for key, value in distribution.arguments.items()}
+        sizes = {key: self.dim(value) for key, value in distribution.arguments.items() if isinstance(value, Dim)}
+        numbers = {key: value if isinstance(value, int) else float(value) for key, value in distribution.arguments.items() if key not in sizes}
         path = self.around.child(frame.prefix, DRAW, {"distribution": distribution.name, **numbers}, name)
-        drawn = self._create("call_module", path, (given, shape), {"dtype": self.dtype(type_.dtype), "device": self.device()})
+        drawn = self._create("call_module", path, (given, shape), {**sizes, "dtype": self.dtype(type_.dtype), "device": self.device()})
         drawn.meta["types"] = (type_,)
         return (drawn,)
 

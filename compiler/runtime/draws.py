@@ -68,9 +68,9 @@ class Draw(nn.Module):
         self.distribution, self.numbers = distribution, numbers
         self._draw = DISTRIBUTIONS[distribution]
 
-    def forward(self, given: Tensor | None, shape: Size, *, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return `given`, or a tensor of this shape, dtype and device."""
-        return self._draw(given, shape, **self.numbers, dtype=dtype, device=device)
+    def forward(self, given: Tensor | None, shape: Size, *, dtype: torch.dtype, device: torch.device, **sizes: int) -> Tensor:
+        """Return `given`, or a tensor of this shape, dtype and device; `sizes` are arguments that each batch sets anew."""
+        return self._draw(given, shape, **self.numbers, **sizes, dtype=dtype, device=device)
 
     def extra_repr(self) -> str:
         """Show the distribution."""

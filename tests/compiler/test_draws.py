@@ -149,6 +149,15 @@ def test_draws_are_given_once_and_a_copy_waits() -> None:
     assert torch.isfinite(copy.deepcopy(model)(torch.randn(2, 4)).y).all()
 
 
+@pytest.mark.parametrize("source", [False, True])
+def test_a_draw_may_be_of_the_size_of_the_batch(source: bool) -> None:
+    text = "model M { in x: float[B, 4]; draw p: int[B] ~ permutation(B); out y = take(x, p, dim = 0); out order = p }"
+    model = archloom.compile(text, source=True) if source else archloom.compile(text)
+    for rows in (5, 3):
+        found = model(x=torch.randn(rows, 4))
+        assert sorted(found["order"].tolist()) == list(range(rows))
+
+
 def test_draws_are_seeded_by_torch() -> None:
     model = deep().train()
     x = torch.randn(3, 4)
