@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
+from collections.abc import Sequence
+from typing import Any, cast
 
+from ...blocks.examples import EXAMPLES
 from ...blocks.registry import Entry, primitives
+from ...blocks.samples import Sample
 from ...dsl import ast
-from ...dsl.primitive import MISSING, Argument
+from ...dsl.format import format_source
+from ...dsl.primitive import MISSING, Argument, Kind
+from ...dsl.source import Source
 from ..check import library
+
+SHOWN = 3
+"""Examples of an operation."""
 
 
 def topic(name: str) -> str | None:
@@ -31,7 +41,35 @@ def _primitive(entry: Entry) -> str:
     lines += [f"  {argument.name}  {argument.doc}" for argument in (*entry.arguments, *entry.call)]
     if entry.results:
         lines += ["", f"results: {', '.join(entry.results)}"]
+    lines += ["", "examples, with types for tensors", "", *(f"  {_sampled(entry, sample)}" for sample in entry.good[:SHOWN])]
     return "\n".join(lines) + "\n"
+
+
+def _sampled(entry: Entry, sample: Sample) -> str:
+    """Write a good sample as the text would have it."""
+    made, called = (
+        ", ".join(_argument(a, sample.inputs[a.name]) for a in arguments if a.name in sample.inputs) for arguments in (entry.arguments, entry.call)
+    )
+    return f"{entry.name}({made})({called})" if entry.is_leaf else f"{entry.name}({made})"
+
+
+def _argument(argument: Argument, value: Any) -> str:
+    if argument.kind in (Kind.TENSOR, Kind.TENSORS):
+        return str(value) if isinstance(value, str) else _literal(value)
+    if argument.kind is Kind.SIZES:
+        return ", ".join(f"{name} = {_literal(size)}" for name, size in value.items())
+    quoted = f'"{value}"' if argument.kind is Kind.STR else _literal(value)
+    return f"{argument.name} = {quoted}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        items = cast("Sequence[Any]", value)
+        return f"[{', '.join(map(_literal, items))}]"
+    if isinstance(value, slice):
+        bounds = cast("Any", value)
+        return ":".join("" if n is None else str(n) for n in (bounds.start, bounds.stop))
+    return "..." if value is ... else _shown(value)
 
 
 def _signature(arguments: tuple[Argument, ...]) -> str:
@@ -43,19 +81,32 @@ def _shown(value: object) -> str:
     return words[value] if isinstance(value, bool) or value is None else str(value)
 
 
-def _items(module: tuple[str, ...]) -> dict[str, ast.Block | ast.Fn]:
+def _items(module: tuple[str, ...]) -> dict[str, ast.Block | ast.Fn | ast.Definition]:
     from ...dsl.parser import parse
 
     source = library().load(module)
     if source is None:
         return {}
-    return {tree.name: tree for tree in parse(source).tree() if isinstance(tree, (ast.Block, ast.Fn))}
+    trees = parse(source).tree()
+    made = {tree.name: tree for tree in trees if isinstance(tree, ast.Definition) and isinstance(tree.value, ast.Call)}
+    return made | {tree.name: tree for tree in trees if isinstance(tree, (ast.Block, ast.Fn))}
 
 
 def _block(module: tuple[str, ...], name: str) -> str | None:
     item = _items(module).get(name)
     if item is None:
         return None
-    parameters = ", ".join(p.span.text for p in item.parameters)
-    head = f"import {'.'.join(module)}.{name}\n\n{'block' if isinstance(item, ast.Block) else 'fn'} {name}({parameters})"
-    return f"{head}\n\n{inspect.cleandoc(item.doc or '')}\n"
+    head = f"import {'.'.join(module)}.{name}\n\n"
+    if isinstance(item, ast.Definition):
+        said = item.span.text
+    else:
+        parameters = ", ".join(p.span.text for p in item.parameters)
+        said = f"{'block' if isinstance(item, ast.Block) else 'fn'} {name}({parameters})\n\n{inspect.cleandoc(item.doc or '')}"
+    return f"{head}{said}\n\nexample\n\n{textwrap.indent(_example('.'.join((*module, name))), '  ')}"
+
+
+def _example(name: str) -> str:
+    """Return the library's own example of a block, laid out."""
+    laid_out = format_source(Source(name, EXAMPLES[name].text(name)))
+    assert isinstance(laid_out, str)
+    return laid_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archloom.compiler.cli import run
+from archloom.compiler.cli._topics import topic, topics
 from archloom.dsl.catalogue import catalogue
 
 
@@ -42,3 +43,25 @@ def test_an_unknown_code(code: str, message: str, capsys: pytest.CaptureFixture[
     assert run(["explain", code]) == 1
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", f"error: {message}\n")
+
+
+def test_every_operation_and_block_is_shown_with_an_example() -> None:
+    for name in topics():
+        text = topic(name)
+        assert text is not None
+        module, _, block = name.rpartition(".")
+        assert (f"\n  import {module}." if module else f"\n  {block}(") in text.partition("\nexample")[2], name
+
+
+def test_an_example_is_written_as_it_would_stand_in_a_file() -> None:
+    assert topic("linear.LowRankLinear") == (
+        "import linear.LowRankLinear\n\n"
+        "block LowRankLinear(din: int, dout: int, rank: int, bias: bool = false)\n\n"
+        "Map through a narrow middle: `y = W_up W_down x + b`, `rank * (din + dout)` numbers for\n`din * dout`.\n\n"
+        "x: float[..., din], W_down: [rank, din], W_up: [dout, rank], y: float[..., dout].  Sainath et al.,\nICASSP 2013\n\n"
+        "example\n\n  arch 1\n  import linear.LowRankLinear\n  model Example {\n    in x: float[B, S, 8]\n"
+        "    part = LowRankLinear(8, 6, rank = 2)\n    out y = part(x)\n  }\n"
+    )
+    shown = topic("rearrange")
+    assert shown is not None
+    assert '\n  rearrange(float[B, S, 6], pattern = "b s (h d) -> b h s d", h = 2)\n' in shown

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import archloom
+from archloom.blocks.examples import EXAMPLES as LIBRARY_EXAMPLES
 from archloom.compiler.api import load_program
 from archloom.compiler.check import check_text
 from archloom.compiler.cli import run
@@ -28,8 +29,6 @@ from archloom.compiler.runtime.outputs import flat
 from archloom.dsl.diagnostics import Failure, Severity
 from archloom.dsl.program import Program
 from archloom.dsl.source import Source
-
-from ..library.cases import CASES
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 100
@@ -47,7 +46,7 @@ TEXTS = [
 ]
 LIBRARY = [
     pytest.param(case.text(name, whole=whole), id=f"{name}{'' if whole else '-least'}")
-    for name, case in CASES.items()
+    for name, case in LIBRARY_EXAMPLES.items()
     for whole in ([True, False] if case.without else [True])
 ]
 

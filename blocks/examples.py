@@ -1,0 +1,187 @@
+"""One small example of every block and function of the library, by its dotted name: `archloom explain` shows it, the tests run it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from ..dsl.record import record
+
+
+@record
+class Example:
+    """How a block is made and what it is called with; a function has no `make`."""
+
+    inputs: dict[str, str]
+    make: str | None = None
+    outputs: tuple[str, ...] = ("y",)
+    call: str = ""  # the arguments; the names of the inputs when empty
+    without: tuple[str, ...] = field(default=())  # inputs that may be left out
+    beside: str | None = None  # another block, named in `make`
+    around: str = "{}"  # what is done with the result: a family has to become a value
+    training: bool = False  # some of its parameters only matter in training
+
+    def text(self, name: str, *, whole: bool = True) -> str:
+        """Return a model around the block, with all its inputs or only those it needs."""
+        item = name.rpartition(".")[2]
+        inputs = {k: v for k, v in self.inputs.items() if whole or k not in self.without}
+        call = self.call or ", ".join(k if k == first or not self.without else f"{k} = {k}" for first in [next(iter(inputs))] for k in inputs)
+        outputs = ", ".join(self.outputs)
+        lines = [f"  in {k}: {v}" for k, v in inputs.items()]
+        if self.make is not None:
+            lines.append(f"  part = {item}({self.make})")
+        result = self.around.format(f"{'part' if self.make is not None else item}({call})")
+        lines.append(f"  out {outputs} = {result}")
+        imports = [f"import {block}" for block in (name, self.beside) if block is not None]
+        return "\n".join(["arch 1", *imports, "model Example {", *lines, "}", ""])
+
+
+SEQUENCE = {"x": "float[B, S, 8]", "mask": "bool[B, S]"}
+PAIR = {"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, S]", "context_mask": "bool[B, T]"}
+TURNED = {**SEQUENCE, "cos": "float[S, 4]", "sin": "float[S, 4]"}
+TOKENS = {"ids": "int[B, S] in 0..11", "mask": "bool[B, S]"}
+VECTORS = {"x": "float[B, S, 8]"}
+MASK = ("mask",)
+ROPE = ("mask", "cos", "sin")
+LAYER = "8, 2, 1, 12, 4"  # dim, heads, kv_heads, ffn, head_dim
+STACK = "11, 8, 2, 2, 1, 12, 4"  # vocab, dim, depth, heads, kv_heads, ffn, head_dim
+LABELS = "int[B, S] in 0..5"
+
+GATED, EXPERT = "ffn.SwiGLU", "Expert = SwiGLU(hidden = 6, ...)"
+PICTURE = {"image": "float[B, 3, 8, 8]"}
+
+EXAMPLES: dict[str, Example] = {
+    "attention.SelfAttention": Example(SEQUENCE, "8, 2, causal = true, drop = 0.1", without=MASK),
+    "attention.CrossAttention": Example({"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, T]"}, "8, 2, source = 6", without=MASK),
+    "attention.GroupedQueryAttention": Example(TURNED, "8, 2, 1, 4, bias = true", without=ROPE),
+    "bert.Embeddings": Example({"ids": "int[B, S] in 0..11", "segments": "int[B, S] in 0..2"}, "11, 8, 16", without=("segments",)),
+    "bert.SelfAttention": Example(SEQUENCE, "8, 2", without=MASK),
+    "bert.Output": Example({"x": "float[B, S, 6]", "residual": "float[B, S, 8]"}, "6, 8"),
+    "bert.Attention": Example(SEQUENCE, "8, 2", without=MASK),
+    "bert.Intermediate": Example(VECTORS, "8, 12"),
+    "bert.Layer": Example(SEQUENCE, "8, 2, 12", without=MASK),
+    "bert.Encoder": Example(SEQUENCE, "8, 2, 2, 12", without=MASK),
+    "bert.Pooler": Example(VECTORS, "8"),
+    "bert.Transform": Example(VECTORS, "8"),
+    "bert.MaskedHead": Example(VECTORS, "8, 11", outputs=("logits",)),
+    "crf.CRF": Example(
+        {"scores": "float[B, S, 3]", "labels": "int[B, S] in 0..3", "mask": "bool[B, S]"}, "3", outputs=("path", "nll"), without=MASK,
+    ),
+    "decoder.PreNormLayer": Example(PAIR, "8, 2, 12, source = 6", without=("mask", "context_mask")),
+    "decoder.PostNormLayer": Example(PAIR, "8, 2, 12, source = 6", without=("mask", "context_mask")),
+    "encoder.PreNormLayer": Example(SEQUENCE, "8, 2, 12", without=MASK),
+    "encoder.PostNormLayer": Example(SEQUENCE, "8, 2, 12", without=MASK),
+    "encoder.Encoder": Example(SEQUENCE, "2, 8, layer = PreNormLayer(8, 2, 12)", without=MASK, beside="encoder.PreNormLayer"),
+    "ffn.Mlp": Example(VECTORS, "8, 12, dout = 4, activation = relu"),
+    "ffn.GatedMlp": Example(VECTORS, "8, 12, drop = 0.1"),
+    "ffn.SwiGLU": Example(VECTORS, "8, 12"),
+    "ffn.GeGLU": Example(VECTORS, "8, 12"),
+    "ffn.ReGLU": Example(VECTORS, "8, 12"),
+    "ffn.GLU": Example(VECTORS, "8, 12"),
+    "heads.LinearHead": Example(VECTORS, "8, 5", outputs=("logits",)),
+    "heads.ClassificationHead": Example({"x": "float[B, 8]"}, "8, 5", outputs=("logits",)),
+    "heads.SpanHead": Example(SEQUENCE, "8", outputs=("start", "end"), without=MASK),
+    "heads.TiedHead": Example({"x": "float[B, S, 8]", "table": "float[11, 8]"}, "11, 8, bias = true", outputs=("logits",)),
+    "heads.MeanPool": Example(SEQUENCE, ""),
+    "linear.LowRankLinear": Example(VECTORS, "8, 6, rank = 2"),
+    "linear.Adapter": Example(VECTORS, "8, 2"),
+    "linear.DeepLinear": Example(VECTORS, "[8, 6, 5, 3]"),
+    "llama.DecoderLayer": Example(TURNED, LAYER, without=ROPE),
+    "llama.Decoder": Example(TOKENS, STACK, without=MASK),
+    "llama.CausalLM": Example(TOKENS, STACK + ", tied = true", outputs=("logits",), without=MASK),
+    "loss.next_token": Example({"logits": "float[B, S, 5]", "ids": LABELS, "mask": "bool[B, S]"}),
+    "loss.token_class": Example({"logits": "float[B, S, 5]", "labels": LABELS, "mask": "bool[B, S]"}),
+    "loss.span": Example({"start": "float[B, S]", "end": "float[B, S]", "first": "int[B] in 0..S", "last": "int[B] in 0..S"}),
+    "loss.masked_mse": Example({"x": "float[B, S, 8]", "target_": "float[B, S, 8]", "mask": "bool[B, S]"}),
+    "loss.distill": Example({"logits": "float[B, S, 5]", "teacher": "float[B, S, 5]"}, call="logits, teacher, temperature = 2.0"),
+    "loss.contrast": Example({"a": "float[B, 8]", "b": "float[B, 8]"}),
+    "loss.focal": Example({"logits": "float[B, 5]", "labels": "float[B, 5]"}),
+    "moe.Gate": Example(VECTORS, "8, {a, b, c}, hidden = 6"),
+    "moe.TopKGate": Example(VECTORS, "8, {a, b, c}, k = 2, noise = learned", outputs=("weight", "keep", "p", "logits"), training=True),
+    "moe.switch_balance": Example({"p": "float[B, S, 4]", "keep": "bool[B, S, 4]"}),
+    "moe.importance": Example({"weight": "float[B, S, 4]"}),
+    "moe.router_z": Example({"logits": "float[B, S, 4]"}),
+    "moe.SoftMixture": Example(VECTORS, f"8, {{a, b, c}}, {EXPERT}", beside=GATED),
+    "moe.SparseMixture": Example(VECTORS, f"8, {{a, b, c}}, k = 2, {EXPERT}, noise = fixed", beside=GATED),
+    "moe.MultiGate": Example(VECTORS, f"{{tag, parse}}, {{a, b}}, 8, {EXPERT}", beside=GATED, around="concat({}[*], dim = 2)"),
+    "moe.CustomizedGate": Example(
+        {"x[t in {tag, parse}]": "float[B, S, 8]", "common": "float[B, S, 8]"}, f"{{tag, parse}}, {{a, b}}, {{own}}, 8, {EXPERT}",
+        call="x[*], common", beside=GATED, around="concat({}[*], dim = 2)",
+    ),
+    "moe.CrossStitch": Example(
+        {"x[t in {tag, parse}]": "float[B, S, 8]"}, "{tag, parse}", call="x[*]", around="concat({}[*], dim = 2)",
+    ),
+    "norm.LlamaNorm": Example(VECTORS, "8"),
+    "norm.ScaleNorm": Example(VECTORS, "8"),
+    "norm.AdaptiveNorm": Example({"x": "float[B, S, 8]", "c": "float[B, 6]"}, "8, 6"),
+    "norm.LayerScale": Example(VECTORS, "8"),
+    "position.sinusoid": Example({"at": "float[S]"}, call="at, 8"),
+    "position.counted": Example({"ids": "int[B, S] in 0..11"}, call="ids, padding = 1"),
+    "position.Sinusoid": Example(VECTORS, "8"),
+    "position.LearnedPositions": Example(VECTORS, "16, 8"),
+    "qwen2.Attention": Example(TURNED, "8, 2, 1, 4", without=ROPE),
+    "qwen2.DecoderLayer": Example(TURNED, LAYER, without=ROPE),
+    "qwen2.Decoder": Example(TOKENS, STACK, without=MASK),
+    "qwen2.CausalLM": Example(TOKENS, STACK, outputs=("logits",), without=MASK),
+    "roberta.Embeddings": Example({"ids": "int[B, S] in 0..11"}, "11, 8, 32"),
+    "roberta.Layer": Example(SEQUENCE, "8, 2, 12", without=MASK),
+    "roberta.Encoder": Example(SEQUENCE, "8, 2, 2, 12", without=MASK),
+    "rq.ResidualQuantizer": Example(VECTORS, "8, 11, 3", outputs=("codes", "sums", "latent")),
+    "rq.DepthBlock": Example({"u": "float[B, T, 8]"}, "8, 12, 3"),
+    "rq.DepthHead": Example(
+        {"h": "float[B, S, 6]", "s": "float[B, S, 2, 10]"}, "8, 11, 4, hidden = 6, source = 10, heads = 4, blocks = 2", outputs=("logits",),
+    ),
+    "siglip.Embeddings": Example({"image": "float[B, 3, 12, 12]"}, "8, 12, 4"),
+    "siglip.Layer": Example(VECTORS, "8, 2, 12"),
+    "siglip.Encoder": Example(VECTORS, "8, 2, 2, 12"),
+    "unifork.Tower": Example({"image": "float[B, 3, 12, 12]"}, "8, 3, 2, 12, 11, 3, 12, 4", outputs=("codes", "sums", "latent")),
+    "unifork.Projector": Example({"z": "float[B, N, 6]"}, "6, 8"),
+    "unifork.ForkedDecoder": Example(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),
+    "convnext.Layer": Example({"x": "float[B, 4, 8, 9]"}, "4, init = 1.0, rate = 0.1", outputs=("z",)),
+    "convnext.ConvNeXt": Example({"image": "float[B, 3, 16, 24]"}, "[4, 6], [1, 1], 5, init = 1.0", outputs=("logits",), around="{}.logits"),
+    "segformer.Layer": Example({"x": "float[B, 8, 4, 6]"}, "8, 2, 2, 12"),
+    "segformer.SegFormer": Example(
+        {"image": "float[B, 3, 64, 32]"}, "[4, 4, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], decoder = 8, classes = 5",
+        outputs=("logits",), around="{}.logits",
+    ),
+    "dense.ConvHead": Example({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
+    "dense.DeconvHead": Example({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
+    "dense.ConvNorm": Example({"x": "float[B, 4, S, T]"}, "4, 6, 3, stride = 2"),
+    "dense.to_map": Example({"x": "float[B, 6, 8]"}, call="x, 2"),
+    "dense_loss.SemSeg": Example({"pred": "float[B, 4, S, T]", "label": "int[B, S, T] in 0..4"}, ""),
+    "dense_loss.Saliency": Example({"pred": "float[B, 2, S, T]", "label": "int[B, S, T] in 0..2"}, ""),
+    "dense_loss.Depth": Example({"pred": "float[B, 1, S, T]", "label": "float[B, 1, S, T]"}, ""),
+    "dense_loss.Normals": Example({"pred": "float[B, 3, S, T]", "label": "float[B, 3, S, T]"}, ""),
+    "dense_loss.Edge": Example({"pred": "float[B, 1, S, T]", "label": "float[B, 1, S, T]"}, "w = 0.9"),
+    "dit.TimestepEmbedder": Example({"at": "float[B]"}, "8, 4", call="at"),
+    "dit.LabelEmbedder": Example({"label": "int[B] in 0..5"}, "5, 8"),
+    "dit.DiTBlock": Example({"x": "float[B, S, 8]", "c": "float[B, 8]"}, "8, 2, 12, init = 0.5"),
+    "dit.FinalLayer": Example({"x": "float[B, 6, 8]", "c": "float[B, 8]"}, "8, 2, 3, 2, init = 0.5", outputs=("image",)),
+    "mlp.Hidden": Example({"x": "float[B, 8]"}, "8, [6, 5], norm = true"),
+    "mlp.MLP": Example({"x": "float[B, 8]"}, "8, [6, 5], 3"),
+    "pool.GPO": Example({"x": "float[B, 5, 8]", "mask": "bool[B, 5]"}, "5, 4, 4"),
+    "resnet.Basic": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2", outputs=("z",)),
+    "resnet.Bottleneck": Example({"x": "float[B, 4, S, T]"}, "4, 2", outputs=("z",)),
+    "resnet.ResNet": Example({"image": "float[B, 3, 33, 40]"}, "[1, 2], 5, width = 2", outputs=("logits",), around="{}.logits"),
+    "resnet.CifarResNet": Example(PICTURE, "1, 5, width = 2", outputs=("logits",)),
+    "resnet.ResNet20": Example(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
+    "resnet.ResNet56": Example(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
+    "rnn.GRUCell": Example({"x": "float[B, S, 8]", "h": "float[B, S, 6]"}, "8, 6"),
+    "rnn.GRU": Example({"x": "float[B, 5, 8]"}, "8, 6, 5, backwards = true"),
+    "sparse.entmax": Example(VECTORS, call="x, 1.7"),
+    "swin.WindowAttention": Example({"x": "float[6, 4, 8]", "hide": "float[3, 4, 4]"}, "8, 2, 2", without=("hide",)),
+    "swin.Layer": Example({"x": "float[B, 24, 8]"}, "8, 2, [4, 6], 2, shift = 1, ffn = 12"),
+    "swin.Merge": Example({"x": "float[B, 24, 8]"}, "8, [4, 6]"),
+    "swin.Stage": Example({"x": "float[B, 4, 8, 8]"}, "8, 2, 2, [4, 4], 2"),
+    "swin.Swin": Example(
+        PICTURE, "4, [2, 1], [2, 2], size = 8, patch = 2, window = [2, 2], classes = 5, attention = [WindowAttention, WindowAttention]",
+        outputs=("logits",), around="{}.logits", beside="swin.WindowAttention",
+    ),
+    "vit.PatchEmbed": Example({"image": "float[B, 3, 4, 6]"}, "2, 8"),
+    "vit.Block": Example(VECTORS, "8, 2, 12, rate = 0.1"),
+    "vit.Tokens": Example({"image": "float[B, 3, 4, 6]"}, "8, [4, 6], 2"),
+    "vit.ViT": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", outputs=("cls", "patches")),
+    "vit.Taps": Example(
+        {"image": "float[B, 3, 4, 6]"}, "8, [0, 1], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)",
+    ),
+    "vit.Hidden": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", around="stack({}[*], dim = 1)"),
+}  # fmt: skip
