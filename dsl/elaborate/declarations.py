@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
-from ..dims import Dim
-from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Role, UpdateDecl
-from ..types import DType, TensorType, extent
+from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, UpdateDecl
+from ..types import DType, TensorType
 from . import statics
-from .arguments import Slot, bind
 from .births import path_of
-from .context import fail, suggest
+from .context import fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .inputs import Pattern, refuse_new, tensor_type
-from .operations import REFUSED, axis
+from .roles import distribution, role, value_range
 from .scope import Frame
 from .statements import RUNNERS, run, spread
-from .values import Family, IndexSet, LiveState, MemberOf, TaskScope, Tensor, Value, describe, is_list
+from .values import Family, IndexSet, LiveState, MemberOf, TaskScope, Tensor, Value, describe
 
 # --------------------------------------------------------------------------------------------------------- inputs
 
@@ -72,58 +70,19 @@ def _input(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.In |
             optional = True
         if given is None and not builder.model:
             given = (DType.FLOAT, tuple(None for _ in _plain_axes(statement.type)))
-    entry = builder.overrides.get(declared.name)
-    type_ = tensor_type(entry.type if entry is not None and entry is not statement else statement.type, frame, given, declared.name)
+    stated = builder.overrides.get(declared.name, statement)
+    type_ = tensor_type(stated.type, frame, given, declared.name)
     if any(i.key == key and i.task == frame.task for i in builder.body.inputs):
         fail("A105", f"the input `{key}` is declared twice", declared.span, "rename one of them")
     number = builder.node(NodeKind.INPUT, key, {}, {}, (type_,), declared.span)
-    role = _role(statement.role, frame) if isinstance(statement, ast.In) and statement.role is not None else None
-    bounds = _bounds(statement.range, frame) if statement.range is not None else None
-    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, role, bounds, frame.task, is_target, optional))
+    what = role(stated.role, type_, frame) if isinstance(stated, ast.In) and stated.role is not None else None
+    bounds = value_range(stated.range, type_, frame) if stated.range is not None else None
+    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, what, bounds, frame.task, is_target, optional))
     return builder.tensor(number)
 
 
 def _plain_axes(node: ast.Type) -> Sequence[Any]:
     return node.arguments or () if isinstance(node, ast.TypeRef) else ()
-
-
-_ROLES: dict[str, tuple[str, ...]] = {"picture": ("mean", "std"), "tokens": ("vocab",)}
-
-
-def _role(node: ast.Expr, frame: Frame) -> Role:
-    call = node if isinstance(node, ast.Call) else None
-    function = call.function if call is not None else node
-    if not isinstance(function, ast.Name) or function.id not in _ROLES:
-        fail(
-            "A501",
-            f"`{node.span.text}` is no role of an input",
-            node.span,
-            suggest(function.span.text, _ROLES, f"the roles are {statics.listed(_ROLES)}"),
-        )
-    slots = [Slot(name, False) for name in _ROLES[function.id]]
-    bound = bind(function.id, call.arguments if call else (), slots, node.span)
-    return Role(function.id, {key: _plain(evaluate(value, frame)) for key, value in bound.given.items()})
-
-
-def _plain(value: Value) -> Value:
-    return [_plain(v) for v in value] if is_list(value) else statics.number(value)
-
-
-def _bounds(node: ast.Expr, frame: Frame) -> tuple[int | Dim, int | Dim]:
-    if isinstance(node, ast.Range) and node.start is not None and node.stop is not None:
-        low, high = (_edge(e, frame) for e in (node.start, node.stop))
-        return low, high + 1 if node.inclusive else high
-    value = evaluate_whole(node, frame)
-    if isinstance(value, IndexSet):
-        return 0, len(value)
-    fail("A501", f"`{node.span.text}` is no range of values", node.span, "write `in 0..n`")
-
-
-def _edge(node: ast.Expr, frame: Frame) -> int | Dim:
-    value = axis(evaluate(node, frame))
-    if value is REFUSED:
-        fail("A501", f"`{node.span.text}` is no end of a range", node.span, "an end is a whole number or a size")
-    return extent(value)
 
 
 def _given(node: ast.Call, frame: Frame) -> bool:
@@ -150,30 +109,13 @@ def _draw(statement: ast.Draw, frame: Frame) -> None:
         frame.bind(declared.name, value, declared.span)
 
 
-_DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
-    "normal": ("mean", "std"),
-    "uniform": ("low", "high"),
-    "bernoulli": ("p",),
-    "permutation": ("n",),
-    "gumbel": (),
-}
-
-
 def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.Draw, frame: Frame) -> Value:
     builder = frame.builder
     key = ".".join([declared.name, *map(str, (*frame.members(), *keys))])
     given = builder.given.get(key) if builder.given is not None else None
-    pattern_ = given if given is not None else None
     refuse_new(statement.type, frame)
-    type_ = tensor_type(statement.type, frame, pattern_, declared.name)
-    call = statement.distribution
-    function = call.function if isinstance(call, ast.Call) else call
-    if not isinstance(function, ast.Name) or function.id not in _DISTRIBUTIONS:
-        help = suggest(function.span.text, _DISTRIBUTIONS, f"the distributions are {statics.listed(_DISTRIBUTIONS)}")
-        fail("A501", f"`{call.span.text}` is no distribution", call.span, help)
-    bound = bind(function.id, call.arguments if isinstance(call, ast.Call) else (), [Slot(n, False) for n in _DISTRIBUTIONS[function.id]], call.span)
-    numbers = {name: statics.number(evaluate(value, frame)) for name, value in bound.given.items()}
-    attributes = {"distribution": Role(function.id, numbers)}
+    type_ = tensor_type(statement.type, frame, given, declared.name)
+    attributes = {"distribution": distribution(statement.distribution, type_, frame)}
     number = builder.node(NodeKind.DRAW, key, {}, attributes, (type_,), declared.span)
     members = (*frame.members(), *keys)
     builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, None, None, frame.task, False, optional=True))
@@ -360,6 +302,8 @@ def _task(statement: ast.Task, frame: Frame) -> None:
 
 
 def _entry(statement: ast.Entry, frame: Frame) -> None:
+    if any(statement.name == other.name for other, _ in frame.builder.entries):
+        fail("A105", f"the entry `{statement.name}` is declared twice", statement.span, "rename one of them")
     frame.builder.entries.append((statement, frame))
 
 

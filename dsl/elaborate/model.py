@@ -17,6 +17,7 @@ from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
+from .expressions import reserved_transform
 from .files import File, Files, Loader
 from .forms import finish, run
 from .plans import plan
@@ -73,6 +74,9 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         file = files.open(source)
         files.check_imports(file)
         trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
+        for tree in trees:
+            if isinstance(tree, ast.Transform):
+                report(reserved_transform(tree))
         for name, tree, given in _models(file, trees, files, request, library):
             for asked in _asked(name, tree, given, trees, request):
                 program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)
@@ -268,8 +272,15 @@ def _entry_body(entry: ast.Entry, frame: Frame) -> None:
     inner = frame.child("task")
     static_arguments(entry.parameters, {}, {}, inner)
     declared = set(builder.overrides)
-    present = {i.name for i in builder.body.inputs}
+    present = {i.name for i in builder.body.inputs if not i.is_state}
     for name in declared & present:
         inner.names[name] = frame.names[name]
     body = [s for s in entry.body if not (isinstance(s, (ast.In, ast.Target)) and all(d.name in present for d in s.names))]
     run(body, inner)
+    if not builder.poisoned and not builder.body.outputs:
+        builder.context.report(Diagnostic("A502", f"the entry `{entry.name}` has no `out`", entry.span, help="end it with `out y = ...`"))
+    for statement in entry.body:
+        for name in statement.names if isinstance(statement, (ast.In, ast.Target)) else ():
+            if not builder.poisoned and name.name not in builder.read:
+                help = f"read it or remove it; an input of the model is declared anew by its own name: {listed(sorted(present))}"
+                builder.context.warn("A120", f"the input `{name.name}` of the entry `{entry.name}` is never read", name.span, help)

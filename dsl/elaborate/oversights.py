@@ -31,6 +31,12 @@ def _silent(frame: Frame, item: Any) -> None:
     kept = bool(builder.outs) if not builder.model else bool(body.outputs or body.losses or builder.tasks or builder.entries)
     if not kept:
         _report(frame, "A502", f"`{item.name}` has no `out`", item.span, "end it with `out y = ...`")
+    for name, span in (
+        *((o.name, o.span) for o in body.outputs if builder.model and o.task is None),
+        *((n, t.span) for n, t in builder.tasks.items()),
+    ):
+        if name in ("loss", "losses"):
+            _report(frame, "A105", f"`{name}` is what a model calls its own losses in what it returns", span, f"call it `{name}_value`")
     for name in builder.tasks:
         if not any(given.task == name for given in (*body.outputs, *body.losses)):
             _report(frame, "A502", f"the task `{name}` has neither an output nor a loss", builder.tasks[name].span, "end it with `out y = ...`")

@@ -13,7 +13,7 @@ from .arguments import Slot, bind
 from .context import fail
 from .declarations import family_of
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import substitute, tensor_type
+from .inputs import compare, substitute, tensor_type
 from .operations import operation
 from .scope import Frame
 from .statements import RUNNERS
@@ -78,14 +78,32 @@ def _append(node: ast.Call, frame: Frame) -> Value:
     dim = evaluate(bound["dim"], frame)
     if not isinstance(new, Tensor) or not isinstance(dim, int):
         fail("A203", "`append` takes a state, a tensor and a dimension number", node.span, "write `k = append(k, new, dim = 1)`")
-    if isinstance(state, EmptyState):
-        return new
-    if not isinstance(state, LiveState):
+    if not isinstance(state, (EmptyState, LiveState)):
         fail("A203", f"`append` needs a state first, not {describe(state)}", bound["state"].span, "declare it: `state k: float[B, P, d] = empty`")
-    result = operation(frame, "concat", ([state.tensor, new], dim), node.span)
+    held = state.type if isinstance(state, EmptyState) else state.tensor.type
+    place = _growing(held, dim, node)
+    if isinstance(state, EmptyState):
+        if len(new.type.shape) != len(held.shape) or new.type.dtype is not held.dtype:
+            fail("A306", f"`{new.type}` can't be appended to `{state.name}`, which is `{held}`", bound["new"].span, "append what has its type")
+        for i, (given, kept) in enumerate(zip(new.type.shape, held.shape, strict=True)):
+            if i != place:
+                compare(frame.builder, given, kept, bound["new"].span, f"axis {i} of what is appended to `{state.name}`")
+        return new
+    result = operation(frame, "concat", ([state.tensor, new], place), node.span)
     assert isinstance(result, Tensor)
-    frame.builder.finish_state(state.name, result.ref, dim)
+    frame.builder.finish_state(state.name, result.ref, place)
     return result
+
+
+def _growing(held: TensorType, dim: int, node: ast.Call) -> int:
+    """Return the axis that `append` lengthens: one whose size the state's own type introduces."""
+    rank = len(held.shape)
+    size = held.shape[dim % rank] if -rank <= dim < rank else None
+    lone = size.symbol if isinstance(size, Dim) else None
+    if size != 0 and (lone is None or lone.least != 0):
+        help = "the axis that grows has a size of its own, the `P` of `state k: float[B, P, d] = empty`"
+        fail("A503", f"axis {dim} of `{held}` does not grow", node.span, help)
+    return dim % rank
 
 
 SPECIAL["append"] = _append

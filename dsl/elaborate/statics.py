@@ -277,7 +277,7 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
 
 
 def _is_member(value: Value) -> bool:
-    return all(map(_is_member, value)) if isinstance(value, tuple) else isinstance(value, (int, str, float))
+    return all(map(_is_member, value)) if is_list(value) else isinstance(value, (int, str, float))
 
 
 def key_of(value: Value) -> Value:

@@ -104,6 +104,31 @@ REFUSED = [
     ("f = Linear(4, 4, init_bias = orthogonal); out y = f(x)", "A203"),
     # parameters are static
     ("model M(w: float[B, 4] = 0) { in x: float[B, 4]; out y = x * w }", "A212"),
+    # what a border says of values fits its type
+    ("in i: float[B, S] as tokens(9); out y = i; out z = x", "A305"),
+    ("in i: int[B, S] as tokens(0); out y = i; out z = x", "A501"),
+    ("in i: float[B, 3] as picture(mean = 0.5); out y = i; out z = x", "A306"),
+    ("in i: float[B, 3, H, W] as picture(mean = [0.5, 0.5]); out y = i; out z = x", "A501"),
+    ("in i: float[B, 3, H, W] as picture(std = 0); out y = i; out z = x", "A501"),
+    ("in i: int[B] in 5..5; out y = i; out z = x", "A406"),
+    ("in i: bool[B] in 0..2; out y = i; out z = x", "A305"),
+    ("draw e: int[B] ~ normal(0, 1); out y = x * e", "A305"),
+    ("draw e: float[B] ~ permutation(B); out y = x * e[:, none]", "A305"),
+    ("draw e: float[B] ~ normal(x, 1); out y = x * e[:, none]", "A203"),
+    ("draw e: float[B] ~ uniform(1, 0); out y = x * e[:, none]", "A501"),
+    ("draw e: float[B] ~ bernoulli(2); out y = x * e[:, none]", "A501"),
+    ("draw e: int[4] ~ permutation(3); out y = take(x, e, dim = 1)", "A303"),
+    # caches grow along the axis that they introduce
+    ("state k: float[B, P] = empty; k = append(k, x, dim = 0); out y = mean(k) * x", "A503"),
+    ("state k: float[B, P] = empty; k = append(k, x[:, :, none], dim = 1); out y = mean(k) * x", "A306"),
+    ("state k: float[4, P] = empty; k = append(k, x, dim = 1); out y = mean(k) * x", "A301"),
+    # entries give something, once; results have names that mean one thing
+    ("out y = x; entry d { in x: float[B, 4] }", "A502"),
+    ("out y = x; entry d { out z = x }; entry d { out z = x }", "A105"),
+    ("out loss = x", "A105"),
+    ("task losses { out y = x }", "A105"),
+    # what is reserved says so where nothing uses it, too
+    ("transform Ties(base: weights) { }\nmodel M { in x: float[B]; out y = x }", "A901"),
     # the arm that is not taken holds no unknown name
     ("y = x if 1 < 2 else nope(x); out z = y", "A102"),
 ]  # fmt: skip
