@@ -11,7 +11,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A901",
         "reserved, not available yet",
         "The grammar keeps the place of `with`, `transform`, `const` inputs, `choice`, `scan`, `grad(loss, value)` and stages made by a loop. "
-        "Until they come, write the changed model out, repeat stages by hand, or do the step in Python.",
+        "Until they come, write the changed model out, repeat stages by hand, or do the step in Python. "
+        "A `transform` that nothing uses is a warning.",
         "model M { in x: float[B, 4]; choice width in {1, 2}; out y = x }",
         "model M(width: int = 1) { in x: float[B, 4]; out y = x * width }",
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
+from ..members import member_text
 from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, UpdateDecl
 from ..types import DType, TensorType
 from . import statics
@@ -231,7 +232,7 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
             statement.value.span,
             "reduce it: `mean(...)` or `sum(...)`",
         )
-    path = ".".join([*([frame.task] if frame.task else []), statement.name, *(str(m) for _, m in _members_in_scope(frame))])
+    path = ".".join([*([frame.task] if frame.task else []), statement.name, *(member_text(m) for _, m in _members_in_scope(frame))])
     if any(loss.path == path for loss in frame.builder.body.losses):
         fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
     frame.builder.body.losses.append(LossDecl(path, value.ref, weight, statement.span, frame.task))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .elaborating import bodies, chain, codes, model, outs, owned, program, says
+from archloom.dsl.diagnostics import Severity
+
+from .elaborating import bodies, chain, codes, findings, model, outs, owned, program, says
 
 # ----------------------------------------------------------------------------------------------------------- scopes
 
@@ -225,3 +227,11 @@ def test_families_go_in_and_out_of_blocks() -> None:
 )  # fmt: skip
 def test_nothing_is_recursive(text: str, said: str) -> None:
     assert says(text).split(": ", 1)[1] == f"{said}; recursion is not in the language: use `repeat` over an index set"
+
+
+def test_a_transform_that_nothing_uses_is_a_warning() -> None:
+    text = "transform Merge(base: weights) { out merged = base }\nmodel M { in x: float[B, 4]; out y = x }"
+    (found,) = findings(text)
+    assert (found.code, found.severity, found.span.line) == ("A901", Severity.WARNING, 1)
+    (used,) = [d for d in findings(text.replace("out y = x", "z = Merge(x); out y = z")) if d.severity is Severity.ERROR]
+    assert (used.code, used.message) == ("A901", "`transform Merge` is reserved and not available yet")

@@ -52,6 +52,7 @@ LM: dict[str, Any] = {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12}
 TINY: dict[str, Tiny] = {
     "ARM-Net": Tiny({"features": 20, "n_fields": 4, "dim": 4, "n_heads": 2, "n_neurons": 3, "hidden": [6], "deep": [5], "ensemble": True}),
     "CoLM": Tiny({"ratio": [2, 2], "dim": 16, "depth": 2, "kv_heads": 2, "ffn": 16, "vocab": 11}),
+    "ControllableMTA": Tiny({"cs": [4, 6], "dec": 5}),
     "CrossNER": Tiny({**LM, "labels": {d: ["O", f"B-{d}", f"I-{d}"] for d in ("politics", "science", "music", "literature", "ai")}}),
     "FILTER": Tiny({**LM, "m": 1, "k": 1, "depth": 3}),
     "FinalMLP": Tiny({"vocab": {"user": 9, "item": 7, "tag": 3, "price": 0}, "dim": 4, "hidden1": [8, 4], "hidden2": [6, 4], "gate": [5]}),
@@ -76,6 +77,10 @@ TINY: dict[str, Tiny] = {
     ),
     "UnifiedView": Tiny({"dim": 8, "tokens": 6, "hidden": 12, "classes": 3}),
     "WideNet": Tiny({"dim": 8, "depth": 3, "heads": 2, "group": 2, "mlp": 12, "moe": 10, "n": 3, "H": 16, "W": 16, "patch": 8, "classes": 4}),
+    "alm": Tiny(
+        {"student_vocab": 11, "teacher_vocab": 13, "width": 8, "depth": 1, "heads": 2, "kv_heads": 2, "ffn": 12, "twidth": 12, "tdepth": 1,
+         "theads": 2, "tkv_heads": 2, "tffn": 12},
+    ),
     "concept_centric": Tiny({"dim": 8, "classes": 3, "concepts": 4, "depth": 2, "heads": 2, "size": 16, "patch": 8, "spatial": 3}),
     "crossformer": Tiny({"H": 32, "W": 32, "dim": 32, "depths": [1, 2], "heads": [2, 4], "group": [2, 2], "interval": [4, 2], "classes": 3}),
     "crosstune": Tiny({**LM, "take_last": 1}),
