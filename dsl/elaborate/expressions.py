@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
-from ..diagnostics import Diagnostic
 from ..types import DType
 from . import statics
-from .context import Problem, fail, suggest
+from .context import fail, suggest
 from .files import File
 from .functions import CONSTANTS, FUNCTIONS
 from .operations import operation
@@ -128,13 +127,8 @@ def _item(node: ast.Name, frame: Frame) -> Value:
     if isinstance(item, ast.Definition):
         return _definition(item, file, frame)
     if isinstance(item, ast.Transform):
-        raise Problem(reserved_transform(item))
+        fail("A901", f"`transform {item.name}` is reserved and not available yet", item.span, "do this step in Python for now")
     return None
-
-
-def reserved_transform(item: ast.Transform) -> Diagnostic:
-    """Return the error for a transform, whether it is used or not."""
-    return Diagnostic("A901", f"`transform {item.name}` is reserved and not available yet", item.span, help="do this step in Python for now")
 
 
 def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:

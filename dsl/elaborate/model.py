@@ -17,7 +17,6 @@ from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
-from .expressions import reserved_transform
 from .files import File, Files, Loader
 from .forms import finish, run
 from .plans import plan
@@ -76,7 +75,8 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
         for tree in trees:
             if isinstance(tree, ast.Transform):
-                report(reserved_transform(tree))
+                message = f"`transform {tree.name}` is reserved: it is kept as it is written, and not run"
+                report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
         for name, tree, given in _models(file, trees, files, request, library):
             for asked in _asked(name, tree, given, trees, request):
                 program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)

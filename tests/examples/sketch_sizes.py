@@ -118,6 +118,9 @@ TINY: dict[str, Tiny] = {
 }  # fmt: skip
 
 RESERVED: dict[str, Waiting] = {
-    "graftllm": Waiting(("weights",), {"tasks": ["a"], "packs": {"a": 0}, "vocab": 11}),
-    "twin_merging": Waiting(("weights",), {"tasks": ["a"], "twin": {"a": 0}, "classes": {"a": 3}}),
+    "graftllm": Waiting(("transform Pack(", "weights"), {"tasks": ["a"], "packs": {"a": 0}, "vocab": 11}),
+    "twin_merging": Waiting(("transform Twins(", "weights"), {"tasks": ["a"], "twin": {"a": 0}, "classes": {"a": 3}}),
+    "aug_hessian": Waiting(("transform AugHessian(",)),
+    "lines": Waiting(("transform Lines(", "transform LinesMulti(")),
+    "ties_merging": Waiting(("transform Ties(",)),
 }
