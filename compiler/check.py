@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,12 @@ def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, pr
 # ---------------------------------------------------------------------------------------------------------- report
 
 
-def describe(program: Program) -> Iterator[str]:
-    """Yield what a model takes and gives, a line for each task, then its parameters and what must hold at run time."""
+def describe(program: Program, tested: Iterable[object] | None = None) -> Iterator[str]:
+    """Yield what a model takes and gives, a line for each task, then what must hold at run time and what it claims.
+
+    Claims that no proof decides are open, unless they were `tested`.
+    """
+    from .claims import open_claims
     from .graph import Graph
 
     count = Graph(program).count()
@@ -97,6 +101,14 @@ def describe(program: Program) -> Iterator[str]:
         yield f"  task {task}: {'; '.join(p for p in parts if p)}"
     for condition in body.conditions:
         yield f"  {'requires' if condition.given else 'valid if'} {condition.text}"
+    if tested is not None:
+        yield from (f"  holds: {claim}" for claim in tested)
+    chosen = f" --preset {program.preset}" if program.preset is not None else ""
+    for claim in open_claims(program) if tested is None else ():
+        times = f" in {claim.times} calls" if claim.times > 1 else ""
+        yield f"  open: {claim.text}{times}, line {claim.span.line}: `check{chosen} --gradients` tests it"
+    for preset, claims in program.open_in_presets.items():
+        yield from (f"  open: {claim.text}, line {claim.span.line}: `check --preset {preset} --gradients` tests it" for claim in claims)
 
 
 def _owners(program: Program) -> dict[str, str | None]:

@@ -91,10 +91,10 @@ class Graph:
         """Count parameters and buffers below the paths, tied ones once, without expanding; KeyError for an unknown path."""
         return self.census.count(*paths)
 
-    def calls(self) -> dict[int, int]:
-        """Return how often each body runs in one evaluation of the model, by `id` of the body."""
+    def calls(self, root: Body | None = None) -> dict[int, int]:
+        """Return how often each body runs in one evaluation of the model, or of another root, by `id` of the body."""
         times = {id(body): 0 for body in self.bodies}
-        times[id(self.program.eval)] = 1
+        times[id(root or self.program.eval)] = 1
         for body in reversed(self.bodies):
             for node in body.nodes:
                 if node.body is not None:

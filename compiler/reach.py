@@ -29,14 +29,17 @@ class Occurrence:
 
 @record
 class _Frame:
-    """One call on the way down: its body, the path of the instance, and the modules handed to it by absolute path."""
+    """One call on the way down: its body, the path of the instance, and the modules handed to it by absolute path (at the top, None:
+    what came from its caller keeps its mark)."""
 
     body: Body
     prefix: str
-    handed: dict[str, str]
+    handed: dict[str, str] | None
 
     def absolute(self, target: str) -> str:
-        return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
+        if is_handed(target):
+            return resolve(target, self.handed) if self.handed is not None else target
+        return join(self.prefix, target)
 
 
 class Reach:
@@ -138,7 +141,7 @@ class Reach:
 
     def occurrences(self, path: str) -> Iterator[Occurrence]:
         """Yield every use of the module or parameter at or below an absolute path."""
-        yield from self._uses(path, (), _Frame(self.root, "", {}))
+        yield from self._uses(path, (), _Frame(self.root, "", None))
 
     def _uses(self, path: str, calls: CallPath, frame: _Frame) -> Iterator[Occurrence]:
         for declared in frame.body.modules.values():

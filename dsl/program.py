@@ -201,6 +201,37 @@ class Freeze:
     span: Span
 
 
+@record
+class ClaimPart:
+    """One side of an open claim: a value of the body, or (a path) the tensors at and below a parameter or module of it.
+
+    `items` are the entries of a tensor index, as the primitive `index` takes them; none for the whole.
+    """
+
+    source: Ref | str
+    items: tuple[Any, ...]
+    span: Span
+
+    @property
+    def text(self) -> str:
+        return self.span.text
+
+
+@record
+class Claim:
+    """`assert y[:, 0] ignores x[:, 1:]`: about parts of tensors, so that no path between values decides it.  It is open until it is
+    tested on values, in every call of its body."""
+
+    relation: str  # ignores or uses
+    value: ClaimPart
+    others: tuple[ClaimPart, ...]  # those that a path leads from; of a family that is used, one is enough
+    span: Span
+
+    @property
+    def text(self) -> str:
+        return self.span.text.removeprefix("assert").strip()
+
+
 @dataclass(slots=True, eq=False)
 class Body:
     """One elaborated block.  A CALL node's outputs are this body's outputs, then its losses, then its states' results, in order."""
@@ -223,6 +254,7 @@ class Body:
     ties: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
     uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
     doc: str | None = None
+    claims: list[Claim] = field(default_factory=list[Claim])
 
     def type(self, ref: Ref) -> TensorType:
         return self.nodes[ref.node].outputs[ref.index]
@@ -323,6 +355,7 @@ class Program:
     renamed: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
     doc: str | None = None
+    open_in_presets: dict[str, list[Claim]] = field(default_factory=dict[str, list[Claim]])  # what other presets claim of parts of tensors
     variants: dict[str, EntryPlan] = field(default_factory=dict[str, EntryPlan])  # by stage: its own bodies, where it `set`s other arguments
     counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the model itself counts
     preset: str | None = None  # the one that gave the arguments

@@ -42,6 +42,9 @@ model = click.option("--model", metavar="NAME", help="The model to take, where t
 param = click.option("--param", multiple=True, metavar="name=value", callback=pairs, help="Set a parameter of the model; may be repeated.")
 preset = click.option("--preset", metavar="NAME", help="Take a named configuration of the file.")
 size = click.option("--size", multiple=True, metavar="NAME=N", callback=_sizes, help="Give an open size of the inputs, as B=2; may be repeated.")
+extern = click.option(
+    "--extern", multiple=True, metavar="PKG.MODULE:NAME", help="Allow a file to wrap this Python class or function; may be repeated."
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -40,7 +40,7 @@ def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option("--tokenizer", type=click.Path(exists=True, dir_okay=False), help="A tokenizers file (tokenizer.json) for text.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Run this task alone; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, draws and examples.")
-@click.option("--extern", multiple=True, metavar="PKG.MODULE:CLASS", help="Allow FILE to wrap this Python class; may be repeated.")
+@options.extern
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the outputs to a safetensors file.")
 @options.param
 @options.preset

@@ -56,6 +56,10 @@ class Surroundings(Protocol):
         """Return the paths of the modules that the module at `path` was handed."""
         ...
 
+    def watched(self, body: Body) -> Mapping[tuple[int, int], str]:
+        """Return the names of the values of a body that a test of claims watches, by number of node and of output."""
+        ...
+
 
 @dataclass(slots=True)
 class _Frame:
@@ -127,6 +131,7 @@ class BodyLowering:
     def _nodes(self, frame: _Frame) -> None:
         """Write the nodes of a body, then the updates of its buffers."""
         place = self._place
+        watched = self.around.watched(frame.body)
         self._frames.append(frame)
         for number, node in enumerate(frame.body.nodes):
             if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
@@ -137,12 +142,21 @@ class BodyLowering:
                 for index, (handle, type_) in enumerate(zip(handles, node.outputs, strict=True)):
                     frame.values[number, index] = handle
                     frame.sizes.offer(handle, type_)
+            if watched:
+                self._watch(frame, number, watched)
         for update in frame.body.updates:
             self._place = Place(update.span, frame.body.name, update.path)
             module = self.around.child(frame.prefix, UPDATE, {"name": update.path})
             self._create("call_module", module, (self._attribute(join(frame.prefix, update.path)), self._value(frame, update.ref)))
         self._frames.pop()
         self._place = place
+
+    def _watch(self, frame: _Frame, number: int, watched: Mapping[tuple[int, int], str]) -> None:
+        """Hand what a node gives through `watch` where a test of claims wants it."""
+        for index in range(len(frame.body.nodes[number].outputs)):
+            name, handle = watched.get((number, index)), frame.values.get((number, index))
+            if name is not None and handle is not None:
+                frame.values[number, index] = self.call(WATCH, handle, name)
 
     # ------------------------------------------------------------------------------------------------------ nodes
 
@@ -304,11 +318,30 @@ class BodyLowering:
             return self._in_place(frame, node, body, path)
         view, names = found
         args = tuple(self._operand(frame, node.inputs.get(name)) for name in names)
+        if self.around.watched(body) and is_extern(body):
+            return self._watched_extern(node, body, path, args)
         called = self._create("call_module", path, args, {"view": view} if view else {})
+        return self._parts(node, body, called)
+
+    def _parts(self, node: Node, body: Body, called: Handle) -> tuple[Handle, ...]:
+        """Return the several results of a call."""
         if len(node.outputs) == 1:
             return (called,)
         parts = (join(node.name, name) if node.name else name for name in result_names(body))
         return tuple(self._create("call_function", imported("operator.getitem"), (called, i), name=identifier(part)) for i, part in enumerate(parts))
+
+    def _watched_extern(self, node: Node, body: Body, path: str, args: tuple[Handle, ...]) -> tuple[Handle, ...]:
+        """Call a module that has no graph of its own, with what goes in and comes out watched."""
+        watched = self.around.watched(body)
+        inner = self._open(body, path, {})
+        for declared, arg in zip(body.inputs, args, strict=True):
+            inner.values[declared.node, 0] = arg
+            self._watch(inner, declared.node, watched)
+        called = self._create("call_module", path, tuple(inner.values[declared.node, 0] for declared in body.inputs))
+        for output, part in zip(body.outputs, self._parts(node, body, called), strict=True):
+            inner.values[output.ref.node, 0] = part
+            self._watch(inner, output.ref.node, watched)
+        return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 
     def _in_place(self, frame: _Frame, node: Node, body: Body, path: str) -> tuple[Handle, ...]:
         inner = self._open(body, path, self.around.handed(path))
@@ -321,6 +354,7 @@ class BodyLowering:
 
 DRAW = "archloom.compiler.runtime.draws.Draw"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
+WATCH = "archloom.compiler.runtime.watching.watch"
 Writer = Callable[[BodyLowering, _Frame, int, Node], tuple[Handle, ...]]
 
 _WRITERS: dict[NodeKind, Writer] = {
@@ -331,6 +365,11 @@ _WRITERS: dict[NodeKind, Writer] = {
     NodeKind.LEAF: BodyLowering.write_leaf,
     NodeKind.CALL: BodyLowering.write_call,
 }
+
+
+def is_extern(body: Body) -> bool:
+    """Tell whether a body says what a wrapped module takes and gives."""
+    return any(node.kind is NodeKind.EXTERN for node in body.nodes)
 
 
 def _entry(node: Node) -> Entry:

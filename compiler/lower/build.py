@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -21,9 +21,20 @@ from .names import identifier, imported
 from .unit import Unit
 
 META = torch.device("meta")
-ExternMaker = Callable[[ModuleDecl], nn.Module]
 Maker = tuple[ModuleDecl, type[nn.Module], dict[str, Any]]
 """A leaf module's declaration (kept, as makers are known by its identity), class and arguments."""
+
+
+class ExternMaker(Protocol):
+    """Makes what is wrapped, if the caller allows it."""
+
+    def __call__(self, declared: ModuleDecl) -> nn.Module:
+        """Return a new module; raises Failure."""
+        ...
+
+    def at(self, dtype: torch.dtype) -> ExternMaker:
+        """Return one that allows the same in another dtype."""
+        ...
 
 
 class Statics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...dsl.elaborate.births import MODEL_NAMES, UNBEARABLE
@@ -19,13 +19,17 @@ from .names import identifier
 Pair = tuple[Body, Body]
 """The same call in evaluation and in training; the same body twice where the mode makes no difference."""
 
+Watched = Callable[[Body], Mapping[tuple[int, int], str]]
+"""Names of the values of a body (number of the node, of its output) that are handed through `watch`."""
+
 ANCHOR = "archloom.compiler.runtime.parts.Anchor"
 
 
 class Lowerer:
     """Makes units and remembers them: a thousand equal layers are one unit."""
 
-    def __init__(self) -> None:
+    def __init__(self, watched: Watched | None = None) -> None:
+        self.watched: Watched = watched or (lambda body: {})
         self._units: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Unit] = {}
         self._hands: dict[int, bool] = {}
         self._owned: dict[tuple[int, ...], Owned] = {}
@@ -231,6 +235,9 @@ class _Surroundings:
 
     def handed(self, path: str) -> Mapping[str, str]:
         return self.unit.handed(path)
+
+    def watched(self, body: Body) -> Mapping[tuple[int, int], str]:
+        return self.unit.lowerer.watched(body)
 
     def child(self, prefix: str, target: str, arguments: Mapping[str, Any], name: str = "") -> str:
         if name:

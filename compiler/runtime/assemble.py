@@ -23,22 +23,28 @@ from .plan import Plan
 
 def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> tuple[Model, Plan]:
     """Return the model on the meta device, without values, and its plan."""
-    slicer, lowerer = Slicer(), Lowerer()
+    plan = planned(program, tasks, Builder(dtype, extern), Lowerer())
+    return instance(plan), plan
+
+
+def planned(program: Program, tasks: Sequence[str] | None, builder: Builder, lowerer: Lowerer, whole: Sequence[Body] = ()) -> Plan:
+    """Return the plan of a model; with `whole`, these bodies are its views, of which nothing is cut."""
+    slicer = Slicer()
     program = apart(program)
     asked = tuple(tasks) if tasks is not None else None
     signature = Signature(program.eval, program.training, asked, slicer)
     active = signature.tasks
     requests = [Request(active, frozenset()), Request(active, signature.losses())]
-    pairs = list(dict.fromkeys(signature.pair(request) for request in requests))
+    pairs = [(body, body) for body in whole] or list(dict.fromkeys(signature.pair(request) for request in requests))
     registered = registered_bodies(program, signature, pairs)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = {tensor.path for tensor in census.tensors()}
     variants = {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()}
-    plan = Plan(
+    return Plan(
         program,
         unit,
-        Builder(dtype, extern),
+        builder,
         signature,
         variants,
         Names(signature.inputs),
@@ -46,11 +52,10 @@ def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, 
         ties(census, known),
         tuple(frozen("", registered, census)),
     )
-    return _class(plan)(), plan
 
 
-def _class(plan: Plan) -> Callable[[], Model]:
-    """Return the class of one model, with its name and signature."""
+def instance(plan: Plan) -> Model:
+    """Return a model of a plan, of a class of its own with the name and signature of the text."""
 
     def forward(self: Model, *args: Any, **kwargs: Any) -> Any:
         return Model.forward(self, *args, **kwargs)
@@ -58,7 +63,8 @@ def _class(plan: Plan) -> Callable[[], Model]:
     forward.__doc__ = Model.forward.__doc__
     inputs = [d for signature in (plan.signature, *plan.variants.values()) for d in signature.inputs]
     vars(forward)["__signature__"] = signature_of(inputs)  # read by inspect, Trainer and export
-    return type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
+    class_: Callable[[], Model] = type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
+    return class_()
 
 
 def stage_names(stage: StagePlan, signature: Signature) -> Names:

@@ -22,8 +22,10 @@ SIZES = (*range(2, 11), 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 
 MOST_STEPS = 200_000
 
 
-def find_sizes(declared: Sequence[InputDecl], conditions: Sequence[Condition], given: Mapping[str, int]) -> dict[Symbol, int]:
+def find_sizes(declared: Sequence[InputDecl], conditions: Sequence[Condition], given: Mapping[str, int], first: int = 0) -> dict[Symbol, int]:
     """Return a size for each symbol of the inputs that meets every condition; the `given` ones by name are kept.
+
+    The sizes to try first are the smallest ones, or those from place `first` of SIZES.
 
     Raises ValueError for an unknown name, a given size that breaks a condition, and where no sizes are found.
     """
@@ -36,7 +38,7 @@ def find_sizes(declared: Sequence[InputDecl], conditions: Sequence[Condition], g
     whole = [Condition("==", axis, axis, d.span, "") for d in declared for axis in d.type.shape if isinstance(axis, Dim) and axis.symbol is None]
     search = _Search([c for c in conditions if _symbols(c) <= symbols.keys()], whole)
     for place, symbol in enumerate(symbols):
-        search.choices[symbol] = (given[symbol.name],) if symbol.name in given else _choices(symbol, place)
+        search.choices[symbol] = (given[symbol.name],) if symbol.name in given else _choices(symbol, first + min(place, 6))
     found = search.run({})
     if found is None:
         shown = "; ".join(c.text for c in search.conditions)
@@ -44,9 +46,8 @@ def find_sizes(declared: Sequence[InputDecl], conditions: Sequence[Condition], g
     return found
 
 
-def _choices(symbol: Symbol, place: int) -> tuple[int, ...]:
+def _choices(symbol: Symbol, start: int) -> tuple[int, ...]:
     """Order the sizes to try, starting elsewhere for each symbol so that equal sizes hide no mistake."""
-    start = min(place, 6)
     return tuple(size for size in (*SIZES[start:], *SIZES[:start]) if size >= symbol.least)
 
 

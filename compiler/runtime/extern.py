@@ -25,10 +25,15 @@ class Extern:
 
     def __init__(self, allowed: Allowed, dtype: torch.dtype) -> None:
         self.dtype = dtype
+        self.allowed = allowed
         self._all = allowed is True
         self._classes = cast("Mapping[str, Callable[..., Any]]", allowed if isinstance(allowed, Mapping) else {})
         self._names = frozenset[str]() if allowed is None or isinstance(allowed, (bool, Mapping)) else frozenset(allowed)
         self._verified: set[int] = set()
+
+    def at(self, dtype: torch.dtype) -> Extern:
+        """Return one that allows the same in another dtype."""
+        return Extern(self.allowed, dtype)
 
     def __call__(self, declared: ModuleDecl) -> nn.Module:
         """Return a new module; raises Failure for one that isn't allowed, can't be made, or breaks its signature."""

@@ -25,6 +25,9 @@ from .outputs import Outputs, Record, flat, nested
 from .stage import Stage, Stillness, check_used, expand, rows
 from .stored import Stored
 
+if TYPE_CHECKING:
+    from .claims import Tested
+
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
 
@@ -173,6 +176,16 @@ class Model(Stored):
         stage, signature = self._stage, self._signature()
         tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
         return signature, Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
+
+    def check_claims(self, seed: int = 0, **dims: int) -> tuple[Tested, ...]:
+        """Test what the text claims about parts of tensors, at two sizes, in evaluation and training; return what held.
+
+        The test has a model of its own, in float64 with random parameters: this one is left alone.  Raises Failure with the claims that
+        don't hold, ValueError for a size that no input has.
+        """
+        from .claims import check_claims  # which builds models
+
+        return check_claims(self._plan.program, self._plan.builder.extern, seed, dims)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""

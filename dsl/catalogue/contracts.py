@@ -29,14 +29,17 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A703",
         "a value does not ignore what it should",
-        "`a ignores b` claims that no path leads from the value or module `b` to the value `a`. The help names the way by which it does.",
+        "`a ignores b` claims that no path leads from the value or module `b` to the value `a`. The help names the way by which it does. A claim "
+        "about parts, `y[:, 0] ignores x[:, 1:]`, that paths leave open is tested on values by `archloom check --gradients`: the labels then name "
+        "an entry of each side.",
         _TWO + "  assert y ignores x\n}\n",
         _TWO + "  assert y ignores right\n  assert y ignores z\n}\n",
     ),
     Entry(
         "A704",
         "a value does not use what it should",
-        "`a uses b` claims that `a` is computed from `b`, by whatever way.",
+        "`a uses b` claims that `a` is computed from `b`, by whatever way. A claim about parts is tested on values where a path leads from one to "
+        "the other: some derivative must be other than 0, or some change of `b` must change `a`.",
         _TWO + "  assert y uses right\n}\n",
         _TWO + "  assert y uses left\n  assert w uses z\n}\n",
     ),
@@ -49,10 +52,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "A706",
-        "a claim about a slice",
-        "Dependence is proved between whole values. `y[:, 0] ignores x[:, 1:]` holds for certain only where `y` ignores all of `x`; where it "
-        "doesn't, the claim would need a test of gradients, which is not available yet.",
-        _TWO + "  assert y[:, 0] ignores x[:, 1:]\n}\n",
-        _TWO + "  assert y[:, 0] ignores z[:, 1:]\n}\n",
+        "a claim that can't be tested",
+        "A claim about parts of tensors is tested on values, so both parts must have entries at some size, hold numbers, and the other side must be "
+        "able to change: a module has parameters, a value differs with the inputs. Claim it of the whole, or of another value.",
+        _TWO.replace("left(x)", "left(drop(x))").replace("left, right", "drop = Dropout(0.1)\n  left, right") + "  assert y[:, 0] ignores drop\n}\n",
+        _TWO + "  assert y[:, 0] ignores left.weight[1:]\n  assert y[:, 0] ignores z[:, 1:]\n}\n",
     ),
 )

@@ -86,7 +86,9 @@ UNBEARABLE = frozenset(
 )
 """Names that a torch module already uses for something else."""
 
-MODEL_NAMES = frozenset(["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval", "draws", "draw_names", "save_weights"])
+MODEL_NAMES = frozenset(
+    ["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval", "draws", "draw_names", "save_weights", "check_claims"]
+)
 """Names that a compiled model uses for itself."""
 
 

@@ -103,7 +103,9 @@ def _check_asserts(frame: Frame, item: Any) -> None:
     context = frame.builder.context
     if frame.builder.poisoned:
         return
-    for statement, inner in frame.builder.asserts:
+    preset: ast.Preset | None = frame.builder.preset
+    claims = [(fact, frame) for fact in (preset.settings if preset is not None else ()) if isinstance(fact, ast.Assert) and fact.relation]
+    for statement, inner in (*frame.builder.asserts, *claims):
         try:
             check_assert(statement, inner)
         except Problem as problem:

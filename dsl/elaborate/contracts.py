@@ -1,11 +1,15 @@
-"""`assert a ignores b` and `assert a uses b`: claims about what depends on what, proved on the body at hand."""
+"""`assert a ignores b` and `assert a uses b`: claims about what depends on what, proved on the body at hand.
+
+A claim about parts of tensors that paths between whole values leave open goes into the body, to be tested on values.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from .. import ast
-from ..program import NodeKind, Ref
+from ..program import Claim, ClaimPart, NodeKind, Ref
 from ..record import record
 from ..selection import select
 from ..selectors import Miss
@@ -19,32 +23,49 @@ from .values import Family, LiveState, Module, ModuleChain, Record, Tensor, Valu
 
 @record
 class _Side:
-    """What one side of a claim names: values of the body, and paths of modules and parameters."""
+    """What one side of a claim names: values of the body, and paths of modules and parameters; `items` index the one value or path."""
 
     node: ast.Expr
     values: tuple[Ref, ...]
     paths: tuple[str, ...]
-    sliced: bool
+    items: tuple[Any, ...]
 
 
 def check_relation(statement: ast.Assert, frame: Frame) -> None:
-    """Check a claim; raises Problem where it is wrong, or where its sides name nothing that can depend on something."""
+    """Prove a claim, or keep it open; raises Problem where it is wrong, or where its sides name nothing that can depend on something."""
     assert statement.other is not None
     left, right = _side(statement.fact, frame), _side(statement.other, frame)
     if left.paths and not left.values:
         help = f"name a value on the left, such as an output: `assert y {statement.relation} {right.node.span.text}`"
         fail("A705", f"`{left.node.span.text}` is a module or parameter, not a value", left.node.span, help)
     for value in left.values:
-        steps = _steps(value, right, frame)
-        if (steps is None) is (statement.relation == "ignores"):
+        if left.items or right.items:
+            _keep(statement, left, value, right, frame)
             continue
-        if (left.sliced or right.sliced) and steps is not None:
-            help = "the values as wholes depend on each other; a claim about a part of a tensor needs a test of gradients, which is not available yet"
-            fail("A706", f"`{statement.span.text}` can't be proved: it is about slices", statement.span, help)
-        _broken(statement, left, right, steps)
-    if statement.relation == "uses" and left.sliced | right.sliced and left.values:
-        help = "a claim that a part of a tensor is used needs a test of gradients, which is not available yet: claim it of the whole value"
-        fail("A706", f"`{statement.span.text}` can't be proved: it is about slices", statement.span, help)
+        steps = next((steps for _, steps in _ways(value, right, frame)), None)
+        if (steps is None) is not (statement.relation == "ignores"):
+            _broken(statement, left, right, steps)
+
+
+def _keep(statement: ast.Assert, left: _Side, value: Ref, right: _Side, frame: Frame) -> None:
+    """Keep a claim about parts of tensors, unless no path leads from one side to the other."""
+    others = [source for source, _ in _ways(value, right, frame)]
+    if others:
+        parts = tuple(ClaimPart(source, right.items, right.node.span) for source in others)
+        for path in (source for source in others if isinstance(source, str)):
+            _holds_tensors(path, right, frame)
+        frame.builder.body.claims.append(Claim(statement.relation or "", ClaimPart(value, left.items, left.node.span), parts, statement.span))
+    elif statement.relation == "uses":
+        _broken(statement, left, right, None)
+
+
+def _holds_tensors(path: str, side: _Side, frame: Frame) -> None:
+    """Require that a module has something that a test can change; what came as an argument is known to its maker."""
+    inspector = frame.builder.context.inspector
+    assert inspector is not None
+    if not path.startswith("@") and not any(f"{own.path}.".startswith(f"{path}.") for own in inspector.owned(frame.builder.body)):
+        help = "name a value, such as what it gives"
+        fail("A706", f"`{side.node.span.text}` has no parameters, so a claim about a part can't be tested on it", side.node.span, help)
 
 
 def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[str] | None) -> None:
@@ -56,16 +77,14 @@ def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[st
     fail("A703", f"`{one}` does not ignore `{other}`", statement.span, f"it reads it by this way: {way}", labels)
 
 
-def _steps(value: Ref, source: _Side, frame: Frame) -> Sequence[str] | None:
-    """Return a way from a value to what it depends on of the other side, None if there is none."""
+def _ways(value: Ref, source: _Side, frame: Frame) -> Iterator[tuple[Ref | str, Sequence[str]]]:
+    """Yield what of the other side a value depends on, each with a way from the one to the other."""
     inspector = frame.builder.context.inspector
     assert inspector is not None
-    body = frame.builder.body
     for one in (*source.values, *source.paths):
-        steps = inspector.dependence(body, value, one)
+        steps = inspector.dependence(frame.builder.body, value, one)
         if steps is not None:
-            return steps
-    return None
+            yield one, steps
 
 
 # ---------------------------------------------------------------------------------------------------------- operands
@@ -76,9 +95,9 @@ def _side(node: ast.Expr, frame: Frame) -> _Side:
         body = frame.builder.body
         mark = len(body.nodes)
         try:
-            value, sliced = _evaluated(node, frame)
+            value, items = _evaluated(node, frame)
         except Problem as problem:
-            return _Side(node, (), _paths(node, frame, problem), False)
+            return _Side(node, (), _paths(node, frame, problem), ())
         refs: list[Ref] = []
         paths: list[str] = []
         for leaf in _leaves(value, node):
@@ -90,16 +109,19 @@ def _side(node: ast.Expr, frame: Frame) -> _Side:
                 fail("A705", f"`{node.span.text}` is computed by the claim itself", node.span, "name a value of the model: bind it first, `y = ...`")
             else:
                 refs.append(leaf)
-    return _Side(node, tuple(refs), tuple(paths), sliced)
+    return _Side(node, tuple(refs), tuple(paths), items)
 
 
-def _evaluated(node: ast.Expr, frame: Frame) -> tuple[Value, bool]:
-    """Evaluate a side; a slice of a tensor gives the whole tensor, and says so."""
+def _evaluated(node: ast.Expr, frame: Frame) -> tuple[Value, tuple[Any, ...]]:
+    """Evaluate a side; a part of a tensor gives the whole tensor, and the entries of its index."""
     if isinstance(node, ast.Index):
         base = evaluate_whole(node.object, frame)
         if isinstance(base, (Tensor, LiveState)):
-            return base, True
-    return evaluate_whole(node, frame), False
+            part: Tensor = evaluate_whole(node, frame)
+            if 0 in part.type.shape:
+                fail("A706", f"`{node.span.text}` is empty, so nothing can be tested on it", node.span, "name at least one position")
+            return base, tuple(frame.builder.body.nodes[part.ref.node].attributes["items"])
+    return evaluate_whole(node, frame), ()
 
 
 def _leaves(value: Value, node: ast.Expr) -> Iterator[Ref | str]:

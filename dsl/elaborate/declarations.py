@@ -209,7 +209,7 @@ def _extern_out(statement: ast.Out, frame: Frame) -> None:
     for declared in statement.names:
         type_ = tensor_type(statement.type, frame, None, declared.name)
         number = builder.node(NodeKind.EXTERN, declared.name, {i.key: Ref(i.node) for i in builder.body.inputs}, {}, (type_,), declared.span)
-        _one_out(declared, builder.tensor(number), frame, bind_name=False)
+        _one_out(declared, builder.tensor(number), frame, bind_name=True)
 
 
 # --------------------------------------------------------------------------------------------------------- losses

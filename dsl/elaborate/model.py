@@ -173,7 +173,7 @@ def _model(
         {}, {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
     )  # fmt: skip
     program.preset = request.preset
-    program.presets = check_presets(presets, tree, frame, preset, every=request.preset is None and not request.arguments)
+    check_presets(program, presets, tree, frame, preset, every=request.preset is None and not request.arguments)
     plan(program, frame, trees, inspector)
     program.counts.update(frame.builder.counts)
     return None if context.failed else program

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from .. import ast
 from ..diagnostics import Diagnostic, Label
+from ..program import Program
 from ..source import Span
 from . import statics
 from .arguments import typed_expression
@@ -13,10 +14,10 @@ from .context import Poisoned, Problem, suggest
 from .scope import Frame
 
 
-def check_presets(items: Sequence[ast.Preset], model: ast.Model, frame: Frame, chosen: ast.Preset | None, every: bool) -> dict[str, dict[str, int]]:
+def check_presets(program: Program, items: Sequence[ast.Preset], model: ast.Model, frame: Frame, chosen: ast.Preset | None, every: bool) -> None:
     """Report settings that name no parameter, and facts that don't hold: of the chosen preset, or of `every` one.
 
-    Returns what each of these counts by `params`.
+    Keeps in the program what each of these counts by `params`, and the claims that are open with another preset than the chosen one.
     """
     context = frame.builder.context
     first: dict[str, Span] = {}
@@ -27,12 +28,13 @@ def check_presets(items: Sequence[ast.Preset], model: ast.Model, frame: Frame, c
         first.setdefault(item.name, item.span)
         for diagnostic in _settings(item, model):
             context.report(diagnostic)
-    counts: dict[str, dict[str, int]] = {}
     for item in items if every and not context.failed else [chosen] if chosen is not None else []:
         with_it = frame if item is chosen else _elaborated(item, model, frame)
         if with_it is not None:
-            counts[item.name] = _facts(item, with_it)
-    return counts
+            program.presets[item.name] = _facts(item, with_it)
+            own = [claim for claim in with_it.builder.body.claims if item.span.start <= claim.span.start < item.span.end]
+            if own and with_it is not frame:
+                program.open_in_presets[item.name] = own
 
 
 def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None:
@@ -54,12 +56,12 @@ def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None
 
 
 def _facts(item: ast.Preset, frame: Frame) -> dict[str, int]:
-    """Check what a preset asserts; return what it counts."""
+    """Check what a preset asserts; return what it counts.  What a body elaborated with it claims was checked with that body."""
     from .claims import check_assert  # which imports the plans
 
     own, frame.builder.counts = frame.builder.counts, dict[str, int]()
     for fact in item.settings:
-        if isinstance(fact, ast.Assert):
+        if isinstance(fact, ast.Assert) and not (fact.relation and frame.builder.preset is item):
             try:
                 check_assert(fact, frame)
             except Problem as problem:

@@ -15,4 +15,6 @@ def test_the_page_runs(capsys: Any) -> None:
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert "stage heads" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "stage heads" in shown
+    assert "y[:, 0] ignores x[:, 2:], tested at B = 2, S = 3; B = 3, S = 4" in shown

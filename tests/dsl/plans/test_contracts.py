@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archloom.compiler.check import check_text
+from archloom.dsl.program import Ref
 from archloom.dsl.source import Source
 
 from .specs import FORKED, TIED, found, inside, program
@@ -88,23 +89,44 @@ FALSE = [
         "name a value of the model: bind it first, `y = ...`",
     ),
     (
-        "assert generate.logits[:, 0] ignores ids[:, 1:]",
-        "A706",
-        "`assert generate.logits[:, 0] ignores ids[:, 1:]` can't be proved: it is about slices",
-        "the values as wholes depend on each other; a claim about a part of a tensor needs a test of gradients, which is not available yet",
+        "assert generate.logits[:, 0] uses understand.labels[:2]",
+        "A704",
+        "`generate.logits[:, 0]` does not use `understand.labels[:2]`",
+        "no path leads from one to the other: check what it is computed from",
     ),
     (
-        "assert generate.logits[:, 0] uses ids",
+        "assert generate.logits[:, 3:3] ignores ids",
         "A706",
-        "`assert generate.logits[:, 0] uses ids` can't be proved: it is about slices",
-        "a claim that a part of a tensor is used needs a test of gradients, which is not available yet: claim it of the whole value",
+        "`generate.logits[:, 3:3]` is empty, so nothing can be tested on it",
+        "name at least one position",
     ),
+    ("assert generate.logits[:, :, :, 0] ignores ids", "A324", "`index`: the index names 4 axes and `x` has 3", "`x` is float[B, S, 100]"),
 ]
 
 
 @pytest.mark.parametrize(("claim", "code", "message", "help_"), FALSE, ids=[c[0] for c in FALSE])
 def test_false_claims(claim: str, code: str, message: str, help_: str) -> None:
     assert found(inside(FORKED, claim)) == [(code, message, help_)]
+
+
+def test_a_claim_about_parts_stays_open() -> None:
+    claims = (
+        "assert generate.logits[:, 0] ignores ids[:, 1:]\n  for t in tasks { assert h[t][:, -1] uses ids }\n  assert h[generate][0] ignores embed"
+    )
+    made = program(inside(FORKED, claims))
+    ids, embed = Ref(made.eval.inputs[0].node), "embed"
+    assert [(c.relation, c.value.items, [o.source for o in c.others], c.others[0].items) for c in made.eval.claims] == [
+        ("ignores", (slice(None), 0), [ids], (slice(None), slice(1, None))),
+        ("uses", (slice(None), -1), [ids], ()),
+        ("uses", (slice(None), -1), [ids], ()),
+        ("ignores", (0,), [embed], ()),
+    ]
+    report = check_text(Source("spec.arch", inside(FORKED, claims))).report
+    assert [line.split(", line")[0] for line in report if "open" in line] == [
+        "  open: generate.logits[:, 0] ignores ids[:, 1:]",
+        "  open: h[t][:, -1] uses ids in 2 calls",
+        "  open: h[generate][0] ignores embed",
+    ]
 
 
 def test_a_broken_claim_points_at_both_sides() -> None:
