@@ -19,6 +19,7 @@ class Example:
     beside: str | None = None  # another block, named in `make`
     around: str = "{}"  # what is done with the result: a family has to become a value
     training: bool = False  # some of its parameters only matter in training
+    penalised: bool = False  # some of its parameters only matter to its losses
 
     def text(self, name: str, *, whole: bool = True) -> str:
         """Return a model around the block, with all its inputs or only those it needs."""
@@ -31,6 +32,8 @@ class Example:
             lines.append(f"  part = {item}({self.make})")
         result = self.around.format(f"{'part' if self.make is not None else item}({call})")
         lines.append(f"  out {outputs} = {result}")
+        if self.penalised:
+            lines.append("  out penalty = sum(losses(part.**)[*])")
         imports = [f"import {block}" for block in (name, self.beside) if block is not None]
         return "\n".join(["arch 1", *imports, "model Example {", *lines, "}", ""])
 
@@ -50,6 +53,14 @@ GATED, EXPERT = "ffn.SwiGLU", "Expert = SwiGLU(hidden = 6, ...)"
 PICTURE = {"image": "float[B, 3, 8, 8]"}
 
 EXAMPLES: dict[str, Example] = {
+    "adapter.Bottleneck": Example(VECTORS, "8, 3"),
+    "adapter.HoulsbyLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
+    "adapter.PfeifferLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
+    "adapter.ParallelLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
+    "adapter.AdapterFusion": Example({"x": "float[B, S, 8]", "u[s in {nli, qa}]": "float[B, S, 8]"}, "{nli, qa}, 8", call="x, u[*]"),
+    "adapter.Lora": Example(VECTORS, "8, 6, rank = 2, init = 0.1"),
+    "adapter.LoraLinear": Example(VECTORS, "8, 6, rank = 2, init = 0.1"),
+    "adapter.LoraMixture": Example(VECTORS, "{a, b, c}, 8, 6, rank = 2, init = 0.1"),
     "attention.SelfAttention": Example(SEQUENCE, "8, 2, causal = true, drop = 0.1", without=MASK),
     "attention.CrossAttention": Example({"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, T]"}, "8, 2, source = 6", without=MASK),
     "attention.GroupedQueryAttention": Example(TURNED, "8, 2, 1, 4, bias = true", without=ROPE),
@@ -63,6 +74,10 @@ EXAMPLES: dict[str, Example] = {
     "bert.Pooler": Example(VECTORS, "8"),
     "bert.Transform": Example(VECTORS, "8"),
     "bert.MaskedHead": Example(VECTORS, "8, 11", outputs=("logits",)),
+    "conv.ConvNormAct": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2, dilation = 2, activation = gelu"),
+    "conv.DepthwiseSeparable": Example({"x": "float[B, 4, S, T]"}, "4, 6"),
+    "conv.SqueezeExcite": Example({"x": "float[B, 4, S, T]"}, "4, width = 2, activation = gelu"),
+    "conv.InvertedResidual": Example({"x": "float[B, 4, S, T]"}, "4, 4, expand = 2, squeeze = 3, rate = 0.1"),
     "crf.CRF": Example(
         {"scores": "float[B, S, 3]", "labels": "int[B, S] in 0..3", "mask": "bool[B, S]"}, "3", outputs=("path", "nll"), without=MASK,
     ),
@@ -80,6 +95,10 @@ EXAMPLES: dict[str, Example] = {
     "heads.LinearHead": Example(VECTORS, "8, 5", outputs=("logits",)),
     "heads.ClassificationHead": Example({"x": "float[B, 8]"}, "8, 5", outputs=("logits",)),
     "heads.SpanHead": Example(SEQUENCE, "8", outputs=("start", "end"), without=MASK),
+    "heads.AttentionPool": Example(SEQUENCE, "8, 6", without=MASK),
+    "heads.RegressionHead": Example(VECTORS, "8, 2"),
+    "heads.PairHead": Example({"a": "float[B, 8]", "b": "float[B, 8]"}, "8, 3", outputs=("logits",)),
+    "heads.BiaffineHead": Example(VECTORS, "8, 6, 2"),
     "heads.TiedHead": Example({"x": "float[B, S, 8]", "table": "float[11, 8]"}, "11, 8, bias = true", outputs=("logits",)),
     "heads.MeanPool": Example(SEQUENCE, ""),
     "linear.LowRankLinear": Example(VECTORS, "8, 6, rank = 2"),
@@ -95,6 +114,11 @@ EXAMPLES: dict[str, Example] = {
     "loss.distill": Example({"logits": "float[B, S, 5]", "teacher": "float[B, S, 5]"}, call="logits, teacher, temperature = 2.0"),
     "loss.contrast": Example({"a": "float[B, 8]", "b": "float[B, 8]"}),
     "loss.focal": Example({"logits": "float[B, 5]", "labels": "float[B, 5]"}),
+    "loss.sigmoid_contrast": Example({"a": "float[B, 8]", "b": "float[B, 8]", "scale": "float[]", "bias": "float[]"}),
+    "loss.dice": Example({"logits": "float[B, S, T]", "target_": "float[B, S, T]"}),
+    "loss.triplet": Example({"a": "float[B, 8]", "same": "float[B, 8]", "other": "float[B, 8]"}),
+    "loss.jensen_shannon": Example({"a": "float[B, 5]", "b": "float[B, 5]"}),
+    "loss.UncertaintyWeights": Example({"l[t in {tag, parse}]": "float[]"}, "{tag, parse}", call="l[*]"),
     "moe.Gate": Example(VECTORS, "8, {a, b, c}, hidden = 6"),
     "moe.TopKGate": Example(VECTORS, "8, {a, b, c}, k = 2, noise = learned", outputs=("weight", "keep", "p", "logits"), training=True),
     "moe.switch_balance": Example({"p": "float[B, S, 4]", "keep": "bool[B, S, 4]"}),
@@ -118,6 +142,9 @@ EXAMPLES: dict[str, Example] = {
     "position.counted": Example({"ids": "int[B, S] in 0..11"}, call="ids, padding = 1"),
     "position.Sinusoid": Example(VECTORS, "8"),
     "position.LearnedPositions": Example(VECTORS, "16, 8"),
+    "pyramid.ASPP": Example({"x": "float[B, 4, S, T]"}, "4, 3, rates = [1, 2]"),
+    "pyramid.PyramidPooling": Example({"x": "float[B, 4, 6, 8]"}, "4, 3, bins = [1, 3]"),
+    "pyramid.FeaturePyramid": Example({"x[s in 0..2]": "float[B, 4, 6, 8]"}, "[4, 4], 3", call="x[*]", around="concat({}[*], dim = 1)"),
     "qwen2.Attention": Example(TURNED, "8, 2, 1, 4", without=ROPE),
     "qwen2.DecoderLayer": Example(TURNED, LAYER, without=ROPE),
     "qwen2.Decoder": Example(TOKENS, STACK, without=MASK),
@@ -130,9 +157,15 @@ EXAMPLES: dict[str, Example] = {
     "rq.DepthHead": Example(
         {"h": "float[B, S, 6]", "s": "float[B, S, 2, 10]"}, "8, 11, 4, hidden = 6, source = 10, heads = 4, blocks = 2", outputs=("logits",),
     ),
+    "rq.VectorQuantizer": Example(VECTORS, "8, 11", outputs=("code", "y"), penalised=True),
+    "rq.ResidualVectorQuantizer": Example(VECTORS, "8, 5, 3", outputs=("codes", "y"), penalised=True),
     "siglip.Embeddings": Example({"image": "float[B, 3, 12, 12]"}, "8, 12, 4"),
     "siglip.Layer": Example(VECTORS, "8, 2, 12"),
     "siglip.Encoder": Example(VECTORS, "8, 2, 2, 12"),
+    "siglip.HiddenEncoder": Example(VECTORS, "8, 2, 2, 12", around="concat({}[*], dim = 2)"),
+    "siglip.ProbeAttention": Example({"q": "float[B, T, 8]", "x": "float[B, S, 8]"}, "8, 2"),
+    "siglip.ProbePool": Example(VECTORS, "8, 2, 12"),
+    "siglip.Vision": Example({"image": "float[B, 3, 12, 12]"}, "8, 2, 2, 12, size = 12, patch = 4", outputs=("patches", "pooled")),
     "unifork.Tower": Example({"image": "float[B, 3, 12, 12]"}, "8, 3, 2, 12, 11, 3, 12, 4", outputs=("codes", "sums", "latent")),
     "unifork.Projector": Example({"z": "float[B, N, 6]"}, "6, 8"),
     "unifork.ForkedDecoder": Example(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),
@@ -167,7 +200,15 @@ EXAMPLES: dict[str, Example] = {
     "resnet.ResNet56": Example(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
     "rnn.GRUCell": Example({"x": "float[B, S, 8]", "h": "float[B, S, 6]"}, "8, 6"),
     "rnn.GRU": Example({"x": "float[B, 5, 8]"}, "8, 6, 5, backwards = true"),
+    "rnn.LSTMCell": Example(
+        {"x": "float[B, S, 8]", "h": "float[B, S, 6]", "c": "float[B, S, 6]"}, "8, 6", outputs=("told", "memory"),
+    ),
+    "rnn.LSTM": Example({"x": "float[B, 5, 8]"}, "8, 6, 5, backwards = true"),
+    "rnn.BiLSTM": Example({"x": "float[B, 3, 8]"}, "8, 6, 3"),
     "sparse.entmax": Example(VECTORS, call="x, 1.7"),
+    "sparse.sparsemax": Example(VECTORS),
+    "spectrum.dct": Example({"x": "float32[B, S, 7]"}),
+    "spectrum.idct": Example({"x": "float32[B, S, 8]"}),
     "swin.WindowAttention": Example({"x": "float[6, 4, 8]", "hide": "float[3, 4, 4]"}, "8, 2, 2", without=("hide",)),
     "swin.Layer": Example({"x": "float[B, 24, 8]"}, "8, 2, [4, 6], 2, shift = 1, ffn = 12"),
     "swin.Merge": Example({"x": "float[B, 24, 8]"}, "8, [4, 6]"),

@@ -150,7 +150,7 @@ def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | No
         return None
     if any(isinstance(v, Tensor) for v in values):
         return (_tensor_fold(function.name, values, node, frame),)
-    if not values and function.name != "sum":
+    if not values and function.name == "mean":
         fail("A409", f"`{node.span.text}` has no members", node.span, "an empty family has no type")
     return _static_fold(function.name, values, node) if all(statics.is_static(v) for v in values) else None
 

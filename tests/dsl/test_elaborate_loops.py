@@ -142,6 +142,7 @@ def test_a_loop_without_steps_leaves_empty_families() -> None:
     body = model("n = 0; for i in 0..n { f = Linear(4, 4); h = f(x) }; out y = sum(h[*]) + x")
     assert chain(body, "y") == "add(x)" or chain(body, "y") == "add(0, x)"
     assert codes("model M { in x: float[B, 4]; for i in 0..0 { h = x }; out y = mean(h[*]) + x }") == ["A409"]
+    assert codes("model M(at: list[int] = []) { in x: float[B, 4]; assert all(a < 3 for a in at) and not any(a < 3 for a in at); out y = x }") == []
 
 
 def test_a_later_loop_starts_a_new_family_of_values() -> None:
