@@ -110,6 +110,10 @@ class Rule(Protocol):
         """Require an exact quotient to be a whole number."""
         ...
 
+    def reaches(self, size: Axis, least: Axis) -> bool | None:
+        """Say whether `at_least` would hold (True), fail (False), or keep a condition (None); reports nothing."""
+        ...
+
     def at_least(self, size: Axis, least: Axis, what: str) -> None:
         """Require `size >= least`."""
         ...

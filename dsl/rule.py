@@ -139,6 +139,11 @@ class ShapeRule:
         for divisor, numerator in integrality(value) if verdict.is_unknown else ():
             self._open(self.facts.divides(divisor, numerator), "divides", divisor, numerator, what)
 
+    def reaches(self, size: Axis, least: Axis) -> bool | None:
+        """Say whether `at_least` would hold (True), fail (False), or keep a condition (None); reports nothing."""
+        verdict = self.facts.at_least(extent(size), extent(least))
+        return None if verdict.is_unknown else verdict.is_true
+
     def at_least(self, size: Axis, least: Axis, what: str) -> None:
         """Require `size >= least`; raises A303 if that never holds, and keeps a condition if it is open."""
         total, needed = extent(size), extent(least)

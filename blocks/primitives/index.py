@@ -33,11 +33,17 @@ def _bound(rule: Rule, bound: Any, size_: int | Dim, default: int | Dim, what: s
     """Return a slice's bound counted from the start, inside the axis."""
     if bound is None:
         return default
-    if isinstance(bound, int) and bound < 0:
+    if _from_end(rule, bound):
         rule.at_least(size_, -bound, what)
         return size_ + bound
+    rule.at_least(bound, 0, f"a position in {what}")
     rule.at_least(size_, bound, what)
     return bound
+
+
+def _from_end(rule: Rule, position: int | Dim) -> bool:
+    """Tell whether a position is negative at every size: it counts from the end then."""
+    return position < 0 if isinstance(position, int) else rule.reaches(-1, position) is True
 
 
 def slice_bounds(item: Any) -> tuple[Any, Any, Any]:
@@ -95,7 +101,10 @@ def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
         if isinstance(item, (slice, tuple)):
             result.append(_slice(rule, x.shape[at], item, what))
         else:
-            rule.at_least(extent(x.shape[at]), -item if isinstance(item, int) and item < 0 else item + 1, f"{what}, read at {item}")
+            back = _from_end(rule, item)
+            if not back:
+                rule.at_least(item, 0, f"a position in {what}")
+            rule.at_least(extent(x.shape[at]), -item if back else item + 1, f"{what}, read at {item}")
         at += 1
     return TensorType(x.dtype, tuple(result))
 

@@ -177,3 +177,12 @@ def test_tensors_are_indexed_by_position(index: str, type_: str) -> None:
 def test_positions_that_are_wrong(index: str, said: str) -> None:
     text = f"model M {{ in x: float[B, 3, 4]; in i: int[B]; out y = {index}; out z = i }}"
     assert says(text).startswith(said) if len(said) == 4 else says(text) == said
+
+
+def test_a_position_that_is_negative_at_every_size_counts_from_the_end() -> None:
+    body = program(
+        "model M { in x: float[B, S, 4]; in y: float[B, T, 4]; z = concat([x, y], dim = 1)\n"
+        "out tail = z[:, -T:]; out front = z[:, :-T]; out last = z[:, -T]; out open = z[:, S - T:] }"
+    ).eval
+    assert outs(body) == {"tail": "float[B, T, 4]", "front": "float[B, S, 4]", "last": "float[B, 4]", "open": "float[B, 2 * T, 4]"}
+    assert [c.text for c in body.conditions] == ["S >= T"]

@@ -118,9 +118,15 @@ TINY: dict[str, Tiny] = {
 }  # fmt: skip
 
 RESERVED: dict[str, Waiting] = {
-    "graftllm": Waiting(("transform Pack(", "weights"), {"tasks": ["a"], "packs": {"a": 0}, "vocab": 11}),
-    "twin_merging": Waiting(("transform Twins(", "weights"), {"tasks": ["a"], "twin": {"a": 0}, "classes": {"a": 3}}),
+    "ACM": Waiting(("modules(teacher, blocks[*].attn", "modules(teacher, blocks[*].mlp)", "teacher with {")),
+    "atlas": Waiting(("weights",), {"sources": ["a"], "bank": {"a": 0}, "tasks": ["t"], "classes": {"t": 3}}),
     "aug_hessian": Waiting(("transform AugHessian(",)),
+    "cbq": Waiting(("full with {",)),
+    "graftllm": Waiting(("transform Pack(", "weights"), {"tasks": ["a"], "packs": {"a": 0}, "vocab": 11}),
     "lines": Waiting(("transform Lines(", "transform LinesMulti(")),
+    "ph3": Waiting(("transform PathPatch(", "lm with {"), {"silent": []}),
+    "qvlm": Waiting(("transform QVLM(",)),
+    "rep_mtl": Waiting(("grad(t.cost, z)",)),
     "ties_merging": Waiting(("transform Ties(",)),
+    "twin_merging": Waiting(("transform Twins(", "weights"), {"tasks": ["a"], "twin": {"a": 0}, "classes": {"a": 3}}),
 }
