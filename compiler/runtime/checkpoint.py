@@ -148,10 +148,10 @@ class Checkpoint:
 
 
 def _is_pickle(path: Path) -> bool:
-    """Tell a pickle, or torch's zip of one, by its first bytes."""
+    """Tell a pickle, or torch's zip of one, by its first bytes; the length that safetensors begin with may look like either."""
     with path.open("rb") as file:
-        start = file.read(4)
-    return start[:2] == b"PK" or (start[:1] == b"\x80" and len(start) > 1 and start[1] <= 5)
+        start = file.read(9)
+    return start[8:] != b"{" and (start[:2] == b"PK" or (start[:1] == b"\x80" and len(start) > 1 and start[1] <= 5))
 
 
 def empty(shape: tuple[int, ...]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import archloom
+from archloom.compiler.runtime.checkpoint import Checkpoint
 from archloom.compiler.runtime.weights import dropped
 from archloom.dsl.diagnostics import Failure
 
@@ -155,3 +156,19 @@ def test_old_names_are_found(tmp_path: Path) -> None:
     assert torch.equal(again.layers[1].bias, model.layers[1].bias + 1)
     model.load_state_dict(old)
     assert torch.equal(again.layers[0].weight, model.layers[0].weight)
+
+
+def test_a_header_that_begins_like_a_pickle_is_safetensors(tmp_path: Path) -> None:
+    """The length of the header, the file's first bytes, may be those of a pickle or of a zip."""
+    for length in 0x0480, 0x4B50:
+        names = ["x"]
+        while (size := len(header_of(names))) < length:
+            names[0] += "x" * min(1000, length - size)
+        path = tmp_path / f"{length}.safetensors"
+        path.write_bytes(length.to_bytes(8, "little") + header_of(names) + b"\0" * 4)
+        assert list(Checkpoint(path).stored) == names
+
+
+def header_of(names: list[str]) -> bytes:
+    entries = {name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in names}
+    return json.dumps(entries, separators=(",", ":")).encode()
