@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import torch
-from pairs import HEAD, Ratio, compare
+from pairs import Ratio, compare, show
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import archloom
@@ -19,13 +21,21 @@ model Qwen(vocab: int = 151936) {
   out logits = lm(ids)
 }
 """
+UNIFORK = (Path(__file__).parents[2] / "examples" / "unifork.arch").read_text(encoding="utf-8")
 NUMBERS = count(1)
 
 
-def ours() -> None:
+def qwen() -> None:
     """Compile a text that is new each time."""
     model = archloom.compile(SPEC + "\n" * next(NUMBERS), device="meta")
     assert sum(p.numel() for p in model.parameters()) == 494_032_768
+
+
+def unifork() -> None:
+    """Compile the example at its full size, as a text that is new each time."""
+    model = archloom.compile(UNIFORK + "\n" * next(NUMBERS), preset="paper", device="meta")
+    parts = (model.embed_tokens, model.lm, model.head, model.projector)
+    assert sum(p.numel() for part in parts for p in part.parameters()) == 1_076_643_072
 
 
 def theirs() -> None:
@@ -45,11 +55,12 @@ def theirs() -> None:
     torch.export.export(model, (), {"input_ids": torch.zeros(2, 16, dtype=torch.long, device="meta")}, strict=False)
 
 
-def ratios() -> list[Ratio]:
+def ratios() -> Iterator[Ratio]:
     """Measure all of this page."""
-    name = "a decoder of Qwen2.5-0.5B's size, text to module on meta / transformers from its configuration on meta and `torch.export`"
-    return [compare(name, ours, theirs, 0.15, 7)]
+    reference = "transformers' Qwen2.5-0.5B from its configuration on meta and `torch.export`"
+    yield compare(f"a decoder of Qwen2.5-0.5B's size, text to module on meta / {reference}", qwen, theirs, 0.15, 7)
+    yield compare(f"`examples/unifork.arch` at full size, text to module on meta / {reference}", unifork, theirs, 0.15, 7)
 
 
 if __name__ == "__main__":
-    print(HEAD, *(r.row for r in ratios()), sep="\n")
+    show(ratios())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -27,6 +27,13 @@ class Ratio:
 
 
 HEAD = "| what | ratio | quartiles of the pairs | at most | holds |\n|---|---|---|---|---|"
+
+
+def show(ratios: Iterable[Ratio]) -> None:
+    """Print a Markdown table, each row as soon as it is known."""
+    print(HEAD, flush=True)
+    for ratio in ratios:
+        print(ratio.row, flush=True)
 
 
 def seconds(call: Callable[[], object]) -> float:
