@@ -67,6 +67,11 @@ class RawItem:
         """The item's syntax tree, or None if it has a syntax error."""
         return self.parsed[0]
 
+    @cached_property
+    def habits(self) -> tuple[Diagnostic, ...]:
+        """What in the item's tree is Python and not this language."""
+        return tuple(pythonisms(self.tree)) if self.tree is not None else ()
+
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The item's one syntax error, if it has one."""

@@ -28,6 +28,7 @@ class Branch:
     kind: str | None = None
     children: dict[str, dict[tuple[str, ...], Branch]] = field(default_factory=dict[str, "dict[tuple[str, ...], Branch]"])
     own: list[int] = field(default_factory=list[int])  # entries at this very path; losses of several tasks may share one
+    _leaves: tuple[int, ...] | None = None
 
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""
@@ -36,12 +37,12 @@ class Branch:
                 yield branch
                 yield from branch.below()
 
-    def leaves(self) -> Iterator[int]:
-        """Yield the numbers of the tensors at or below this branch."""
-        yield from self.own
-        for named in self.children.values():
-            for branch in named.values():
-                yield from branch.leaves()
+    def leaves(self) -> tuple[int, ...]:
+        """Return the numbers of the tensors at or below this branch, of a tree that is whole."""
+        if self._leaves is None:
+            below = (branch.leaves() for named in self.children.values() for branch in named.values())
+            self._leaves = (*self.own, *(number for numbers in below for number in numbers))
+        return self._leaves
 
 
 class Tree:
@@ -104,7 +105,7 @@ class Tree:
         found: list[str] = []
 
         def visit(branch: Branch) -> None:
-            leaves = list(branch.leaves())
+            leaves = branch.leaves()
             if branch is not self.root and all(self.one(leaf) in chosen for leaf in leaves):
                 found.append(branch.path)
             elif any(self.one(leaf) in chosen for leaf in leaves):
@@ -194,7 +195,7 @@ def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
 
 
 def _depth(branch: Branch, tree: Tree) -> int:
-    leaf = next(branch.leaves(), None)
+    leaf = next(iter(branch.leaves()), None)
     if leaf is None or branch is tree.root:
         return 0
     path = ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import ast
+from ..source import Span
 from ..types import DType
 from . import statics
 from .context import fail, suggest
@@ -68,8 +69,18 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
         value = finder(node, frame)
         if value is not None:
             return value
+    fail("A102", *undefined(node, visible(frame)))
+
+
+def stands(node: ast.Name, frame: Frame) -> bool:
+    """Tell whether a name stands for anything; what was meant is not asked, which takes longer."""
+    return frame.find(node.id) is not None or any(finder(node, frame) is not None for finder in (_member, _item, _builtin, _task))
+
+
+def undefined(node: ast.Name, known: Iterable[str]) -> tuple[str, Span, str | None]:
+    """Return the message, place and help for a name that stands for nothing."""
     help = _hint(node.id)
-    fail("A102", f"`{node.id}` is not defined", node.span, help if len(node.id) == 1 else suggest(node.id, visible(frame), help))
+    return f"`{node.id}` is not defined", node.span, help if len(node.id) == 1 else suggest(node.id, known, help)
 
 
 def _hint(name: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .. import ast
 from ..diagnostics import Diagnostic
-from ..parser import ParsedFile, RawItem, parse, pythonisms
+from ..parser import ParsedFile, RawItem, parse
 from ..primitive import Library
 from ..source import Source, Span
 from .context import Poisoned, Problem, fail, suggest
@@ -36,6 +37,12 @@ class File:
         return self.parsed.source.name
 
 
+@lru_cache(maxsize=256)
+def _library_file(source: Source) -> ParsedFile:
+    """Parse a library's file once for all elaborations: the library hands out the same source each time."""
+    return parse(source)
+
+
 class Files:
     """All files of one elaboration, each parsed once."""
 
@@ -55,7 +62,7 @@ class Files:
             return found
         if len(self.opened) >= self.limit:
             fail("A816", f"more than {self.limit} files are imported", Span(source, 0, 0), "import fewer files")
-        file = File(parse(source), local)
+        file = File(parse(source) if local else _library_file(source), local)
         self.opened[source.name] = file
         if file.parsed.fault is not None:
             self.report(file.parsed.fault)
@@ -113,7 +120,7 @@ class Files:
         """Return the tree of an item, or None if it has syntax errors or Pythonisms (reported once)."""
         if id(item) not in self.checked:
             tree = item.tree
-            found = item.diagnostics if tree is None else tuple(pythonisms(tree))
+            found = item.diagnostics if tree is None else item.habits
             header = self.headers.get(id(item))
             if header is not None and any(d.code == "A009" for d in header.diagnostics):
                 found, tree = (), None  # its own header was told to take it up

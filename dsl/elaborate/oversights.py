@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from .. import ast
+from ..diagnostics import Diagnostic
 from ..parse.pythonisms import walk
 from ..source import Span
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import SPECIAL, lookup, visible
+from .expressions import SPECIAL, stands, undefined, visible
 from .scope import Frame
 from .statements import FINISHERS, WORDS, bound_names
 
@@ -102,17 +103,13 @@ def check_arm(statements: tuple[ast.Node, ...], frame: Frame) -> None:
     """Report names in an arm that no elaboration could know; names that any statement of the body binds are let be."""
     for statement in statements:
         for name in _reads(statement):
-            if frame.owner(name.id) is not None:
-                continue
             try:
-                lookup(name, frame)
-            except Problem as problem:
-                bound = _bound_anywhere(frame)
-                if problem.diagnostic.code == "A102" and name.id not in bound:
-                    help = suggest(name.id, visible(frame) | bound, problem.diagnostic.help)
-                    frame.builder.context.report(replace(problem.diagnostic, help=help))
-            except Poisoned:
-                continue
+                if frame.owner(name.id) is not None or stands(name, frame) or name.id in _bound_anywhere(frame):
+                    continue
+            except (Problem, Poisoned):
+                continue  # it stands for something, and is read wrongly perhaps
+            message, span, help = undefined(name, visible(frame) | _bound_anywhere(frame))
+            frame.builder.context.report(Diagnostic("A102", message, span, help=help))
 
 
 def _bound_anywhere(frame: Frame) -> set[str]:
