@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...dsl.dims import Dim, quotient
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Rule, RuleFailure
 from ...dsl.record import record
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import axis_sizes, tensor, text, word
@@ -159,13 +159,16 @@ def _join(state: _State, right: Sequence[Group]) -> None:
 
 
 class _Silent:
-    """A rule that was satisfied before: lowering solves the pattern again without saying anything."""
+    """A rule that was satisfied before: lowering solves the pattern again, saying something only of stored tensors, which no rule has seen."""
 
     def same(self, left: Axis, right: Axis, what: str) -> Axis:
         return left
 
     def divide(self, size: int | Dim, by: int | Dim, what: str) -> int | Dim:
         return quotient(size, by)
+
+    def fail(self, message: str, help: str | None, code: str) -> RuleFailure:
+        return RuleFailure(message, help, code)
 
 
 def _lower(operation_: str) -> Any:

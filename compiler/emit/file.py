@@ -100,7 +100,7 @@ class _File:
         bodies = registered_bodies(program, signature, pairs)
         self.root = self.planner.instance(program.name, distinct([*bodies]), pairs)
         census = Census(bodies)
-        known = {tensor.path for tensor in census.tensors()}
+        known = [tensor.path for tensor in census.tensors()]
         self.borders = borders
         self.tied = ties(census, known)
         self.frozen = tuple(dict.fromkeys(frozen("", bodies, census)))

@@ -39,7 +39,7 @@ def planned(program: Program, tasks: Sequence[str] | None, builder: Builder, low
     registered = registered_bodies(program, signature, pairs)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
-    known = {tensor.path for tensor in census.tensors()}
+    known = [tensor.path for tensor in census.tensors()]
     variants = {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()}
     return Plan(
         program,
@@ -109,9 +109,10 @@ def _body_apart(body: Body) -> Body:
     return replace(body, inputs=inputs, nodes=nodes)
 
 
-def ties(census: Census, known: set[str]) -> tuple[tuple[str, str], ...]:
-    """Return every tied path with the first of its group."""
-    groups = ([path for path in group if path in known] for group in census.tie_groups)
+def ties(census: Census, known: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return every tied path with the one of its group that was born first, as `named_parameters` does; `known` is in order of birth."""
+    births = {path: number for number, path in enumerate(known)}
+    groups = (sorted((path for path in group if path in births), key=births.__getitem__) for group in census.tie_groups)
     return tuple((group[0], other) for group in groups for other in group[1:])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -48,6 +48,15 @@ class Checkpoint:
                 if stored.name in self.stored:
                     raise self.failure("A655", f"`{stored.name}` is in `{self.stored[stored.name].file}` and in `{file}`", "name one of the files")
                 self.stored[stored.name] = stored
+
+    @property
+    def name(self) -> str:
+        """The path, for messages."""
+        return str(self.path)
+
+    def covered(self, names: Iterable[str]) -> set[str]:
+        """Return the names: a file has each tensor once."""
+        return set(names)
 
     def read(self, name: str) -> Tensor:
         """Return a tensor's values on the CPU."""

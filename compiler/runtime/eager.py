@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...blocks.registry import primitives
 from ...dsl.dims import Dim
+from ...dsl.primitive import RuleFailure
 from ...dsl.types import DType, TensorType
 from ..lower.body import TORCH_DTYPES
 from ..lower.names import imported
@@ -50,7 +51,10 @@ class Eager:
 
 
 def rearrange(value: Tensor, pattern: str, sizes: Mapping[str, int]) -> Tensor:
-    """Split, reorder and join the axes of a tensor by an einops pattern."""
+    """Split, reorder and join the axes of a tensor by an einops pattern; ValueError for one that doesn't fit."""
     type_ = TensorType(DType.FLOAT, tuple(value.shape))
     statics = {"pattern": pattern, "axes": dict(sizes)}
-    return primitives()["rearrange"].lower(Eager(), {"x": value, **statics}, {"x": type_, **statics}, (type_,))
+    try:
+        return primitives()["rearrange"].lower(Eager(), {"x": value, **statics}, {"x": type_, **statics}, (type_,))
+    except RuleFailure as failure:
+        raise ValueError(failure.message) from failure

@@ -22,8 +22,8 @@ from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs, Record, flat, nested
+from .saved import Saved
 from .stage import Stage, Stillness, check_used, expand, rows
-from .stored import Stored
 
 if TYPE_CHECKING:
     from .claims import Tested
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
 
+if TYPE_CHECKING:
+    from .weights import Weights
 
-class Model(Stored):
+
+class Model(Saved):
     """Base of every compiled model; the class of one model bears its name and signature."""
 
     if TYPE_CHECKING:
@@ -232,15 +235,18 @@ class Model(Stored):
 
     # ------------------------------------------------------------------------------------------------------ stages
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str, weights: Weights | None = None) -> Stage:
         """Set what is trained and what stands still; the order of stages and earlier ones make no difference.
 
-        Raises KeyError with a suggestion for an unknown stage.
+        `weights` are what the stage starts from: a source for what stands after its `from`, or sources by name; without them the
+        tensors stay as they are.  Raises KeyError with a suggestion for an unknown stage, Failure for weights that don't fit.
         """
         plan = self._plan.program.stages.get(name)
         if plan is None:
             near = closest(name, self._plan.program.stages)
             raise KeyError(f"`{type(self).__name__}` has no stage `{name}`{f', did you mean `{near}`' if near else ''}")
+        if weights is not None:
+            self._start(plan, weights)
         parameters = dict(self.named_parameters(remove_duplicate=False))
         tuned = expand(plan.tuned, self._paths()) - expand(self._plan.frozen, self._paths())
         for first, second in self._plan.ties:
@@ -253,6 +259,13 @@ class Model(Stored):
         self._tuned = tuned
         self._restage()
         return self._stage
+
+    def _start(self, plan: StagePlan, weights: Weights) -> None:
+        from .weights import start_weights
+
+        if any(value.is_meta for value in self.parameters()):
+            raise ValueError("the model is on the meta device and has no values to set: materialize it first")
+        self.load_state_dict(start_weights(self._plan, plan, weights), strict=False)
 
     def _emitted(self, plan: StagePlan, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
         """Compute what a stage emits; see `Stage.emitted`."""

@@ -137,6 +137,8 @@ class Stage:
             lines.append(f"  tasks: {', '.join(self.plan.tasks)}")
         if self.plan.losses:
             lines.append("  losses: " + " + ".join(path if weight == 1 else f"{weight:g} * {path}" for path, weight in self.plan.losses.items()))
+        if self.plan.sources:
+            lines.append(f"  starts from: {', '.join(self.plan.sources)}")
         if self.plan.emits:
             lines.append("  emits: " + ", ".join(f"{name} = {path}" for name, path in self.plan.emits.items()))
         if self.plan.uses:

@@ -13,19 +13,19 @@ from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.primitive import Initialiser
-from ...dsl.program import WeightMap, WeightSource
+from ...dsl.program import StagePlan, WeightMap, WeightSource
 from ...dsl.source import Span
 from ..paths import covers
-from .checkpoint import Checkpoint, empty
+from .checkpoint import empty
 from .eager import rearrange
 from .initial import fill
+from .offers import Live, Offer, Source, offer
 
 if TYPE_CHECKING:
     from .plan import Plan
 
-StrPath = str | PathLike[str]
-Weights = StrPath | Mapping[str, StrPath]
-"""Where weights are: a path for the one map of a text, or paths by the names of maps."""
+Weights = Source | Mapping[str, Source]
+"""Where weights are: a source for the one map of a text, or sources by the names of maps."""
 
 SHOWN = 20
 """How many problems of one kind are listed one by one."""
@@ -35,30 +35,69 @@ def read_weights(plan: Plan, weights: Weights) -> dict[str, Tensor]:
     """Return tensors by the model's own paths; raises Failure with all that is missing, misshapen or unknown."""
     program, shapes = plan.program, plan.shapes()
     if not isinstance(weights, Mapping):
-        plain = Checkpoint(weights)
-        if not program.weights or _is_own(plain, shapes, plan):
-            return _plain(plain, shapes, plan)
+        plain = _plain_offer(weights, plan)
+        if plain is not None and (not program.weights or _is_own(plain, shapes, plan)):
+            return read_own(plain, shapes, plan)
         if len(program.weights) > 1:
             names = ", ".join(f"`{name}`" for name in program.weights)
             raise ValueError(f"`{program.name}` has several weights maps: say which, weights={{name: path}}, with a name of {names}")
         weights = dict.fromkeys(program.weights, weights)
     found: dict[str, Tensor] = {}
-    for name, path in weights.items():
+    for name, source in weights.items():
         if name not in program.weights:
             near = closest(name, program.weights)
             raise ValueError(f"`{program.name}` has no weights map `{name}`{f', did you mean `{near}`' if near else ''}")
-        found.update(_Reader(program.weights[name], path, shapes).read())
+        found.update(Reader(program.weights[name], source, shapes).read())
     return found
 
 
-def _is_own(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> bool:
+def _plain_offer(source: Source, plan: Plan) -> Offer | None:
+    """Return what a source offers; None for a folder that holds a file for each member in folders of its own."""
+    try:
+        return offer(source)
+    except Failure:
+        if any(_family(map_) for map_ in plan.program.weights.values()):
+            return None
+        raise
+
+
+def _family(map_: WeightMap) -> bool:
+    """Tell whether a map reads a file for each member."""
+    return any(source.startswith("family:") for source in map_.sources)
+
+
+def start_weights(plan: Plan, stage: StagePlan, weights: Weights) -> dict[str, Tensor]:
+    """Return the tensors that a stage starts from, by the model's own paths.
+
+    `weights` is a source for the one thing after the stage's `from`, or sources by name: a map is read through its rules, a file or the
+    state of an earlier stage by the model's own names.  What stands later wins.  Raises Failure as `read_weights` does.
+    """
+    if not stage.sources:
+        raise ValueError(f"the stage `{stage.name}` names nothing to start from: write `from NAME` in it")
+    if not isinstance(weights, Mapping):
+        if len(stage.sources) > 1:
+            names = ", ".join(f"`{name}`" for name in stage.sources)
+            raise ValueError(f"the stage `{stage.name}` starts from several: say which, weights={{name: path}}, with a name of {names}")
+        weights = dict.fromkeys(stage.sources, weights)
+    unknown = next((name for name in weights if name not in stage.sources), None)
+    if unknown is not None:
+        near = closest(unknown, stage.sources)
+        raise ValueError(f"the stage `{stage.name}` doesn't start from `{unknown}`{f', did you mean `{near}`' if near else ''}")
+    found: dict[str, Tensor] = {}
+    for name in (name for name in stage.sources if name in weights):
+        mapped = name in plan.program.weights
+        found.update(read_weights(plan, {name: weights[name]}) if mapped else read_own(offer(weights[name]), plan.shapes(), plan))
+    return found
+
+
+def _is_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> bool:
     """Tell whether a file was saved from this model: then no map is needed."""
     names = _own_names(checkpoint, plan).keys()
     tied = {path for pair in plan.ties for path in pair}
     return names <= shapes.keys() and shapes.keys() - names <= tied
 
 
-def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Tensor]:
+def read_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Tensor]:
     """Read a file of the model's own names: what `state_dict()` gives."""
     names = _own_names(checkpoint, plan)
     groups = [{first, *(other for start, other in plan.ties if start == first)} for first, _ in plan.ties]
@@ -75,7 +114,7 @@ def _plain(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], plan: 
     return {path: checkpoint.read(names[path]) for path in shapes if path in names}
 
 
-def _own_names(checkpoint: Checkpoint, plan: Plan) -> dict[str, str]:
+def _own_names(checkpoint: Offer, plan: Plan) -> dict[str, str]:
     """Return stored names by today's paths: what the text renamed is found under its old name."""
     return {renamed(name, plan.program.renamed): name for name in checkpoint.stored}
 
@@ -93,12 +132,12 @@ def renamed(name: str, pairs: Iterable[tuple[str, str]]) -> str:
 class _Problems:
     """What was found wrong, to be reported together."""
 
-    checkpoint: Checkpoint
+    checkpoint: Offer
     missing: list[tuple[Span, str]]
     misshapen: list[tuple[Span, str]]
     unknown: list[str]
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Offer) -> None:
         self.checkpoint = checkpoint
         self.missing, self.misshapen, self.unknown = [], [], []
 
@@ -115,7 +154,7 @@ class _Problems:
         for span, names in by_span.items():
             near = closest(names[0], self.checkpoint.stored)
             help = f"`{names[0]}` is nearest to `{near}`" if near else None
-            yield Diagnostic("A653", f"`{self.checkpoint.path}` has no {_listed(names)}", span, help=help)
+            yield Diagnostic("A653", f"`{self.checkpoint.name}` has no {listed(names)}", span, help=help)
 
     def _misshapen(self) -> Iterator[Diagnostic]:
         for span, text in self.misshapen:
@@ -125,43 +164,60 @@ class _Problems:
         if self.unknown:
             span = self.checkpoint.span
             help = 'map them, or write a line that says that they are meant to be left out, as `drop "pooler.**"`'
-            yield Diagnostic("A655", f"`{self.checkpoint.path}` also has {_listed(self.unknown)}, which the model takes nowhere", span, help=help)
+            yield Diagnostic("A655", f"`{self.checkpoint.name}` also has {listed(self.unknown)}, which the model takes nowhere", span, help=help)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names in quotes, not too many of them."""
     shown = ", ".join(f"`{name}`" for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-class _Reader:
+class Reader:
     """Reads one map."""
 
-    def __init__(self, plan: WeightMap, path: StrPath, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, plan: WeightMap, source: Source, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.plan = plan
-        self.path = Path(path)
+        self.source = source
         self.shapes = shapes
-        self._checkpoints: dict[str | None, Checkpoint] = {}
+        self.offers: dict[str | None, Offer] = {}
 
     def read(self) -> dict[str, Tensor]:
         """Check all shapes from the headers, then read."""
-        rules = [rule for rule in self.plan.rules if rule.target in self.shapes]
-        problems = {file: _Problems(self._checkpoint(file)) for file in dict.fromkeys(rule.file for rule in self.plan.rules)}
-        for rule in rules:
+        self.check()
+        return {rule.target: self._value(rule) for rule in self.plan.rules if rule.target in self.shapes}
+
+    def check(self) -> None:
+        """Read the headers alone; raises Failure with all that is missing, misshapen or left over."""
+        stored = [rule for rule in self.plan.rules if rule.target in self.shapes and rule.names]
+        self._open(dict.fromkeys(rule.file for rule in stored))
+        problems = {file: _Problems(found) for file, found in self.offers.items()}
+        for rule in stored:
             self._check(rule, problems[rule.file])
         for file, found in problems.items():
-            used = {name for rule in self.plan.rules if rule.file == file for name in rule.names}
+            used = self.offers[file].covered({name for rule in self.plan.rules if rule.file == file for name in rule.names})
             found.unknown.extend(name for name in found.checkpoint.stored if name not in used and not dropped(name, self.plan.drops))
         failures = [diagnostic for found in problems.values() for diagnostic in _collected(found)]
         if failures:
             raise Failure(tuple(failures))
-        return {rule.target: self._value(rule) for rule in rules}
 
-    def _checkpoint(self, file: str | None) -> Checkpoint:
-        found = self._checkpoints.get(file)
-        if found is None:
-            path = self.path if file is None else (self.path if self.path.is_dir() else self.path.parent) / file
-            found = self._checkpoints[file] = Checkpoint(path, self.plan.span)
-        return found
+    def _open(self, files: Iterable[str | None]) -> None:
+        """Read the headers of every file; raises Failure with all that can't be read."""
+        failures: list[Diagnostic] = []
+        for file in files:
+            try:
+                self.offers[file] = offer(self.source if file is None else self._member(file), self.plan.span)
+            except Failure as failure:
+                failures.extend(failure.diagnostics)
+        if failures:
+            raise Failure(tuple(failures))
+
+    def _member(self, file: str) -> Path:
+        """Return where the file of one member is: below the folder that was given."""
+        if not isinstance(self.source, (str, PathLike)):
+            raise ValueError(f"`{self.plan.name}` reads a file for each member: give the folder that holds them")
+        folder = Path(self.source)
+        return (folder if folder.is_dir() else folder.parent) / file
 
     def _check(self, rule: WeightSource, problems: _Problems) -> None:
         stored = problems.checkpoint.stored
@@ -170,20 +226,20 @@ class _Reader:
         if missing:
             return
         shape = self.shapes[rule.target]
+        given = ", ".join(f"`{name}` {list(stored[name].shape)}" for name in rule.names)
         try:
             value = apply_steps(rule, [empty(stored[name].shape) for name in rule.names], shape)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            given = ", ".join(f"`{name}` {list(stored[name].shape)}" for name in rule.names)
             problems.misshapen.append((rule.span, f"`{rule.target}` can't be made from {given}: {error}"))
             return
         if tuple(value.shape) != shape:
-            given = ", ".join(f"`{name}` {list(stored[name].shape)}" for name in rule.names)
             steps = f", after {', '.join(step for step, _ in rule.steps)} {list(value.shape)}" if rule.steps else ""
-            problems.misshapen.append((rule.span, f"`{rule.target}` is {list(shape)} in the model and {given}{steps} in the file"))
+            where = f"`{problems.checkpoint.name}`" if isinstance(problems.checkpoint, Live) else "the file"
+            problems.misshapen.append((rule.span, f"`{rule.target}` is {list(shape)} in the model and {given}{steps} in {where}"))
 
     def _value(self, rule: WeightSource) -> Tensor:
-        checkpoint = self._checkpoint(rule.file)
-        return apply_steps(rule, [checkpoint.read(name) for name in rule.names], self.shapes[rule.target])
+        values = [self.offers[rule.file].read(name) for name in rule.names]
+        return apply_steps(rule, values, self.shapes[rule.target])
 
 
 def _collected(problems: _Problems) -> tuple[Diagnostic, ...]:

@@ -233,4 +233,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         'head <- "classifier"    # the file has pooler.weight too',
         'head <- "classifier"\ndrop "pooler.**"',
     ),
+    Entry(
+        "A656",
+        "can't be saved under these names",
+        "A weights map is followed backwards when a model is saved through it. What the map makes anew has no stored name, two tensors that"
+        " come from one must still be equal, and the parts of a `concat` or `reshape` have sizes that only the stored weights tell.",
+        'model.save_weights("out", map="official")    # qkv.weight <- concat("q", "k", "v", dim = 0)',
+        'model.save_weights("out", map="official", like="model.safetensors")',
+    ),
 )

@@ -111,7 +111,7 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
             found.append((tree.name, tree, {}))
         elif isinstance(tree, ast.ModelAlias):
             try:
-                found.append(_alias(tree, trees, (), file, files, library))
+                found.append(alias(tree, trees, (), file, files, library))
             except Problem as problem:
                 files.report(problem.diagnostic)
             except Poisoned:
@@ -125,7 +125,7 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
     return found
 
 
-def _alias(
+def alias(
     tree: ast.ModelAlias, trees: list[ast.Item], trail: tuple[ast.ModelAlias, ...], file: File, files: Files, library: Library
 ) -> tuple[str, ast.Model, dict[str, Value]]:
     """Return the model that `model Small = Big(dim = 64)` means, with the arguments that it gives."""
@@ -141,7 +141,7 @@ def _alias(
         fail("A905", f"`{tree.name}` is made of itself", target.span, "name the model that is written out")
     model, given = found, dict[str, Value]()
     if isinstance(found, ast.ModelAlias):
-        _, model, given = _alias(found, trees, (*trail, tree), file, files, library)
+        _, model, given = alias(found, trees, (*trail, tree), file, files, library)
     assert isinstance(model, ast.Model)
     frame = Frame("block", Builder(Context(library, files), tree.name, tree.span), file)
     types = {p.name: p.type for p in model.parameters}

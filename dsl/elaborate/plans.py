@@ -32,7 +32,7 @@ def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], inspector: I
         context.report(problem.diagnostic)
     except Poisoned:
         pass
-    maps = Maps(program, frame, models)
+    maps = Maps(program, frame, trees)
     for item in about:
         if isinstance(item, ast.Weights):
             maps.add(item)

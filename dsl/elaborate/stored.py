@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from .. import ast
 from ..inspector import Owned
 from ..program import WeightSource
@@ -21,8 +24,11 @@ class Stored:
     def __init__(self, name: str, tree: Tree) -> None:
         self.name, self.tree = name, tree
 
-    def check(self, own: Owned, source: WeightSource, span: Span) -> None:
-        """Require that the names exist, and have the right shape where nothing is done to them; raises Problem."""
+    def check(self, own: Owned, source: WeightSource, span: Span) -> WeightSource:
+        """Require that the names exist, and have the right shape where nothing is done to them; raises Problem.
+
+        Returns the source with tied parameters under the name by which they are saved.
+        """
         for name in source.names:
             number = self.tree.by_path.get(name)
             if number is None:
@@ -32,21 +38,25 @@ class Stored:
             if not source.steps and shape != own.shape:
                 message = f"`{own.path}` has the shape {list(own.shape)}, `{name}` of `{self.name}` {list(shape)}"
                 fail("A610", message, span, "cut, reshape or leave it to its initialisation")
+        kept = (self.tree.entries[self.tree.one(self.tree.by_path[name])].path for name in source.names)
+        return replace(source, names=tuple(kept))
 
 
-def stored_model(node: ast.Expr, model: ast.Model, frame: Frame) -> Stored:
+def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Sequence[ast.Item], frame: Frame) -> Stored:
     """Elaborate the model that a source names, with its arguments; raises Problem or Poisoned."""
-    from .model import body_of  # which imports the plans
+    from .model import alias, body_of  # which imports the plans
 
+    context = frame.builder.context.mode()
+    model, given = named, dict[str, Value]()
+    if isinstance(model, ast.ModelAlias):
+        _, model, given = alias(model, list(trees), (), frame.file, context.files, context.library)
     types = {parameter.name: parameter.type for parameter in model.parameters}
-    given: dict[str, Value] = {}
     for argument in node.arguments if isinstance(node, ast.Call) else ():
         name = argument.name or ""
         if name not in types:
             help = suggest(name, types, f"name each argument; they are {statics.listed(types)}")
-            fail("A201", f"`{model.name}` takes no `{name or argument.value.span.text}`", argument.span, help)
+            fail("A201", f"`{named.name}` takes no `{name or argument.value.span.text}`", argument.span, help)
         given[name] = typed_expression(types[name], argument.value, frame)
-    context = frame.builder.context.mode()
     context.stack.append((model.name, node.span))
     inner = body_of(model, frame.file, context, None, given)
     if inner.builder.poisoned:

@@ -33,7 +33,7 @@ class Maps:
 
     program: Program
     frame: Frame
-    models: Mapping[str, ast.Model]
+    trees: Sequence[ast.Item]  # of the whole file
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
 
     def add(self, item: ast.Weights) -> None:
@@ -60,7 +60,7 @@ class _Map:
         self.tree = tree_of(maps.frame, *dict.fromkeys((maps.program.eval, maps.program.training)))
         self.family: ast.String | None = None
         self.stored: Stored | None = None
-        self.sources = tuple(self._source(node, maps.models) for node in item.sources)
+        self.sources = tuple(self._source(node, maps.trees) for node in item.sources)
         self.hits: dict[int, tuple[WeightSource, ast.WeightRule]] = {}
 
     def made(self) -> WeightMap:
@@ -78,17 +78,20 @@ class _Map:
         rules = tuple(self.hits[n][0] for n in sorted(self.hits))
         return WeightMap(self.item.name, self.program.name, self.sources, self.item.complete, rules, drops, missed, self.item.span)
 
-    def _source(self, node: ast.Expr, models: Mapping[str, ast.Model]) -> str:
+    def _source(self, node: ast.Expr, trees: Sequence[ast.Item]) -> str:
+        models = {tree.name: tree for tree in trees if isinstance(tree, (ast.Model, ast.ModelAlias))}
         if isinstance(node, ast.String):
             return node.value
         function = node.function if isinstance(node, ast.Call) else node
         if isinstance(function, ast.Name):
             if function.id == "family" and isinstance(node, ast.Call) and isinstance(node.arguments[0].value, ast.String):
+                if len(self.item.sources) > 1:
+                    fail("A609", "a `family` source stands beside another", node.span, "write a map for each")
                 self.family = node.arguments[0].value
                 return f"family:{self.family.value}"
             if function.id in models:
                 if len(self.item.sources) == 1:
-                    self.stored = stored_model(node, models[function.id], self.frame)
+                    self.stored = stored_model(node, models[function.id], trees, self.frame)
                 return f"model:{' '.join(node.span.text.split())}"
         help = suggest(function.span.text, models, 'write a folder, file or hub name in quotes, `family "adapters/{s}"`, or a model of this file')
         fail("A609", f"`{node.span.text}` is no source of weights", node.span, help)
@@ -131,7 +134,7 @@ class _Map:
         if reason is not None:
             fail("A610", f"`{own.path}` has the shape {list(own.shape)}, but {reason}", rule.value.span, "check the pattern and the sizes")
         if self.stored is not None:
-            self.stored.check(own, source, rule.value.span)
+            source = self.stored.check(own, source, rule.value.span)
         one = self.tree.one(number)
         if one not in self.hits:
             self.hits[one] = source, rule

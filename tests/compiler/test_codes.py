@@ -62,6 +62,13 @@ def test_weights_that_do_not_fit(name: str, tmp_path: Path) -> None:
     assert [d.code for d in caught.value.diagnostics] == [code]
 
 
+def test_weights_that_can_not_be_saved(tmp_path: Path) -> None:
+    model = archloom.compile(MODEL.replace('"classifier"', 'concat("a", "b", dim = 0)'))
+    with pytest.raises(Failure) as caught:
+        model.save_weights(tmp_path, map="start")
+    assert [d.code for d in caught.value.diagnostics] == ["A656"]
+
+
 def test_weights_that_fit(tmp_path: Path) -> None:
     model = archloom.compile(MODEL, weights=stored(tmp_path, WHOLE))
     assert all(not p.any() for p in model.parameters())

@@ -84,6 +84,13 @@ def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
     assert len(text.splitlines()) == 3
 
 
+@pytest.mark.parametrize("shape", [(8,), (5, 4), (2, 2, 4)])
+def test_a_pattern_that_does_not_fit_the_file_says_so(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    text = 'model M { w = Parameter([2, 2, 4]); out y = w }\nweights m for M from "x" { w <- rearrange("a", "(h d) c -> h d c", h = 2) }'
+    told = failure(saved(tmp_path, {"a": torch.zeros(shape)}), text)
+    assert told.startswith("<text>:2:28: error[A654]: `w` can't be made from `a`"), told
+
+
 def test_shards_are_read_through_their_index(tmp_path: Path) -> None:
     tensors = stored()
     names = sorted(tensors)

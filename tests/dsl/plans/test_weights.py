@@ -282,6 +282,16 @@ def test_errors_of_a_map(head: str, rules: str, code: str, message: str, help_: 
     assert found(FORKED + weights(rules, head)) == [(code, message, help_)]
 
 
+def test_a_family_of_files_stands_alone() -> None:
+    wrong = ("A609", "a `family` source stands beside another", "write a map for each")
+    assert found(FORKED + weights('lm.last[t] <- "norm"', 'from family "adapters/{t}", "base"')) == [wrong]
+
+
+def test_a_tied_parameter_of_another_model_goes_by_the_name_that_is_saved() -> None:
+    made = read('embed.weight <- "lm_head.weight"', "from Two(depth = 6)", TIED)
+    assert made.rules[0].names == ("embed.weight",)
+
+
 def test_maps_have_different_names() -> None:
     spec = FORKED + weights('embed <- "a"') + weights('head <- "b"')
     assert found(spec) == [("A612", "the weights map `start` is declared twice", "rename one of them")]

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
+from ...dsl.diagnostics import closest
 from .plan import Plan
 from .stage import expand
 
+if TYPE_CHECKING:
+    from .offers import Source, StrPath
 
-class Stored(nn.Module):
+
+class Saved(nn.Module):
     """The part of a compiled model that knows its tensors by path."""
 
     _plan: ClassVar[Plan]
+
+    def save_weights(self, path: StrPath, map: str | None = None, *, like: Source | None = None, partial: bool = False) -> list[Path]:
+        """Save all tensors as safetensors, in a file or a folder's `model.safetensors`; returns the paths of what was written.
+
+        With `map` they go under the names that this weights map reads, each through its rule's steps backwards (a map with a file for
+        each member takes a folder).  `like`, the weights that the map was written for, tells the shapes that the map leaves open, and
+        gives what the map drops.  With `partial` what the map doesn't read is left out.  Raises Failure that lists what can't be saved
+        so, KeyError with a suggestion for an unknown map; nothing is half-written.
+        """
+        from .saving import Writer, write_tensors
+
+        state: dict[str, Tensor] = self.state_dict()
+        if any(value.is_meta for value in state.values()):
+            raise ValueError("the model is on the meta device and has no values to save: materialize it first")
+        if map is None:
+            if like is not None or partial:
+                raise ValueError("`like` and `partial` are for saving through a weights map: name it, `map=...`")
+            return [write_tensors(path, state)]
+        maps = self._plan.program.weights
+        if map not in maps:
+            near = closest(map, maps)
+            raise KeyError(f"`{type(self).__name__}` has no weights map `{map}`{f', did you mean `{near}`' if near else ''}")
+        tied = {name: self.get_parameter(name) for pair in self._plan.ties for name in pair}
+        files = Writer(maps[map], {**state, **tied}, self._plan.ties, like).tensors(partial)
+        return [write_tensors(Path(path) / file if file is not None else path, tensors) for file, tensors in files.items()]
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""
