@@ -33,15 +33,39 @@ class Waiting:
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+def cheapest(cost: list[list[float]]) -> list[int]:
+    """Return for each column a row, no two the same, so that the sum is the least."""
+    columns = list(zip(*cost, strict=True))
+    return list(min(permutations(range(len(cost)), len(columns)), key=lambda rows: sum(c[i] for c, i in zip(columns, rows, strict=True))))
+
+
 class Assign(nn.Module):
     """The cheapest assignment of rows to columns."""
 
     def forward(self, cost: Tensor) -> Tensor:
         if cost.is_meta:  # its signature is verified there
             return cost.new_empty(cost.shape[:1], dtype=torch.int64)
-        rows = cost.tolist()
-        orders = permutations(range(len(rows)))
-        return torch.tensor(min(orders, key=lambda order: sum(row[j] for row, j in zip(rows, order, strict=True))))
+        return torch.tensor(cheapest(cost.mT.tolist()))
+
+
+class Hungarian(nn.Module):
+    """The cheapest row for each column, in each sample."""
+
+    def forward(self, cost: Tensor) -> Tensor:
+        if cost.is_meta:
+            return cost.new_empty((cost.shape[0], cost.shape[2]), dtype=torch.int64)
+        return torch.tensor([cheapest(rows) for rows in cost.tolist()])
+
+
+class Solver(nn.Module):
+    """Adds what is kept of one graph to another, in the place of a solver that is not published."""
+
+    def __init__(self, kinds: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def forward(self, source: Tensor, target_graph: Tensor, kept: Tensor) -> Tensor:
+        return target_graph + (source * kept[:, None]).mean()
 
 
 PICTURE_TASKS: Any = {"semseg": 4, "depth": 1}
@@ -53,7 +77,7 @@ TINY: dict[str, Tiny] = {
     "ARM-Net": Tiny({"features": 20, "n_fields": 4, "dim": 4, "n_heads": 2, "n_neurons": 3, "hidden": [6], "deep": [5], "ensemble": True}),
     "CoLM": Tiny({"ratio": [2, 2], "dim": 16, "depth": 2, "kv_heads": 2, "ffn": 16, "vocab": 11}),
     "ControllableMTA": Tiny({"cs": [4, 6], "dec": 5}),
-    "CrossNER": Tiny({**LM, "labels": {d: ["O", f"B-{d}", f"I-{d}"] for d in ("politics", "science", "music", "literature", "ai")}}),
+    "CrossNER": Tiny({**LM, "crf": True, "labels": {d: ["O", f"B-{d}", f"I-{d}"] for d in ("politics", "science", "music", "literature", "ai")}}),
     "FILTER": Tiny({**LM, "m": 1, "k": 1, "depth": 3}),
     "FinalMLP": Tiny({"vocab": {"user": 9, "item": 7, "tag": 3, "price": 0}, "dim": 4, "hidden1": [8, 4], "hidden2": [6, 4], "gate": [5]}),
     "Gateformer": Tiny({"length": 16, "horizon": 6, "dim": 8, "ffn": 8, "heads": 2, "patch": 4, "stride": 4}),
@@ -93,6 +117,11 @@ TINY: dict[str, Tiny] = {
         beyond=("core.l_out",),
     ),
     "gamma-MoD": Tiny({**LM, "depth": 5, "P": 4, "Q": 3}),
+    "kmax_deeplab": Tiny(
+        {"classes": 3, "key": 4, "queries": 4, "heads": 2, "widths": [4, 4, 8, 8], "depths": [1, 1, 1, 1], "base": [8, 4, 4, 2],
+         "layers": [1, 1, 1, 1], "repeats": [1, 1, 1], "samples": 16},
+        dims={"M": 2, "H": 64, "W": 32}, beyond=("backbone.norm", "backbone.head"), extern={"kmax_losses:Hungarian": Hungarian},
+    ),
     "llm_drop": Tiny({**LM, "kv_heads": 2, "depth": 3, "no_attn": [1], "no_mlp": [2]}),
     "mix_kd": Tiny({"classes": 3}),
     "ms_mlp": Tiny({"H": 32, "W": 32, "dim": 8, "depths": [1, 1, 1, 1], "shifts": [-1, 0, 1], "kernels": [[1, 1, 3]] * 4, "classes": 3}),
@@ -102,6 +131,7 @@ TINY: dict[str, Tiny] = {
         {"widths": [4, 4, 8, 8], "depths": [1, 1, 1, 1], "dim": 8, "depth": 2, "heads": 2, "size": 32, "patch": 8, "classes": 3},
         beyond=("teacher",),
     ),
+    "pagcp": Tiny({"classes": 3, "deep": 0.33, "wide": 0.0625}),
     "proc_kd": Tiny({"dim": 8, "count": 3, "classes": 3, "heads": 2, "size": 16, "patch": 8}, beyond=("teacher",)),
     "scalearn": Tiny({**LM, "sources": ["a", "b"], "dim": 16}, beyond=("adapter.0.own", "adapter.1.own")),
     "scalekd": Tiny({"classes": 3, "size": 64, "width": 4, "depths": [1, 1, 1, 1], "dim": 8, "t_depths": [1, 1, 1, 1], "t_heads": [1, 1, 2, 2],
@@ -127,6 +157,10 @@ RESERVED: dict[str, Waiting] = {
     "ph3": Waiting(("transform PathPatch(", "lm with {"), {"silent": []}),
     "qvlm": Waiting(("transform QVLM(",)),
     "rep_mtl": Waiting(("grad(t.cost, z)",)),
+    "structured_diffusion": Waiting(("unet with {",)),
     "ties_merging": Waiting(("transform Ties(",)),
     "twin_merging": Waiting(("transform Twins(", "weights"), {"tasks": ["a"], "twin": {"a": 0}, "classes": {"a": 3}}),
 }
+
+UNTRAINED: dict[str, Tiny] = {"ACRET": Tiny({"kinds": 5, "dim": 4}, extern={"acret.solver:TransferSolver": Solver})}
+"""Sketches of papers that publish no loss: they run."""

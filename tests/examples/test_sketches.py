@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 from archloom.compiler.api import load_program
 from archloom.compiler.check import check_text
@@ -14,7 +15,7 @@ from archloom.compiler.sources import read_source
 from archloom.dsl.diagnostics import Severity
 from archloom.dsl.source import Source
 
-from .sketch_sizes import FOLDER, RESERVED, TINY
+from .sketch_sizes import FOLDER, RESERVED, TINY, UNTRAINED
 
 CODES = {"A901", "A902", "A903"}
 
@@ -62,3 +63,22 @@ def test_only_a_reserved_construct_stops_the_others(name: str) -> None:
     found = [d for d in result.diagnostics if d.severity is Severity.ERROR or d.code in CODES]
     assert {d.code for d in found} <= CODES
     assert [" ".join(d.span.text.split())[: len(text)] for d, text in zip(found, waiting.stops, strict=True)] == list(waiting.stops)
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_sketch_without_a_loss_runs(name: str) -> None:
+    tiny = UNTRAINED[name]
+    model = compile_program(load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model), extern=tiny.extern)
+    found = pytree.tree_leaves(model(**model.example_inputs(**tiny.dims)))
+    assert found and all(torch.isfinite(value).all() for value in found)
+
+
+def test_every_sketch_is_trained_or_says_what_stops_it() -> None:
+    assert sorted([*TINY, *RESERVED, *UNTRAINED]) == sorted(path.stem for path in FOLDER.glob("*.arch"))
+    assert len(TINY) >= 45
+
+
+def test_the_list_of_the_sketches_says_how_each_one_stands() -> None:
+    rows = [line.strip("| ").split(" | ") for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    states = {name.strip("`"): state.split()[0].strip(":;") for name, _, state in rows}
+    assert states == {**dict.fromkeys(TINY, "trains"), **dict.fromkeys(RESERVED, "waits"), **dict.fromkeys(UNTRAINED, "runs")}
