@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .compiler.check import check as check
     from .compiler.draw.drawing import Drawing as Drawing
     from .compiler.draw.drawing import draw as draw
+    from .compiler.golden.verify import Report as Report
+    from .compiler.golden.verify import verify as verify
     from .compiler.runtime.errors import InputError as InputError
     from .compiler.runtime.errors import ModelError as ModelError
     from .dsl.diagnostics import Diagnostic as Diagnostic
@@ -27,6 +29,8 @@ _HOMES = {
     "check": "compiler.check",
     "draw": "compiler.draw.drawing",
     "Drawing": "compiler.draw.drawing",
+    "verify": "compiler.golden.verify",
+    "Report": "compiler.golden.verify",
     "InputError": "compiler.runtime.errors",
     "ModelError": "compiler.runtime.errors",
     "Diagnostic": "dsl.diagnostics",

@@ -31,7 +31,7 @@ def load_program(
     """
     from .check import check_text
 
-    result = check_text(_source(path_or_text), params, preset, model, text=False)
+    result = check_text(read_text(path_or_text), params, preset, model, text=False)
     if not result.ok:
         raise Failure(result.diagnostics)
     if not result.programs:
@@ -99,7 +99,7 @@ def compile(
     return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern)
 
 
-def _source(path_or_text: str | PathLike[str]) -> Source:
+def read_text(path_or_text: str | PathLike[str]) -> Source:
     """Read a file, or take a text: what holds a brace or a line end is a text."""
     from .sources import read_source
 

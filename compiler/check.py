@@ -14,6 +14,7 @@ from ..dsl.source import Source
 
 if TYPE_CHECKING:
     from ..blocks.library import StandardLibrary
+    from ..dsl.elaborate.goldens import Reference
 
 
 @record
@@ -46,18 +47,19 @@ def check_text(
     *,
     text: bool = True,
     presets: bool = False,
+    reference: Reference | None = None,
 ) -> CheckResult:
     """Elaborate the models of a text and check all that is said about them.
 
     `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.  With `presets` a
-    model that has no values of its own is taken with each of its presets.
+    model that has no values of its own is taken with each of its presets; with a `reference` the arguments come from its configuration.
     """
     from ..dsl.elaborate.model import Request, Text, elaborate
     from .inspector import GraphInspector
     from .sources import beside
 
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
-    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets))
+    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets, reference=reference))
     report = tuple(line for program in found.programs.values() for line in describe(program)) if found.ok else ()
     return CheckResult(tuple(found.diagnostics), found.programs, report)
 

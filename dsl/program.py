@@ -253,6 +253,7 @@ class Body:
     frozen: list[Freeze] = field(default_factory=list[Freeze])
     ties: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
     uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
+    names: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the text's names mean at its end, as the elaborator has them
     doc: str | None = None
     claims: list[Claim] = field(default_factory=list[Claim])
 
@@ -313,21 +314,33 @@ class WeightMap:
 
 
 @record
-class GoldenPlan:
-    """How stored reference tensors are read: `golden NAME for MODEL { ... }`, by concrete paths.
+class GoldenValue:
+    """A value that is compared with a stored tensor: `path` names it in the body that the calls of `modules` lead to, one after another."""
 
-    `parameters` are expressions over `config`, as text; `values` name a value by its path, `layer.3.probs`, and the stored tensor.
-    """
+    modules: tuple[str, ...]
+    path: str
+    stored: str
+
+    @property
+    def full_path(self) -> str:
+        return ".".join([*self.modules, self.path])
+
+
+@record
+class GoldenPlan:
+    """How stored reference tensors are read, by concrete paths; `parameters` are expressions over `config`, as text."""
 
     name: str
     model: str
     parameters: tuple[tuple[str, str], ...]
     inputs: tuple[tuple[str, str], ...]  # key of the input, name of the stored tensor
-    values: tuple[tuple[str, str], ...]
+    values: tuple[GoldenValue, ...]
     host: str | None
     weights: tuple[str, ...]
     tasks: tuple[str, ...]
-    mode: str  # eval or train
+    mode: str | None  # eval or train; None: what the configuration says
+    entry: str | None  # the one that is run, instead of the model itself
+    stage: str | None  # the one that says what gets a gradient
     span: Span
 
 
@@ -359,6 +372,7 @@ class Program:
     variants: dict[str, EntryPlan] = field(default_factory=dict[str, EntryPlan])  # by stage: its own bodies, where it `set`s other arguments
     counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the model itself counts
     preset: str | None = None  # the one that gave the arguments
+    golden: str | None = None  # the one that gave them, from the configuration of a case
 
     @property
     def training(self) -> Body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -15,10 +15,9 @@ from ...dsl.source import Source as Text
 from .checkpoint import Checkpoint, Stored
 
 StrPath = str | PathLike[str]
-Source = StrPath | nn.Module | Sequence[StrPath | nn.Module]
-"""A file or folder, a model whose tensors are taken as they are, or several of these that together hold what is wanted."""
 
 
+@runtime_checkable
 class Offer(Protocol):
     """Tensors by name, with their shapes known before any is read."""
 
@@ -44,6 +43,10 @@ class Offer(Protocol):
     def covered(self, names: Iterable[str]) -> set[str]:
         """Return the names of everything that is read with these, tied tensors under all of theirs."""
         ...
+
+
+Source = StrPath | nn.Module | Offer | Sequence[StrPath | nn.Module | Offer]
+"""A file or folder, a model whose tensors are taken as they are, tensors at hand, or several of these that together hold what is wanted."""
 
 
 class Live:
@@ -98,6 +101,8 @@ def offer(source: Source, span: Span | None = None) -> Offer:
         return Live(source, span or Span(Text(type(source).__name__, ""), 0, 0))
     if isinstance(source, (str, PathLike)):
         return Checkpoint(source, span)
+    if isinstance(source, Offer):
+        return source
     parts: list[Any] = list(source)
     offers = [offer(part, span) for part in parts]
     return Joined(offers, span or offers[0].span if offers else NOWHERE)

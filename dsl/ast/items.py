@@ -258,7 +258,7 @@ class GoldenHost(Node):
 
 @record
 class GoldenUse(Node):
-    """`weights official`: the map by which stored weights are read; `tasks a, b`; `mode train` keep their word and names."""
+    """`weights official`: the map by which stored weights are read; `tasks a, b`, `mode train`, `entry decode`, `stage joint` keep their words."""
 
     word: str
     names: tuple[Expr, ...]

@@ -241,4 +241,25 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         'model.save_weights("out", map="official")    # qkv.weight <- concat("q", "k", "v", dim = 0)',
         'model.save_weights("out", map="official", like="model.safetensors")',
     ),
+    Entry(
+        "A660",
+        "no golden clause for this case",
+        "`archloom verify` reads a case by a `golden` of the file: the named one, or the only one whose `in` clauses name what the case stores.",
+        "archloom verify model.arch --against case     # the file has no golden",
+        'golden authors for M { param dim = config.hidden; in x <- "hidden"; value y -> "out" }',
+    ),
+    Entry(
+        "A661",
+        "a golden clause that doesn't fit the case",
+        "Every input of the model is given, every parameter filled from the official weights, and a named value is computed once.",
+        'value layer[i] -> "layers.{i}"     # a module that is called twice',
+        'value h[t] -> "hidden.{t}"     # the value of each call, by its own name',
+    ),
+    Entry(
+        "A662",
+        "a case that can't be read",
+        "A case is a folder with config.json, and with weights, inputs, outputs and (where something was differentiated) grads as safetensors.",
+        "archloom verify model.arch --against nowhere",
+        "archloom verify model.arch --against reference/case",
+    ),
 )

@@ -185,6 +185,7 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         _prepare(module, item, inner)
         run(item.body, inner)
         finish(inner, item)
+        builder.body.names = inner.names
     except Problem as problem:
         context.report(problem.diagnostic)
     except OverflowError as error:

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 from .. import ast
 from ..diagnostics import Diagnostic, Label
 from ..inspector import Owned
 from ..members import member_text
-from ..program import Body, GoldenPlan, ModuleDecl, Program
+from ..program import Body, GoldenPlan, GoldenValue, ModuleDecl, Program
+from ..record import record
 from ..selection import Tree
+from ..source import Span
 from . import statics
 from .context import Poisoned, Problem, fail, suggest
+from .expressions import evaluate
+from .files import File
 from .literals import clauses
+from .named import named_values
 from .scope import Frame
 from .selecting import selector
 from .templates import fill
-from .values import Family, Tensor, Value
+from .values import Value
 from .weightmaps import hits, scope_of
 
 Part = tuple[str, tuple[object, ...]]
+
+
+@record
+class Reference:
+    """What is known of a case before its model is elaborated: its configuration, the names of its inputs, and the `golden` asked for."""
+
+    config: Mapping[str, Any]
+    inputs: frozenset[str] = frozenset()
+    golden: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -29,11 +46,11 @@ class _Reading:
 
     parameters: dict[str, str] = field(default_factory=dict[str, str])
     inputs: dict[str, str] = field(default_factory=dict[str, str])
-    values: dict[str, str] = field(default_factory=dict[str, str])
+    values: dict[str, GoldenValue] = field(default_factory=dict[str, GoldenValue])
     host: str | None = None
     weights: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    mode: str = "eval"
+    single: dict[str, str] = field(default_factory=dict[str, str])  # mode, entry, stage
 
 
 def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, frame: Frame) -> None:
@@ -44,7 +61,7 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
     if item.name in program.goldens:
         first = (Label(program.goldens[item.name].span, "the first one"),)
         context.report(Diagnostic("A624", f"`golden {item.name}` is declared twice", item.span, first, "rename one of them"))
-    for clause in item.clauses:
+    for clause in sorted(item.clauses, key=lambda clause: not isinstance(clause, ast.GoldenUse)):  # the entry says what there is to name
         try:
             reader.clause(clause)
         except Problem as problem:
@@ -52,9 +69,52 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
         except Poisoned:
             continue
     program.goldens[item.name] = GoldenPlan(
-        item.name, program.name, tuple(read.parameters.items()), tuple(read.inputs.items()), tuple(read.values.items()), read.host, read.weights,
-        read.tasks, read.mode, item.span,
+        item.name, program.name, tuple(read.parameters.items()), tuple(read.inputs.items()), tuple(read.values.values()), read.host, read.weights,
+        read.tasks, read.single.get("mode"), read.single.get("entry"), read.single.get("stage"), item.span,
     )  # fmt: skip
+
+
+def chosen(file: File, trees: Sequence[ast.Item], reference: Reference) -> ast.Golden:
+    """Return the `golden` of a file that is asked for by name, or the only one whose inputs a case stores; raises Problem."""
+    there = {item.name: item for item in trees if isinstance(item, ast.Golden)}
+    start = Span(file.parsed.source, 0, 0)
+    name = reference.golden
+    if not there:
+        fail("A660", f"`{file.name}` has no `golden`", start, "`golden NAME for MODEL { ... }` says how reference tensors are read")
+    if name is not None:
+        if name not in there:
+            fail("A660", f"`{file.name}` has no `golden {name}`", start, suggest(name, there, f"it has {statics.listed(there)}"))
+        return there[name]
+    lacking = {item.name: _lacking(item, reference.inputs) for item in there.values()}
+    fitting = [item for item in there.values() if not lacking[item.name]]
+    if len(fitting) == 1 or len(there) == 1:
+        return fitting[0] if fitting else next(iter(there.values()))
+    if fitting:
+        known = statics.listed(item.name for item in fitting)
+        fail("A660", f"several `golden`s of `{file.name}` fit the case: {known}", start, f"choose one: `--golden {fitting[0].name}`")
+    reasons = "; ".join(f"`{name}` reads {statics.listed(templates, 3)}" for name, templates in lacking.items())
+    fail("A660", f"no `golden` of `{file.name}` fits the case: it stores no such inputs", start, reasons)
+
+
+def _lacking(item: ast.Golden, stored: Collection[str]) -> list[str]:
+    """Return the names that the `in` clauses read and that match no stored tensor."""
+    templates = [c.value.value for c in item.clauses if isinstance(c, ast.GoldenIn) and isinstance(c.value, ast.String)]
+    return [text for text in templates if not any(re.fullmatch(".+".join(map(re.escape, re.split(r"\{.*?\}", text))), name) for name in stored)]
+
+
+def configured(item: ast.Golden, frame: Frame, config: Mapping[str, Any]) -> tuple[dict[str, Value], list[Diagnostic]]:
+    """Return the arguments that the `param` clauses read from a configuration, and what is wrong with them."""
+    frame = frame.child("comprehension")
+    frame.names["config"] = dict(config)
+    arguments: dict[str, Value] = {}
+    problems: list[Diagnostic] = []
+    for clause in item.clauses:
+        if isinstance(clause, ast.GoldenParam):
+            try:
+                arguments[clause.name] = evaluate(clause.value, frame)
+            except Problem as problem:
+                problems.append(problem.diagnostic)
+    return arguments, problems
 
 
 @dataclass(slots=True, eq=False)
@@ -64,14 +124,16 @@ class _Reader:
     frame: Frame
     read: _Reading
     trees: dict[str, Tree] = field(default_factory=dict[str, Tree])
+    places: dict[str, GoldenValue] = field(default_factory=dict[str, GoldenValue])  # of the values, by path
 
     def clause(self, clause: ast.GoldenClause) -> None:
         if isinstance(clause, ast.GoldenParam):
             self._param(clause)
         elif isinstance(clause, ast.GoldenIn):
-            self._stored(clause.target, clause.value, clause.clauses, "A621", "input", self.read.inputs)
+            self.read.inputs.update(self._stored(clause.target, clause.value, clause.clauses, "A621", "input", self.read.inputs))
         elif isinstance(clause, ast.GoldenValue):
-            self._stored(clause.value, clause.name, clause.clauses, "A622", "value", self.read.values)
+            for path, stored in self._stored(clause.value, clause.name, clause.clauses, "A622", "value", self.read.values).items():
+                self.read.values[path] = replace(self.places[path], stored=stored)
         elif isinstance(clause, ast.GoldenHost):
             if self.read.host is not None:
                 fail("A624", "`host` is given twice", clause.span, "keep one of them")
@@ -90,24 +152,35 @@ class _Reader:
 
     def _use(self, clause: ast.GoldenUse) -> None:
         names = [node.id if isinstance(node, ast.Name) else node.span.text for node in clause.names]
-        known = {"weights": list(self.program.weights), "tasks": list(self.program.tasks), "mode": ["eval", "train"]}[clause.word]
+        known = list(self._known(clause.word))
         for name, node in zip(names, clause.names, strict=True):
             if name not in known:
-                noun = {"weights": "weights map", "tasks": "task", "mode": "mode"}[clause.word]
+                noun = {"weights": "weights map", "tasks": "task"}.get(clause.word, clause.word)
                 there = f"there {'is' if len(known) == 1 else 'are'} {statics.listed(known)}" if known else f"the model has no {noun}"
                 fail("A623", f"there is no {noun} `{name}`", node.span, suggest(name, known, there))
-        if clause.word == "mode":
-            self.read.mode = names[0]
-        elif clause.word == "tasks":
+        if clause.word == "tasks":
             self.read.tasks = tuple(names)
-        else:
+        elif clause.word == "weights":
             self.read.weights = tuple(names)
+        elif clause.word in self.read.single or len(names) > 1:
+            fail("A624", f"a golden file has one `{clause.word}`", clause.span, "keep one of them")
+        else:
+            self.read.single[clause.word] = names[0]
 
-    def _stored(self, target: ast.Expr, name: ast.Expr, loops: tuple[ast.Clause, ...], code: str, noun: str, found: dict[str, str]) -> None:
+    def _known(self, word: str) -> Iterable[str]:
+        program = self.program
+        return {
+            "weights": program.weights, "tasks": program.tasks, "mode": ("eval", "train"), "entry": program.entries, "stage": program.stages,
+        }[word]  # fmt: skip
+
+    def _stored(
+        self, target: ast.Expr, name: ast.Expr, loops: tuple[ast.Clause, ...], code: str, noun: str, known: Mapping[str, object]
+    ) -> dict[str, str]:
         """Read `in x <- "name"` or `value x -> "name"`: one stored tensor for each choice of the index variables."""
         if not isinstance(name, ast.String):
             fail("A606", f"`{name.span.text}` is no name of a stored tensor", name.span, 'write it in quotes: `"layers.{i}.attn_probs"`')
         tree = self._tree(noun)
+        found: dict[str, str] = {}
         for inner in clauses(loops, self.frame):
             for match, _, _ in hits(selector(target, inner, variables=True), tree, code):
                 scope = scope_of(match, inner, (), set())
@@ -116,15 +189,26 @@ class _Reader:
                     inside = statics.listed([entry.path for entry in own] or match.branch.children)
                     fail(code, f"`{target.span.text}` is not one {noun}", target.span, f"name one of {inside}")
                 path = own[0].path
-                if path in found:
+                if path in found or path in known:
                     fail("A624", f"`{path}` is given twice", target.span, "keep one of them")
                 found[path] = fill(name.value, scope, name.span)
+        return found
 
     def _tree(self, noun: str) -> Tree:
         if noun not in self.trees:
-            body = self.program.eval
-            self.trees[noun] = Tree(_inputs(body) if noun == "input" else _unique(_values(self.frame, body)), noun, self.program.tasks)
+            entry = self.program.entries.get(self.read.single.get("entry", ""))
+            body = entry.eval if entry is not None else self.program.eval
+            self.trees[noun] = Tree(_inputs(body) if noun == "input" else self._values(body), noun, self.program.tasks)
         return self.trees[noun]
+
+    def _values(self, body: Body) -> Iterator[Owned]:
+        found = _values(body)
+        if body.losses:
+            found = chain(found, [(Owned("loss", (("loss", ()),), (), False, (), ()), GoldenValue((), "loss", ""))])
+        for entry, place in found:
+            if entry.path not in self.places:
+                self.places[entry.path] = place
+                yield entry
 
 
 # ------------------------------------------------------------------------------------------------ what there is to name
@@ -136,48 +220,24 @@ def _inputs(body: Body) -> Iterator[Owned]:
         yield Owned(path, ((declared.name, declared.members),), (), False, (), (declared.task,) if declared.task else ())
 
 
-def _unique(entries: Iterator[Owned]) -> Iterator[Owned]:
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.path not in seen:
-            seen.add(entry.path)
-            yield entry
+def _values(body: Body) -> Iterator[tuple[Owned, GoldenValue]]:
+    """Yield the named values of a body and of every block in it, each with where it is."""
+    for entry, _ in named_values(body).values():
+        yield entry, GoldenValue((), entry.path, "")
+    yield from _modules(body, (), (), ())
 
 
-def _values(frame: Frame, body: Body) -> Iterator[Owned]:
-    """Yield the model's values by name, those of its tasks, and those of every block in it."""
-    for name, value in frame.names.items():
-        yield from _value(name, value, (), None)
-    for task, scope in frame.builder.tasks.items():
-        for name, value in scope.names.items():
-            yield from _value(name, value, (), task)
-    for out in body.outputs:
-        path = ".".join([*([out.task] if out.task else []), out.name, *map(member_text, out.members)])
-        yield Owned(path, ((out.name, out.members),), (), False, (), (out.task,) if out.task else ())
-    yield from _modules(body, (), (), "")
-
-
-def _value(name: str, value: Value, members: tuple[object, ...], task: str | None) -> Iterator[Owned]:
-    if isinstance(value, Family):
-        for key, member in value.members.items():
-            yield from _value(name, member, (*members, key), task)
-    elif isinstance(value, Tensor):
-        path = ".".join([*([task] if task else []), name, *map(member_text, members)])
-        yield Owned(path, ((name, members),), (), False, (), (task,) if task else ())
-
-
-def _modules(body: Body, parts: tuple[Part, ...], kinds: tuple[str, ...], prefix: str) -> Iterator[Owned]:
+def _modules(body: Body, modules: tuple[str, ...], parts: tuple[Part, ...], kinds: tuple[str, ...]) -> Iterator[tuple[Owned, GoldenValue]]:
     for path, declared in body.modules.items():
         own = _place(declared)
-        inside, around = (*parts, *own), (*kinds, *("Sequential" for _ in own[1:]), declared.kind)
-        yield Owned(f"{prefix}{path}", inside, (), False, around, ())
+        inside, around, way = (*parts, *own), (*kinds, *("Sequential" for _ in own[1:]), declared.kind), (*modules, path)
+        if declared.primitive is not None or any(len(called.outputs) == 1 for called in declared.bodies):
+            yield Owned(".".join(way), inside, (), False, around, ()), GoldenValue(modules, path, "")
         for called in declared.bodies:
-            names: dict[Part, None] = {(out.name, out.members): None for out in called.outputs}
-            names.update({(declared_in.name, declared_in.members): None for declared_in in called.inputs})
-            names.update({(node.name, ()): None for node in called.nodes if node.name})
-            for name, members in names:
-                yield Owned(".".join([f"{prefix}{path}", name, *map(member_text, members)]), (*inside, (name, members)), (), False, around, ())
-            yield from _modules(called, inside, around, f"{prefix}{path}.")
+            for entry, _ in named_values(called).values():
+                full = Owned(".".join([*way, entry.path]), (*inside, *entry.parts), (), False, (*around, *entry.kinds), ())
+                yield full, GoldenValue(way, entry.path, "")
+            yield from _modules(called, way, inside, around)
 
 
 def _place(declared: ModuleDecl) -> tuple[Part, ...]:

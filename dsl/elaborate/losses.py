@@ -14,10 +14,11 @@ Part = tuple[str, tuple[object, ...]]
 
 def loss_tree(body: Body, tasks: Iterable[str]) -> Tree:
     """Return the losses by path: the modules that a loss was lifted from, then its name; its task selects it too."""
-    return Tree((_entry(body, loss) for loss in body.losses), "loss", tasks)
+    return Tree((loss_entry(body, loss) for loss in body.losses), "loss", tasks)
 
 
-def _entry(body: Body, loss: LossDecl) -> Owned:
+def loss_entry(body: Body, loss: LossDecl) -> Owned:
+    """Return a loss with what selectors look at."""
     parts, kinds = _parts(body, loss)
     return Owned(loss.path, parts, (), False, kinds, (loss.task,) if loss.task else ())
 

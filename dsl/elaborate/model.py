@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
 from .files import File, Files, Loader
 from .forms import finish, run
+from .goldens import Reference, chosen, configured
 from .plans import plan
 from .presets import check_presets
 from .scope import Frame
@@ -53,6 +54,7 @@ class Request:
     preset: str | None = None
     model: str | None = None
     presets: bool = False  # a model that only its presets give all values is elaborated with each of them
+    reference: Reference | None = None  # a case whose configuration gives the arguments, by the `param` clauses of a `golden`
     limits: Limits = field(default_factory=Limits)
 
 
@@ -73,14 +75,15 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         file = files.open(source)
         files.check_imports(file)
         trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
-        for tree in trees:
-            if isinstance(tree, ast.Transform):
-                message = f"`transform {tree.name}` is reserved: it is kept as it is written, and not run"
-                report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
+        _warn_of_transforms(trees, report)
+        golden = None
+        if request.reference is not None:
+            request, golden = _configured(file, trees, files, request, request.reference)
         for name, tree, given in _models(file, trees, files, request, library):
             for asked in _asked(name, tree, given, trees, request):
                 program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)
                 if program is not None:
+                    program.golden = golden
                     key = name if asked is request else f"{name}, preset {asked.preset}"
                     result.programs[key] = program
     except Problem as problem:
@@ -89,6 +92,25 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         pass
     result.files = [f.name for f in files.opened.values()]
     return result
+
+
+def _warn_of_transforms(trees: list[ast.Item], report: Callable[[Diagnostic], None]) -> None:
+    for tree in trees:
+        if isinstance(tree, ast.Transform):
+            message = f"`transform {tree.name}` is reserved: it is kept as it is written, and not run"
+            report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
+
+
+def _configured(file: File, trees: list[ast.Item], files: Files, request: Request, reference: Reference) -> tuple[Request, str]:
+    """Return the request with the arguments that a `golden` reads from a configuration, for its model; all that is wrong is reported."""
+    item = chosen(file, trees, reference)
+    frame = Frame("block", Builder(Context(files.library, files), item.name, item.span), file)
+    arguments, problems = configured(item, frame, reference.config)
+    for problem in problems:
+        files.report(problem)
+    if problems:
+        raise Poisoned
+    return replace(request, arguments={**arguments, **request.arguments}, model=item.model), item.name
 
 
 def _asked(name: str, tree: ast.Model, given: Mapping[str, Value], trees: list[ast.Item], request: Request) -> list[Request]:
@@ -203,9 +225,9 @@ def body_of(
     try:
         _arguments(tree, frame, preset, given)
         run(tree.body, frame)
-        if entry is not None:
-            _entry_body(entry, frame)
+        own = _entry_body(entry, frame).names if entry is not None else {}
         finish(frame, tree)
+        builder.body.names = {**frame.names, **builder.tasks, **own}
     except Problem as problem:
         context.report(problem.diagnostic)
         builder.poisoned = True
@@ -263,8 +285,8 @@ def _entry(
     return None if frame.builder.poisoned else EntryPlan(entry.name, frame.builder.body, None)
 
 
-def _entry_body(entry: ast.Entry, frame: Frame) -> None:
-    """Run an entry's own statements at the end of its model: only its `out`s are outputs then."""
+def _entry_body(entry: ast.Entry, frame: Frame) -> Frame:
+    """Run an entry's own statements at the end of its model, and return their frame: only its `out`s are outputs then."""
     builder = frame.builder
     builder.body.outputs.clear()
     builder.body.losses.clear()
@@ -284,3 +306,4 @@ def _entry_body(entry: ast.Entry, frame: Frame) -> None:
             if not builder.poisoned and name.name not in builder.read:
                 help = f"read it or remove it; an input of the model is declared anew by its own name: {listed(sorted(present))}"
                 builder.context.warn("A120", f"the input `{name.name}` of the entry `{entry.name}` is never read", name.span, help)
+    return inner

@@ -41,7 +41,8 @@ def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], inspector: I
     for item in about:
         if isinstance(item, ast.Train):
             stages.add(item)
-        elif isinstance(item, ast.Golden):
+    for item in about:
+        if isinstance(item, ast.Golden):
             add_golden(item, program, model, frame)
 
 

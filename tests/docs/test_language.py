@@ -11,10 +11,11 @@ from archloom.compiler.check import check_text
 from archloom.dsl.diagnostics import Severity
 from archloom.dsl.source import Source
 
-PAGE = Path(__file__).parents[2] / "docs" / "language.md"
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("language.md", "verify.md")]
 EXAMPLES = [
-    pytest.param(match[1].strip(), match[2], id=f"line{PAGE.read_text()[: match.start()].count(chr(10)) + 1}")
-    for match in re.finditer(r"```arch([^\n]*)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    pytest.param(match[1].strip(), match[2], id=f"{page.stem}-line{page.read_text()[: match.start()].count(chr(10)) + 1}")
+    for page in PAGES
+    for match in re.finditer(r"```arch([^\n]*)\n(.*?)```", page.read_text(), re.DOTALL)
 ]
 
 

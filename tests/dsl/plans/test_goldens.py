@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from archloom.dsl.program import GoldenValue
+
 from .specs import FORKED, found, program, weights
 
 
@@ -28,7 +30,7 @@ def test_a_golden_file_is_kept_as_data() -> None:
     plan = program(golden(clauses)).goldens["ref"]
     assert plan.parameters == (("dim", "config.hidden // 2"),)
     assert plan.inputs == (("ids", "inputs.ids"), ("understand.labels", "labels"))
-    assert plan.values == (
+    assert tuple((value.full_path, value.stored) for value in plan.values) == (
         ("lm.trunk.0.y", "layers.0.out"),
         ("lm.trunk.1.y", "layers.1.out"),
         ("h.understand", "h.understand"),
@@ -60,7 +62,8 @@ def test_errors_of_a_golden_file(clause: str, code: str, message: str, help_: st
 
 
 def test_values_may_share_a_stored_tensor() -> None:
-    assert program(golden('value lm.trunk[i].y -> "x"')).goldens["ref"].values == (("lm.trunk.0.y", "x"), ("lm.trunk.1.y", "x"))
+    values = program(golden('value lm.trunk[i].y -> "x"')).goldens["ref"].values
+    assert values == (GoldenValue(("lm", "trunk.0"), "y", "x"), GoldenValue(("lm", "trunk.1"), "y", "x"))
 
 
 def test_golden_files_have_different_names() -> None:

@@ -1,0 +1,1 @@
+"""Holding a model against reference tensors: `archloom verify`."""

@@ -1,0 +1,126 @@
+"""A program whose inner values are results of the model: what reference tensors are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.elaborate.named import named_values
+from ...dsl.program import Body, EntryPlan, GoldenValue, LossDecl, Node, NodeKind, Operand, OutputDecl, Program, Ref, StateDecl, UpdateDecl
+from ...dsl.source import Span
+
+Address = tuple[tuple[str, ...], str]
+"""The modules on the way down, and the path in the last one's body."""
+
+
+def expose(program: Program, values: Sequence[GoldenValue], training: bool, entry: str | None, span: Span) -> tuple[Program, dict[GoldenValue, str]]:
+    """Return the program with the values among the outputs of one mode, or of one entry, and the outputs' names.
+
+    Raises Failure for values that aren't there.
+    """
+    root = program.entries[entry].eval if entry is not None else program.training if training else program.eval
+    maker = _Maker(span)
+    addresses = [(value.modules, value.path) for value in values]
+    body = maker.body(root, addresses)
+    if maker.problems:
+        raise Failure(tuple(maker.problems))
+    names = {value: f"exposed_{number}" for number, value in enumerate(values)}
+    if entry is not None:
+        return replace(program, entries={entry: EntryPlan(entry, body, None)}), names
+    return replace(program, eval=body, train=None, variants={}), names
+
+
+class _Maker:
+    """Makes bodies with more outputs; calls that want the same of one body share the new one."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.problems: list[Diagnostic] = []
+        self._made: dict[tuple[int, tuple[Address, ...]], Body] = {}
+
+    def body(self, body: Body, addresses: Sequence[Address]) -> Body:
+        """Return a body that gives the values at the addresses, in order, after its own outputs."""
+        key = (id(body), tuple(addresses))
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = self._body(body, addresses)
+        return found
+
+    def _body(self, body: Body, addresses: Sequence[Address]) -> Body:
+        inner: dict[int, list[Address]] = {}
+        places: list[tuple[int, int] | Ref | None] = []  # a call and which of its new outputs, or a value of the body itself
+        for modules, path in addresses:
+            if not modules:
+                places.append(self._own(body, path))
+                continue
+            call = self._call(body, modules[0], (*modules, path))
+            wanted = inner.setdefault(call, []) if call is not None else []
+            places.append((call, len(wanted)) if call is not None else None)
+            wanted.append((modules[1:], path))
+        shifts = {call: (len(_callee(body.nodes[call]).outputs), len(wanted)) for call, wanted in inner.items()}
+        moved = _Moved(shifts)
+        nodes = [self._node(node, inner.get(number), moved) for number, node in enumerate(body.nodes)]
+        refs = [Ref(place[0], shifts[place[0]][0] + place[1]) if isinstance(place, tuple) else place and moved.ref(place) for place in places]
+        more = [OutputDecl(f"exposed_{n}", (), ref, self.span) for n, ref in enumerate(refs) if ref is not None]
+        return moved.declarations(replace(body, nodes=nodes), more)
+
+    def _node(self, node: Node, wanted: Sequence[Address] | None, moved: _Moved) -> Node:
+        inputs = {name: moved.operand(operand) for name, operand in node.inputs.items()}
+        if wanted is None:
+            return replace(node, inputs=inputs)
+        callee = _callee(node)
+        new = self.body(callee, wanted)
+        at = len(callee.outputs)
+        types = tuple(new.type(output.ref) for output in new.outputs[at:])
+        return replace(node, inputs=inputs, body=new, outputs=(*node.outputs[:at], *types, *node.outputs[at:]))
+
+    def _own(self, body: Body, path: str) -> Ref | None:
+        named = named_values(body).get(path)
+        if named is not None:
+            return named[1]
+        call = self._call(body, path, (path,))
+        return Ref(call) if call is not None else None
+
+    def _call(self, body: Body, module: str, path: Iterable[str]) -> int | None:
+        """Return the one node that calls a module; a module called more often has values of several calls under one name."""
+        calls = [n for n, node in enumerate(body.nodes) if node.kind in (NodeKind.CALL, NodeKind.LEAF) and node.target == module]
+        if len(calls) == 1:
+            return calls[0]
+        full = ".".join(path)
+        why = f"`{module}` is called {len(calls)} times in `{body.name}`" if calls else f"`{module}` is not called in `{body.name}`"
+        help = "bind the value of each call to a name, and name that" if calls else "name a value that is computed in this mode"
+        self.problems.append(Diagnostic("A661", f"`{full}` is no single value: {why}", self.span, help=help))
+        return None
+
+
+class _Moved:
+    """Values of calls that got more outputs, at their new places."""
+
+    def __init__(self, shifts: Mapping[int, tuple[int, int]]) -> None:
+        self.shifts = shifts
+
+    def ref(self, ref: Ref) -> Ref:
+        """Return where a value is now: losses and states stand behind the outputs."""
+        first, more = self.shifts.get(ref.node, (0, 0))
+        return Ref(ref.node, ref.index + more) if more and ref.index >= first else ref
+
+    def operand(self, operand: Operand) -> Operand:
+        """Return what a node reads now."""
+        if operand is None or isinstance(operand, Ref):
+            return operand and self.ref(operand)
+        return tuple(map(self.ref, operand))
+
+    def declarations(self, body: Body, more: Sequence[OutputDecl]) -> Body:
+        """Return a body whose results are at their new places, with more outputs."""
+        outputs = [replace(output, ref=self.ref(output.ref)) for output in body.outputs]
+        losses: list[LossDecl] = [replace(loss, ref=self.ref(loss.ref)) for loss in body.losses]
+        updates: list[UpdateDecl] = [replace(update, ref=self.ref(update.ref)) for update in body.updates]
+        states: list[StateDecl] = [replace(state, result=self.ref(state.result)) for state in body.states]
+        return replace(body, outputs=[*outputs, *more], losses=losses, updates=updates, states=states)
+
+
+def _callee(node: Node) -> Body:
+    if node.body is None:
+        raise ValueError(f"`{node.target}` is no call of a block")
+    return node.body

@@ -1,0 +1,163 @@
+"""One computation on a case: the model with the stored weights, run on the stored inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ...dsl.diagnostics import Diagnostic, Failure, closest
+from ...dsl.program import GoldenPlan, GoldenValue, InputDecl, Program
+from ...dsl.types import DType
+from ..census import Census
+from ..runtime.compiling import compile_program
+from .case import Case
+from .expose import expose
+from .hosts import HOSTS, Host
+from .official import leaves, model_tensors
+
+TOTAL = GoldenValue((), "loss", "")
+"""The sum of all losses, where no value of the model has that name."""
+
+
+class Called(nn.Module):
+    """A model, or one of its entries, as a module whose tensors can be put in from outside."""
+
+    def __init__(self, model: nn.Module, entry: str | None) -> None:
+        super().__init__()
+        self.model, self.entry = model, entry
+
+    def forward(self, **inputs: Any) -> Any:
+        """Call it."""
+        model: Any = self.model
+        return (model if self.entry is None else model.entry(self.entry))(**inputs)
+
+
+class Run:
+    """The model of a golden clause, set on a case."""
+
+    def __init__(self, program: Program, plan: GoldenPlan, case: Case, dtype: torch.dtype, source: bool) -> None:
+        """Build the model and lay out its weights and inputs; raises Failure with all that doesn't fit."""
+        self.plan, self.case, self.dtype = plan, case, dtype
+        self.training = self._mode() == "train"
+        self.host = self._host()
+        inner = [value for value in plan.values if (value.modules, value.path) != (TOTAL.modules, TOTAL.path) or "loss" in program.eval.names]
+        self.program, self.names = expose(program, inner, self.training, plan.entry, plan.span)
+        self.model = self._build(source)
+        self.official = leaves(case.weights, self._moving(), dtype)
+        self.given = {name: self._leaf(value) for name, value in case.inputs.items() if not name.startswith("cotangent.")}
+        self.tensors = model_tensors(self.program, plan, self.official)
+        self.model.load_state_dict({path: value.detach() for path, value in self.tensors.items()}, strict=False)  # a host runs it as it is
+
+    def values(self) -> dict[str, dict[str, Tensor]]:
+        """Run the model; return what was computed for each stored name, by the paths in the model that the clause gives it."""
+        inputs = self._inputs()
+        draws = self.host.draws(self.case.config, self.given) if self.host.draws is not None else None
+        self.model.train(self.training)
+        model: Any = self.model
+        with model.draws(draws) if draws is not None else nullcontext():
+            result = self._call(inputs)
+        values: dict[str, dict[str, Tensor]] = {}
+        for value in self.plan.values:
+            found = result[self.names[value]] if value in self.names else result["loss"]
+            values.setdefault(value.stored, {})[value.full_path] = found
+        if self.host.values is not None:
+            more = self.host.values(self.case.config, self.model, self.given, {name: next(iter(found.values())) for name, found in values.items()})
+            values |= {name: {f"host {self.plan.host}": value} for name, value in more.items()}
+        return values
+
+    def _call(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call the model, or the entry, with the tensors that lead back to the official ones."""
+        called = Called(self.model, self.plan.entry)
+        tensors = {f"model.{path}": value for path, value in self.tensors.items()}
+        return functional_call(called, tensors, (), dict(inputs), tie_weights=True)
+
+    def backward(self, values: Mapping[str, Tensor]) -> None:
+        """Differentiate the sum of the values, each times its cotangent."""
+        cotangents = self.case.cotangents
+        total: Any = torch.stack([(value * cotangents[name].to(value.dtype)).sum() for name, value in values.items()]).sum()
+        total.backward()
+
+    # ------------------------------------------------------------------------------------------------------ set-up
+
+    def _mode(self) -> str:
+        mode = self.plan.mode or str(self.case.config.get("mode", "eval"))
+        if mode not in ("eval", "train"):
+            raise self._failure(f"the case was computed in the mode `{mode}`", "a mode is `eval` or `train`")
+        return mode
+
+    def _host(self) -> Host:
+        if self.plan.host is None:
+            return Host()
+        if self.plan.host not in HOSTS:
+            near = closest(self.plan.host, HOSTS)
+            raise self._failure(
+                f"there is no host `{self.plan.host}`", f"did you mean `{near}`?" if near else f"there are {', '.join(HOSTS) or 'none'}"
+            )
+        return HOSTS[self.plan.host]
+
+    def _build(self, source: bool) -> nn.Module:
+        tasks = self.plan.tasks or None
+        if source:
+            from ..emit.run import from_source
+
+            return from_source(self.program, tasks=tasks, dtype=self.dtype)
+        model = compile_program(self.program, tasks=tasks, dtype=self.dtype)
+        model.losses_in_eval = True
+        return model
+
+    def _moving(self) -> set[str]:
+        """Return the official names of buffers: the map's sources of what is a buffer here."""
+        buffers = {tensor.path for tensor in Census((self.program.eval,)).tensors() if tensor.buffer}
+        maps = [self.program.weights[name] for name in self.plan.weights] or list(self.program.weights.values())
+        return {name for map_ in maps for rule in map_.rules if rule.target in buffers for name in rule.names}
+
+    def _leaf(self, value: Tensor) -> Tensor:
+        return value.to(self.dtype, copy=True).requires_grad_() if value.is_floating_point() else value.clone()
+
+    def _inputs(self) -> dict[str, Any]:
+        """Return the stored inputs by the model's names, families as dicts; raises Failure with all that are missing or of another dtype."""
+        stored = self.host.inputs(self.case.config, self.given) if self.host.inputs is not None else self.given
+        clauses = dict(self.plan.inputs)
+        entry = self.plan.entry
+        declared = [d for d in (self.program.entries[entry].eval if entry else self.program.eval).inputs if not d.is_state]
+        keys = [entry.key for entry in declared]
+        nested: dict[str, Any] = {}
+        problems: list[Diagnostic] = []
+        for entry in declared:
+            path = f"{entry.task}.{entry.key}" if entry.task else entry.key
+            name = clauses.get(path, path)
+            if name not in stored:
+                if not entry.optional and path in clauses:
+                    near = closest(name, stored)
+                    problems.append(self._problem(f"the case has no input `{name}`, for `{path}`", f"did you mean `{near}`?" if near else None))
+                elif not (entry.optional or entry.is_target):
+                    problems.append(self._problem(f"nothing is given for the input `{path}`", f'write `in {path} <- "name of a stored input"`'))
+                continue
+            members = (entry.task, *entry.members) if keys.count(entry.key) > 1 and entry.task else entry.members
+            level, parts = nested, [entry.name, *map(str, members)]
+            for part in parts[:-1]:
+                level = level.setdefault(part, {})
+            level[parts[-1]] = self._typed(entry, path, stored[name], problems)
+        if problems:
+            raise Failure(tuple(problems))
+        return nested
+
+    def _typed(self, entry: InputDecl, path: str, value: Tensor, problems: list[Diagnostic]) -> Tensor:
+        dtype = entry.type.dtype
+        if dtype is DType.BOOL:
+            return value if value.dtype is torch.bool else value != 0
+        if value.is_floating_point() and not dtype.is_float:
+            problems.append(self._problem(f"`{path}` is `{entry.type}`, and the case stores {str(value.dtype).removeprefix('torch.')}", None))
+            return value
+        return value if value.is_floating_point() else value.to(self.dtype if dtype.is_float else torch.int64)
+
+    def _problem(self, message: str, help: str | None) -> Diagnostic:
+        return Diagnostic("A661", message, self.plan.span, help=help)
+
+    def _failure(self, message: str, help: str | None) -> Failure:
+        return Failure((self._problem(message, help),))

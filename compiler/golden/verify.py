@@ -1,0 +1,118 @@
+"""A model held against reference tensors, forward and backward: outputs, inner values, gradients, moved buffers."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+
+import torch
+
+from ...dsl.diagnostics import Failure
+from ...dsl.program import GoldenPlan, Program
+from ...dsl.record import record
+from ...dsl.source import Source
+from ..api import read_text
+from .case import Case, read_case
+from .compare import NOISE, Row, compare
+from .run import Run
+
+LEAST = 0.95
+"""The share of a case's stored tensors that must be compared."""
+
+TOLD = frozenset({"source", "mode", "module"})
+"""What a configuration says about itself."""
+
+
+@record
+class Report:
+    """What came of one case."""
+
+    spec: str
+    golden: str
+    case: str
+    dtype: str
+    rows: tuple[Row, ...]
+    left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
+    unread: tuple[str, ...]  # keys of the configuration that no `param` reads
+
+    @property
+    def share(self) -> float:
+        """The share of the stored tensors that were compared."""
+        compared = len({row.stored for row in self.rows})
+        return compared / max(1, compared + len(self.left_out))
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was compared is within its limit, and enough was compared: every gradient, and 95 % of all."""
+        gradients = [name for name, _ in self.left_out if name.startswith(("param.", "input."))]
+        return bool(self.rows) and all(row.holds for row in self.rows) and self.share >= LEAST and not gradients
+
+
+def verify(
+    spec: str | PathLike[str] | Source, folder: str | PathLike[str], *, golden: str | None = None, dtype: str = "float64", source: bool = False
+) -> Report:
+    """Hold a spec against the case in a folder; see docs/verify.md for the format.
+
+    The `golden` clause is the one of that name, or the only one whose inputs the case stores.  The computation is in `dtype`, float64 or
+    float32, of the compiled module, or with `source` of the emitted one.  Raises Failure with all that is wrong in the text, the clause or
+    the case.
+    """
+    case = read_case(folder)
+    text = spec if isinstance(spec, Source) else read_text(spec)
+    program = golden_program(text, case, golden)
+    plan = program.goldens[program.golden or ""]
+    run = Run(program, plan, case, getattr(torch, dtype), source)
+    rows, left = _compared(run, plan, case)
+    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), _unread(plan, case))
+
+
+def golden_program(text: Source, case: Case, golden: str | None) -> Program:
+    """Return the program of the model that a golden clause is for, with the arguments of a case."""
+    from ...dsl.elaborate.goldens import Reference
+    from ..check import check_text
+
+    names = frozenset(name for name in case.inputs if not name.startswith("cotangent."))
+    result = check_text(text, reference=Reference(case.config, names, golden))
+    if not result.ok:
+        raise Failure(result.diagnostics)
+    return next(iter(result.programs.values()))
+
+
+def _compared(run: Run, plan: GoldenPlan, case: Case) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Compare every stored tensor that something was computed for."""
+    values = run.values()
+    rows, left = list[Row](), list[tuple[str, str]]()
+    unmapped = [name for name in case.cotangents if name not in values]
+    for name, theirs in case.outputs.items():
+        if name in values:
+            rows += [compare("output", name, theirs, path, ours, run.dtype) for path, ours in values[name].items()]
+        elif name.startswith("after."):
+            ours = run.official.get(name.removeprefix("after."))
+            rows.append(compare("buffer", name, theirs, name.removeprefix("after."), ours, run.dtype))
+        else:
+            left.append((name, "no `value` clause names it"))
+    if case.gradients and unmapped:
+        left += [(name, f"no `value` clause names `{unmapped[0]}`, which is differentiated") for name in case.gradients]
+    elif case.gradients:
+        run.backward({name: next(iter(values[name].values())) for name in case.cotangents})
+        rows += _gradients(run, case)
+    return rows, left
+
+
+def _gradients(run: Run, case: Case) -> list[Row]:
+    """Compare every stored gradient; a parameter without one must get none."""
+    largest = max(value.abs().max().item() for value in case.gradients.values() if value.numel())
+    rows: list[Row] = []
+    for name, theirs in case.gradients.items():
+        kind, _, inner = name.partition(".")
+        leaf = (run.official if kind == "param" else run.given).get(inner)
+        rows.append(compare("gradient", name, theirs, inner, leaf.grad if leaf is not None else None, run.dtype, NOISE * largest))
+    for name, leaf in run.official.items():
+        if leaf.grad is not None and f"param.{name}" not in case.gradients and leaf.grad.abs().max().item() > NOISE * largest:
+            rows.append(Row("gradient", f"param.{name}", name, float("inf"), 0.0, "the reference has no gradient there"))
+    return rows
+
+
+def _unread(plan: GoldenPlan, case: Case) -> tuple[str, ...]:
+    read = {word for _, text in plan.parameters for word in re.findall(r"config\.(\w+)", text)}
+    return tuple(key for key in case.config if key not in read | TOLD)

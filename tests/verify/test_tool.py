@@ -1,0 +1,269 @@
+"""`archloom verify` on the page's own spec, against a torch module that is written out here: what passes, and all that is found."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import archloom
+from archloom.compiler.cli import run
+from archloom.dsl.diagnostics import Failure
+
+ROOT = Path(archloom.__file__).parent
+[SPEC] = re.findall(r"```arch\n(.*?)```", (ROOT / "docs" / "verify.md").read_text(), re.DOTALL)
+
+
+class Reference(nn.Module):
+    """The authors' code, as it were."""
+
+    def __init__(self, dim: int, depth: int, classes: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.ModuleDict({"fc": nn.Linear(dim, dim)}) for _ in range(depth))
+        self.classifier = nn.Linear(dim, classes)
+
+    def forward(self, x: Tensor, label: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for i, block in enumerate(self.blocks):
+            h = nn.functional.gelu(block.get_submodule("fc")(x))
+            found[f"blocks.{i}.act"] = h
+            x = x + h
+        logits = self.classifier(x)
+        return {**found, "logits": logits, "loss": nn.functional.cross_entropy(logits, label)}
+
+
+def make(folder: Path, dim: int = 6, depth: int = 2, classes: int = 3, seed: int = 0) -> Path:
+    """Write the reference's case."""
+    torch.manual_seed(seed)
+    model = Reference(dim, depth, classes).double()
+    for value in model.parameters():
+        nn.init.normal_(value)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.copy_(value.float())
+    x, label = torch.randn(5, dim).double().requires_grad_(), torch.randint(classes, (5,))
+    outputs = model(x, label)
+    cotangents = {name: torch.randn(outputs[name].shape).double() for name in ("logits", "loss")}
+    torch.stack([(outputs[name] * value).sum() for name, value in cotangents.items()]).sum().backward()
+    assert x.grad is not None
+    folder.mkdir()
+    config = {
+        "source": "here",
+        "mode": "eval",
+        "module": "all",
+        "hidden_size": dim,
+        "num_layers": depth,
+        "labels": list("abcdef"[:classes]),
+        "seed": seed,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    stored = {
+        "weights": dict(model.state_dict()),
+        "inputs": {"features": x, "labels": label, **{f"cotangent.{name}": value for name, value in cotangents.items()}},
+        "outputs": outputs,
+        "grads": {"input.features": x.grad, **{f"param.{name}": value.grad for name, value in model.named_parameters()}},
+    }
+    for name, tensors in stored.items():
+        save_file(
+            {k: (v.float() if v.is_floating_point() else v).detach().contiguous() for k, v in tensors.items() if v is not None},
+            folder / f"{name}.safetensors",
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("cases") / "one")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("source", [False, True])
+def test_a_right_port_passes(case: Path, dtype: str, source: bool) -> None:
+    report = archloom.verify(SPEC, case, dtype=dtype, source=source)
+    assert report.ok, [row for row in report.rows if not row.holds]
+    assert (report.share, report.left_out, report.unread) == (1.0, (), ("seed",))
+    assert {row.stored for row in report.rows} == {
+        "blocks.0.act", "blocks.1.act", "logits", "loss", "input.features",
+        *(f"param.{name}.{kind}" for name in ("blocks.0.fc", "blocks.1.fc", "classifier") for kind in ("weight", "bias")),
+    }  # fmt: skip
+
+
+def test_other_sizes_pass_without_a_change(tmp_path: Path) -> None:
+    for number, sizes in enumerate([{"dim": 3, "depth": 1}, {"classes": 5, "depth": 4}]):
+        assert archloom.verify(SPEC, make(tmp_path / str(number), **sizes, seed=number)).ok
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "first"),
+    [
+        ('layer[i].linear <- "blocks.{i}.fc"', 'layer[i].linear <- "blocks.{depth - 1 - i}.fc"', "blocks.0.act"),
+        ("out y = x + h", "out y = x - h", "blocks.1.act"),
+        ("gelu(linear(x))", 'gelu(linear(x), approximate = "tanh")', "blocks.0.act"),
+        ("loss error = cross_entropy(logits, label)", "loss error = 1.001 * cross_entropy(logits, label)", "loss"),
+        ("x = layer(x)", "x = layer(detach(x))", "input.features"),
+    ],
+)
+def test_a_wrong_port_is_caught(case: Path, right: str, wrong: str, first: str) -> None:
+    assert SPEC.count(right) == 1
+    report = archloom.verify(SPEC.replace(right, wrong), case)
+    assert not report.ok
+    assert next(row.stored for row in report.rows if not row.holds) == first
+
+
+def test_too_little_compared_is_no_success(case: Path) -> None:
+    report = archloom.verify(SPEC.replace('  value layer[i].h -> "blocks.{i}.act"\n', ""), case)
+    assert not report.ok and report.share < 0.95
+    assert report.left_out == (("blocks.0.act", "no `value` clause names it"), ("blocks.1.act", "no `value` clause names it"))
+    report = archloom.verify(SPEC.replace('  value loss -> "loss"\n', ""), case)
+    assert ("param.classifier.bias", "no `value` clause names `loss`, which is differentiated") in report.left_out
+
+
+def changed(case: Path, folder: Path, file: str, change: Callable[[dict[str, Any]], None]) -> Path:
+    shutil.copytree(case, folder)
+    path = folder / f"{file}.safetensors"
+    if file == "config":
+        content = json.loads((folder / "config.json").read_text())
+        change(content)
+        (folder / "config.json").write_text(json.dumps(content))
+    else:
+        tensors = load_file(path)
+        change(tensors)
+        save_file(tensors, path)
+    return folder
+
+
+def test_two_swapped_tensors_are_caught(case: Path, tmp_path: Path) -> None:
+    def swap(tensors: dict[str, Tensor]) -> None:
+        tensors["blocks.0.fc.bias"], tensors["blocks.1.fc.bias"] = tensors["blocks.1.fc.bias"], tensors["blocks.0.fc.bias"]
+
+    assert not archloom.verify(SPEC, changed(case, tmp_path / "swapped", "weights", swap)).ok
+
+
+def test_a_gradient_that_the_reference_lacks_is_caught(case: Path, tmp_path: Path) -> None:
+    report = archloom.verify(SPEC, changed(case, tmp_path / "frozen", "grads", lambda grads: grads.pop("param.classifier.bias")))
+    [row] = [row for row in report.rows if not row.holds]
+    assert (row.stored, row.reason) == ("param.classifier.bias", "the reference has no gradient there")
+
+
+def test_buffers_are_compared_after_a_step(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(4).train()
+    x = torch.randn(8, 4)
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    y = norm(x)
+    tmp_path = tmp_path / "norm"
+    tmp_path.mkdir()
+    (tmp_path / "config.json").write_text(json.dumps({"mode": "train", "n": 4}))
+    save_file({f"bn.{name}": value for name, value in before.items()}, tmp_path / "weights.safetensors")
+    save_file({"x": x}, tmp_path / "inputs.safetensors")
+    after = {f"after.bn.{name}": value for name, value in norm.state_dict().items() if name.startswith("running")}
+    save_file({"y": y.detach(), **after}, tmp_path / "outputs.safetensors")
+    spec = """
+model M(n: int) { in x: float[B, n]; norm = BatchNorm1d(n); out y = norm(x) }
+weights official for M from "w" { norm <- "bn" }
+golden g for M { param n = config.n; value y -> "y" }
+"""
+    report = archloom.verify(spec, tmp_path)
+    assert report.ok and {row.kind for row in report.rows} == {"output", "buffer"}
+    assert not archloom.verify(spec.replace("BatchNorm1d(n)", "BatchNorm1d(n, momentum = 0.2)"), tmp_path).ok
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+def failures(spec: str, folder: Path, **asked: Any) -> list[tuple[str, str]]:
+    with pytest.raises(Failure) as caught:
+        archloom.verify(spec, folder, **asked)
+    return [(d.code, d.message) for d in caught.value.diagnostics]
+
+
+def test_a_case_of_another_system_names_all_that_it_lacks(case: Path, tmp_path: Path) -> None:
+    def rename(config: dict[str, Any]) -> None:
+        config["width"], config["depth"] = config.pop("hidden_size"), config.pop("num_layers")
+
+    assert failures(SPEC, changed(case, tmp_path / "other", "config", rename)) == [
+        ("A104", "the map has no key `hidden_size`"),
+        ("A104", "the map has no key `num_layers`"),
+    ]
+
+
+def test_weights_that_are_missing_misshapen_or_left_over_are_listed_at_once(case: Path, tmp_path: Path) -> None:
+    def damage(tensors: dict[str, Tensor]) -> None:
+        tensors["extra"] = tensors.pop("blocks.0.fc.bias")
+        tensors["classifier.weight"] = tensors["classifier.weight"].T.contiguous()
+
+    found = failures(SPEC, changed(case, tmp_path / "damaged", "weights", damage))
+    assert [code for code, _ in found] == ["A653", "A654", "A655"]
+
+
+def test_what_no_rule_fills_is_an_error(case: Path) -> None:
+    spec = SPEC.replace('  head <- "classifier"\n', '  drop "classifier.**"\n')
+    assert failures(spec, case) == [("A661", "no rule fills `head.weight`, `head.bias`")]
+
+
+def test_inputs_that_are_missing(case: Path) -> None:
+    assert failures(SPEC.replace('  in x <- "features"\n', ""), case) == [("A661", "nothing is given for the input `x`")]
+    assert failures(SPEC.replace('"features"', '"feature"'), case) == [("A661", "the case has no input `feature`, for `x`")]
+
+
+def test_a_file_without_a_clause_or_with_several(case: Path) -> None:
+    head, clause = SPEC[: SPEC.index("golden")], SPEC[SPEC.index("golden") :]
+    assert failures(head, case) == [("A660", "`<text>` has no `golden`")]
+    other = clause.replace("golden authors", "golden others")
+    assert failures(SPEC + other, case) == [("A660", "several `golden`s of `<text>` fit the case: `authors`, `others`")]
+    assert archloom.verify(SPEC + other, case, golden="others").golden == "others"
+    assert archloom.verify(SPEC + other.replace('"features"', '"pixels"'), case).golden == "authors"
+    assert failures(SPEC, case, golden="author") == [("A660", "`<text>` has no `golden author`")]
+
+
+def test_values_of_a_module_called_twice(case: Path) -> None:
+    spec = SPEC.replace("  head = Linear", "  again = layer[0](x)\n  head = Linear").replace("logits = head(x)", "logits = head(again)")
+    assert failures(spec, case) == [("A661", "`layer.0.h` is no single value: `layer.0` is called 2 times in `Net`")]
+
+
+def test_an_unknown_host(case: Path) -> None:
+    [(code, message)] = failures(SPEC.replace("golden authors for Net {", 'golden authors for Net {\n  host "nobody"'), case)
+    assert (code, message) == ("A661", "there is no host `nobody`")
+
+
+def test_a_folder_that_is_no_case(case: Path, tmp_path: Path) -> None:
+    assert failures(SPEC, tmp_path / "nowhere") == [("A662", f"there is no folder `{tmp_path / 'nowhere'}`")]
+    assert [code for code, _ in failures(SPEC, tmp_path)] == ["A662", "A650", "A650", "A650"]
+    broken = changed(case, tmp_path / "broken", "config", lambda config: None)
+    (broken / "config.json").write_text("[1, 2")
+    assert failures(SPEC, broken)[0][0] == "A662"
+
+
+# ------------------------------------------------------------------------------------------------------- command line
+
+
+def test_the_command(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(SPEC)
+    assert run(["verify", str(path), "--against", str(case)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{path} against {case.parent.name}/{case.name} in float64: 11 of 11 stored tensors compared (100 %), none above the limit\n" in shown
+    assert run(["verify", str(path), "--against", str(case), "--all", "--dtype", "float32", "--source"]) == 0
+    assert capsys.readouterr().out.count("\n") > 11
+    assert run(["verify", str(path), "--against", str(case), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] and document["share"] == 1 and len(document["rows"]) == 11
+
+
+def test_the_command_fails_when_something_is_above(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(SPEC.replace("x + h", "x - h"))
+    assert run(["verify", str(path), "--against", str(case)]) == 1
+    shown = capsys.readouterr().out
+    assert "above" in shown and "10 above the limit" in shown
+    assert run(["verify", str(path), "--against", str(tmp_path / "nowhere")]) == 1
+    assert "error[A662]" in capsys.readouterr().err
+    assert run(["verify", str(path)]) == 2
