@@ -89,7 +89,8 @@ class BodyLowering:
         self._renamed: set[fx.Node] = set()
         self._place: Place | None = None
         self._frames: list[_Frame] = []
-        self._given: tuple[Any, ...] = ()  # the types of what the present operation reads
+        self._given: tuple[Any, ...] = ()  # the types of what the present operation reads, and of its results
+        self._made: tuple[TensorType, ...] = ()
 
     # -------------------------------------------------------------------------------------------------- whole graphs
 
@@ -216,7 +217,12 @@ class BodyLowering:
     # ---------------------------------------------------------------------------------------- the builder protocol
 
     def call(self, target: str, *args: Any, **kwargs: Any) -> Handle:
-        """Call the function with a dotted name."""
+        """Call the function with a dotted name; one that draws is called through a module, so that its path is known."""
+        if target in RANDOM_FUNCTIONS:
+            path = self.around.child(self._frames[-1].prefix, RANDOM, {"function": target}, target.rpartition(".")[2])
+            drawn = self._create("call_module", path, args, kwargs)
+            drawn.meta["types"] = self._made
+            return drawn
         return self._create("call_function", imported(target), args, kwargs)
 
     def method(self, handle: Handle, name: str, *args: Any, **kwargs: Any) -> Handle:
@@ -287,7 +293,7 @@ class BodyLowering:
         entry = _entry(node)
         handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
         types = {name: _types(frame.body, operand) for name, operand in node.inputs.items()}
-        self._given = tuple(types.values())
+        self._given, self._made = tuple(types.values()), node.outputs
         made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)
         return cast("tuple[Handle, ...]", made) if isinstance(made, tuple) else (made,)
 
@@ -353,6 +359,13 @@ class BodyLowering:
 
 
 DRAW = "archloom.compiler.runtime.draws.Draw"
+RANDOM = "archloom.compiler.runtime.draws.Random"
+RANDOM_FUNCTIONS = frozenset(
+    [f"torch.{name}" for name in ("randn_like", "rand_like", "bernoulli", "randn", "rand", "randint", "randperm", "multinomial")]
+    + ["torch.nn.functional.gumbel_softmax"]
+)
+"""Functions that draw anew at every call; a block calls each through a module of its own."""
+
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
 Writer = Callable[[BodyLowering, _Frame, int, Node], tuple[Handle, ...]]

@@ -14,7 +14,7 @@ from ...dsl.diagnostics import closest
 from ...dsl.types import DType, TensorType
 from ..lower.unit import Unit
 from ..paths import join
-from .draws import Draw
+from .draws import Draw, Random
 from .errors import InputError
 from .modes import Attention, DropPath
 
@@ -23,6 +23,9 @@ Values = Mapping[str, Tensor | Sequence[Tensor]]
 
 Take = Callable[[Sequence[int], torch.dtype, torch.device, Callable[[], Tensor]], Tensor]
 """Returns the given value for a shape, dtype and device, or makes one."""
+
+
+GUMBEL = "torch.nn.functional.gumbel_softmax"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,27 @@ def _attention(module: Attention, take: Take, q: Tensor, k: Tensor, v: Tensor, m
     return _scaled(_take_mask(take, scores.shape, module.drop, q), module.drop, scores.softmax(dim=-1)) @ v
 
 
-def _draw(module: Draw, take: Take, given: Tensor | None, shape: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _draw(module: Draw, take: Take, given: Tensor | None, shape: Sequence[int], **options: Any) -> Tensor:
     if given is not None:
         return given
-    return take(shape, dtype, device, lambda: Draw.forward(module, None, shape, dtype=dtype, device=device))
+    return take(shape, options["dtype"], options["device"], lambda: Draw.forward(module, None, shape, **options))
+
+
+def _random(module: Random, take: Take, *args: Any, **kwargs: Any) -> Tensor:
+    """Take what the function gives; for `gumbel_softmax`, through which gradients flow, the noise that it adds."""
+    if module.function == GUMBEL:
+        return _gumbel_softmax(take, *args, **kwargs)
+    value = Random.forward(module, *args, **kwargs)
+    return take(value.shape, value.dtype, value.device, lambda: value)
+
+
+def _gumbel_softmax(take: Take, x: Tensor, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
+    noise = take(x.shape, x.dtype, x.device, lambda: -torch.empty_like(x).exponential_().log())
+    soft = ((x + noise) / tau).softmax(dim)
+    if not hard:
+        return soft
+    chosen = torch.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+    return chosen - soft.detach() + soft
 
 
 def _bool(*shape: Any) -> TensorType:
@@ -76,6 +96,7 @@ def _bool(*shape: Any) -> TensorType:
 
 KINDS: Mapping[type[nn.Module], Kind] = {
     Draw: Kind(lambda types: types[0], lambda module: True, _draw),
+    Random: Kind(lambda types: types[0], lambda module: True, _random),
     nn.Dropout: Kind(lambda types: _bool(*types[0].shape), lambda module: module.training and module.p > 0, _dropout),
     DropPath: Kind(lambda types: _bool(types[0].shape[0]), lambda module: module.training and module.p > 0, _drop_path),
     Attention: Kind(lambda types: _bool(*types[0].shape[:-1], types[1].shape[-2]), lambda module: module.training and module.drop > 0, _attention),

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..lower.names import imported
+
 Size = Sequence[int]
 
 
@@ -58,6 +60,23 @@ DISTRIBUTIONS: Mapping[str, Callable[..., Tensor]] = {
     "gumbel": gumbel,
 }
 """What a `draw` may be drawn from."""
+
+
+class Random(nn.Module):
+    """A function that draws anew at every call, at its block's path, so that what it draws can be given from outside."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__()
+        self.function = function
+        self._call = imported(function)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return what the function gives."""
+        return self._call(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Name the function."""
+        return self.function
 
 
 class Draw(nn.Module):

@@ -77,6 +77,8 @@ class Model(Saved):
     def _run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
         """Check the flat inputs, run a view, and name its results."""
         if self._chance is not None:
+            if torch.compiler.is_compiling():
+                raise RuntimeError("only eager calls take draws from outside")
             self._chance.restart()
         if torch.compiler.is_compiling():
             return self._compute(view, values)
@@ -206,7 +208,7 @@ class Model(Saved):
 
         Takes tensors by the paths that `draw_names` lists, a list of them for what one call draws several times (its block is called
         several times); masks are true where a value is kept.  The rest is drawn as ever.  Gives a dict of what the last call drew, by
-        path, in order: passed in again it repeats that call.  For eager calls.  Raises InputError for an unknown path, a wrong shape,
+        path, in order: passed in again it repeats that call.  Such calls run eagerly.  Raises InputError for an unknown path, a wrong shape,
         dtype or device, and at its end for a value that no call has used.
         """
         if self._chance is not None:

@@ -235,3 +235,67 @@ def test_the_plain_call_compiles_in_one_graph_and_exports() -> None:
 def test_graphs_read_well() -> None:
     text = deep().layer[0].code
     assert "eps_1 = self.eps(eps, [B, 4], dtype = dtype, device = device_1)" in text
+
+
+def test_functions_that_draw_are_reached_too() -> None:
+    text = """
+    block Pick { in x: float[B, 4]; out y = gumbel_softmax(x, tau = 0.5, hard = true) }
+    model M {
+      in x: float[B, 4]
+      w = Parameter([4])
+      pick = Pick()
+      out y = pick(x * w) + randn_like(x) + randn_like(x)
+      out soft = gumbel_softmax(x * w)
+    }
+    """
+    model = archloom.compile(text)
+    listed = {"randn_like": ["float[B, 4]"] * 2, "gumbel_softmax": ["float[B, 4]"], "pick.gumbel_softmax": ["float[B, 4]"]}
+    assert model.draw_names() == listed
+    x = torch.randn(3, 4)
+    noise = torch.zeros(3, 4)
+    given = {"randn_like": [noise, noise + 1], "gumbel_softmax": noise, "pick.gumbel_softmax": noise}
+    with model.draws(given):
+        found = model(x)
+    assert torch.allclose(found.soft, (x * model.w).softmax(dim=1))
+    hard = torch.nn.functional.one_hot((x * model.w).argmax(dim=1), 4)
+    assert torch.allclose(found.y, hard + 1.0)
+    found.y[:, 0].sum().backward()
+    assert bool(model.w.grad.any())
+
+
+def test_an_entry_and_a_stage_of_other_arguments_take_draws() -> None:
+    text = """
+    model M(noisy: bool = false) {
+      in x: float[B, 4]
+      f = Linear(4, 4)
+      y = f(x)
+      if noisy { draw eps: float[B, 4] ~ normal(0, 1); y = y + eps }
+      out y
+      target t: float[B, 4]
+      loss l = mse(y, t)
+      entry other { out z = dropout(y, 0.5) }
+    }
+    train M { stage s { set noisy = true; tune all } }
+    """
+    model = archloom.compile(text).train()
+    other = model.entry("other")
+    x, none = torch.randn(2, 4), torch.zeros(2, 4, dtype=torch.bool)
+    other(x)
+    with model.draws({"dropout": none}):
+        assert not other(x).z.any()
+    model.stage("s")
+    assert model.draw_names() == {"eps": ["float[B, 4]"]}
+    with model.draws({"eps": -model.f(x).detach()}):
+        assert torch.allclose(model(x).y, torch.zeros(2, 4), atol=1e-6)
+
+
+def test_compiled_code_steps_aside_for_draws_from_outside() -> None:
+    model = deep().train()
+    compiled = torch.compile(model, backend="eager")
+    x = torch.randn(3, 4)
+    compiled(x)
+    with model.draws() as drawn:
+        first = model(x).y
+    with model.draws(drawn) as again:
+        assert torch.equal(compiled(x).y, first)
+    assert again.keys() == drawn.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -35,6 +36,18 @@ def step(model: Any, inputs: dict[str, Any]) -> tuple[set[str], set[str]]:
     return set(given), moved
 
 
+def repeated(model: Any, dims: Mapping[str, int]) -> None:
+    """Require that what a call draws is what is listed, and that given again it makes the call again."""
+    inputs, before = model.example_inputs(**dims), {path: value.clone() for path, value in model.state_dict().items()}
+    with torch.no_grad(), model.draws() as drawn:
+        first = model(**inputs).loss
+    assert {path: len(values) for path, values in drawn.items()} == {path: len(types) for path, types in model.draw_names().items()}
+    model.load_state_dict(before)
+    with torch.no_grad(), model.draws(drawn):
+        assert torch.equal(model(**inputs).loss, first)
+    model.load_state_dict(before)
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_sketch_trains(name: str) -> None:
     tiny = TINY[name]
@@ -45,6 +58,7 @@ def test_sketch_trains(name: str) -> None:
     parameters = {path: p for path, p in model.named_parameters()}
     assert parameters.keys() - reached == {path for path, p in parameters.items() if path.startswith(tiny.beyond) or not p.requires_grad}
     assert moved & parameters.keys() <= reached and moved & reached
+    repeated(model, tiny.dims)
     for stage in program.stages:
         chosen = model.stage(stage)
         tuned = {path for path, p in parameters.items() if p.requires_grad}
