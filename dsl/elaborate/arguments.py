@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ast
 from ..dims import Dim
+from ..parse.pythonisms import ARGUMENTS, LEFT_OUT
 from ..primitive import MISSING, Argument, Initialiser, Kind
 from ..program import Member
 from ..record import record
@@ -84,7 +85,7 @@ def bind(name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], sp
 def _slot(name: str, argument: ast.Argument, free: list[Slot], names: set[str], slots: Sequence[Slot], given: Mapping[str, ast.Expr]) -> str:
     if argument.name is not None:
         if argument.name not in names:
-            fail("A201", f"`{name}` takes no `{argument.name}`", argument.span, suggest(argument.name, names, f"it takes {signature(slots)}"))
+            fail("A201", f"`{name}` takes no `{argument.name}`", argument.span, _instead(argument.name, names, slots))
         if argument.name in given:
             fail("A201", f"`{argument.name}` is given twice", argument.span, "keep one of them")
         free[:] = [s for s in free if s.name != argument.name]
@@ -95,6 +96,13 @@ def _slot(name: str, argument: ast.Argument, free: list[Slot], names: set[str], 
     if not slot.several:
         free.pop(0)
     return slot.name
+
+
+def _instead(word: str, names: set[str], slots: Sequence[Slot]) -> str | None:
+    """Say what to write for an argument that is not taken: ours for PyTorch's name of it, the nearest, or all."""
+    if ARGUMENTS.get(word) in names:
+        return f"write `{ARGUMENTS[word]}`"
+    return LEFT_OUT.get(word) or suggest(word, names, f"it takes {signature(slots)}")
 
 
 def _gather(given: dict[str, ast.Expr], key: str, argument: ast.Argument, slots: Sequence[Slot], name: str) -> None:

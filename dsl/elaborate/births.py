@@ -189,6 +189,8 @@ def _declared(node: ast.Call, frame: Frame, buffer: bool) -> Declared:
         size = axis(item)
         if size is REFUSED or not (isinstance(size, int) or hasattr(size, "members")):
             help = "a parameter's sizes are numbers that are known here: give the block a parameter for it"
+            if isinstance(item, Tensor):
+                help = f"write its sizes, `{word}([4, 4], init = zeros)`"
             fail("A206", f"the shape of a {word.lower()} can't hold {describe(item)}", bound["shape"].span, help)
         if isinstance(size, int) and size < 0:
             fail("A303", f"the size {size} is negative", bound["shape"].span)

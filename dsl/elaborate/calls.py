@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import ast
+from ..diagnostics import Diagnostic
 from ..primitive import Argument, Kind
 from ..program import ModuleDecl, NodeKind
 from ..source import Span
 from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
 from .births import bear
-from .context import fail, suggest
+from .context import Problem, fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
 from .functions import FUNCTIONS
 from .literals import clauses
@@ -204,13 +206,23 @@ def _kept(node: ast.Comprehension, frame: Frame) -> Value:
 # ---------------------------------------------------------------------------------------------------------- blocks
 
 
+def _made_first(diagnostic: Diagnostic, name: str, node: ast.Call, frame: Frame) -> Diagnostic:
+    """Add to wrong arguments, one of which is a tensor, that a block is made before it is called."""
+    if not any(isinstance(a.value, ast.Name) and isinstance(frame.find(a.value.id), Tensor) for a in node.arguments):
+        return diagnostic
+    return replace(diagnostic, help=f"`{name}` is made first, then called: `f = {name}(...)`, then `f(x)`; {diagnostic.help}")
+
+
 def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
     """Give a block its arguments: the result has no name yet."""
     if template.name == "Sequential":
         return SPECIAL["Sequential"](node, frame)
     slots = of_primitive(template.primitive.arguments) if template.primitive else of_item(template.item.parameters) if template.item else []
     skip = frozenset(k for k in template.given if template.open is None or k not in template.open)
-    bound = bind(template.name, node.arguments, slots, node.span, skip)
+    try:
+        bound = bind(template.name, node.arguments, slots, node.span, skip)
+    except Problem as problem:
+        raise Problem(_made_first(problem.diagnostic, template.name, node, frame)) from None
     if template.primitive is not None:
         by_name = {a.name: a for a in template.primitive.arguments}
         values = {key: evaluate_argument(by_name[key], expr, frame) for key, expr in bound.given.items()}

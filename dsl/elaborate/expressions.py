@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import ast
+from ..parse.pythonisms import WORDS
 from ..source import Span
 from ..types import DType
 from . import statics
@@ -79,8 +80,9 @@ def stands(node: ast.Name, frame: Frame) -> bool:
 
 def undefined(node: ast.Name, known: Iterable[str]) -> tuple[str, Span, str | None]:
     """Return the message, place and help for a name that stands for nothing."""
-    help = _hint(node.id)
-    return f"`{node.id}` is not defined", node.span, help if len(node.id) == 1 else suggest(node.id, known, help)
+    help = WORDS.get(node.id) or _hint(node.id)
+    plain = len(node.id) == 1 or node.id in WORDS
+    return f"`{node.id}` is not defined", node.span, help if plain else suggest(node.id, known, help)
 
 
 def _hint(name: str) -> str:
@@ -211,6 +213,8 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
         if found is not None:
             return found
     left, right = sides(node, frame)
+    if node.op in ("==", "!=") and (left is None or right is None):
+        return (left is right) is (node.op == "==")  # whether an optional input is there
     if isinstance(left, (Tensor, LiveState)) or isinstance(right, (Tensor, LiveState)):
         name = OPERATORS.get(node.op)
         if name is None:

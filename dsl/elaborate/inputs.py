@@ -17,8 +17,8 @@ from ..source import Span
 from ..types import Axis, DType, SetAxis, TensorType, extent
 from . import statics
 from .builder import Builder
-from .context import fail, suggest
-from .expressions import evaluate
+from .context import Problem, fail, suggest
+from .expressions import evaluate, lookup
 from .indexing import member_key
 from .operations import REFUSED, axis
 from .scope import Frame
@@ -69,6 +69,8 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
     names = {d.value: d for d in DType}
     if not isinstance(node, ast.TypeRef) or node.name not in names:
         text = node.span.text
+        if text.startswith(("Tensor[", "tensor[")):
+            fail("A212", f"`{text}` is no tensor type", node.span, f"say what it holds: `float{text[6:]}`")
         fail(
             "A212",
             f"`{text}` is no tensor type",
@@ -135,6 +137,8 @@ def _dimension(node: ast.Expr, frame: Frame, actual: Any) -> Axis:
     unknown = [n for n in _names(node) if _is_new(n.id, frame)]
     if unknown:
         return _solved(node, unknown, frame, actual)
+    if isinstance(node, ast.Name) and frame.find(node.id) is None:
+        _known(node, frame)
     value = axis(evaluate(node, frame))
     if value is REFUSED:
         fail("A306", f"`{node.span.text}` can't be a dimension", node.span, "a dimension is a size, an index set, or arithmetic on sizes")
@@ -143,6 +147,18 @@ def _dimension(node: ast.Expr, frame: Frame, actual: Any) -> Axis:
     if isinstance(value, Dim) and not value.is_whole:
         _require_whole(value, node, frame)
     return value
+
+
+def _known(node: ast.Name, frame: Frame) -> None:
+    """Say of an unknown size how a new one is written."""
+    try:
+        lookup(node, frame)
+    except Problem as problem:
+        if problem.diagnostic.code != "A102":
+            raise
+        near = suggest(node.id, (name for name, value in _root(frame).names.items() if isinstance(value, (int, Dim, IndexSet))))
+        help = near or f"a new size begins with a capital: `{node.id.capitalize()}`; a lower-case one is a parameter"
+        fail("A102", problem.diagnostic.message, node.span, help)
 
 
 def refuse_new(node: ast.Type, frame: Frame) -> None:

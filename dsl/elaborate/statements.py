@@ -13,7 +13,7 @@ from . import statics
 from .arguments import check_maps
 from .births import bear, declare
 from .context import Poisoned, Problem, fail, too_long
-from .expressions import evaluate, evaluate_whole
+from .expressions import evaluate, evaluate_whole, lookup
 from .indexing import member_key
 from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
@@ -381,6 +381,8 @@ def _set_family(name: str, binders: Sequence[ast.Binder], node: ast.Expr, frame:
 def _bare(statement: ast.Bare, frame: Frame) -> None:
     if isinstance(statement.value, ast.String):
         return
+    if isinstance(statement.value, ast.Call) and isinstance(statement.value.function, ast.Name):
+        lookup(statement.value.function, frame)  # that it is unknown is the better thing to say
     text = statement.span.text
     fail("A112", f"`{text}` does nothing: its value is not bound", statement.span, f"write `name = {text}` or `out y = {text}`")
 

@@ -256,7 +256,8 @@ def elements(value: Value, span: Span) -> list[Value]:
         return list(value)
     if isinstance(value, Family):
         return list(value.members.values())
-    fail("A208", f"can't run over {describe(value)}", span, "a `for` runs over an index set, a list, a range or the keys of a map")
+    help = f"write `0..{value}`" if isinstance(value, int) else "a `for` runs over an index set, a list, a range or the keys of a map"
+    fail("A208", f"can't run over {describe(value)}", span, help)
 
 
 def as_set(value: Value, span: Span, name: str = "") -> IndexSet:

@@ -148,6 +148,9 @@ PYTHON: Final = {
     "try": ("A023", "`try` is not in the language", None),
     "async": ("A023", "`async` is not in the language", None),
     "pass": ("A023", "`pass` is not in the language", "leave the braces empty: `{ }`"),
+    "input": ("A023", "`input` is not in the language", "write `in x: float[B, dim]`"),
+    "output": ("A023", "`output` is not in the language", "write `out y = e`"),
+    "param": ("A023", "`param` stands only in a `golden`", "write `w = Parameter([dim])`, or give the block a parameter: `block F(dim: int)`"),
     "let": ("A023", "`let` is not in the language", "write `x = e`"),
     "var": ("A023", "`var` is not in the language", "write `x = e`"),
     "while": ("A030", "`while` is not in the language: elaboration ends", REPEAT),
@@ -178,6 +181,13 @@ def splat(s: Scene) -> Diagnostic | None:
 
 
 # ------------------------------------------------------------------------------------------------------ lines and braces
+
+
+def comment(s: Scene) -> Diagnostic | None:
+    """Explain `/* ... */` and a line that begins with `//`."""
+    text = s.item.source.text
+    opened = s.found == "//" and s.leads or s.found == "/" and text.startswith("/*", s.fault.start) or s.before == "/" and s.found in ("*", "**")
+    return s.says("A007", "comments of other languages are not in this one", "a comment starts with `#` and ends with its line") if opened else None
 
 
 def broken_line(s: Scene) -> Diagnostic | None:
@@ -256,6 +266,15 @@ def statement_forms(s: Scene) -> Diagnostic | None:
     return None
 
 
+def types(s: Scene) -> Diagnostic | None:
+    """Explain an input or a parameter without a whole type."""
+    if s.found == "[" and s.before == ":" and s.word in ("in", "target", "draw", "state"):
+        return s.says("A018", "a type begins with what it holds", "write `float[B, dim]`, `int[B]` or `bool[B]`")
+    if s.found in (",", ")") and s.expected == frozenset(["COLON"]) and s.word in ("block", "model", "fn", "extern"):
+        return s.says("A018", f"the parameter `{s.before}` needs a type", f"write `{s.before}: int`, or `{s.before}: float = 0.1`")
+    return None
+
+
 def starts_assignment(s: Scene) -> bool:
     return re.fullmatch(r"\s*[A-Za-z_]\w*\s*", s.line) is not None and "EQUAL" in s.expected
 
@@ -319,12 +338,15 @@ def general(s: Scene) -> Diagnostic:
         met = "`;`" if s.found.startswith(";") else "end of the line"
     else:
         met = f"`{s.found}`"
-    return s.says("A001", f"unexpected {met}", expectation(s.expected))
+    help = expectation(s.expected)
+    if s.fault.kind in ("NAME", "NUMBER") and "BINARY" in s.expected and re.search(r"=\s*[A-Za-z_][\w.]*\s*$", s.line):
+        help = f"between two values stands an operator; a call is `{s.before}({s.found})`"
+    return s.says("A001", f"unexpected {met}", help)
 
 
 RULES: Final[tuple[Callable[[Scene], Diagnostic | None], ...]] = (
-    number_point, character, doubled, in_place, python_words, splat, broken_line, missing_brace, brackets, equals, statement_forms, hard_word,
-    open_argument, stage_clause, misspelled,
+    number_point, character, doubled, in_place, python_words, splat, comment, broken_line, missing_brace, brackets, equals, types,
+    statement_forms, hard_word, open_argument, stage_clause, misspelled,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class Builder(Statements):
         names = tuple(nodes(c))
         if not names:
             alias = path.pop() if c[-2].type == "AS" else None
-            if len(path) < 2:
+            if len(path) < 2 or (path[0] in PYTHON and not local):
                 raise unnamed(c, path, local)
             last = tokens(c, "MEMBER")[-1]
             end = c[-1].end_pos
@@ -161,10 +161,14 @@ class Builder(Statements):
         return ast.Preset(self.span(c), c[1].value, c[3].value, tuple(nodes(c)))
 
 
+PYTHON = frozenset(["torch", "numpy", "math", "transformers", "einops"])
+"""Packages of Python that a spec is often made to import."""
+
+
 def unnamed(c: Children, path: list[str], local: bool) -> BuildError:
     """Say what an import of a whole file, or of a Python module, should be."""
     name = path[0] if path else "name"
-    if name in ("torch", "numpy", "math", "transformers", "einops"):
+    if name in PYTHON:
         help = "leave the line out: operations and layers such as `Linear` and `softmax` are always there; Python code enters as `extern`"
         return BuildError("A020", f"`{name}` can't be imported: a spec holds no Python", c[0].start_pos, c[-1].end_pos, help)
     example = f"import {'.' if local else ''}{name}.RMSNorm"

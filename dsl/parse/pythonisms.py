@@ -45,6 +45,17 @@ FUNCTIONS: Final = frozenset((
 """Methods of a tensor that are functions here."""
 
 
+OPERATIONS: Final = {
+    "ReLU": "relu", "GELU": "gelu", "SiLU": "silu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softmax": "softmax(x, dim = -1)", "ELU": "elu",
+    "LeakyReLU": "leaky_relu", "Softplus": "softplus", "Mish": "mish", "LogSoftmax": "log_softmax(x, dim = -1)", "ReLU6": "relu6",
+    "Hardswish": "hardswish", "Flatten": "flatten", "MaxPool1d": "max_pool1d", "MaxPool2d": "max_pool2d", "AvgPool2d": "avg_pool2d",
+    "AdaptiveAvgPool2d": "adaptive_avg_pool2d", "Upsample": "resize", "interpolate": "resize", "PixelShuffle": "pixel_shuffle",
+    "scaled_dot_product_attention": "attention(q, k, v)", "CrossEntropyLoss": "cross_entropy(logits, target)", "MSELoss": "mse(y, target)",
+    "L1Loss": "l1(y, target)", "mse_loss": "mse", "l1_loss": "l1", "BCEWithLogitsLoss": "bce_with_logits(logits, target)",
+    "binary_cross_entropy_with_logits": "bce_with_logits",
+}  # fmt: skip
+"""Modules and functions of PyTorch that are operations here under another name."""
+
 RENAMED: Final = {
     "cat": "write `concat(a, b, dim = 1)`",
     "matmul": "write `a @ b`",
@@ -53,8 +64,38 @@ RENAMED: Final = {
     "ModuleList": "make the modules in a loop: `repeat i in 0..depth carry x { layer = Layer(dim); x = layer(x) }`",
     "ModuleDict": "make the modules in a loop: `for t in tasks { head = Linear(dim, classes[t]) }`",
     "Parameter": "write `scale = Parameter([dim], init = ones)`",
-}
+    **{name: f"write `{ours}`: what has no parameters is an operation, in a `Sequential` too" for name, ours in OPERATIONS.items()},
+    "MultiheadAttention": "write `import attention.SelfAttention`",
+    "TransformerEncoderLayer": "write `import encoder.PostNormLayer` or `import encoder.PreNormLayer`",
+    "no_grad": "write `detach(x)`, or `freeze` for what is never trained",
+}  # fmt: skip
 """What `torch.NAME` and `nn.NAME` are here, where the name differs."""
+
+WORDS: Final = {
+    **{name: help for name, help in RENAMED.items() if name[0].isupper() and name != "Parameter"},
+    "range": "write a range: `for i in 0..n { ... }`",
+    "enumerate": "run over the set: its members count as their positions in arithmetic",
+    "zip": "run over one index set and read both families by its member: `a[t] + b[t]`",
+    "isinstance": "steer by a parameter: `mode: {pre, post} = pre`, then `if mode == pre { ... }`",
+    "print": "leave it out: what is wanted is an `out`; `archloom run` prints outputs, `archloom summary` sizes",
+    "super": "leave it out: blocks inherit nothing",
+    "view": "write `reshape(x, [B, S, d])`",
+}
+"""Names of Python and PyTorch that stand alone, and what to write."""
+
+ARGUMENTS: Final = {
+    "in_features": "din", "out_features": "dout", "in_channels": "cin", "out_channels": "cout", "kernel_size": "kernel", "num_embeddings": "count",
+    "embedding_dim": "dim", "normalized_shape": "dim", "num_features": "channels", "num_channels": "channels",
+    "num_heads": "heads", "n_heads": "heads",
+    "hidden_size": "dim", "padding_idx": "padding", "axis": "dim", "input": "x", "d_model": "dim", "num_groups": "groups",
+}  # fmt: skip
+"""PyTorch's names of arguments, with ours."""
+
+LEFT_OUT: Final = {
+    "device": "leave it out: the caller says where a model runs", "dtype": "leave it out: the caller chooses the dtype",
+    "inplace": "leave it out: every value is a new one", "batch_first": "leave it out: the declared type says which axis is the batch",
+}  # fmt: skip
+"""Arguments of PyTorch that nothing here takes."""
 
 
 def pythonisms(item: ast.Item) -> list[Diagnostic]:

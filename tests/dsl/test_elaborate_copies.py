@@ -76,18 +76,20 @@ def test_the_mode_makes_two_bodies_only_where_it_matters() -> None:
 # ---------------------------------------------------------------------------------------------------- copied steps
 
 
-def shape(body: Body, seen: dict[int, Any] | None = None) -> Any:
-    """Return all of a body that a compiler sees, as plain data; bodies that are called are numbered."""
+def shape(body: Body, seen: dict[int, Any] | None = None, places: bool = True) -> Any:
+    """Return all of a body that a compiler sees, as plain data, with places in the text if asked; bodies that are called are numbered."""
     seen = seen if seen is not None else {}
     if id(body) in seen:
         return seen[id(body)]
     seen[id(body)] = len(seen)
 
     def called(other: Body | None) -> Any:
-        return None if other is None else shape(other, seen)
+        return None if other is None else shape(other, seen, places)
 
     return {
-        "nodes": [(n.kind, n.target, n.inputs, str(n.attributes), str(n.outputs), n.span.start, n.name, called(n.body)) for n in body.nodes],
+        "nodes": [
+            (n.kind, n.target, n.inputs, str(n.attributes), str(n.outputs), n.span.start if places else 0, n.name, called(n.body)) for n in body.nodes
+        ],
         "modules": [
             (m.path, m.name, m.members, m.kind, str(m.arguments), dict(m.modules), m.task, m.sets, [called(b) for b in m.bodies])
             for m in body.modules.values()

@@ -111,7 +111,7 @@ MISTAKES: list[tuple[str, str, str, str | None]] = [
     ("for t in {a, b} { h = x }; z = relu(h[*])", "A203", "`x` of `relu` takes a tensor, not a family over `{a, b}`",
      "no operation lifts over a family: name one member, or write a loop over them"),
     ("for t in {a, b} { h = x }; z = h[c]", "A407", "`c` is no member of `{a, b}`", "its members are `a`, `b`"),
-    ("for i in 4 { h = x }", "A208", "can't run over `4`", "a `for` runs over an index set, a list, a range or the keys of a map"),
+    ("for i in 4 { h = x }", "A208", "can't run over `4`", "write `0..4`"),
     ("f = Linear(dim, 4); f = Linear(4, 4)", "A106", "the module `f` is made twice",
      "a module's name is bound once in its scope: rename one, or call the first again to share it"),
     ("z = relu(Linear(dim, 4)(x))", "A108", "this `Linear` has parameters but no name",

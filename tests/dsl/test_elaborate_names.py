@@ -90,7 +90,7 @@ def test_a_module_is_named_by_the_statement_that_makes_and_calls_it() -> None:
          "PyTorch's modules use that word; choose another name, for instance `forward_`"),
         ("f = Linear(4, 4); out y = f[0](x)", "A211 at f[0]: a module can't be indexed; families, index sets, lists, maps and tensors can"),
         ("f = Linear(4, 4); out y = f + x", "A203 at f: `a` of `add` takes a tensor, not a module; the left operand, a tensor or a number"),
-        ("f = Linear; out y = f(x)", "A202 at f(x): `Linear` needs `dout`; it takes `din`, `dout`, [`bias`], [`init`], [`init_bias`]"),
+        ("f = Linear; out y = f(x)", "A202 at f(x): `Linear` needs `dout`; `Linear` is made first, then called: `f = Linear(...)`, then `f(x)`; it takes `din`, `dout`, [`bias`], [`init`], [`init_bias`]"),
     ],
 )  # fmt: skip
 def test_modules_that_cannot_be(body: str, said: str) -> None:

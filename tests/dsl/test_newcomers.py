@@ -1,0 +1,65 @@
+"""Mistakes of someone who knows PyTorch and not this language: each error says what to write."""
+
+from __future__ import annotations
+
+import pytest
+
+from archloom.blocks.registry import primitives
+from archloom.dsl.parse.pythonisms import ARGUMENTS, LEFT_OUT, OPERATIONS, WORDS
+
+from .elaborating import codes, findings
+
+LINES = [
+    ("f = Linear(4, 4); h = f x", "A001", "a call is `f(x)`"),
+    ("f = Linear(in_features = 4, dout = 4)", "A201", "write `din`"),
+    ("f = Linear(4, 4, device = 3)", "A201", "the caller says where a model runs"),
+    ("f = Sequential(Linear(4, 4), ReLU())", "A102", "write `relu`"),
+    ("f = nn.ReLU()", "A021", "write `relu`"),
+    ("f = ModuleList([Linear(4, 4)])", "A102", "make the modules in a loop"),
+    ("f = Linear(x)", "A202", "`Linear` is made first, then called"),
+    ("w = Parameter(zeros([4, 4]))", "A206", "`Parameter([4, 4], init = zeros)`"),
+    ("for i in range(3) { h = x }", "A102", "`for i in 0..n { ... }`"),
+    ("for i in 3 { h = x }", "A208", "write `0..3`"),
+    ("for i, h in enumerate(x) { }", "A102", "positions in arithmetic"),
+    ("print(x)", "A102", "what is wanted is an `out`"),
+    ("softmax(x, dim = 1)", "A112", "write `name = softmax(x, dim = 1)`"),
+    ("in k: Tensor[B, 4]", "A212", "`float[B, 4]`"),
+    ("in k: float[batch, 4]", "A102", "begins with a capital: `Batch`"),
+    ("in k: [B, 4]", "A018", "write `float[B, dim]`"),
+    ("input k: float[B, 4]", "A023", "write `in x: float[B, dim]`"),
+    ("output k = x", "A023", "write `out y = e`"),
+    ("/* what follows */ h = x", "A007", "a comment starts with `#`"),
+    ("// what follows", "A007", "a comment starts with `#`"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "help"), LINES)
+def test_what_a_newcomer_is_told(line: str, code: str, help: str) -> None:
+    found = [d for d in findings(f"model M {{\n  in x: float[B, 4]\n  {line}\n  out y = x\n}}") if d.severity.value == "error"]
+    assert [d.code for d in found] == [code] and help in (found[0].help or ""), [(d.message, d.help) for d in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "help"),
+    [
+        ("import torch.nn as nn\nmodel M { in x: float[B]; out y = x }", "A020", "leave the line out"),
+        ("block F(dim) { in x: float[B, dim]; out y = x }\nmodel M { in x: float[B, 4]; f = F(4); out y = f(x) }", "A018", "write `dim: int`"),
+        ("block F { in x: float[B]; out y = x }\nmodel M { in x: float[B]; out y = F(x) }", "A201", "`F` is made first, then called"),
+    ],
+)
+def test_what_is_said_of_whole_files(text: str, code: str, help: str) -> None:
+    found = findings(text)
+    assert [d.code for d in found] == [code] and help in (found[0].help or "")
+
+
+def test_what_is_advised_exists() -> None:
+    known = primitives()
+    assert all(advice.split("(")[0] in known for advice in OPERATIONS.values())
+    assert not (OPERATIONS.keys() | WORDS.keys()) & known.keys() and not ARGUMENTS.keys() & LEFT_OUT.keys()
+    taken = {argument.name for primitive in known.values() for argument in primitive.arguments}
+    assert set(ARGUMENTS.values()) <= taken | {"heads"}
+
+
+def test_an_optional_input_is_compared_with_none() -> None:
+    block = "block F {{ in x: float[B]; in k: float[B] if given(k); y = x * k if k != none else x; out z = y }}\nmodel M {{ in x: float[B]; f = F(); {} }}"
+    assert codes(block.format("out y = f(x); out z = f(x, x)")) == []
