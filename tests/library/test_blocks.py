@@ -21,6 +21,7 @@ from archloom.compiler.check import check_text
 from archloom.compiler.summary import summarise
 from archloom.dsl import ast
 from archloom.dsl.dims import Dim
+from archloom.dsl.format import WIDTH, format_source
 from archloom.dsl.parser import parse
 from archloom.dsl.source import Source
 from archloom.dsl.types import extent
@@ -119,10 +120,13 @@ def test_docstring_says_what_how_and_in_what_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.arch")), ids=lambda path: path.stem)
-def test_file_has_edition_and_docstring(path: Path) -> None:
-    first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+def test_file_has_edition_and_docstring_and_is_laid_out(path: Path) -> None:
+    source = Source(path.name, path.read_text(encoding="utf-8"))
+    first, second = source.text.splitlines()[:2]
     assert first == "arch 1"
     assert second.startswith('"""')
+    assert format_source(source) == source.text
+    assert all(len(line) <= WIDTH for line in source.text.splitlines())
 
 
 @pytest.mark.parametrize(("name", "whole"), variants())
