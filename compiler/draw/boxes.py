@@ -8,6 +8,8 @@ from .figure import Cell, Group, Kind, Share
 from .text import PLAIN, SMALL, TITLE, clipped, short_count, width, wrapped
 
 WIDEST = 210.0
+SHORT = 130.0
+"""As wide as it may be said how a loss is computed."""
 SLIM = (Kind.INPUT, Kind.OUTPUT, Kind.PARAMETER, Kind.OPERATION)
 STACK = 4.0
 """How far each sheet of a stack looks out."""
@@ -45,12 +47,23 @@ def lines_of(cell: Cell) -> list[Line]:
     title = f"{cell.title}{times}"
     named = {Kind.LOSS: f"loss {title}", Kind.OUTPUT: f"out {title}"}.get(cell.kind, title)
     found = [Line(clipped(named, WIDEST, TITLE, True), "name", TITLE)]
-    found += [Line(clipped(text, WIDEST, SMALL), "kind", SMALL) for text in wrapped(cell.parts, WIDEST)]
+    found += [Line(text, "kind", SMALL) for text in _parts(cell)]
     found += [Line(clipped(text, WIDEST, SMALL), "kind", SMALL) for text in cell.notes]
     found += [Line(f"{cell.calls} calls", "kind", SMALL)] if cell.calls > 1 else []
     if cell.kind in (Kind.MODULE, Kind.PARAMETER):
         found += _count(cell.count, cell.times)
     return found
+
+
+def _parts(cell: Cell) -> list[str]:
+    """Return the lines that say what runs in a box: of a loss in one line what it measures, else in short how it is computed."""
+    if cell.kind is Kind.LOSS:
+        said = list(dict.fromkeys(cell.measures or [part for part in cell.parts if not part.startswith(("×", "÷", "+", "−", "⊙"))]))
+        return [clipped(" · ".join(said), SHORT, SMALL)] if said else []
+    parts = [part for part, before in zip(cell.parts, [None, *cell.parts], strict=False) if part != before]
+    if parts == [cell.name]:
+        return []
+    return [clipped(text, WIDEST, SMALL) for text in wrapped(parts, WIDEST)]
 
 
 def _count(count: int, times: int) -> list[Line]:

@@ -7,17 +7,14 @@ from os import PathLike
 from typing import Any
 
 from ...dsl.diagnostics import closest
-from ...dsl.program import Body, NodeKind, Program
+from ...dsl.program import Program
 from ..api import load_program
 from .figure import Figure
-from .layout import Layout, lay_out
-from .reading import read_figure
+from .layout import Layout
+from .opening import opened
 from .svg import write_svg
 
 THEMES = ("auto", "light", "dark")
-LEVELS = 3
-ENOUGH = 26
-"""Without a depth, blocks are opened while the picture has at most so many boxes."""
 
 
 class Drawing:
@@ -73,42 +70,7 @@ def draw_program(
     _known("theme", theme, THEMES)
     if depth is not None and depth < 1:
         raise ValueError(f"`depth` is 1 or more, not {depth}")
-    figure = _figure(program, depth, stage, task, entry)
-    return Drawing(figure, lay_out(figure), theme)
-
-
-def _figure(program: Program, depth: int | None, stage: str | None, task: str | None, entry: str | None) -> Figure:
-    if depth is not None:
-        return read_figure(program, lambda _, level: level < depth, stage, task, entry)
-    opened: set[str] = set()
-    found = read_figure(program, lambda _body, _level: False, stage, task, entry)
-    for _ in range(LEVELS):
-        met: dict[str, Body] = {}
-
-        def opens(body: Body, _level: int, met: dict[str, Body] = met) -> bool:
-            met.setdefault(body.name, body)
-            return body.name in opened
-
-        read_figure(program, opens, stage, task, entry)
-        for body in sorted((met[name] for name in met if name not in opened), key=lambda body: not _forks(body, program.tasks)):
-            if _is_structured(body):
-                opened.add(body.name)
-                deeper = read_figure(program, opens, stage, task, entry)
-                if len(deeper.cells) <= ENOUGH:
-                    found = deeper
-                else:
-                    opened.remove(body.name)
-    return found
-
-
-def _forks(body: Body, tasks: tuple[str, ...]) -> bool:
-    """Tell whether a block has parts that belong to tasks."""
-    return any(member in tasks for declared in body.modules.values() for member in declared.members)
-
-
-def _is_structured(body: Body) -> bool:
-    """Tell whether a block is made of blocks: then it is worth opening."""
-    return any(node.kind is NodeKind.CALL for node in body.nodes)
+    return Drawing(*opened(program, depth, (stage, task, entry)), theme)
 
 
 def _known(what: str, name: str | None, names: tuple[str, ...]) -> None:

@@ -27,12 +27,29 @@ class Share(Enum):
     PART = "trained in part"
 
 
+@dataclass(frozen=True, slots=True)
+class StageNote:
+    """A stage as its table says it: rows of a word and what it stands for, in pieces that may stand on lines of their own."""
+
+    name: str
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Flow(Enum):
+    """Which way a line runs."""
+
+    DATA = "data"
+    BOTH = "read and written"  # a memory, from and to what changes it
+    BACK = "written"  # to a memory
+
+
 @dataclass(slots=True, eq=False)
 class Group:
     """A frame around cells: an opened block, the steps of a loop, or all that one task alone needs."""
 
     title: str
     note: str = ""
+    kind: str = ""  # the block's name
     parent: Group | None = None
     times: int = 1
     task: str | None = None
@@ -54,6 +71,7 @@ class Cell:
     group: Group | None = None
     members: tuple[str, ...] = ()
     parts: list[str] = field(default_factory=list[str])
+    measures: list[str] = field(default_factory=list[str])  # those parts that are losses by themselves
     sources: list[Value] = field(default_factory=list["Value"])
     paths: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
@@ -65,7 +83,9 @@ class Cell:
     active: bool = True
     calls: int = 1
     is_block: bool = False
+    is_bare: bool = False  # a module without parameters
     is_target: bool = False
+    is_drawn: bool = False  # at random, where it isn't given
     is_part: bool = False  # of a Sequential: its last member is its place in it
 
     @property
@@ -81,28 +101,24 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Output `index` of a cell, and its type as a label."""
+    """Output `index` of a cell, and its type as a label; a memory is drawn above what writes it, however the line runs."""
 
     cell: Cell
     index: int
     label: str
+    flow: Flow = Flow.DATA
 
 
 @dataclass(slots=True, eq=False)
 class Figure:
-    """A whole picture.  `loops` are memories: what a call leaves, and where the next one finds it."""
+    """A whole picture."""
 
     name: str
     count: int
     doc: str
     cells: list[Cell]
     tasks: tuple[str, ...]
-    loops: list[tuple[Cell, Cell]] = field(default_factory=list[tuple[Cell, Cell]])
-    stage: str | None = None
-
-    def outer(self, cell: Cell) -> list[Group]:
-        """Return the groups that a cell stands in, the innermost first."""
-        return outer(cell.group)
+    stage: StageNote | None = None
 
 
 def outer(group: Group | None) -> list[Group]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from ...dsl.program import Body, NodeKind, Ref
 from ...dsl.record import record
@@ -36,22 +36,29 @@ def find_folds(body: Body, signature: Signature, kept: frozenset[int], start: in
     """Return the folds among nodes `start` to `end`, none inside another.  `kept` are nodes whose steps are all shown, side by side."""
     marks = [signature(number) for number in range(start, end)]
     reads = [[(name, ref) for name, ref in operands(node)] for node in body.nodes[start:end]]
-    folds: list[Fold] = []
-    at = start
-    while at < end:
-        found = _best(body, marks, reads, kept, start, at, end)
-        if found is None:
-            at += 1
-        else:
-            folds.append(found)
-            at = found.end
-    return folds
+    return list(_folds(body, marks, reads, kept, start, start, end))
 
 
 Reads = list[list[tuple[str, Ref]]]
 
 
-def _best(body: Body, marks: Sequence[Hashable], reads: Reads, kept: frozenset[int], base: int, at: int, end: int) -> Fold | None:
+def _folds(body: Body, marks: Sequence[Hashable], reads: Reads, kept: frozenset[int], base: int, at: int, end: int) -> Iterator[Fold]:
+    while at < end:
+        found = _best(body, marks, reads, base, at, end)
+        if found is None:
+            at += 1
+            continue
+        if found.serial or (found.times > ROW and kept.isdisjoint(range(at, found.end))):
+            yield found
+        else:  # all are shown, and each may hold folds of its own
+            for step in range(found.times):
+                begin = at + step * found.period
+                yield from _folds(body, marks, reads, kept, base, begin, begin + found.period)
+        at = found.end
+
+
+def _best(body: Body, marks: Sequence[Hashable], reads: Reads, base: int, at: int, end: int) -> Fold | None:
+    """Return the longest run of equal steps that starts at a node."""
     best: Fold | None = None
     for period in range(1, (end - at) // 2 + 1):
         if marks[at - base] != marks[at + period - base]:
@@ -60,8 +67,6 @@ def _best(body: Body, marks: Sequence[Hashable], reads: Reads, kept: frozenset[i
         if times < 2 or not any(body.nodes[n].kind in (NodeKind.LEAF, NodeKind.CALL, NodeKind.EXTERN) for n in range(at, at + period)):
             continue
         serial = any(ref.node >= at for step in range(at + period, at + 2 * period) for _, ref in reads[step - base] if ref.node < at + period)
-        if not serial and (times <= ROW or not kept.isdisjoint(range(at, at + period * times))):
-            continue
         if best is None or period * times > best.period * best.times:
             best = Fold(at, period, times, serial)
     return best
@@ -83,11 +88,11 @@ def _same(before: list[tuple[str, Ref]], now: list[tuple[str, Ref]], at: int, st
         return False
     begin = at + step * period
     for (name, old), (other, new) in zip(before, now, strict=True):
-        shifted = old.node + period == new.node
+        shifted = old.node + period == new.node and old.index == new.index
         carried = step == 1 and old.node < at and at <= new.node < begin
         outside = old.node == new.node and new.node < at
         # a step may read its own value of a family that was made by an earlier loop
         family = new.node < at and old.node < new.node and step >= 1
-        if name != other or (old.index != new.index and not new.node < at) or not (shifted or carried or outside or family):
+        if name != other or not (shifted or carried or outside or family):
             return False
     return True

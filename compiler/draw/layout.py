@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .aligning import set_across
 from .boxes import STACK, size_of
-from .figure import Cell, Figure, Group, Kind, outer
-from .level import Net, Place, order_rows, rows_of, set_across, straighten
-from .ports import align_outputs, label_width, set_inputs, spread_outputs, title_at, title_width
+from .figure import Cell, Figure, Flow, Group, Kind, outer
+from .figure import Value as Source
+from .level import Net, Place, order_rows, rows_of
+from .ports import align_entries, align_outputs, label_width, set_inputs, spread_outputs, title_at, title_width
 from .wires import TRACK, Turn, Wire, turns_of, wires_of
 
 GAP = 26.0  # between boxes of one row
 PAD = 18.0  # inside a frame
 HEAD = 44.0  # a frame's title
 PASSES = 5
-LANE = 22.0  # of a memory, at the right
 
-Key = tuple[int, int]
-"""A value: `id` of its cell and which of its outputs."""
+Key = tuple[int, int, Flow]
+"""A value: `id` of its cell, which of its outputs, and which way it runs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +61,7 @@ class Layout:
         for label in other.labels:
             label.x, label.y = label.x + x, label.y + y
         for wire in other.wires:
-            wire.points = [(a + x, b + y) for a, b in wire.points]
+            wire.move(x, y)
         self.boxes += other.boxes
         self.wires += other.wires
         self.labels += other.labels
@@ -73,7 +74,32 @@ class Value:
     key: Key
     cell: Cell
     label: str
+    flow: Flow
     readers: list[Cell]
+
+    @property
+    def shown(self) -> str:
+        """Return the label, empty where it is that of what comes in."""
+        return "" if self.label in (source.label for source in self.cell.sources) else self.label
+
+    @property
+    def is_side(self) -> bool:
+        """Tell whether it only steers what its readers do with other values: a mask, a place."""
+        beside = [self._is_beside(reader.sources) for reader in self.readers]
+        return any(beside) if self.label.startswith("bool") else _steers(self.label) and all(beside)
+
+    @property
+    def is_minor(self) -> bool:
+        """Tell whether it is not what flows through the network, but a mask, a memory, a parameter."""
+        return self.is_side or self.flow is not Flow.DATA or self.cell.kind is Kind.PARAMETER or self.cell.is_drawn
+
+    def _is_beside(self, sources: Sequence[Source]) -> bool:
+        main = next((source for source in sources if not _steers(source.label)), sources[0])
+        return (id(main.cell), main.index) != self.key[:2]
+
+
+def _steers(label: str) -> bool:
+    return label.startswith(("bool", "int"))
 
 
 def lay_out(figure: Figure) -> Layout:
@@ -81,8 +107,8 @@ def lay_out(figure: Figure) -> Layout:
     values: dict[Key, Value] = {}
     for cell in figure.cells:
         for source in cell.sources:
-            key = (id(source.cell), source.index)
-            values.setdefault(key, Value(key, source.cell, source.label, [])).readers.append(cell)
+            key = (id(source.cell), source.index, source.flow)
+            values.setdefault(key, Value(key, source.cell, source.label, source.flow, [])).readers.append(cell)
     layouter = _Layouter(figure, list(values.values()))
     # lines enter a frame in the order in which they come to it: known level by level, from outside to inside
     for _ in range(min(PASSES, max((len(around) for around in layouter.around.values()), default=0))):
@@ -109,7 +135,7 @@ class _Level:
 class _Layouter:
     def __init__(self, figure: Figure, values: list[Value]) -> None:
         self.values = values
-        self.loops = figure.loops
+        self.tasks = figure.tasks
         self.coming: dict[tuple[int, object], float] = {}
         self.children: dict[int, dict[int, Cell | Group]] = {}
         self.around = {id(cell): [id(group) for group in outer(cell.group)] for cell in figure.cells}
@@ -129,12 +155,13 @@ class _Layouter:
                 inner[key], places[key] = self.frame(child)
             else:
                 places[key] = _place(child)
+            task = child.colour if isinstance(child, Cell) else child.task
+            places[key].task = self.tasks.index(task) if task in self.tasks else None
         nets, entries, exits = self._nets(group, places)
         rows = rows_of([*entries, *places.values(), *exits], nets)
         order_rows(rows, nets, keep=bool(entries) and bool(self.coming))
         spread_outputs(nets)
         set_across(rows, nets, GAP)
-        straighten(rows, nets, GAP / 2)
         level = _Level(children, places, inner, rows, nets)
         found = self._finish(group, level)
         self._remember(level)
@@ -158,11 +185,14 @@ class _Layouter:
             else:
                 source = places[source_child]
             if source_child is not None and None in met:
-                target = Place(max(24.0, label_width(value.label)), 0, is_exit=True)
+                target = Place(max(24.0, label_width(value.shown)), 0, is_exit=True)
                 exits.append(target)
-                nets.append(Net(value.key, source, [*targets, target], value.label if targets else ""))
+                targets, label = [*targets, target], value.shown if targets else ""
             elif targets:
-                nets.append(Net(value.key, source, targets, value.label if source_child is not None else ""))
+                label = value.shown if source_child is not None else ""
+            else:
+                continue
+            nets.append(Net(value.key, source, targets, label, value.flow, value.is_side, value.is_minor))
         if self.coming:
             coming = {id(net.source): self.coming.get((id(group), net.key), 0.0) for net in nets}
             entries.sort(key=lambda entry: coming[id(entry)])
@@ -184,13 +214,12 @@ class _Layouter:
         """Set a level down, and measure it as one box."""
         set_inputs(level.nets)
         align_outputs(level.nets)
+        align_entries(level.rows[0] if level.rows else [], level.nets)
         found = Layout()
-        bottom = _set_down(level.rows, level.nets, HEAD if group is not None else 0.0, found)
-        self._lanes(level, found)
+        bottom = _set_down(level, HEAD if group is not None else 0.0, _sheets(group), found)
         everything = [place for row in level.rows for place in row]
         left = min([place.x - place.width / 2 for place in everything], default=0.0) - PAD
-        ends = [place.x + max(place.width / 2, place.reach) for place in everything] + [x for wire in found.wires for x, _ in wire.points]
-        right = max(ends, default=0.0) + PAD
+        right = max([place.x + max(place.width / 2, place.reach) for place in everything], default=0.0) + PAD
         for key, child in level.children.items():
             self._put(child, level.places[key], level.inner.get(key), found)
         if group is None:
@@ -205,9 +234,10 @@ class _Layouter:
     def _put(self, child: Cell | Group, place: Place, inner: Layout | None, found: Layout) -> None:
         x, y = place.x - place.width / 2, place.y
         if inner is not None:
+            inner.boxes[0].height = place.height - _sheets(child)
             found.take(inner, x, y)
         elif isinstance(child, Cell):
-            stack = 2 * STACK if child.is_stack else 0.0
+            stack = _sheets(child)
             found.boxes.append(Box(x, y, place.width - stack, place.height - stack, cell=child))
 
     def _remember(self, level: _Level) -> None:
@@ -217,16 +247,6 @@ class _Layouter:
                 if target.fixed:
                     above = net.upper(target.row - 1)
                     self.coming[level.keys[id(target)], net.key] = above.x + above.ports_out.get(net.key, 0.0)
-
-    def _lanes(self, level: _Level, found: Layout) -> None:
-        children, places = level.children, level.places
-        edge = max((place.x + max(place.width / 2, place.reach) for place in places.values()), default=0.0)
-        for number, (sink, source) in enumerate((a, b) for a, b in self.loops if id(a) in children and id(b) in children):
-            low, high = places[id(sink)], places[id(source)]
-            lane = edge + LANE + 10 * number
-            y, end = low.y + low.height / 2, high.y + high.height / 2
-            points = [(low.x + low.width / 2, y), (lane, y), (lane, end), (high.x + high.width / 2, end)]
-            found.wires.append(Wire(points, True, is_memory=True))
 
 
 def _with_title(group: Group, ports: Sequence[float], left: float, right: float) -> tuple[float, float, float]:
@@ -242,7 +262,7 @@ def _with_title(group: Group, ports: Sequence[float], left: float, right: float)
 
 def _as_place(group: Group, nets: Sequence[Net], left: float, right: float, bottom: float) -> Place:
     """Return a frame as a box of the level above it, its ports where lines come in and go out."""
-    stack = 2 * STACK if group.times > 1 else 0.0
+    stack = _sheets(group)
     place = Place(right - left + stack, bottom + stack, fixed=True)
     middle = left + place.width / 2
     for net in nets:
@@ -256,31 +276,51 @@ def _as_place(group: Group, nets: Sequence[Net], left: float, right: float, bott
 
 def _place(cell: Cell) -> Place:
     wide, high = size_of(cell)
-    stack = 2 * STACK if cell.is_stack else 0.0
-    return Place(wide + stack, high + stack, last=cell.kind is Kind.MEMORY)
+    place = Place(wide + _sheets(cell), high + _sheets(cell))
+    place.is_first = cell.kind is Kind.INPUT and not cell.is_target and not cell.is_drawn
+    place.is_light = cell.kind is Kind.OPERATION
+    place.is_last = cell.kind in (Kind.OUTPUT, Kind.LOSS)
+    return place
 
 
-def _set_down(rows: list[list[Place]], nets: Sequence[Net], head: float, found: Layout) -> float:
-    """Give every row its height and every line its way; return the lower edge."""
+def _sheets(holder: Cell | Group | None) -> float:
+    """Return how far the sheets of a stack look out."""
+    is_stack = holder.is_stack if isinstance(holder, Cell) else holder is not None and holder.times > 1
+    return 2 * STACK if is_stack else 0.0
+
+
+def _set_down(level: _Level, head: float, below: float, found: Layout) -> float:
+    """Give every row its height and every line its way; return the lower edge.  Lines go out through the sheets `below`."""
+    rows, nets = level.rows, level.nets
     first_is_port = bool(rows) and any(place.is_entry for place in rows[0])
     y = 0.0 if first_is_port else head or PAD
     passing: list[tuple[list[Turn], float]] = []
     for number, row in enumerate(rows):
-        high = max((place.height for place in row), default=0.0)
-        for place in row:
-            place.y = y + (high - place.height) / 2
+        high = _set_row(level, row, y, below)
         y += high
         if number == len(rows) - 1:
             break
         turns, tracks = turns_of(nets, number)
         labelled = any(turn.net.label and turn.upper is turn.net.source for turn in turns)
-        top = y + (head - 4 if number == 0 and first_is_port else 0.0) + (20 if labelled else 7)
+        top = y + (head - 4 if number == 0 and first_is_port else 0.0) + (20 if labelled else 9)
         passing.append((turns, top))
-        y = top + max(0, tracks - 1) * TRACK + (7 if all(place.is_exit for place in rows[number + 1]) else 14)
-    for turns, top in passing:
-        found.wires += wires_of(turns, top)
+        y = top + max(0, tracks - 1) * TRACK + (7 if all(place.is_exit for place in rows[number + 1]) else 16)
+    found.wires += wires_of(passing)
     for net in nets:
         if net.label:
             place = net.source
             found.labels.append(Label(net.label, place.x + place.ports_out.get(net.key, 0.0) + 6, place.y + place.height + 13))
     return y if rows and any(place.is_exit for place in rows[-1]) else y + PAD
+
+
+def _set_row(level: _Level, row: Sequence[Place], y: float, below: float) -> float:
+    """Give the places of a row their heights, frames of tasks one height; return that of the row."""
+    high = max((place.height for place in row), default=0.0)
+    has_frame = any(place.fixed for place in row)
+    keys = level.keys
+    for place in row:
+        child = level.children.get(keys.get(id(place), 0))
+        if isinstance(child, Group) and child.is_task:
+            place.height = high
+        place.y = y + (0.0 if has_frame else (high - place.height) / 2) + (below if place.is_exit else 0.0)
+    return high

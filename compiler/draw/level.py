@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from .figure import Flow
+
 SWEEPS = 8
 NETS = 400
 """Crossings are counted between rows with at most so many lines."""
@@ -24,11 +26,19 @@ class Place:
     is_entry: bool = False
     is_exit: bool = False
     is_bend: bool = False
-    last: bool = False  # a memory: the rightmost of its row
+    is_first: bool = False  # an input: it stands in the first row
+    is_light: bool = False  # an operation: of inputs alone it stands where it is needed
+    is_last: bool = False  # a result: it stands in the last row
+    task: int | None = None  # places of tasks stand in the order of the tasks
     ports_in: dict[object, float] = field(default_factory=dict[object, float])  # from the middle
     ports_out: dict[object, float] = field(default_factory=dict[object, float])
     fixed: bool = False  # its ports stay where they are
     reach: float = 0.0  # space that its labels need to the right of the middle
+
+    @property
+    def is_port(self) -> bool:
+        """Tell whether it only hands lines on, between a level and a frame's inside."""
+        return self.is_entry or self.is_exit or self.is_bend or self.fixed
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +49,9 @@ class Net:
     source: Place
     targets: list[Place]
     label: str = ""
+    flow: Flow = Flow.DATA
+    is_side: bool = False  # a mask, a place or the like, beside what it acts on
+    is_minor: bool = False  # it may bend for the sake of others
     bends: dict[int, Place] = field(default_factory=dict[int, Place])
 
     def upper(self, row: int) -> Place:
@@ -49,6 +62,25 @@ class Net:
         """Return what the line meets in a row."""
         found = [target for target in self.targets if target.row == row]
         return [*found, self.bends[row]] if row in self.bends else found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """The part of a line from one row to the next."""
+
+    net: Net
+    upper: Place
+    lower: Place
+
+    @property
+    def start(self) -> float:
+        """Return where it leaves its upper place, from the middle."""
+        return self.upper.ports_out.get(self.net.key, 0.0)
+
+    @property
+    def end(self) -> float:
+        """Return where it meets its lower place, from the middle."""
+        return self.lower.ports_in.get(self.net.key, 0.0)
 
 
 def rows_of(places: Sequence[Place], nets: Sequence[Net]) -> list[list[Place]]:
@@ -71,17 +103,21 @@ def rows_of(places: Sequence[Place], nets: Sequence[Net]) -> list[list[Place]]:
 
 
 def _rank(places: Sequence[Place], before: dict[int, list[Place]], after: dict[int, list[Place]]) -> None:
-    """Put every place under all that it reads; what reads nothing, right above its first reader; ports first and last."""
+    """Put every place under all that it reads: inputs first and results last; what else reads nothing, or is
+    light and reads inputs alone, right above its first reader."""
     first = 1 if any(place.is_entry for place in places) else 0
     order = _topological(places, before, after)
     for place in order:
         place.row = 0 if place.is_entry else max([first, *(other.row + 1 for other in before[id(place)])])
     for place in reversed(order):
-        if not before[id(place)] and not place.is_entry and after[id(place)]:
+        is_late = place.is_light and all(other.is_first for other in before[id(place)])
+        if (is_late or not before[id(place)]) and not (place.is_entry or place.is_first) and after[id(place)]:
             place.row = max(first, min(other.row for other in after[id(place)]) - 1)
-    last = max((place.row for place in places if not place.is_exit), default=0) + 1
+    last = max((place.row for place in places if not place.is_exit), default=0)
     for place in places:
         if place.is_exit:
+            place.row = last + 1
+        elif place.is_last and not after[id(place)]:
             place.row = last
 
 
@@ -98,9 +134,9 @@ def _topological(places: Sequence[Place], before: dict[int, list[Place]], after:
     return ready
 
 
-def links(rows: Sequence[Sequence[Place]], nets: Sequence[Net]) -> list[list[tuple[Place, Place, object]]]:
+def links(rows: Sequence[Sequence[Place]], nets: Sequence[Net]) -> list[list[Piece]]:
     """Return the pieces of lines from each row to the next."""
-    return [[(net.upper(row), lower, net.key) for net in nets if _spans(net, row) for lower in net.lower(row + 1)] for row in range(len(rows) - 1)]
+    return [[Piece(net, net.upper(row), lower) for net in nets if _spans(net, row) for lower in net.lower(row + 1)] for row in range(len(rows) - 1)]
 
 
 def _spans(net: Net, row: int) -> bool:
@@ -110,6 +146,8 @@ def _spans(net: Net, row: int) -> bool:
 def order_rows(rows: list[list[Place]], nets: Sequence[Net], keep: bool = False) -> None:
     """Order each row so that few lines cross; where all is equal, as the text has them.  With `keep` the first row stays as it is."""
     pieces = links(rows, nets)
+    for row in rows:
+        _by_task(row)
     original = {id(place): number for row in rows for number, place in enumerate(row)}
     best, fewest = [list(row) for row in rows], _crossings(rows, pieces)
     for sweep in range(SWEEPS):
@@ -120,21 +158,28 @@ def order_rows(rows: list[list[Place]], nets: Sequence[Net], keep: bool = False)
         if now < fewest:
             best, fewest = [list(row) for row in rows], now
     for row, order in zip(rows, best, strict=True):
-        row[:] = sorted(order, key=lambda place: place.last)
+        row[:] = order
 
 
-def _sort(row: list[Place], other: Sequence[Place], pieces: Sequence[tuple[Place, Place, object]], down: bool, original: dict[int, int]) -> None:
+def _sort(row: list[Place], other: Sequence[Place], pieces: Sequence[Piece], down: bool, original: dict[int, int]) -> None:
     position = {id(place): number for number, place in enumerate(other)}
     met: dict[int, list[float]] = {id(place): [] for place in row}
-    for upper, lower, key in pieces:
-        own, across = (lower, upper) if down else (upper, lower)
-        ports = across.ports_out if down else across.ports_in
-        met[id(own)].append(position[id(across)] + (ports.get(key, 0.0) / (across.width + 1) if across.fixed else 0.0))
+    for piece in pieces:
+        own, across, port = (piece.lower, piece.upper, piece.start) if down else (piece.upper, piece.lower, piece.end)
+        met[id(own)].append(position[id(across)] + (port / (across.width + 1) if across.fixed else 0.0))
     own_position = {id(place): number for number, place in enumerate(row)}
-    row.sort(key=lambda place: (place.last, fmean(met[id(place)]) if met[id(place)] else own_position[id(place)], original[id(place)]))
+    row.sort(key=lambda place: (fmean(met[id(place)]) if met[id(place)] else own_position[id(place)], original[id(place)]))
+    _by_task(row)
 
 
-def _crossings(rows: Sequence[Sequence[Place]], pieces: Sequence[Sequence[tuple[Place, Place, object]]]) -> int:
+def _by_task(row: list[Place]) -> None:
+    """Bring the places of tasks into the order of the tasks; all others stay where they are."""
+    of_tasks = [number for number, place in enumerate(row) if place.task is not None]
+    for number, place in zip(of_tasks, sorted((row[number] for number in of_tasks), key=lambda place: place.task or 0), strict=True):
+        row[number] = place
+
+
+def _crossings(rows: Sequence[Sequence[Place]], pieces: Sequence[Sequence[Piece]]) -> int:
     total = 0
     for row, between in enumerate(pieces):
         if len(between) > NETS:
@@ -142,7 +187,7 @@ def _crossings(rows: Sequence[Sequence[Place]], pieces: Sequence[Sequence[tuple[
         up = {id(place): number for number, place in enumerate(rows[row])}
         down = {id(place): number for number, place in enumerate(rows[row + 1])}
         seen: list[int] = []
-        for _, lower in sorted((up[id(upper)], down[id(lower)]) for upper, lower, _ in between):
+        for _, lower in sorted((up[id(piece.upper)], down[id(piece.lower)]) for piece in between):
             total += len(seen) - bisect_right(seen, lower)
             insort(seen, lower)
     return total
@@ -166,63 +211,3 @@ def spread(wishes: Sequence[float], weights: Sequence[float], gaps: Sequence[flo
         blocks.append((mean, total, length))
     flat = [mean for mean, _, length in blocks for _ in range(length)]
     return [mean + offset for mean, offset in zip(flat, offsets, strict=True)]
-
-
-def set_across(rows: Sequence[Sequence[Place]], nets: Sequence[Net], gap: float) -> None:
-    """Give every place its x: under and over what it is joined to, straight lines above all."""
-    pieces = links(rows, nets)
-    for row in rows:
-        x = 0.0
-        for place in row:
-            place.x = x + place.width / 2
-            x += place.width + gap
-    for sweep in range(24):
-        down = sweep % 2 == 0
-        for row in range(len(rows)) if down else range(len(rows) - 1, -1, -1):
-            met: dict[int, list[tuple[float, float]]] = {id(place): [] for place in rows[row]}
-            around = ([(piece, True) for piece in pieces[row - 1]] if row and (down or sweep > 15) else []) + (
-                [(piece, False) for piece in pieces[row]] if row < len(rows) - 1 and (not down or sweep > 15) else []
-            )
-            for (upper, lower, key), above in around:
-                heavy = 8.0 if upper.is_bend and lower.is_bend else 0.4 if upper.is_bend or lower.is_bend else 2.0
-                high, low = upper.x + upper.ports_out.get(key, 0.0), lower.ports_in.get(key, 0.0) + lower.x
-                if above:
-                    met[id(lower)].append((high - lower.ports_in.get(key, 0.0), heavy))
-                else:
-                    met[id(upper)].append((low - upper.ports_out.get(key, 0.0), heavy))
-            _move(rows[row], met, gap)
-
-
-def _move(row: Sequence[Place], met: dict[int, list[tuple[float, float]]], gap: float) -> None:
-    wishes: list[float] = []
-    weights: list[float] = []
-    for place in row:
-        found = met[id(place)]
-        total = sum(weight for _, weight in found)
-        wishes.append(sum(x * weight for x, weight in found) / total if total else place.x)
-        weights.append(total or 0.05)
-    gaps = [max(left.width / 2, left.reach) + right.width / 2 + gap for left, right in zip(row, row[1:], strict=False)]
-    for place, x in zip(row, spread(wishes, weights, gaps), strict=True):
-        place.x = x
-
-
-def straighten(rows: Sequence[Sequence[Place]], nets: Sequence[Net], gap: float) -> None:
-    """Put all bends of a line under each other where there is room, best under its start or over its end."""
-    for net in sorted((net for net in nets if net.bends), key=lambda net: -len(net.bends)):
-        low, high = float("-inf"), float("inf")
-        for bend in net.bends.values():
-            row = rows[bend.row]
-            at = next(number for number, place in enumerate(row) if place is bend)
-            if at:
-                left = row[at - 1]
-                low = max(low, left.x + max(left.width / 2, left.reach) + bend.width / 2 + gap)
-            if at + 1 < len(row):
-                high = min(high, row[at + 1].x - row[at + 1].width / 2 - bend.width / 2 - gap)
-        if low > high:
-            continue
-        start = net.source.x + net.source.ports_out.get(net.key, 0.0)
-        ends = [target.x + target.ports_in.get(net.key, 0.0) for target in net.targets]
-        x = next((wish for wish in (start, *ends) if low <= wish <= high), None)
-        middle = sum(bend.x for bend in net.bends.values()) / len(net.bends)
-        for bend in net.bends.values():
-            bend.x = x if x is not None else min(max(middle, low), high)

@@ -9,6 +9,9 @@ from .figure import Group
 from .level import Net, Place, spread
 from .text import SMALL, width
 
+APART = 12.0
+"""Lines that come into a frame are at least so far from each other."""
+STILL = 0.01
 NUDGE = 14.0
 """As far as a line's start is moved to make it straight."""
 
@@ -18,17 +21,21 @@ def label_width(label: str) -> float:
 
 
 def spread_outputs(nets: Sequence[Net]) -> None:
-    """Set the lower ports of boxes with several outputs, and the space that labels need."""
+    """Set the lower ports of boxes with several outputs, and the space that labels need; equal labels beside each other are written once."""
     out: dict[int, list[Net]] = {}
     for net in nets:
         out.setdefault(id(net.source), []).append(net)
     for found in out.values():
         place = found[0].source
         if len(found) > 1 and not place.fixed:
-            step = max(18.0, *(label_width(net.label) + 8 for net in found))
-            place.width = max(place.width, step * len(found))
-            for number, net in enumerate(found):
-                place.ports_out[net.key] = step * (number - (len(found) - 1) / 2) - (step / 4 if step > 18 else 0.0)
+            for net, after in zip(found, found[1:], strict=False):
+                net.label = "" if net.label == after.label else net.label
+            places = [0.0]
+            for net in found[:-1]:
+                places.append(places[-1] + max(18.0, label_width(net.label) + 8))
+            place.width = max(place.width, places[-1] + 36)
+            for net, x in zip(found, places, strict=True):
+                place.ports_out[net.key] = x - places[-1] / 2
         place.reach = max([place.reach, *(place.ports_out.get(net.key, 0.0) + 6 + label_width(net.label) for net in found)])
 
 
@@ -49,7 +56,9 @@ def set_inputs(nets: Sequence[Net]) -> None:
         )
         gap = min(14.0, 2 * half / max(1, len(lines) - 1))
         wishes = [min(max(x - target.x, -half), half) for x, _, _ in lines]
-        offsets = spread(wishes, [1.0] * len(lines), [gap] * (len(lines) - 1))
+        # a line that is straight stays so, the others give way
+        weights = [100.0 if abs(x - target.x) < STILL else 1.0 for x, _, _ in lines]
+        offsets = spread(wishes, weights, [gap] * (len(lines) - 1))
         over = max(0.0, offsets[-1] - half) or min(0.0, offsets[0] + half)
         for (_, _, net), offset in zip(lines, offsets, strict=True):
             target.ports_in[net.key] = offset - over
@@ -81,3 +90,16 @@ def title_at(group: Group, ports: Sequence[float], wide: float) -> float | None:
         if start + need <= wide - 8 and not any(start - 4 <= port <= start + need + 4 for port in ports):
             return start
     return None
+
+
+def align_entries(row: Sequence[Place], nets: Sequence[Net]) -> None:
+    """Move where lines come into a frame over the port of their one reader, where they keep their order and distance."""
+    for net in nets:
+        ends = [place.x + place.ports_in.get(net.key, 0.0) for place in net.lower(net.source.row + 1)]
+        if not net.source.is_entry or len(ends) != 1:
+            continue
+        at = next(number for number, place in enumerate(row) if place is net.source)
+        low = row[at - 1].x + APART if at else ends[0]
+        high = row[at + 1].x - APART if at + 1 < len(row) else ends[0]
+        if low <= ends[0] <= high:
+            net.source.x = ends[0]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
 
 from ...dsl.members import member_text
 from ...dsl.program import Body, InputDecl, Node, NodeKind, Program
 from ...dsl.record import record
-from ...dsl.types import DType, TensorType
 from ..graph import Graph, operands
 from ..paths import covers, is_handed, join, resolve
-from .figure import Cell, Figure, Group, Kind, Share, Value
+from .figure import Cell, Figure, Group, Kind, Share, Value, outer
 from .folding import Fold, find_folds
+from .labels import Sizes, is_measure, label_of, operation_text, sizes_inside
+from .legend import stage_note
+from .memories import write_back
 from .tidy import tidy
 
 THROUGH = frozenset(
@@ -22,7 +23,6 @@ THROUGH = frozenset(
 )
 """Operations that are not drawn where they have one operand: they move numbers, or change their type."""
 
-SYMBOLS = {"add": "+", "sub": "−", "mul": "⊙", "div": "÷", "matmul": "@"}
 Opens = Callable[[Body, int], bool]
 Known = Mapping[str, tuple[Value, ...] | None]
 
@@ -36,6 +36,7 @@ class Scope:
     handed: Mapping[str, str]
     group: Group | None
     level: int
+    sizes: Sizes
 
     def absolute(self, target: str) -> str:
         return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
@@ -44,21 +45,6 @@ class Scope:
 def read_figure(program: Program, opens: Opens, stage: str | None = None, task: str | None = None, entry: str | None = None) -> Figure:
     """Return the figure of a program's evaluation (or of an entry), a stage's marks and one task alone where they are asked for."""
     return Reader(program, opens, stage, task).read(entry)
-
-
-def label_of(type_: TensorType) -> str:
-    """Return a type as it stands beside a line: `B × S × 384`; a task's own sizes without the task."""
-    axes: list[str] = []
-    for axis in map(str, type_.shape):
-        text = "…" if axis.startswith("...") else f"({axis})" if " " in axis else axis
-        if text != "…" or axes[-1:] != ["…"]:
-            axes.append(text)
-    shape = " × ".join(axes)
-    members = set(re.findall(r"\[[^\]]*\]", shape))
-    if len(members) == 1:
-        shape = shape.replace(members.pop(), "")
-    kind = "" if type_.dtype is DType.FLOAT else f"{type_.dtype} "
-    return f"{kind}{shape}".strip()
 
 
 class Reader:
@@ -79,12 +65,12 @@ class Reader:
         body = self.program.entries[entry].eval if entry else self.program.eval
         if self.plan is not None and entry is None and self.plan.name in self.program.variants:
             body = self.program.variants[self.plan.name].eval
-        values = self._body(Scope(body, "", {}, None, 0), None)
+        values = self._body(Scope(body, "", {}, None, 0, {}), None)
         self._results(body, values)
         count = self.graph.count().parameters
-        cells = tidy(self.cells, self.program.tasks)
-        figure = Figure(self.program.name, count, self.program.doc or "", cells, self.program.tasks, stage=self.plan.name if self.plan else None)
-        figure.loops = [(sink, source) for sink, source in self.loops if sink in cells and source in cells]
+        cells = write_back(tidy(self.cells, self.program.tasks), self.loops)
+        note = stage_note(self.graph, self.plan) if self.plan else None
+        figure = Figure(self.program.name, count, self.program.doc or "", cells, self.program.tasks, note)
         self._weigh(figure)
         return figure
 
@@ -149,8 +135,8 @@ class Reader:
         names = dict.fromkeys(
             self._named(scope, number)[0] for number in range(fold.start, fold.start + fold.period) if self._is_module(scope, number)
         )
-        group = Group(next(iter(names)) if len(names) == 1 else "repeat", "", scope.group, fold.times, is_loop=True)
-        inner = Scope(scope.body, scope.prefix, scope.handed, group, scope.level)
+        group = Group(next(iter(names)) if len(names) == 1 else "repeat", "", "", scope.group, fold.times, is_loop=True)
+        inner = Scope(scope.body, scope.prefix, scope.handed, group, scope.level, scope.sizes)
         first = len(self.cells)
         self._nodes(inner, given, values, fold.start, fold.start + fold.period, frozenset({(fold.start, fold.start + fold.period)}))
         own = self.cells[first:]
@@ -164,8 +150,14 @@ class Reader:
         self._strip(own, scope, fold)
 
     def _strip(self, cells: Sequence[Cell], scope: Scope, fold: Fold) -> None:
-        """Take a step's number out of the names of its modules."""
+        """Take a step's number out of the names of its modules and states."""
         for number in range(fold.start, fold.start + fold.period):
+            node, later = scope.body.nodes[number], scope.body.nodes[number + fold.period]
+            if node.kind is NodeKind.STATE:
+                words = zip(node.target.split("."), later.target.split("."), strict=False)
+                for cell in cells:
+                    if cell.kind is Kind.MEMORY and cell.name == node.target:
+                        cell.name = ".".join(word for word, other in words if word == other)
             if self._is_module(scope, number):
                 path = scope.absolute(scope.body.nodes[number].target)
                 later = scope.absolute(scope.body.nodes[number + fold.period].target)
@@ -187,7 +179,7 @@ class Reader:
                 self.cells.append(gap)
             for number in range(begin, begin + fold.period):
                 node = scope.body.nodes[number]
-                values[number] = tuple(Value(gap, 0, label_of(type_)) for type_ in node.outputs)
+                values[number] = tuple(Value(gap, 0, label_of(type_, scope.sizes)) for type_ in node.outputs)
                 gap.sources += [value for value in self._sources(node, values) if value.cell is not gap and value not in gap.sources]
                 if self._is_module(scope, number):
                     gap.paths.append(scope.absolute(node.target))
@@ -198,13 +190,13 @@ class Reader:
     def _node(self, scope: Scope, given: Known | None, values: Sequence[tuple[Value, ...] | None], number: int) -> tuple[Value, ...] | None:
         node = scope.body.nodes[number]
         if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE) and given is not None:
-            return given.get(node.target) or (self._made(node, self._entering(scope, node)) if node.kind is NodeKind.DRAW else None)
+            return given.get(node.target) or (self._made(scope, node, self._entering(scope, node)) if node.kind is NodeKind.DRAW else None)
         if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE):
-            return self._made(node, self._entering(scope, node))
+            return self._made(scope, node, self._entering(scope, node))
         if node.kind is NodeKind.CONSTANT:
             return None
         if node.kind is NodeKind.PARAMETER:
-            return self._made(node, self._parameter(scope, node))
+            return self._made(scope, node, self._parameter(scope, node))
         sources = self._sources(node, values)
         if node.kind is NodeKind.OPERATION:
             return self._operation(scope, node, sources)
@@ -212,11 +204,14 @@ class Reader:
             return self._opened(scope, node, node.body, values)
         cell = self._cell(Kind.MODULE, "", scope.group, sources, paths=[scope.absolute(node.target)])
         cell.name, cell.members = self._named(scope, number)
-        cell.parts = [self._kind_of(node)]
+        kind = self._kind_of(node)
+        cell.parts = [kind]
+        cell.is_bare = node.kind is not NodeKind.EXTERN and not self._owned(cell.paths[0])
+        cell.measures = [kind] if cell.is_bare else []
         cell.is_block = node.kind is NodeKind.CALL
         declared = scope.body.modules.get(node.target)
         cell.is_part = declared is not None and len(cell.members) > len(declared.members)
-        return self._made(node, cell)
+        return self._made(scope, node, cell)
 
     def _opened(self, scope: Scope, node: Node, body: Body, values: Sequence[tuple[Value, ...] | None]) -> tuple[Value, ...] | None:
         known: dict[str, tuple[Value, ...] | None] = {}
@@ -225,19 +220,20 @@ class Reader:
             known[name] = (found[min(ref.index, len(found) - 1)],) if found else None
         path = scope.absolute(node.target)
         name, members = self._named(scope, scope.body.nodes.index(node))
-        group = Group(".".join([name, *members]), body.name, scope.group, paths=[path])
+        group = Group(".".join([name, *members]), body.name, body.name, scope.group, paths=[path])
         declared = scope.body.modules.get(node.target)
         handed = {own: scope.absolute(given) for own, given in declared.modules.items()} if declared else {}
-        inner = self._body(Scope(body, path, handed, group, scope.level + 1), known)
+        sizes = sizes_inside(body, node, {name: scope.body.type(ref) for name, ref in operands(node)}, scope.sizes)
+        inner = self._body(Scope(body, path, handed, group, scope.level + 1, sizes), known)
         results = [*(o.ref for o in body.outputs), *(loss.ref for loss in body.losses), *(s.result for s in body.states)]
         given: list[Value] = []
         for ref, type_ in zip(results, node.outputs, strict=True):
             found = inner[ref.node]
             if found:
                 value = found[min(ref.index, len(found) - 1)]
-                given.append(Value(value.cell, value.index, label_of(type_)))
+                given.append(Value(value.cell, value.index, label_of(type_, scope.sizes)))
             else:
-                given.append(Value(self._cell(Kind.OPERATION, "constant", group, []), 0, label_of(type_)))
+                given.append(Value(self._cell(Kind.OPERATION, "constant", group, []), 0, label_of(type_, scope.sizes)))
         return tuple(given)
 
     def _operation(self, scope: Scope, node: Node, sources: list[Value]) -> tuple[Value, ...] | None:
@@ -247,8 +243,9 @@ class Reader:
         if name in THROUGH and len(sources) == 1:
             return tuple(Value(sources[0].cell, sources[0].index, sources[0].label) for _ in node.outputs)
         cell = self._cell(Kind.OPERATION, name, scope.group, sources)
-        cell.parts = [_operation_text(name, node, len(sources))]
-        return self._made(node, cell)
+        cell.parts = [operation_text(name, node, len(sources))]
+        cell.measures = [name] if is_measure(node) else []
+        return self._made(scope, node, cell)
 
     def _entering(self, scope: Scope, node: Node) -> Cell:
         declared: InputDecl | None = next((i for i in scope.body.inputs if i.key == node.target), None)
@@ -257,6 +254,7 @@ class Reader:
         cell = self._cell(kind, name, scope.group, [], task=declared.task if declared else None)
         cell.members = tuple(map(member_text, declared.members)) if declared else ()
         cell.is_target = declared is not None and declared.is_target
+        cell.is_drawn = node.kind is NodeKind.DRAW
         role = declared.role.name if declared is not None and declared.role is not None else None
         distribution = node.attributes.get("distribution")
         cell.notes = [f"~ {distribution.name}"] if distribution is not None else [f"as {role}"] if role else []
@@ -267,12 +265,16 @@ class Reader:
         found = next((cell for cell in self.cells if cell.kind is Kind.PARAMETER and cell.paths == [path] and cell.group is scope.group), None)
         if found is not None:
             return found
-        return self._cell(Kind.PARAMETER, node.target.removeprefix("@"), scope.group, [], paths=[path])
+        cell = self._cell(Kind.PARAMETER, node.target.removeprefix("@"), scope.group, [], paths=[path])
+        declared = scope.body.parameters.get(node.target)
+        if declared is not None and declared.name:
+            cell.name, cell.members = declared.name, tuple(map(member_text, declared.members))
+        return cell
 
     def _sources(self, node: Node, values: Sequence[tuple[Value, ...] | None]) -> list[Value]:
         found: list[Value] = []
-        for _, ref in operands(node):
-            given = values[ref.node]
+        for name, ref in operands(node):
+            given = values[ref.node] if name != "like" else None  # that gives but its size
             value = given[min(ref.index, len(given) - 1)] if given else None
             if value is not None and not any(value.cell is other.cell and value.index == other.index for other in found):
                 found.append(value)
@@ -285,8 +287,8 @@ class Reader:
         self.cells.append(cell)
         return cell
 
-    def _made(self, node: Node, cell: Cell) -> tuple[Value, ...]:
-        return tuple(Value(cell, index, label_of(type_)) for index, type_ in enumerate(node.outputs))
+    def _made(self, scope: Scope, node: Node, cell: Cell) -> tuple[Value, ...]:
+        return tuple(Value(cell, index, label_of(type_, scope.sizes)) for index, type_ in enumerate(node.outputs))
 
     # ----------------------------------------------------------------------------------------------------- names
 
@@ -300,6 +302,8 @@ class Reader:
         declared = scope.body.modules.get(node.target)
         if declared is None or not target.startswith(declared.name):
             return target, ()
+        if re.fullmatch(rf"{re.escape(declared.kind)}_\d+", declared.name):
+            return declared.kind, ()  # made and called in one expression: it has no name of its own
         rest = target[len(declared.name) :].strip(".")
         return declared.name, tuple(rest.split(".")) if rest else ()
 
@@ -345,14 +349,14 @@ class Reader:
 
     def _weigh(self, figure: Figure) -> None:
         """Give cells and groups their counts and marks."""
-        groups: dict[int, Group] = {id(group): group for cell in figure.cells for group in figure.outer(cell)}
+        groups: dict[int, Group] = {id(group): group for cell in figure.cells for group in outer(cell.group)}
         for holder in (*figure.cells, *groups.values()):
             if isinstance(holder, Group) and holder.is_task:
                 holder.paths = list(
                     dict.fromkeys(
                         p
                         for cell in figure.cells
-                        if holder in figure.outer(cell)
+                        if holder in outer(cell.group)
                         for p in (cell.group.paths if cell.group and cell.group.times > 1 else cell.paths)
                     )
                 )
@@ -360,14 +364,3 @@ class Reader:
             holder.share = self._share(holder.paths)
             if self.plan is not None and holder.task is not None:
                 holder.active = holder.task in self.plan.tasks
-
-
-def _operation_text(name: str, node: Node, operands_: int) -> str:
-    """Return the sign or name of an operation, with the number where one operand is a number."""
-    sign = SYMBOLS.get(name)
-    if sign is None:
-        return name
-    if operands_ > 1:
-        return sign
-    number: Any = next((v for v in node.attributes.values() if isinstance(v, int | float) and not isinstance(v, bool)), None)
-    return f"{'×' if name == 'mul' else sign} {number:g}" if number is not None else sign

@@ -69,7 +69,7 @@ def _merged(cells: list[Cell], first: Cell | Group, second: Cell | Group) -> lis
         into[id(second)] = first
         first.calls += second.calls
     found = _redirected(cells, into)
-    if _runs_in_a_circle(found):
+    if runs_in_a_circle(found):
         for cell, group, sources, calls in undo:
             cell.group, cell.sources, cell.calls = group, sources, calls
         for group, parent, calls in parents:
@@ -120,7 +120,7 @@ def _redirected(cells: Sequence[Cell], into: dict[int, Cell]) -> list[Cell]:
     return [cell for cell in cells if id(cell) not in into]
 
 
-def _runs_in_a_circle(cells: Sequence[Cell]) -> bool:
+def runs_in_a_circle(cells: Sequence[Cell]) -> bool:
     """Tell whether on some level, its frames taken as boxes, lines run in a circle."""
     levels: dict[int, dict[int, set[int]]] = {}
     chains = {id(cell): [id(cell), *map(id, outer(cell.group))] for cell in cells}

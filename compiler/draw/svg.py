@@ -7,15 +7,15 @@ from hashlib import sha256
 from html import escape
 
 from .boxes import SLIM, STACK, Line, frame_lines, is_marked, lines_of
-from .figure import Cell, Figure, Group, Kind, Share
+from .figure import Cell, Figure, Flow, Group, Kind, Share
 from .layout import Box, Layout
+from .legend import HATCH, flake, legend_of, write_legend
 from .text import SMALL, short_count, width
 from .theme import TASKS, style_sheet
 from .wires import Point, Wire
 
 MARGIN = 8.0
 TITLE_SPACE = 34.0
-LEGEND_SPACE = 30.0
 RADIUS = 6.0
 
 
@@ -29,38 +29,41 @@ class _Writer:
         self.figure = figure
         self.layout = layout
         self.theme = theme
-        self.marks = [box for box in layout.boxes if _share(box)]
 
     def document(self) -> str:
         """Return the whole text."""
         figure = self.figure
-        total = short_count(figure.count)
-        heading = f"{figure.name} · {total} parameters" + (f" · stage {figure.stage}" if figure.stage else "")
-        legend = list(self._legend(0.0)) if self.marks else []
-        wide = max(self.layout.width, width(heading, 15, True) + 24, 330.0 if legend else 0.0) + 2 * MARGIN
-        high = self.layout.height + TITLE_SPACE + (LEGEND_SPACE if legend else 0.0) + MARGIN
-        left = (wide - self.layout.width) / 2
-        body = "\n".join(self._body())
-        self.id = "a" + sha256(f"{self.theme}{heading}{body}".encode()).hexdigest()[:8]
-        body = body.replace("url(#hatch)", f"url(#{self.id}-hatch)")
-        parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" id="{self.id}" width="{_n(wide)}" height="{_n(high)}" viewBox="0 0 {_n(wide)} {_n(high)}" '
-            f'style="max-width: 100%; height: auto" role="img" aria-labelledby="{self.id}-title {self.id}-desc">',
-            f'<title id="{self.id}-title">{escape(heading)}</title>',
-            f'<desc id="{self.id}-desc">{escape(self._description())}</desc>',
-            f"<style>\n{style_sheet(self.theme, len(figure.tasks), '#' + self.id)}\n</style>",
-            *self._hatch(),
+        heading = _heading_of(figure)
+        wide = max(self.layout.width, width(heading, 15, True) + 24) + 2 * MARGIN
+        legend = legend_of(figure, wide - 2 * MARGIN - 20)
+        wide = max(wide, legend.width + 2 * MARGIN + 20)
+        high = self.layout.height + TITLE_SPACE + legend.height + MARGIN
+        inside = [
             f'<rect class="back" width="{_n(wide)}" height="{_n(high)}" rx="8"/>',
             f'<text class="model" x="{_n(MARGIN + 10)}" y="24" font-size="15">{escape(figure.name)}'
             f'<tspan class="kind" font-weight="400" font-size="12"> {escape(heading[len(figure.name) :])}</tspan></text>',
-            f'<g transform="translate({_n(left)} {_n(TITLE_SPACE)})">',
-            body,
+            f'<g transform="translate({_n((wide - self.layout.width) / 2)} {_n(TITLE_SPACE)})">',
+            *self._body(),
+            "</g>",
+            f'<g transform="translate({_n(MARGIN + 10)} {_n(high - legend.height)})">',
+            *write_legend(legend, figure.tasks),
             "</g>",
         ]
-        if legend:
-            parts += [f'<g transform="translate({_n(MARGIN + 10)} {_n(high - LEGEND_SPACE)})">', *self._legend(0.0), "</g>"]
-            parts = [part.replace("url(#hatch)", f"url(#{self.id}-hatch)") for part in parts]
-        return "\n".join([*parts, "</svg>"]) + "\n"
+        text = "\n".join(filter(None, inside))
+        name = "a" + sha256(f"{self.theme}{text}".encode()).hexdigest()[:8]
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" width="{_n(wide)}" height="{_n(high)}" viewBox="0 0 {_n(wide)} {_n(high)}" '
+            f'style="max-width: 100%; height: auto" role="img" aria-labelledby="{name}-title {name}-desc">',
+            f'<title id="{name}-title">{escape(heading)}</title>',
+            f'<desc id="{name}-desc">{escape(self._description())}</desc>',
+            f"<style>\n{style_sheet(self.theme, len(figure.tasks), '#' + name)}\n</style>",
+            f'<defs><pattern id="{name}-hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+            '<path class="still" d="M0 0V7"/></pattern></defs>'
+            if HATCH in text
+            else "",
+            text.replace(HATCH, f"url(#{name}-hatch)"),
+        ]
+        return "\n".join([*filter(None, parts), "</svg>"]) + "\n"
 
     def _description(self) -> str:
         figure = self.figure
@@ -70,14 +73,6 @@ class _Writer:
             said += [f"{word}: {', '.join(names)}"] if names else []
         said += [f"tasks: {', '.join(figure.tasks)}"] if figure.tasks else []
         return ". ".join(said)
-
-    def _hatch(self) -> list[str]:
-        if not self.marks:
-            return []
-        return [
-            f'<defs><pattern id="{self.id}-hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-            '<path class="still" d="M0 0V7"/></pattern></defs>'
-        ]
 
     # -------------------------------------------------------------------------------------------------------- body
 
@@ -109,7 +104,7 @@ class _Writer:
         tone = self._tone(group.task)
         word = f"frame w{tone}" if tone is not None and group.is_task else "frame"
         if group.share is not None and is_marked(group):
-            yield _flake(x + 6, y - 5, group.share)
+            yield flake(x + 6, y - 5, group.share)
             x += 18
         yield f'<text class="{word}" x="{_n(x)}" y="{_n(y)}" font-size="{_n(title.size)}">{escape(title.text)}</text>'
         if rest.text:
@@ -126,27 +121,16 @@ class _Writer:
         yield from _sheets(box, cell.times if cell.is_stack else 1, _style(cell, tone), radius)
         if cell.share in (Share.FROZEN, Share.PART):
             if cell.share is Share.FROZEN:
-                yield _rect(box.x, box.y, box.width, box.height, radius, "", ' fill="url(#hatch)"')
-            yield _flake(box.x + 13, box.y + 13, cell.share)
+                yield _rect(box.x, box.y, box.width, box.height, radius, "", f' fill="{HATCH}"')
+            yield flake(box.x + 13, box.y + 13, cell.share)
         yield from _text(box, lines_of(cell), tone if cell.kind in (Kind.OUTPUT, Kind.LOSS) else None)
         yield "</g>"
 
-    def _legend(self, x: float) -> Iterator[str]:
-        shares = {share for share in map(_share, self.marks) if share}
-        for share, word in ((Share.FROZEN, "frozen"), (Share.PART, "frozen in part")):
-            if share in shares:
-                yield _rect(x, 0, 26, 16, 4, "box")
-                if share is Share.FROZEN:
-                    yield _rect(x, 0, 26, 16, 4, "", ' fill="url(#hatch)"')
-                yield _flake(x + 13, 8, share)
-                said = f"{word} in stage {self.figure.stage}" if self.figure.stage else f"{word} for good"
-                yield f'<text class="kind" x="{_n(x + 33)}" y="12" font-size="12">{escape(said)}</text>'
-                x += 52 + width(said, 12)
 
-
-def _share(box: Box) -> Share | None:
-    holder = box.cell or box.group
-    return holder.share if holder is not None and is_marked(holder) else None
+def _heading_of(figure: Figure) -> str:
+    task = f" · task {figure.tasks[0]}" if len(figure.tasks) == 1 else ""
+    stage = f" · stage {figure.stage.name}" if figure.stage else ""
+    return f"{figure.name} · {short_count(figure.count)} parameters{task}{stage}"
 
 
 def _style(cell: Cell, tone: int | None) -> str:
@@ -187,26 +171,12 @@ def _rect(x: float, y: float, wide: float, high: float, radius: float, style: st
     return f'<rect{named} x="{_n(x)}" y="{_n(y)}" width="{_n(wide)}" height="{_n(high)}" rx="{_n(radius)}"{more}/>'
 
 
-def _flake(x: float, y: float, share: Share) -> str:
-    """Return a snow crystal; half of one for what is frozen in part."""
-    arms = ((0, 5.0), (4.33, 2.5), (4.33, -2.5)) if share is Share.FROZEN else ((0, 5.0),)
-    paths = "".join(f"M{_n(x - dx)} {_n(y - dy)}L{_n(x + dx)} {_n(y + dy)}" for dx, dy in arms)
-    if share is Share.PART:
-        paths += f"M{_n(x)} {_n(y)}L{_n(x - 4.33)} {_n(y - 2.5)}M{_n(x)} {_n(y)}L{_n(x - 4.33)} {_n(y + 2.5)}"
-    return f'<path class="flake" d="{paths}"/>'
-
-
 def _wire(wire: Wire) -> Iterator[str]:
-    if len(wire.points) < 2:
-        return
-    style = "wire lane" if wire.is_memory else "wire"
-    yield f'<path class="{style}" d="{_rounded(wire.points)}"/>'
-    if wire.arrow:
-        (x, y), (px, _) = wire.points[-1], wire.points[-2]
-        if px > x + 0.6:
-            yield f'<path class="head" d="M{_n(x)} {_n(y)}l6.5 -3.5v7z"/>'
-        else:
-            yield f'<path class="head" d="M{_n(x)} {_n(y)}l-3.5 -6.5h7z"/>'
+    style = " lane" if wire.net.flow is not Flow.DATA else " side" if wire.net.is_side else ""
+    yield f'<path class="wire{style}" d="{"".join(map(_rounded, wire.branches))}"/>'
+    heads = [f"M{_n(x)} {_n(y)}l-3.5 -6.5h7z" for x, y in wire.down] + [f"M{_n(x)} {_n(y)}l-3.5 6.5h7z" for x, y in wire.up]
+    if heads:
+        yield f'<path class="head{style}" d="{"".join(heads)}"/>'
 
 
 def _rounded(points: list[Point]) -> str:

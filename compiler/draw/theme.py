@@ -6,11 +6,11 @@ FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 LIGHT = {
     "back": "#ffffff", "ink": "#1f2328", "dim": "#59636e", "line": "#6e7781", "box": "#f6f8fa", "edge": "#8c959f",
-    "frame": "#f6f8fa", "rim": "#c8d1da", "count": "#0a5fb4", "memory": "#fff5d6", "still": "#9aa7b4",
+    "frame": "#f6f8fa", "rim": "#c8d1da", "cold": "#0a5fb4", "memory": "#fff5d6", "still": "#9aa7b4", "side": "#b4bcc5",
 }  # fmt: skip
 DARK = {
     "back": "#0d1117", "ink": "#e6edf3", "dim": "#9198a1", "line": "#7d8590", "box": "#1b222c", "edge": "#6e7681",
-    "frame": "#141a22", "rim": "#3d444d", "count": "#79b8ff", "memory": "#3a3113", "still": "#6e7f91",
+    "frame": "#141a22", "rim": "#3d444d", "cold": "#79b8ff", "memory": "#3a3113", "still": "#6e7f91", "side": "#4c555f",
 }  # fmt: skip
 TASKS = (
     ("#c2410c", "#fff1e8", "#ff9d66", "#33200f"),
@@ -34,7 +34,7 @@ def style_sheet(theme: str, tasks: int, root: str) -> str:
         f"text {{ font-family: {FONT}; fill: var(--ink) }}",
         ".name, .frame, .model { font-weight: 600 }",
         ".kind, .type { fill: var(--dim) }",
-        ".count { fill: var(--count) }",
+        ".count { fill: var(--dim) }",
         ".back { fill: var(--back) }",
         ".box { fill: var(--box); stroke: var(--edge); stroke-width: 1.2 }",
         ".group { fill: var(--frame); stroke: var(--rim); stroke-width: 1.2 }",
@@ -43,9 +43,11 @@ def style_sheet(theme: str, tasks: int, root: str) -> str:
         ".given { fill: var(--back); stroke: var(--edge); stroke-width: 1.2 }",
         ".wire { fill: none; stroke: var(--line); stroke-width: 1.3 }",
         ".lane { stroke-dasharray: 5 3 }",
+        ".wire.side { stroke: var(--side); stroke-width: 1 }",
         ".head { fill: var(--line) }",
+        ".head.side { fill: var(--side) }",
         ".still { stroke: var(--still); stroke-width: 1; fill: none }",
-        ".flake { stroke: var(--count); stroke-width: 1.3; stroke-linecap: round; fill: none }",
+        ".flake { stroke: var(--cold); stroke-width: 1.3; stroke-linecap: round; fill: none }",
         ".off { opacity: 0.4 }",
         *(f".t{n} {{ fill: var(--fill{n}); stroke: var(--task{n}) }}" for n in range(min(tasks, len(TASKS)))),
         *(f"text.w{n} {{ fill: var(--task{n}) }}" for n in range(min(tasks, len(TASKS)))),

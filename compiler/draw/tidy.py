@@ -15,14 +15,15 @@ def tidy(cells: Sequence[Cell], tasks: Sequence[str]) -> list[Cell]:
     """Return the cells that are drawn, in order; groups are changed in place."""
     found = _swallow(list(cells))
     found = _join_sums(found)
-    found = _join_alike(found)
+    found = _join_alike(found, tasks)
     found = _join_parts(found)
     found = _join_outputs(found)
     _collapse(found)
-    found = _join_alike(_join_inputs(_bundled(share(found))))
+    found = _join_alike(_join_inputs(_bundled(share(found)), tasks), tasks)
     if len(tasks) > 1:
         _frame(found, tasks)
     _colour(found, tasks)
+    _name_parts(found)
     return found
 
 
@@ -47,7 +48,7 @@ def _swallow(cells: list[Cell]) -> list[Cell]:
             if not owners:
                 cells.remove(cell)
                 swallowed = True
-            elif len(owners) == 1 and owners[0].kind is Kind.LOSS and (cell.kind is Kind.OPERATION or cell.is_target):
+            elif len(owners) == 1 and owners[0].kind is Kind.LOSS and (cell.kind is Kind.OPERATION or cell.is_target or cell.is_bare):
                 _into_loss(cell, owners[0])
                 cells.remove(cell)
                 swallowed = True
@@ -60,6 +61,7 @@ def _into_loss(cell: Cell, loss: Cell) -> None:
         loss.notes.append(f"target {cell.title if cell.task == loss.task else '.'.join([cell.name, *cell.members])}")
     else:
         loss.parts = [*cell.parts, *loss.parts]
+        loss.measures = [*cell.measures, *loss.measures]
     rest = [value for value in loss.sources if value.cell is not cell]
     known = {(id(value.cell), value.index) for value in rest}
     loss.sources = rest + [value for value in cell.sources if (id(value.cell), value.index) not in known]
@@ -112,7 +114,7 @@ def _join_sums(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if id(cell) not in gone]
 
 
-def _join_alike(cells: list[Cell]) -> list[Cell]:
+def _join_alike(cells: list[Cell], tasks: Sequence[str]) -> list[Cell]:
     """Make a stack of equal operations that all feed one box alone: what is done to each member before a sum."""
     while True:
         read = readers(cells)
@@ -124,7 +126,7 @@ def _join_alike(cells: list[Cell]) -> list[Cell]:
                 alike.setdefault((id(reader), id(cell.group), *labels, *cell.parts), []).append(cell)
         family = next((found for found in alike.values() if len(found) > _alone(read[id(found[0])][0]) and not _depend(found)), None)
         if family is None:
-            return _bundled(_join_inputs(cells))
+            return _bundled(_join_inputs(cells, tasks))
         stays = family[-1]  # after everything that any of them reads
         (reader,) = read[id(stays)]
         stays.sources = list({(id(value.cell), value.index): value for cell in family for value in cell.sources}.values())
@@ -160,7 +162,7 @@ def _bundled(cells: list[Cell]) -> list[Cell]:
     return cells
 
 
-def _join_inputs(cells: list[Cell]) -> list[Cell]:
+def _join_inputs(cells: list[Cell], tasks: Sequence[str]) -> list[Cell]:
     """Make one box of the inputs of a family that go to one place."""
     read = readers(cells)
     into: dict[int, Cell] = {}
@@ -172,7 +174,8 @@ def _join_inputs(cells: list[Cell]) -> list[Cell]:
     for first, *rest in families.values():
         shared = {id(reader) for reader in read[id(first)]}
         if rest and all(shared & {id(reader) for reader in read[id(cell)]} for cell in rest):
-            first.notes += [", ".join(".".join(cell.members) for cell in (first, *rest))]
+            members = [".".join(cell.members) for cell in (first, *rest)]
+            first.notes += ["one for each task" if members == list(tasks) else ", ".join(members)]
             first.times, first.members, first.task = len(rest) + 1, (), None
             into.update((id(cell), first) for cell in rest)
     for cell in cells:
@@ -310,3 +313,15 @@ def _colour(cells: Sequence[Cell], tasks: Sequence[str]) -> None:
         if task is not None:
             for group in groups:
                 group.task = task
+
+
+def _name_parts(cells: Sequence[Cell]) -> None:
+    """Call the one part of a Sequential that is drawn by the name of the whole."""
+    parts: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.is_part:
+            parts.setdefault((id(cell.group), cell.name, cell.members[:-1]), []).append(cell)
+    for found in parts.values():
+        if len(found) == 1:
+            found[0].members = found[0].members[:-1]
+            found[0].is_part = False

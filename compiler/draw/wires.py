@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .figure import Flow
 from .level import Net, Place
 
 TRACK = 9.0
@@ -16,11 +17,18 @@ Point = tuple[float, float]
 
 @dataclass(slots=True, eq=False)
 class Wire:
-    """A line through points, with an arrow's head at its end or without."""
+    """What is drawn of a line on one level: its branches, each through points, and where arrows' heads point down or up."""
 
-    points: list[Point] = field(default_factory=list[Point])
-    arrow: bool = False
-    is_memory: bool = False
+    net: Net
+    branches: list[list[Point]] = field(default_factory=list[list[Point]])
+    down: list[Point] = field(default_factory=list[Point])
+    up: list[Point] = field(default_factory=list[Point])
+
+    def move(self, x: float, y: float) -> None:
+        """Move it."""
+        self.branches = [[(a + x, b + y) for a, b in points] for points in self.branches]
+        self.down = [(a + x, b + y) for a, b in self.down]
+        self.up = [(a + x, b + y) for a, b in self.up]
 
 
 @dataclass(slots=True, eq=False)
@@ -93,14 +101,22 @@ def _give_tracks(turns: Sequence[Turn]) -> None:
         done.append(turn)
 
 
-def wires_of(turns: Sequence[Turn], top: float) -> list[Wire]:
-    """Return the drawn lines; `top` is the height of the upper track."""
-    found: list[Wire] = []
-    for turn in turns:
-        y = top + turn.track * TRACK
-        for x, place in turn.ends:
-            start, end = (turn.start, turn.upper.y + turn.upper.height), (x, place.y)
-            straight = abs(x - turn.start) <= STRAIGHT
-            points = [(x, start[1]), end] if straight else [start, (turn.start, y), (x, y), end]
-            found.append(Wire(points, not (place.is_bend or place.is_exit or place.fixed)))
-    return found
+def wires_of(passing: Sequence[tuple[Sequence[Turn], float]]) -> list[Wire]:
+    """Return the drawn lines, from those between each two rows and the heights of their upper tracks."""
+    found: dict[int, Wire] = {}
+    for turns, top in passing:
+        for turn in turns:
+            _draw(turn, top + turn.track * TRACK, found.setdefault(id(turn.net), Wire(turn.net)))
+    return list(found.values())
+
+
+def _draw(turn: Turn, y: float, wire: Wire) -> None:
+    begin = (turn.start, turn.upper.y + turn.upper.height)
+    for x, place in turn.ends:
+        end = (x, place.y)
+        straight = abs(x - turn.start) <= STRAIGHT
+        wire.branches.append([(x, begin[1]), end] if straight else [begin, (turn.start, y), (x, y), end])
+        if not place.is_port and turn.net.flow is not Flow.BACK:
+            wire.down.append(end)
+    if not turn.upper.is_port and turn.net.flow is not Flow.DATA:
+        wire.up.append(begin)

@@ -1,0 +1,72 @@
+"""Which blocks a picture opens: as many as leave it easy to read, or all to a depth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ...dsl.program import Body, NodeKind, Program
+from .figure import Figure, Group, outer
+from .layout import Layout, lay_out
+from .reading import Opens, read_figure
+
+LEVELS = 3
+ENOUGH = 26
+"""Blocks are opened while the picture has at most so many boxes,"""
+WIDE, HIGH = 800.0, 1000.0
+"""and is no larger than a page; one that is larger with all blocks closed may not grow."""
+
+FORKED = 1.3
+"""How much larger it may be where that shows a fork."""
+
+Wanted = tuple[str | None, str | None, str | None]
+"""A stage, a task alone and an entry, where they are asked for."""
+
+
+def opened(program: Program, depth: int | None, wanted: Wanted) -> tuple[Figure, Layout]:
+    """Return the figure of a program and its layout; without a depth a block is opened where it is made of blocks, and drawn once."""
+    if depth is not None:
+        figure = read_figure(program, lambda _, level: level < depth, *wanted)
+        return figure, lay_out(figure)
+    names: set[str] = set()
+    figure = read_figure(program, lambda _body, _level: False, *wanted)
+    layout = lay_out(figure)
+    for _ in range(LEVELS):
+        for body in _met(program, names, wanted):
+            deeper = read_figure(program, _opens({*names, body.name}), *wanted)
+            if len(deeper.cells) > ENOUGH or _is_repeated(deeper, body.name):
+                continue
+            found = lay_out(deeper)
+            more = FORKED if _forks(body, program.tasks) else 1.0
+            if found.width <= max(more * WIDE, layout.width) and found.height <= max(more * HIGH, layout.height):
+                names.add(body.name)
+                figure, layout = deeper, found
+    return figure, layout
+
+
+def _met(program: Program, names: set[str], wanted: Wanted) -> Iterator[Body]:
+    """Yield the closed blocks that are made of blocks, those with parts of tasks first."""
+    met: dict[str, Body] = {}
+
+    def opens(body: Body, _level: int) -> bool:
+        met.setdefault(body.name, body)
+        return body.name in names
+
+    read_figure(program, opens, *wanted)
+    closed = [body for name, body in met.items() if name not in names and any(node.kind is NodeKind.CALL for node in body.nodes)]
+    yield from sorted(closed, key=lambda body: not _forks(body, program.tasks))
+
+
+def _opens(names: set[str]) -> Opens:
+    return lambda body, _level: body.name in names
+
+
+def _is_repeated(figure: Figure, name: str) -> bool:
+    """Tell whether a block is drawn in several places: then it is better closed."""
+    groups: dict[int, Group] = {id(group): group for cell in figure.cells for group in outer(cell.group)}
+    return Counter(group.kind for group in groups.values())[name] > 1
+
+
+def _forks(body: Body, tasks: tuple[str, ...]) -> bool:
+    """Tell whether a block has parts that belong to tasks."""
+    return any(member in tasks for declared in body.modules.values() for member in declared.members)
