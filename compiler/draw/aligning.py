@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from .level import Net, Piece, Place, links
 
-SWEEPS = 40
+SWEEPS = 30
+EXACT = 1e-6
+FREE = 0.05
+"""The weight of a column that no line pulls."""
 LONG, MAIN, END = 8.0, 2.0, 0.5
 """How much it matters that a piece is straight: between two bends, between two boxes, and from a box to a bend."""
 
@@ -140,27 +143,59 @@ def _in_order(
 
 def _settle(order: Sequence[Column], wishes: Sequence[Wish]) -> None:
     """Move columns to where their lines are short, as far as the distances allow."""
-    _apart(order, [0.0] * len(order))
+    keep_apart(order, [0.0] * len(order), [1.0] * len(order))
     met: dict[int, list[tuple[Column, float, float]]] = {id(column): [] for column in order}
     for wish in wishes:
         met[id(wish.upper)].append((wish.lower, -wish.apart, wish.weight))
         met[id(wish.lower)].append((wish.upper, wish.apart, wish.weight))
+    weights = [sum(weight for _, _, weight in met[id(column)]) or FREE for column in order]
     for _ in range(SWEEPS):
         aims: list[float] = []
-        for column in order:
-            total = sum(weight for _, _, weight in met[id(column)])
-            aim = sum((other.x + apart) * weight for other, apart, weight in met[id(column)]) / total if total else column.x
+        for column, total in zip(order, weights, strict=True):
+            aim = sum((other.x + apart) * weight for other, apart, weight in met[id(column)]) / total if met[id(column)] else column.x
             aims.append((column.x + aim) / 2)
-        _apart(order, aims)
+        keep_apart(order, aims, weights)
 
 
-def _apart(order: Sequence[Column], aims: Sequence[float]) -> None:
-    """Put columns near their aims: halfway between pushing all to the right and pushing all to the left, where both keep the distances."""
-    right: dict[int, float] = {}
-    for column, aim in zip(order, aims, strict=True):
-        right[id(column)] = max([aim, *(right[id(other)] + apart for other, apart in column.before)])
-    left: dict[int, float] = {}
-    for column, aim in zip(reversed(order), reversed(aims), strict=True):
-        left[id(column)] = min([aim, *(left[id(other)] - apart for other, apart in column.after)])
+@dataclass(slots=True, eq=False)
+class _Block:
+    """Columns that touch: `x` is the mean of what they aim at, less how far each is from the first."""
+
+    x: float
+    weight: float
+    columns: list[Column]
+
+
+def keep_apart(order: Sequence[Column], aims: Sequence[float], weights: Sequence[float]) -> None:
+    """Put columns as near to their aims as the distances allow: those that come too near become one block, which is pulled by all of them."""
+    blocks: dict[int, _Block] = {}
+    offsets: dict[int, float] = {}
+    for column, aim, weight in zip(order, aims, weights, strict=True):
+        block = blocks[id(column)] = _Block(aim, weight, [column])
+        offsets[id(column)] = 0.0
+        while (found := _nearest(block, blocks, offsets)) is not None:
+            left, apart = found
+            block, right = blocks[id(left)], block
+            shift = offsets[id(left)] + apart  # of the right block in the left one, from the first of its columns
+            for moved in right.columns:
+                offsets[id(moved)] += shift
+                blocks[id(moved)] = block
+            total = block.weight + right.weight
+            block.x = (block.x * block.weight + (right.x - shift) * right.weight) / total
+            block.weight = total
+            block.columns += right.columns
     for column in order:
-        column.x = (right[id(column)] + left[id(column)]) / 2
+        column.x = blocks[id(column)].x + offsets[id(column)]
+
+
+def _nearest(block: _Block, blocks: dict[int, _Block], offsets: dict[int, float]) -> tuple[Column, float] | None:
+    """Return the column left of a block that is most too near, and how far right of it the block's own first column must be."""
+    worst, found = -EXACT, None
+    for column in block.columns:
+        for left, apart in column.before:
+            other = blocks[id(left)]
+            if other is not block:
+                room = block.x + offsets[id(column)] - other.x - offsets[id(left)] - apart
+                if room < worst:
+                    worst, found = room, (left, apart - offsets[id(column)])
+    return found

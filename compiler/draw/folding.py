@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from ...dsl.program import Body, NodeKind, Ref
 from ...dsl.record import record
@@ -32,8 +32,9 @@ class Fold:
         return (node - self.start) % self.period
 
 
-def find_folds(body: Body, signature: Signature, kept: frozenset[int], start: int, end: int) -> list[Fold]:
-    """Return the folds among nodes `start` to `end`, none inside another.  `kept` are nodes whose steps are all shown, side by side."""
+def find_folds(body: Body, signature: Signature, kept: Mapping[int, str], start: int, end: int) -> list[Fold]:
+    """Return the folds among nodes `start` to `end`, none inside another.  `kept` are the tasks of nodes
+    that give results: steps for several tasks are all shown, side by side."""
     marks = [signature(number) for number in range(start, end)]
     reads = [[(name, ref) for name, ref in operands(node)] for node in body.nodes[start:end]]
     return list(_folds(body, marks, reads, kept, start, start, end))
@@ -42,13 +43,13 @@ def find_folds(body: Body, signature: Signature, kept: frozenset[int], start: in
 Reads = list[list[tuple[str, Ref]]]
 
 
-def _folds(body: Body, marks: Sequence[Hashable], reads: Reads, kept: frozenset[int], base: int, at: int, end: int) -> Iterator[Fold]:
+def _folds(body: Body, marks: Sequence[Hashable], reads: Reads, kept: Mapping[int, str], base: int, at: int, end: int) -> Iterator[Fold]:
     while at < end:
         found = _best(body, marks, reads, base, at, end)
         if found is None:
             at += 1
             continue
-        if found.serial or (found.times > ROW and kept.isdisjoint(range(at, found.end))):
+        if found.serial or (found.times > ROW and len({kept[node] for node in range(at, found.end) if node in kept}) < 2):
             yield found
         else:  # all are shown, and each may hold folds of its own
             for step in range(found.times):

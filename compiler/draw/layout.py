@@ -17,6 +17,10 @@ GAP = 26.0  # between boxes of one row
 PAD = 18.0  # inside a frame
 HEAD = 44.0  # a frame's title
 PASSES = 5
+MANY = 4
+"""Of so many tasks each is made narrow: its losses stand under its outputs."""
+TALL = 1.7
+"""Frames of tasks are made as high as their neighbours that are not higher than so many times."""
 
 Key = tuple[int, int, Flow]
 """A value: `id` of its cell, which of its outputs, and which way it runs."""
@@ -136,6 +140,7 @@ class _Layouter:
     def __init__(self, figure: Figure, values: list[Value]) -> None:
         self.values = values
         self.tasks = figure.tasks
+        self.is_narrow = len({group.task for cell in figure.cells for group in outer(cell.group) if group.is_task}) >= MANY
         self.coming: dict[tuple[int, object], float] = {}
         self.children: dict[int, dict[int, Cell | Group]] = {}
         self.around = {id(cell): [id(group) for group in outer(cell.group)] for cell in figure.cells}
@@ -155,6 +160,7 @@ class _Layouter:
                 inner[key], places[key] = self.frame(child)
             else:
                 places[key] = _place(child)
+                places[key].is_under = child.kind is Kind.LOSS and self.is_narrow
             task = child.colour if isinstance(child, Cell) else child.task
             places[key].task = self.tasks.index(task) if task in self.tasks else None
         nets, entries, exits = self._nets(group, places)
@@ -320,7 +326,7 @@ def _set_row(level: _Level, row: Sequence[Place], y: float, below: float) -> flo
     keys = level.keys
     for place in row:
         child = level.children.get(keys.get(id(place), 0))
-        if isinstance(child, Group) and child.is_task:
+        if isinstance(child, Group) and child.is_task and place.height * TALL > high:
             place.height = high
         place.y = y + (0.0 if has_frame else (high - place.height) / 2) + (below if place.is_exit else 0.0)
     return high

@@ -29,6 +29,7 @@ class Place:
     is_first: bool = False  # an input: it stands in the first row
     is_light: bool = False  # an operation: of inputs alone it stands where it is needed
     is_last: bool = False  # a result: it stands in the last row
+    is_under: bool = False  # a loss, where there is no room beside the outputs
     task: int | None = None  # places of tasks stand in the order of the tasks
     ports_in: dict[object, float] = field(default_factory=dict[object, float])  # from the middle
     ports_out: dict[object, float] = field(default_factory=dict[object, float])
@@ -114,11 +115,14 @@ def _rank(places: Sequence[Place], before: dict[int, list[Place]], after: dict[i
         if (is_late or not before[id(place)]) and not (place.is_entry or place.is_first) and after[id(place)]:
             place.row = max(first, min(other.row for other in after[id(place)]) - 1)
     last = max((place.row for place in places if not place.is_exit), default=0)
+    is_under = any(place.is_under for place in places) and any(place.is_last and not place.is_under and place.row == last for place in places)
+    for place in places:
+        if place.is_last and not after[id(place)]:
+            place.row = last + (place.is_under and is_under)
+    last = max((place.row for place in places if not place.is_exit), default=0)
     for place in places:
         if place.is_exit:
             place.row = last + 1
-        elif place.is_last and not after[id(place)]:
-            place.row = last
 
 
 def _topological(places: Sequence[Place], before: dict[int, list[Place]], after: dict[int, list[Place]]) -> list[Place]:

@@ -118,7 +118,7 @@ class Reader:
     def _nodes(
         self, scope: Scope, given: Known | None, values: list[tuple[Value, ...] | None], start: int, end: int, folded: frozenset[tuple[int, int]]
     ) -> None:
-        kept = frozenset(result.ref.node for result in (*scope.body.outputs, *scope.body.losses) if result.task is not None)
+        kept = {result.ref.node: result.task for result in (*scope.body.outputs, *scope.body.losses) if result.task is not None}
         folds = {} if (start, end) in folded else {fold.start: fold for fold in find_folds(scope.body, self._signature(scope), kept, start, end)}
         at = start
         while at < end:

@@ -230,13 +230,25 @@ def _join_losses(cells: Sequence[Cell]) -> set[int]:
             sources = tuple((id(value.cell), value.index) for value in cell.sources)
             families.setdefault((cell.task, sources, *cell.parts, *cell.notes, cell.name.count(".")), []).append(cell)
     gone: set[int] = set()
-    for first, *rest in families.values():
+    for first, *rest in [*families.values(), *_long_families(cells)]:
+        if id(first) in gone or any(id(cell) in gone for cell in rest):
+            continue
         if rest and first.sources:
+            first.sources = list({(id(value.cell), value.index): value for cell in (first, *rest) for value in cell.sources}.values())
             words = zip(*(cell.name.split(".") for cell in (first, *rest)), strict=True)
             first.name = ".".join(word[0] if len(set(word)) == 1 else "*" for word in words)
             first.times = len(rest) + 1
             gone |= {id(cell) for cell in rest}
     return gone
+
+
+def _long_families(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the losses of one name that are computed alike, where they are many."""
+    families: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.kind is Kind.LOSS and "." in cell.name:
+            families.setdefault((cell.task, *cell.parts, *cell.notes, cell.name.rpartition(".")[0]), []).append(cell)
+    return [family for family in families.values() if len(family) >= PARTS / 2]
 
 
 def _collapse(cells: Sequence[Cell]) -> None:
