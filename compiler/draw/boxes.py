@@ -11,6 +11,8 @@ WIDEST = 210.0
 SHORT = 130.0
 """As wide as it may be said how a loss is computed."""
 SLIM = (Kind.INPUT, Kind.OUTPUT, Kind.PARAMETER, Kind.OPERATION)
+LOOP = 16.0
+"""How far the line of what is handed on runs beside a stack."""
 STACK = 4.0
 """How far each sheet of a stack looks out."""
 
@@ -87,6 +89,11 @@ def size_of(cell: Cell) -> tuple[float, float]:
     slim = cell.kind in SLIM
     wide = max(line.width for line in lines) + (24 if slim else 28) + (16 if cell.share in (Share.FROZEN, Share.PART) else 0)
     return max(wide, 34 if slim else 84), sum(line.height for line in lines) + (9 if slim else 15)
+
+
+def loop_width(holder: Cell | Group) -> float:
+    """Return the space right of a box for the line of what its steps hand on, with its name."""
+    return LOOP + 6 + width(holder.carried, SMALL) if holder.carried else 0.0
 
 
 def is_marked(holder: Cell | Group) -> bool:

@@ -60,6 +60,7 @@ class Group:
     share: Share | None = None
     active: bool = True
     calls: int = 1
+    carried: str = ""  # what the steps of a loop hand on beside what runs through them
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +83,7 @@ class Cell:
     share: Share | None = None
     active: bool = True
     calls: int = 1
+    carried: str = ""
     is_block: bool = False
     is_bare: bool = False  # a module without parameters
     is_target: bool = False

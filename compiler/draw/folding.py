@@ -53,7 +53,7 @@ def _folds(body: Body, marks: Sequence[Hashable], reads: Reads, kept: Mapping[in
             yield found
         else:  # all are shown, and each may hold folds of its own
             for step in range(found.times):
-                begin = at + step * found.period
+                begin = found.start + step * found.period
                 yield from _folds(body, marks, reads, kept, base, begin, begin + found.period)
         at = found.end
 
@@ -70,7 +70,22 @@ def _best(body: Body, marks: Sequence[Hashable], reads: Reads, base: int, at: in
         serial = any(ref.node >= at for step in range(at + period, at + 2 * period) for _, ref in reads[step - base] if ref.node < at + period)
         if best is None or period * times > best.period * best.times:
             best = Fold(at, period, times, serial)
-    return best
+    return _turned(best, marks, reads, base, end) if best is not None and best.serial else best
+
+
+def _turned(fold: Fold, marks: Sequence[Hashable], reads: Reads, base: int, end: int) -> Fold:
+    """Return the fold with its steps cut where the fewest values run from one to the next: there the text cuts them."""
+
+    def width(start: int) -> int:
+        second = start + fold.period
+        return len({ref for node in range(second, second + fold.period) for _, ref in reads[node - base] if start <= ref.node < second})
+
+    starts = [fold.start] + [
+        start
+        for start in range(fold.start + 1, min(fold.start + fold.period, end - fold.period * fold.times + 1))
+        if _times(marks, reads, base, start, end, fold.period) == fold.times
+    ]
+    return Fold(min(starts, key=width), fold.period, fold.times, fold.serial)
 
 
 def _times(marks: Sequence[Hashable], reads: Reads, base: int, at: int, end: int, period: int) -> int:
@@ -97,3 +112,21 @@ def _same(before: list[tuple[str, Ref]], now: list[tuple[str, Ref]], at: int, st
         if name != other or not (shifted or carried or outside or family):
             return False
     return True
+
+
+def carried(body: Body, fold: Fold) -> list[str]:
+    """Return the names of what the steps of a serial fold hand on beside the value that runs through them.
+
+    That is all but what a step reads first; and that too, where each step reads a value of its own besides.
+    """
+    streams: dict[Ref, str] = {}
+    has_own = False
+    second = fold.start + fold.period
+    for node in range(second, second + fold.period):
+        for (name, ref), (_, before) in zip(operands(body.nodes[node]), operands(body.nodes[node - fold.period]), strict=True):
+            if fold.start <= ref.node < second:
+                source = body.nodes[ref.node]
+                streams.setdefault(ref, (source.name if source.name and len(source.outputs) == 1 else name).partition(".")[0])
+            has_own = has_own or (ref.node < fold.start and before.node < ref.node)
+    names = list(dict.fromkeys(streams.values()))
+    return names if has_own and len(names) == 1 else names[1:]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .aligning import set_across
-from .boxes import STACK, size_of
+from .boxes import STACK, loop_width, size_of
 from .figure import Cell, Figure, Flow, Group, Kind, outer
 from .figure import Value as Source
 from .level import Net, Place, order_rows, rows_of
@@ -270,6 +270,7 @@ def _as_place(group: Group, nets: Sequence[Net], left: float, right: float, bott
     """Return a frame as a box of the level above it, its ports where lines come in and go out."""
     stack = _sheets(group)
     place = Place(right - left + stack, bottom + stack, fixed=True)
+    place.reach = place.width / 2 + loop_width(group) if group.carried else 0.0
     middle = left + place.width / 2
     for net in nets:
         if net.source.is_entry:
@@ -283,6 +284,7 @@ def _as_place(group: Group, nets: Sequence[Net], left: float, right: float, bott
 def _place(cell: Cell) -> Place:
     wide, high = size_of(cell)
     place = Place(wide + _sheets(cell), high + _sheets(cell))
+    place.reach = place.width / 2 + loop_width(cell) if cell.carried else 0.0
     place.is_first = cell.kind is Kind.INPUT and not cell.is_target and not cell.is_drawn
     place.is_light = cell.kind is Kind.OPERATION
     place.is_last = cell.kind in (Kind.OUTPUT, Kind.LOSS)

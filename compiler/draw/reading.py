@@ -11,7 +11,7 @@ from ...dsl.record import record
 from ..graph import Graph, operands
 from ..paths import covers, is_handed, join, resolve
 from .figure import Cell, Figure, Group, Kind, Share, Value, outer
-from .folding import Fold, find_folds
+from .folding import Fold, carried, find_folds
 from .labels import Sizes, is_measure, label_of, operation_text, sizes_inside
 from .legend import stage_note
 from .memories import write_back
@@ -147,6 +147,7 @@ class Reader:
         each = len(group.paths) // fold.times
         same = bool(each) and set(group.paths[:each]) == set(group.paths[each : 2 * each])
         group.note = "same weights" if same else ""
+        group.carried = ", ".join(carried(scope.body, fold))
         self._strip(own, scope, fold)
 
     def _strip(self, cells: Sequence[Cell], scope: Scope, fold: Fold) -> None:

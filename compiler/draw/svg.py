@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 
-from .boxes import SLIM, STACK, Line, frame_lines, is_marked, lines_of
+from .boxes import LOOP, SLIM, STACK, Line, frame_lines, is_marked, lines_of
 from .figure import Cell, Figure, Flow, Group, Kind, Share
 from .layout import Box, Layout
 from .legend import HATCH, flake, legend_of, write_legend
@@ -87,8 +87,19 @@ class _Writer:
         for box in self.layout.boxes:
             if box.group is not None:
                 yield from self._heading(box, box.group)
+                yield from self._loop(box, box.group)
             elif box.cell is not None:
                 yield from self._cell(box, box.cell)
+                yield from self._loop(box, box.cell)
+
+    def _loop(self, box: Box, holder: Cell | Group) -> Iterator[str]:
+        """Yield the line of what the steps of a stack hand on: from its foot to its head."""
+        if not holder.carried:
+            return
+        x, y, foot = box.x + box.width + 2 * STACK, box.y + 2 * STACK + 8, box.y + box.height
+        yield f'<path class="wire lane" d="{_rounded([(x, foot), (x + LOOP, foot), (x + LOOP, y), (x, y)])}"/>'
+        yield f'<path class="head lane" d="M{_n(x)} {_n(y)}l6.5 -3.5v7z"/>'
+        yield f'<text class="type" x="{_n(x + LOOP + 5)}" y="{_n((y + foot) / 2 + 4)}" font-size="{_n(SMALL)}">{escape(holder.carried)}</text>'
 
     def _tone(self, task: str | None) -> int | None:
         return self.figure.tasks.index(task) % len(TASKS) if task in self.figure.tasks else None

@@ -52,6 +52,10 @@ def _swallow(cells: list[Cell]) -> list[Cell]:
                 _into_loss(cell, owners[0])
                 cells.remove(cell)
                 swallowed = True
+            elif len(owners) == 1 and owners[0].kind is Kind.GAP and (cell.kind in (Kind.OPERATION, Kind.PARAMETER) or cell.is_drawn):
+                _replace_source(owners[0], cell)
+                cells.remove(cell)
+                swallowed = True
         if not swallowed:
             return cells
 
@@ -62,9 +66,14 @@ def _into_loss(cell: Cell, loss: Cell) -> None:
     else:
         loss.parts = [*cell.parts, *loss.parts]
         loss.measures = [*cell.measures, *loss.measures]
-    rest = [value for value in loss.sources if value.cell is not cell]
+    _replace_source(loss, cell)
+
+
+def _replace_source(reader: Cell, cell: Cell) -> None:
+    """Let a cell read what one of its sources reads instead of that."""
+    rest = [value for value in reader.sources if value.cell is not cell]
     known = {(id(value.cell), value.index) for value in rest}
-    loss.sources = rest + [value for value in cell.sources if (id(value.cell), value.index) not in known]
+    reader.sources = rest + [value for value in cell.sources if (id(value.cell), value.index) not in known]
 
 
 def _join_parts(cells: list[Cell]) -> list[Cell]:
@@ -267,6 +276,7 @@ def _collapse(cells: Sequence[Cell]) -> None:
             return
         (child,) = inside[id(lone)].values()
         child.times *= lone.times
+        child.carried = child.carried or lone.carried
         child.paths = lone.paths or child.paths
         if isinstance(child, Group):
             child.parent, child.title = lone.parent, lone.title or child.title
