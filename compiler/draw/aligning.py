@@ -38,7 +38,7 @@ class Wish:
 def set_across(rows: Sequence[Sequence[Place]], nets: Sequence[Net], gap: float) -> None:
     """Give every place its x: main lines and long lines straight, what forks in the middle over its branches, nothing too near."""
     pieces = links(rows, nets)
-    straight = _straight(rows, pieces)
+    straight = [piece for row, between in enumerate(pieces) for piece in _straight(rows[row], rows[row + 1], between)]
     columns = _columns(rows, straight)
     where = {id(place): (column, offset) for column in columns for place, offset in column.places}
     order = _in_order(rows, columns, where, gap)
@@ -63,26 +63,22 @@ def _bends(piece: Piece) -> int:
     return piece.upper.is_bend + piece.lower.is_bend
 
 
-def _straight(rows: Sequence[Sequence[Place]], pieces: Sequence[Sequence[Piece]]) -> list[Piece]:
-    """Return the pieces that will be straight: at most one above and below each place, none across another."""
-    found: list[Piece] = []
-    for row, between in enumerate(pieces):
-        up = {id(place): number for number, place in enumerate(rows[row])}
-        down = {id(place): number for number, place in enumerate(rows[row + 1])}
-        middle_down = _middles(between, lambda piece: piece.upper, lambda piece: down[id(piece.lower)])
-        middle_up = _middles(between, lambda piece: piece.lower, lambda piece: up[id(piece.upper)])
-        busy = {id(place) for piece in between if not _bends(piece) and not piece.net.is_minor for place in (piece.upper, piece.lower)}
-        chosen: list[Piece] = []
-        for piece in sorted(between, key=_urgency):
-            if not _bends(piece) and (id(piece) not in middle_down or id(piece) not in middle_up):
-                continue
-            if _bends(piece) == 1 and not busy.isdisjoint((id(piece.upper), id(piece.lower))):
-                continue
-            a, b = up[id(piece.upper)], down[id(piece.lower)]
-            if all((a - up[id(other.upper)]) * (b - down[id(other.lower)]) > 0 for other in chosen):
-                chosen.append(piece)
-        found += chosen
-    return found
+def _straight(upper: Sequence[Place], lower: Sequence[Place], pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces between two rows that will be straight: at most one above and below each place, none across another."""
+    up, down = ({id(place): number for number, place in enumerate(row)} for row in (upper, lower))
+    middle = _middles(pieces, lambda piece: piece.upper, lambda piece: down[id(piece.lower)])
+    middle &= _middles(pieces, lambda piece: piece.lower, lambda piece: up[id(piece.upper)])
+    busy = {id(place) for piece in pieces if not _bends(piece) and not piece.net.is_minor for place in (piece.upper, piece.lower)}
+    chosen: list[Piece] = []
+    for piece in sorted(pieces, key=_urgency):
+        if not _bends(piece) and id(piece) not in middle:
+            continue
+        if _bends(piece) == 1 and not busy.isdisjoint((id(piece.upper), id(piece.lower))):
+            continue
+        a, b = up[id(piece.upper)], down[id(piece.lower)]
+        if all((a - up[id(other.upper)]) * (b - down[id(other.lower)]) > 0 for other in chosen):
+            chosen.append(piece)
+    return chosen
 
 
 def _urgency(piece: Piece) -> tuple[int, bool]:
@@ -121,9 +117,7 @@ def _columns(rows: Sequence[Sequence[Place]], straight: Sequence[Piece]) -> list
     return found
 
 
-def _in_order(
-    rows: Sequence[Sequence[Place]], columns: Sequence[Column], where: dict[int, tuple[Column, float]], gap: float
-) -> list[Column]:
+def _in_order(rows: Sequence[Sequence[Place]], columns: Sequence[Column], where: dict[int, tuple[Column, float]], gap: float) -> list[Column]:
     """Join neighbours, and return the columns from left to right: each after all that stand left of it."""
     for row in rows:
         for left, right in zip(row, row[1:], strict=False):

@@ -86,6 +86,7 @@ class Cell:
     carried: str = ""
     is_block: bool = False
     is_bare: bool = False  # a module without parameters
+    is_shared: bool = False  # a task that is left out needs it too
     is_target: bool = False
     is_drawn: bool = False  # at random, where it isn't given
     is_part: bool = False  # of a Sequential: its last member is its place in it

@@ -9,6 +9,7 @@ from html import escape
 from ...dsl.program import StagePlan
 from ..graph import Graph
 from ..summary import Counts
+from .boxes import is_marked
 from .figure import Cell, Figure, Group, Kind, Share, StageNote, outer
 from .text import short_count, width
 from .theme import TASKS
@@ -45,9 +46,9 @@ def stage_note(graph: Graph, plan: StagePlan) -> StageNote:
     counts = Counts(graph.parameters(), graph.census.tie_groups)
     everything, tuned = counts.paths(counts.sizes), counts.paths(plan.tuned)
     frozen = everything - tuned
-    words = {sign: list(dict.fromkeys(path.partition(".")[0] for path in counts.sizes if path in paths)) for sign, paths in ((1, tuned), (0, frozen))}
+    moving, still = _words(counts, tuned), _words(counts, frozen)
     rows: list[tuple[str, tuple[str, ...]]] = []
-    for label, own, other, paths in (("trained", words[1], words[0], tuned), ("frozen", words[0], words[1], frozen)):
+    for label, own, other, paths in (("trained", moving, still, tuned), ("frozen", still, moving, frozen)):
         if paths:
             named = tuple(f"{word} (in part)" if word in other else word for word in own)
             rows.append((label, (f"{short_count(counts.total(paths))} in {named[0]}", *named[1:])))
@@ -60,11 +61,16 @@ def stage_note(graph: Graph, plan: StagePlan) -> StageNote:
     return StageNote(plan.name, tuple(rows))
 
 
+def _words(counts: Counts, paths: frozenset[str]) -> list[str]:
+    """Return the first words of the paths, those of tied tensors too."""
+    return list(dict.fromkeys(path.partition(".")[0] for path in counts.sizes if counts.paths((path,)) <= paths))
+
+
 def legend_of(figure: Figure, limit: float) -> Legend:
     """Return the legend of a figure, its lines as wide as the picture where that has room."""
     found = Legend()
     groups: dict[int, Cell | Group] = {id(group): group for cell in figure.cells for group in outer(cell.group)}
-    shares = {holder.share for holder in (*figure.cells, *groups.values())}
+    shares = {holder.share for holder in (*figure.cells, *groups.values()) if is_marked(holder)}
     in_stage = f"in stage {figure.stage.name}" if figure.stage else "for good"
     found.marks += [(Share.FROZEN, f"frozen {in_stage}")] if Share.FROZEN in shares else []
     found.marks += [(Share.PART, f"frozen {in_stage} in part")] if Share.PART in shares else []

@@ -15,7 +15,7 @@ from .folding import Fold, carried, find_folds
 from .labels import Sizes, is_measure, label_of, operation_text, sizes_inside
 from .legend import stage_note
 from .memories import write_back
-from .tidy import tidy
+from .tidy import alone, tidy
 
 THROUGH = frozenset(
     ("reshape", "flatten", "unflatten", "transpose", "mT", "permute", "movedim", "expand", "squeeze", "unsqueeze", "rearrange", "index")
@@ -68,6 +68,8 @@ class Reader:
         values = self._body(Scope(body, "", {}, None, 0, {}), None)
         self._results(body, values)
         count = self.graph.count().parameters
+        if self.task is not None:
+            self.cells = alone(self.cells, self.task)
         cells = write_back(tidy(self.cells, self.program.tasks), self.loops)
         note = stage_note(self.graph, self.plan) if self.plan else None
         figure = Figure(self.program.name, count, self.program.doc or "", cells, self.program.tasks, note)
@@ -77,18 +79,18 @@ class Reader:
     # --------------------------------------------------------------------------------------------------- results
 
     def _results(self, body: Body, values: Sequence[Known | tuple[Value, ...] | None]) -> None:
+        """Add cells for all that the body gives."""
+
         def value(number: int, index: int) -> list[Value]:
             found = values[number]
             return [found[min(index, len(found) - 1)]] if isinstance(found, tuple) and found else []
 
         for output in body.outputs:
-            if self.task in (None, output.task) or output.task is None:
-                cell = self._cell(Kind.OUTPUT, output.name, None, value(output.ref.node, output.ref.index), task=output.task)
-                cell.members = tuple(map(member_text, output.members))
+            cell = self._cell(Kind.OUTPUT, output.name, None, value(output.ref.node, output.ref.index), task=output.task)
+            cell.members = tuple(map(member_text, output.members))
         for loss in body.losses:
-            if self.task in (None, loss.task) or loss.task is None:
-                cell = self._cell(Kind.LOSS, loss.path.removeprefix(f"{loss.task}."), None, value(loss.ref.node, loss.ref.index), task=loss.task)
-                cell.notes = [f"weight {loss.weight:g}"] if loss.weight != 1 else []
+            cell = self._cell(Kind.LOSS, loss.path.removeprefix(f"{loss.task}."), None, value(loss.ref.node, loss.ref.index), task=loss.task)
+            cell.notes = [f"weight {loss.weight:g}"] if loss.weight != 1 else []
         for state in body.states:
             found = values[state.node]
             sink = self._cell(Kind.MEMORY, state.key, None, value(state.result.node, state.result.index))

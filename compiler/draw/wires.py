@@ -11,6 +11,7 @@ from .level import Net, Place
 TRACK = 9.0
 NEAR = 5.0  # two uprights nearer than this would be read as one line
 STRAIGHT = 0.6
+FORK = 6.0  # branches part so far above their track: the corner is round
 
 Point = tuple[float, float]
 
@@ -112,10 +113,14 @@ def wires_of(passing: Sequence[tuple[Sequence[Turn], float]]) -> list[Wire]:
 
 def _draw(turn: Turn, y: float, wire: Wire) -> None:
     begin = (turn.start, turn.upper.y + turn.upper.height)
+    fork = begin
+    if len(turn.ends) > 1:
+        fork = (turn.start, max(begin[1], y - FORK))
+        wire.branches.append([begin, fork])
     for x, place in turn.ends:
         end = (x, place.y)
         straight = abs(x - turn.start) <= STRAIGHT
-        wire.branches.append([(x, begin[1]), end] if straight else [begin, (turn.start, y), (x, y), end])
+        wire.branches.append([(x, fork[1]), end] if straight else [fork, (turn.start, y), (x, y), end])
         if not place.is_port and turn.net.flow is not Flow.BACK:
             wire.down.append(end)
     if not turn.upper.is_port and turn.net.flow is not Flow.DATA:
