@@ -12,6 +12,7 @@ from ..api import load_program
 from .figure import Figure
 from .layout import Layout
 from .opening import opened
+from .reading import Wanted
 from .svg import write_svg
 
 THEMES = ("auto", "light", "dark")
@@ -70,7 +71,7 @@ def draw_program(
     _known("theme", theme, THEMES)
     if depth is not None and depth < 1:
         raise ValueError(f"`depth` is 1 or more, not {depth}")
-    return Drawing(*opened(program, depth, (stage, task, entry)), theme)
+    return Drawing(*opened(Wanted(program, stage, task, entry), depth), theme)
 
 
 def _known(what: str, name: str | None, names: tuple[str, ...]) -> None:

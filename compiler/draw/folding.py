@@ -8,6 +8,7 @@ from ...dsl.program import Body, NodeKind, Ref
 from ...dsl.record import record
 from ..graph import operands
 
+MODULES = (NodeKind.LEAF, NodeKind.CALL, NodeKind.EXTERN)
 Signature = Callable[[int], Hashable]
 ROW = 4
 """As many equal parts as stand beside each other; of more, the middle ones are left out."""
@@ -61,11 +62,13 @@ def _folds(body: Body, marks: Sequence[Hashable], reads: Reads, kept: Mapping[in
 def _best(body: Body, marks: Sequence[Hashable], reads: Reads, base: int, at: int, end: int) -> Fold | None:
     """Return the longest run of equal steps that starts at a node."""
     best: Fold | None = None
+    plain = next((node - at for node in range(at, end) if body.nodes[node].kind in MODULES), end - at)
     for period in range(1, (end - at) // 2 + 1):
-        if marks[at - base] != marks[at + period - base]:
+        is_known = best is not None and period % best.period == 0  # it could not be longer
+        if marks[at - base] != marks[at + period - base] or is_known or period <= plain:
             continue
         times = _times(marks, reads, base, at, end, period)
-        if times < 2 or not any(body.nodes[n].kind in (NodeKind.LEAF, NodeKind.CALL, NodeKind.EXTERN) for n in range(at, at + period)):
+        if times < 2:
             continue
         serial = any(ref.node >= at for step in range(at + period, at + 2 * period) for _, ref in reads[step - base] if ref.node < at + period)
         if best is None or period * times > best.period * best.times:

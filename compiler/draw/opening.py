@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ...dsl.program import Body, NodeKind, Program
+from ...dsl.program import Body, NodeKind
 from .figure import Figure, Group, outer
 from .layout import Layout, lay_out
-from .reading import Opens, read_figure
+from .owned import Ownership
+from .reading import Opens, Wanted, read_figure
 
 LEVELS = 3
 ENOUGH = 26
@@ -19,32 +20,30 @@ WIDE, HIGH = 800.0, 1000.0
 FORKED = 1.3
 """How much larger it may be where that shows a fork."""
 
-Wanted = tuple[str | None, str | None, str | None]
-"""A stage, a task alone and an entry, where they are asked for."""
 
-
-def opened(program: Program, depth: int | None, wanted: Wanted) -> tuple[Figure, Layout]:
+def opened(wanted: Wanted, depth: int | None) -> tuple[Figure, Layout]:
     """Return the figure of a program and its layout; without a depth a block is opened where it is made of blocks, and drawn once."""
+    owned = Ownership(wanted.program, wanted.stage)
     if depth is not None:
-        figure = read_figure(program, lambda _, level: level < depth, *wanted)
+        figure = read_figure(wanted, owned, lambda _, level: level < depth)
         return figure, lay_out(figure)
     names: set[str] = set()
-    figure = read_figure(program, lambda _body, _level: False, *wanted)
+    figure = read_figure(wanted, owned, lambda _body, _level: False)
     layout = lay_out(figure)
     for _ in range(LEVELS):
-        for body in _met(program, names, wanted):
-            deeper = read_figure(program, _opens({*names, body.name}), *wanted)
+        for body in _met(wanted, owned, names):
+            deeper = read_figure(wanted, owned, _opens({*names, body.name}))
             if len(deeper.cells) > ENOUGH or _is_repeated(deeper, body.name):
                 continue
             found = lay_out(deeper)
-            more = FORKED if _forks(body, program.tasks) else 1.0
+            more = FORKED if _forks(body, wanted.program.tasks) else 1.0
             if found.width <= max(more * WIDE, layout.width) and found.height <= max(more * HIGH, layout.height):
                 names.add(body.name)
                 figure, layout = deeper, found
     return figure, layout
 
 
-def _met(program: Program, names: set[str], wanted: Wanted) -> Iterator[Body]:
+def _met(wanted: Wanted, owned: Ownership, names: set[str]) -> Iterator[Body]:
     """Yield the closed blocks that are made of blocks, those with parts of tasks first."""
     met: dict[str, Body] = {}
 
@@ -52,9 +51,9 @@ def _met(program: Program, names: set[str], wanted: Wanted) -> Iterator[Body]:
         met.setdefault(body.name, body)
         return body.name in names
 
-    read_figure(program, opens, *wanted)
+    read_figure(wanted, owned, opens)
     closed = [body for name, body in met.items() if name not in names and any(node.kind is NodeKind.CALL for node in body.nodes)]
-    yield from sorted(closed, key=lambda body: not _forks(body, program.tasks))
+    yield from sorted(closed, key=lambda body: not _forks(body, wanted.program.tasks))
 
 
 def _opens(names: set[str]) -> Opens:

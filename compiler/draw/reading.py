@@ -8,13 +8,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from ...dsl.members import member_text
 from ...dsl.program import Body, InputDecl, Node, NodeKind, Program
 from ...dsl.record import record
-from ..graph import Graph, operands
-from ..paths import covers, is_handed, join, resolve
-from .figure import Cell, Figure, Group, Kind, Share, Value, outer
+from ..graph import operands
+from ..paths import is_handed, join, resolve
+from .figure import Cell, Figure, Group, Kind, Value
 from .folding import Fold, carried, find_folds
 from .labels import Sizes, is_measure, label_of, operation_text, sizes_inside
 from .legend import stage_note
 from .memories import write_back
+from .owned import Ownership
 from .tidy import alone, tidy
 
 THROUGH = frozenset(
@@ -42,39 +43,50 @@ class Scope:
         return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
 
 
-def read_figure(program: Program, opens: Opens, stage: str | None = None, task: str | None = None, entry: str | None = None) -> Figure:
-    """Return the figure of a program's evaluation (or of an entry), a stage's marks and one task alone where they are asked for."""
-    return Reader(program, opens, stage, task).read(entry)
+@record
+class Wanted:
+    """Which part of a program is drawn: a stage's marks, one task alone, an entry in place of the plain evaluation."""
+
+    program: Program
+    stage: str | None = None
+    task: str | None = None
+    entry: str | None = None
+
+    @property
+    def body(self) -> Body:
+        """Return what is evaluated."""
+        if self.entry is not None:
+            return self.program.entries[self.entry].eval
+        variant = self.program.variants.get(self.stage or "")
+        return variant.eval if variant is not None else self.program.eval
+
+
+def read_figure(wanted: Wanted, owned: Ownership, opens: Opens) -> Figure:
+    """Return the figure of what is wanted of a program; `opens` says which blocks are opened."""
+    reader = Reader(wanted.program, owned, opens)
+    reader.read(wanted.body)
+    program = wanted.program
+    cells = alone(reader.cells, wanted.task) if wanted.task is not None else reader.cells
+    note = stage_note(owned.graph, owned.plan) if owned.plan else None
+    drawn = write_back(tidy(cells, program.tasks), reader.loops)
+    figure = Figure(program.name, owned.graph.count().parameters, program.doc or "", drawn, program.tasks, note)
+    owned.weigh(figure)
+    return figure
 
 
 class Reader:
-    """Makes one figure."""
+    """Makes the cells of one figure, one for each step that is drawn, and the pairs of what is written back to a memory and the memory."""
 
-    def __init__(self, program: Program, opens: Opens, stage: str | None, task: str | None) -> None:
+    def __init__(self, program: Program, owned: Ownership, opens: Opens) -> None:
         self.program = program
-        self.graph = Graph(program)
+        self.owned = owned
         self.opens = opens
-        self.plan = program.stages[stage] if stage else None
-        self.task = task
         self.cells: list[Cell] = []
         self.loops: list[tuple[Cell, Cell]] = []
-        self._tensors: dict[str, frozenset[str]] = {}
-        self._frozen = tuple(freeze.path for freeze in program.eval.frozen)
 
-    def read(self, entry: str | None) -> Figure:
-        body = self.program.entries[entry].eval if entry else self.program.eval
-        if self.plan is not None and entry is None and self.plan.name in self.program.variants:
-            body = self.program.variants[self.plan.name].eval
-        values = self._body(Scope(body, "", {}, None, 0, {}), None)
-        self._results(body, values)
-        count = self.graph.count().parameters
-        if self.task is not None:
-            self.cells = alone(self.cells, self.task)
-        cells = write_back(tidy(self.cells, self.program.tasks), self.loops)
-        note = stage_note(self.graph, self.plan) if self.plan else None
-        figure = Figure(self.program.name, count, self.program.doc or "", cells, self.program.tasks, note)
-        self._weigh(figure)
-        return figure
+    def read(self, body: Body) -> None:
+        """Add the cells of a body and of what it gives."""
+        self._results(body, self._body(Scope(body, "", {}, None, 0, {}), None))
 
     # --------------------------------------------------------------------------------------------------- results
 
@@ -209,7 +221,7 @@ class Reader:
         cell.name, cell.members = self._named(scope, number)
         kind = self._kind_of(node)
         cell.parts = [kind]
-        cell.is_bare = node.kind is not NodeKind.EXTERN and not self._owned(cell.paths[0])
+        cell.is_bare = node.kind is not NodeKind.EXTERN and not self.owned.tensors(cell.paths[0])
         cell.measures = [kind] if cell.is_bare else []
         cell.is_block = node.kind is NodeKind.CALL
         declared = scope.body.modules.get(node.target)
@@ -320,50 +332,6 @@ class Reader:
             if not self._is_module(scope, number):
                 return node.kind, node.target.split(".")[0], node.primitive.name if node.primitive else "", types
             path = scope.absolute(node.target)
-            return node.kind, self._named(scope, number)[0], self._kind_of(node), types, self._count([path]), self._share([path])
+            return node.kind, self._named(scope, number)[0], self._kind_of(node), types, self.owned.count([path]), self.owned.share([path])
 
         return signature
-
-    # ------------------------------------------------------------------------------------------------- what it owns
-
-    def _count(self, paths: Sequence[str]) -> int:
-        try:
-            return self.graph.count(*dict.fromkeys(paths)).parameters if paths else 0
-        except KeyError:
-            return 0  # of a class that only Python knows
-
-    def _owned(self, path: str) -> frozenset[str]:
-        found = self._tensors.get(path)
-        if found is None:
-            try:
-                found = frozenset(tensor.path for tensor in self.graph.parameters(path) if not tensor.buffer)
-            except KeyError:
-                found = frozenset({path})
-            self._tensors[path] = found
-        return found
-
-    def _share(self, paths: Sequence[str]) -> Share | None:
-        owned = frozenset[str]().union(*map(self._owned, paths))
-        for_good = frozenset(path for path in owned if any(covers(frozen, path) for frozen in self._frozen))
-        if not owned or (self.plan is None and not for_good):
-            return None
-        trained = (owned & frozenset(self.plan.tuned) if self.plan is not None else owned) - for_good
-        return Share.TRAINED if trained == owned else Share.PART if trained else Share.FROZEN
-
-    def _weigh(self, figure: Figure) -> None:
-        """Give cells and groups their counts and marks."""
-        groups: dict[int, Group] = {id(group): group for cell in figure.cells for group in outer(cell.group)}
-        for holder in (*figure.cells, *groups.values()):
-            if isinstance(holder, Group) and holder.is_task:
-                holder.paths = list(
-                    dict.fromkeys(
-                        p
-                        for cell in figure.cells
-                        if holder in outer(cell.group)
-                        for p in (cell.group.paths if cell.group and cell.group.times > 1 else cell.paths)
-                    )
-                )
-            holder.count = self._count(holder.paths)
-            holder.share = self._share(holder.paths)
-            if self.plan is not None and holder.task is not None:
-                holder.active = holder.task in self.plan.tasks
