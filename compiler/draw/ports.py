@@ -59,9 +59,9 @@ def set_inputs(nets: Sequence[Net]) -> None:
         # a line that is straight stays so, the others give way
         weights = [100.0 if abs(x - target.x) < STILL else 1.0 for x, _, _ in lines]
         offsets = spread(wishes, weights, [gap] * (len(lines) - 1))
-        over = max(0.0, offsets[-1] - half) or min(0.0, offsets[0] + half)
-        for (_, _, net), offset in zip(lines, offsets, strict=True):
-            target.ports_in[net.key] = offset - over
+        last = len(lines) - 1
+        for number, ((_, _, net), offset) in enumerate(zip(lines, offsets, strict=True)):
+            target.ports_in[net.key] = min(max(offset, number * gap - half), half - (last - number) * gap)
 
 
 def align_outputs(nets: Sequence[Net]) -> None:

@@ -255,7 +255,7 @@ class Reader:
         if not sources:
             return None  # positions, masks of ones and the like: made of numbers alone
         name = node.primitive.name if node.primitive else node.target
-        if name in THROUGH and len(sources) == 1:
+        if len(sources) == 1 and (name in THROUGH or (name == "concat" and len(list(operands(node))) == 1)):
             return tuple(Value(sources[0].cell, sources[0].index, sources[0].label) for _ in node.outputs)
         cell = self._cell(Kind.OPERATION, name, scope.group, sources)
         cell.parts = [operation_text(name, node, len(sources))]

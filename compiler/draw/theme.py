@@ -33,6 +33,7 @@ def style_sheet(theme: str, tasks: int, root: str) -> str:
     rules = [
         f"text {{ font-family: {FONT}; fill: var(--ink) }}",
         ".name, .frame, .model { font-weight: 600 }",
+        ".op { font-weight: 400 }",
         ".kind, .type { fill: var(--dim) }",
         ".count { fill: var(--dim) }",
         ".back { fill: var(--back) }",
