@@ -182,3 +182,25 @@ def test_a_model_in_a_stage_that_uses_values_compiles_in_one_graph() -> None:
     eager = model(**batch, guess=guess).loss
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     assert torch.allclose(compiled(**batch, guess=guess).loss, eager)
+
+
+def test_a_stage_of_other_arguments_emits_what_it_computes_with_them() -> None:
+    text = """
+    model M(scale: int = 1) {
+      in x: float[B, 4]
+      target soft: float[B, 2]
+      f = Linear(4, 2)
+      y = f(x) * scale
+      out y
+      out z = y + 1
+      loss l = mse(y, soft)
+    }
+    train M { stage wide { set scale = 3; tune all; emit soft = y }; stage next { tune all; use soft = wide.soft } }
+    """
+    model = archloom.compile(text)
+    wide, following = model.stage("wide"), model.stage("next")
+    x = torch.randn(2, 4)
+    soft = wide.emitted(x)
+    assert torch.equal(soft.soft, 3 * model.f(x))
+    assert torch.allclose(model(x, **soft).loss, ((2 * model.f(x)) ** 2).mean())
+    assert following.plan.uses == {"soft": "wide.soft"}
