@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
+from ..dsl.extern import ExternFunction
 from ..dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
 from ..dsl.record import record
 from ..dsl.types import DType, TensorType, extent
@@ -30,9 +31,11 @@ class Expense:
 
     multiply_adds: int = 0
     activations: int = 0
+    unknown: frozenset[str] = frozenset()  # what is `extern`: not counted
 
     def __add__(self, other: Expense) -> Expense:
-        return Expense(self.multiply_adds + other.multiply_adds, self.activations + other.activations)
+        added = (self.multiply_adds + other.multiply_adds, self.activations + other.activations)
+        return Expense(*added, self.unknown | other.unknown)
 
 
 class Unsized(Exception):
@@ -71,6 +74,10 @@ class Expenses:
     def _node(self, body: Body, node: Node, sizes: Sizes) -> Expense:
         if node.body is not None:
             return self.count(node.body, _inside(body, node, node.body, sizes))
+        if node.kind is NodeKind.EXTERN:
+            return Expense(unknown=frozenset((body.name,)))
+        if isinstance(node.primitive, ExternFunction):
+            return Expense(unknown=frozenset((node.primitive.name,)))
         if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF):
             return Expense()
         given: dict[str, Any] = {name: _sized(value, sizes) for name, value in node.attributes.items()}

@@ -86,7 +86,9 @@ def _cost_line(summary: Summary) -> str:
         sizes = " ".join(f"--size {name}=..." for name in summary.missing)
         return f"cost: add {sizes} for multiply-adds and activation memory\n"
     adds, activations = _costs(summary.expense)
-    return f"one evaluation: {adds} multiply-adds, {activations} of activations\n"
+    unknown = sorted(summary.expense.unknown)
+    rest = f", without {', '.join(f'`{name}`' for name in unknown)}, of unknown cost" if unknown else ""
+    return f"one evaluation: {adds} multiply-adds, {activations} of activations{rest}\n"
 
 
 def _costs(expense: Expense | None) -> list[str]:
@@ -126,5 +128,8 @@ def _document(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _cost_document(expense: Expense | None) -> dict[str, int]:
-    return {"multiply_adds": expense.multiply_adds, "activation_bytes": expense.activations} if expense is not None else {}
+def _cost_document(expense: Expense | None) -> dict[str, Any]:
+    if expense is None:
+        return {}
+    unknown = {"unknown": sorted(expense.unknown)} if expense.unknown else {}
+    return {"multiply_adds": expense.multiply_adds, "activation_bytes": expense.activations, **unknown}

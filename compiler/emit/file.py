@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.extern import ExternFunction
 from ...dsl.program import Body, ModuleDecl, NodeKind, Program
 from ...dsl.types import extent
 from ..census import Census, distinct
@@ -67,7 +68,7 @@ def emit(program: Program, tasks: Sequence[str] | None = None) -> str:
 
 def _refuse_extern(body: Body) -> None:
     outside = [declared.span for declared in body.modules.values() if declared.extern is not None]
-    outside += [node.span for node in body.nodes if node.kind is NodeKind.EXTERN]
+    outside += [node.span for node in body.nodes if node.kind is NodeKind.EXTERN or isinstance(node.primitive, ExternFunction)]
     if outside:
         raise Failure(
             (Diagnostic("A824", "what is `extern` has no text here to write as Python", outside[0], help="use `archloom.compile` instead"),)

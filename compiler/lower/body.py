@@ -12,6 +12,7 @@ from torch import fx
 from ...blocks.lowering import LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
+from ...dsl.extern import ExternFunction
 from ...dsl.members import member_text
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, TensorType
@@ -54,6 +55,10 @@ class Surroundings(Protocol):
 
     def handed(self, path: str) -> Mapping[str, str]:
         """Return the paths of the modules that the module at `path` was handed."""
+        ...
+
+    def function(self, declared: ExternFunction) -> Callable[..., Any]:
+        """Return an extern function, if the caller allows it."""
         ...
 
     def watched(self, body: Body) -> Mapping[tuple[int, int], str]:
@@ -289,9 +294,11 @@ class BodyLowering:
         return (drawn,)
 
     def write_operation(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
-        """Write an operation through its lowering."""
-        entry = _entry(node)
+        """Write an operation through its lowering, or the call of an extern function."""
         handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
+        if isinstance(node.primitive, ExternFunction):
+            return (self._create("call_function", self.around.function(node.primitive), (), {**node.attributes, **handles}, node.target),)
+        entry = _entry(node)
         types = {name: _types(frame.body, operand) for name, operand in node.inputs.items()}
         self._given, self._made = tuple(types.values()), node.outputs
         made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)

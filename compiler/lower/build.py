@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
+from ...dsl.extern import ExternFunction
 from ...dsl.program import ModuleDecl
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
@@ -30,6 +31,10 @@ class ExternMaker(Protocol):
 
     def __call__(self, declared: ModuleDecl) -> nn.Module:
         """Return a new module; raises Failure."""
+        ...
+
+    def function(self, declared: ExternFunction) -> Callable[..., Any]:
+        """Return the Python function; raises Failure."""
         ...
 
     def at(self, dtype: torch.dtype) -> ExternMaker:

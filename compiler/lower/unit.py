@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...dsl.elaborate.births import MODEL_NAMES, UNBEARABLE
+from ...dsl.extern import ExternFunction
 from ...dsl.program import Body, ModuleDecl, NodeKind
 from ...dsl.types import DType
 from ..census import Bodies, Owned, Tensor, distinct, owned
@@ -28,7 +29,9 @@ ANCHOR = "archloom.compiler.runtime.parts.Anchor"
 class Lowerer:
     """Makes units and remembers them: a thousand equal layers are one unit."""
 
-    def __init__(self, watched: Watched | None = None) -> None:
+    def __init__(self, function: Callable[[ExternFunction], Callable[..., Any]], watched: Watched | None = None) -> None:
+        """Take how to get at an extern function, and which values to watch."""
+        self.function = function
         self.watched: Watched = watched or (lambda body: {})
         self._units: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Unit] = {}
         self._hands: dict[int, bool] = {}
@@ -238,6 +241,9 @@ class _Surroundings:
 
     def watched(self, body: Body) -> Mapping[tuple[int, int], str]:
         return self.unit.lowerer.watched(body)
+
+    def function(self, declared: ExternFunction) -> Callable[..., Any]:
+        return self.unit.lowerer.function(declared)
 
     def child(self, prefix: str, target: str, arguments: Mapping[str, Any], name: str = "") -> str:
         if name:

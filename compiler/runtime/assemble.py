@@ -23,7 +23,7 @@ from .plan import Plan
 
 def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> tuple[Model, Plan]:
     """Return the model on the meta device, without values, and its plan."""
-    plan = planned(program, tasks, Builder(dtype, extern), Lowerer())
+    plan = planned(program, tasks, Builder(dtype, extern), Lowerer(extern.function))
     return instance(plan), plan
 
 

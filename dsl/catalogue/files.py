@@ -101,29 +101,31 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "A821",
-        "an extern block isn't allowed",
-        "A text runs no Python of its own accord: whoever compiles it says which classes it may wrap, by name or by handing them in.",
+        "what is `extern` isn't allowed",
+        "A text runs no Python of its own accord: whoever compiles it says which classes and functions it may use, by name or by handing them in.",
         'archloom.compile("solver.arch")   # which wraps "package.module:Solver"',
         'archloom.compile("solver.arch", extern={"package.module:Solver"})',
     ),
     Entry(
         "A822",
         "an extern class can't be made",
-        "The class of an extern block couldn't be imported, refused its arguments, or made something that is no `nn.Module`.",
+        "The class of an extern block couldn't be imported, refused its arguments, or made something that is no `nn.Module`; or there is no such "
+        "function.",
         'extern block Lin(a: int) from "torch.nn:Linear" { in x: float[B, a]; out y: float[B, 3] }',
         'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, out_features] }',
     ),
     Entry(
         "A823",
-        "an extern class breaks its signature",
-        "The module was run on the meta device at two sets of sizes; its results don't have the shapes and dtypes that the `out` lines declare.",
+        "an extern class or function breaks its signature",
+        "The module or function was run at two sets of sizes, on the meta device (a function that needs values, on small tensors); what it gives "
+        "doesn't have the shapes and dtypes that the `out` lines, or the type after `->`, declare.",
         'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, in_features] }',
         'extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" { in x: float[B, in_features]; out y: float[B, out_features] }',
     ),
     Entry(
         "A824",
         "can't be written as Python",
-        "`emit` and `compile(source=True)` write a file that imports torch alone: an extern class, an output that needs a target and "
+        "`emit` and `compile(source=True)` write a file that imports torch alone: what is extern, an output that needs a target and "
         "a module handed on inside a handed module have no place in it.",
         'archloom.compile("solver.arch", source=True)   # which wraps "package.module:Solver"',
         'archloom.compile("solver.arch", extern=True)',

@@ -24,14 +24,6 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B, 4]; out y = x }",
     ),
     Entry(
-        "A903",
-        "the call of an `extern fn` is reserved",
-        "A Python function may be declared; calling it in a graph comes later. An `extern block` wraps a module, whose signature is verified.",
-        'extern fn best(x: float[B, N]) -> int[B] from "host:best"\nmodel M { in x: float[B, 4]; out y = best(x) }',
-        'extern block Best(n: int) from "host:Best" { in x: float[B, n]; out y: int[B] }\n'
-        "model M { in x: float[B, 4]; best = Best(n = 4); out y = best(x) }",
-    ),
-    Entry(
         "A905",
         "a block contains itself",
         "Elaboration ends because nothing is recursive; depth is a `repeat` over an index set.",

@@ -136,6 +136,7 @@ def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets:
             _check_start(spec.init, spec.shape, spec.dtype, frame, value.span)
     elif isinstance(template.item, ast.ExternBlock):
         declared.extern = template.item.origin
+        declared.arguments = {name: statics.plain(name, argument, value.span) for name, argument in value.arguments.items()}
     frame.builder.module(declared)
     made = {k: v.path for k, v in value.arguments.items() if isinstance(v, (Module, ModuleChain))}
     declared.modules = made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import ast
 from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
@@ -236,7 +236,7 @@ def _node(
         fail("A201", f"`{name}` takes no `{unknown[0]}` here", spans.get(unknown[0].split(".")[0], span), "the condition of this input does not hold")
     _all_given(plain, tensors, name, span, builder)
     binding = match(builder, plain, actual, spans, name)
-    _lift_conditions(builder, body, binding, span, name)
+    lift_conditions(builder, body, binding, span, name)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     place = _place(module, builder)
     operands |= _states_in(place, body, binding, frame, span)
@@ -256,7 +256,8 @@ def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str,
             fail("A202", f"`{name}` needs its input `{inp.key}` (`{shown(inp.type)}`)", span, "give it by name", [(inp.span, "declared here")])
 
 
-def _lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
+def lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
+    """Ask of the caller what a called body asks of its sizes."""
     for condition in body.conditions:
         left, right = (extent(substitute(side, binding)) for side in (condition.left, condition.right))
         lifted(builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
@@ -310,9 +311,7 @@ def _mapped(value: Value, tensors: Mapping[Ref, Tensor]) -> Value:
 def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     """Elaborate a `fn` in place: its nodes are the caller's."""
     item, file = function.item, function.file
-    assert item is not None and file is not None
-    if isinstance(item, ast.ExternFn):
-        _call_extern(item, function, node)
+    assert isinstance(item, ast.Fn) and file is not None
     context = frame.builder.context
     if any(i is item for _, i in context.active):
         fail("A905", f"`{item.name}` calls itself", node.span, "recursion is not in the language: use `repeat` over an index set")
@@ -341,20 +340,13 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     return next(iter(outs.values())) if len(outs) == 1 else Record(outs, item.name)
 
 
-def _call_extern(item: ast.ExternFn, function: Function, node: ast.Call) -> NoReturn:
-    """Refuse the call of an extern function, which a graph has no place for yet; wrong arguments are reported first."""
-    bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
-    help = "wrap it in an `extern block`: its module is verified before it runs"
-    fail("A903", f"`extern fn {item.name}` is reserved: its call is not available yet", node.span, help)
-
-
 def _fn_argument(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
     if isinstance(type_, ast.TypeRef) and type_.arguments is not None:
         return evaluate(node, frame)
     return typed_expression(type_, node, frame)
 
 
-def _fn_parameters(item: ast.Fn | ast.ExternFn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
+def _fn_parameters(item: ast.Fn, values: Mapping[str, Value], spans: Mapping[str, Span], inner: Frame, span: Span) -> None:
     for parameter in item.parameters:
         value = values.get(parameter.name)
         tensorial = (

@@ -58,6 +58,10 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
         return special(node, frame)
     if any(isinstance(a.value, (ast.Ellipsis, ast.Open)) for a in node.arguments):
         return _partial_function(function, node, frame)
+    if isinstance(function.item, ast.ExternFn):
+        from .externs import call_extern  # as below
+
+        return call_extern(function.item, function, node, frame)
     if function.item is not None:
         from .blocks import call_fn  # which runs statements, and they call
 

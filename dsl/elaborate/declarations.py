@@ -207,6 +207,7 @@ def _extern_out(statement: ast.Out, frame: Frame) -> None:
     builder = frame.builder
     assert statement.type is not None
     for declared in statement.names:
+        refuse_new(statement.type, frame)
         type_ = tensor_type(statement.type, frame, None, declared.name)
         number = builder.node(NodeKind.EXTERN, declared.name, {i.key: Ref(i.node) for i in builder.body.inputs}, {}, (type_,), declared.span)
         _one_out(declared, builder.tensor(number), frame, bind_name=True)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from .. import dims
 from ..dims import Dim
 from ..source import Span
+from ..types import SetAxis
 from .context import Problem, fail, too_long
 from .values import Declared, EnumValue, Family, IndexSet, MemberOf, Value, describe, is_list, is_map
 
@@ -288,3 +289,25 @@ def key_of(value: Value) -> Value:
     if is_list(value):
         return tuple(key_of(v) for v in value)
     return value.name if isinstance(value, EnumValue) else value
+
+
+def plain(name: str, value: Value, span: Span) -> Any:
+    """Return a static value as plain Python has it: index sets become lists, members and words of an enum what they are called."""
+    value = tidy(number(value))
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, EnumValue):
+        return value.name
+    if isinstance(value, MemberOf):
+        return value.key
+    if isinstance(value, IndexSet):
+        return list(value.members)
+    if is_list(value):
+        return [plain(name, item, span) for item in value]
+    if is_map(value):
+        return {key: plain(name, item, span) for key, item in value.items()}
+    if isinstance(value, (Dim, SetAxis)):
+        fail("A206", f"`{name}` must be a number that is known here, not `{value}`", span, "Python code reads sizes off the tensors that it is given")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    fail("A203", f"`{name}` can't be handed to Python: it is {describe(value)}", span, "Python code takes numbers, strings, lists, maps, index sets")

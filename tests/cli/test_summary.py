@@ -129,3 +129,14 @@ def test_what_the_file_counts_itself(tmp_path: Path, capsys: pytest.CaptureFixtu
         )
         assert run(["summary", str(path), *choice, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["Two"]["presets"] == {"wide": {"layer[0], mood_head": 323, "": 2467}}
+
+
+def test_what_is_extern_is_named_where_cost_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "soft.arch"
+    path.write_text(
+        'extern fn soft(x: float[B, 4]) -> float[B, 4] from "host:soft"\nmodel M { in x: float[B, 4]; f = Linear(4, 4); out y = soft(f(x)) }'
+    )
+    assert run(["summary", str(path), "--size", "B=2"]) == 0
+    assert capsys.readouterr().out.endswith("one evaluation: 32 multiply-adds, 32 B of activations, without `soft`, of unknown cost\n")
+    assert run(["summary", str(path), "--size", "B=2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["M"]["unknown"] == ["soft"]

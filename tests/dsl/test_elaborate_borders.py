@@ -8,7 +8,7 @@ from archloom.compiler.check import check_text
 from archloom.dsl.program import Body, NodeKind
 from archloom.dsl.source import Source
 
-from .elaborating import chain, codes, model, outs, program, says
+from .elaborating import chain, codes, findings, model, outs, program, says
 
 
 def inputs(body: Body) -> dict[str, str]:
@@ -196,8 +196,68 @@ def test_python_enters_by_its_declared_signature() -> None:
         "model M { in x: float[B, 4]; s = Solver(4); r = s(x); out y = r.y; out z = r.z }"
     ).eval
     assert outs(body) == {"y": "float[B, 4]", "z": "int[B]"}
-    assert codes('extern fn match(c: float[B, L]) -> int[B] from "p.q:f"\nmodel M { in x: float[B, 4]; out y = match(x) }') == ["A903"]
     assert body.modules["s"].extern == "p.q:C"
+
+
+FN = 'extern fn match(c: float[B, L], m: bool[B, L] = none, k: int = 2, how: {most, least} = most, at: list[int] = []) -> int[B, k, 2 * L] from "p.q:f"\n'
+
+
+@pytest.mark.parametrize(
+    ("call", "type_", "statics"),
+    [
+        ("match(x)", "int[B, 2, 8]", {"m": None, "k": 2, "how": "most", "at": []}),
+        ("match(x, m, k = 3, how = least)", "int[B, 3, 8]", {"k": 3, "how": "least", "at": []}),
+        ("match(z, m = none, at = places)", "int[B, 2, 2 * S]", {"m": None, "k": 2, "how": "most", "at": [0, 1, 2]}),
+        ("open(x)", "int[B, 1, 8]", {"m": None, "k": 1, "how": "most", "at": []}),
+    ],
+)
+def test_extern_functions_are_operations(call: str, type_: str, statics: dict[str, object]) -> None:
+    text = "model M { index places = 0..3; in x: float[B, 4]; in z: float[B, S]; in m: bool[B, 4]\n"
+    text += f"  out a, b, c = x, z, m; open = match(k = 1, ...); out y = {call} }}"
+    body = program(FN + text).eval
+    assert outs(body)["y"] == type_
+    assert body.nodes[-1].attributes == statics
+    assert body.nodes[-1].target == "match"
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "message"),
+    [
+        ("match()", "A202", "`match` needs `c`"),
+        ("match(x, k = 2, q = 1)", "A201", "`match` takes no `q`"),
+        ("match(ids)", "A305", "`c` of `match` takes `float`, not `int`"),
+        ("match(x[:, 0])", "A306", "`c` of `match` has 2 dimensions, not 1"),
+        ("match(x, m[:, :3])", "A301", ""),
+        ("match(x, k = size(x, 0))", "A206", "`k` must be a number that is known here, not `B`"),
+        ("match(x, how = best)", "A213", "`best` is not one of the choices"),
+        ("match(relu)", "A203", "`c` of `match` takes a tensor, not an operation"),
+        ("match(none)", "A203", "`c` of `match` takes a tensor, not `none`"),
+    ],
+)
+def test_wrong_calls_of_extern_functions(call: str, code: str, message: str) -> None:
+    found = findings(FN + f"model M {{ in x: float[B, 4]; in ids: int[B, 4]; in m: bool[B, 4]; out y = {call} }}")
+    assert [d.code for d in found] == [code]
+    assert found[0].message.startswith(message)
+
+
+def test_an_extern_block_only_declares() -> None:
+    text = 'extern block S(n: int) from "a:B" { in x: float[B, n]; BODY out y: float[B, n] }\nmodel M { in x: float[B, 4]; s = S(4); out y = s(x) }'
+    for body, place in (
+        ("z = x * 2.0", "x * 2.0"),
+        ("f = Linear(4, 4)", "f"),
+        ("w = Parameter([4])", "w"),
+        ("loss l = mean(x)", "loss l = mean(x)"),
+    ):
+        assert says(text.replace("BODY", f"{body};")).startswith(f"A208 at {place}: `S` is extern and computes nothing itself")
+    assert codes(text.replace("BODY", "require n % 2 == 0; assert y[:, 0] uses x[:, 0];")) == []
+    assert codes(text.replace("BODY ", "").replace("out y: float[B, n]", "out y: float[B, T]")) == ["A102"]
+
+
+def test_a_result_has_no_sizes_of_its_own() -> None:
+    text = 'extern fn f(x: float[B]) -> int[B, N] from "p.q:f"\nmodel M { in x: float[B]; out y = f(x) }'
+    assert says(text).startswith("A102 at N: `N` is not defined")
+    text = 'extern fn f(x: float[B], act: fn) -> int[B] from "p.q:f"\nmodel M { in x: float[B]; out y = f(x, relu) }'
+    assert [d.message for d in findings(text)] == ["`act` can't be handed to Python: it is an operation"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- losses

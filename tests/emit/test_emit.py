@@ -284,16 +284,25 @@ model M { in x: float[B, 8]; a = Layer(8); b = Layer(4); down = Linear(8, 4); ou
     assert "self.a = Layer(8)" in source and "self.b = Layer(4)" in source and "nn.Linear(dim, dim)" in source
 
 
-def test_an_extern_class_is_refused() -> None:
-    text = """arch 1
+EXTERN = {
+    "a class": """arch 1
 extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" {
   in x: float[B, in_features]
   out y: float[B, out_features]
 }
 model M { in x: float[B, 4]; f = Lin(4, 3); out y = f(x) }
-"""
+""",
+    "a function": """arch 1
+extern fn soft(x: float[B, N]) -> float[B, N] from "host:soft"
+model M { in x: float[B, 4]; out y = soft(x) }
+""",
+}
+
+
+@pytest.mark.parametrize("name", EXTERN)
+def test_what_is_extern_is_refused(name: str) -> None:
     with pytest.raises(Failure) as caught:
-        emit(program(text))
+        emit(program(EXTERN[name]))
     assert [d.code for d in caught.value.diagnostics] == ["A824"]
 
 

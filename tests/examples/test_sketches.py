@@ -18,7 +18,7 @@ from archloom.dsl.source import Source
 
 from .sketch_sizes import FOLDER, RESERVED, TINY, UNTRAINED
 
-CODES = {"A901", "A902", "A903"}
+CODES = {"A901", "A902"}
 
 
 def step(model: Any, inputs: dict[str, Any]) -> tuple[set[str], set[str]]:
