@@ -15,8 +15,8 @@ from archloom.dsl.source import Source
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = tuple(catalogue().values())
-ELSEWHERE = {"A650", "A651", "A652", "A653", "A654", "A655", "A656", "A821", "A822", "A823", "A824"}
-"""Codes that no check can cause: weights are read, Python is wrapped."""
+ELSEWHERE = {"A650", "A651", "A652", "A653", "A654", "A655", "A656", "A660", "A661", "A662", "A821", "A822", "A823", "A824"}
+"""Codes that no check can cause: weights and reference tensors are read, Python is wrapped."""
 
 
 def codes(text: str) -> list[str]:
