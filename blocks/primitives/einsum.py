@@ -138,7 +138,8 @@ def _einsum(b: LoweringBuilder, given: Given) -> Handle:
     ),
 )
 def einsum(rule: Rule, pattern: str, tensors: Sequence[TensorType]) -> TensorType:
-    """Multiply and add up: the sum, over the names that aren't on the right, of the products of the elements.
+    """Multiply and add up: the sum, over the names that aren't on the right, of the products of the elements:
+    `y[i, k] = sum_j a[i, j] b[j, k]` for `"i j, j k -> i k"`.
 
     tensors: number[...] of one dtype, with the axes of their terms; y: number[...] with the axes of the right.
     """

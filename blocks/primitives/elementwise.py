@@ -74,20 +74,20 @@ for _name, _target, _equation in (
 for _name, _target, _equation in (
     ("neg", "operator.neg", "Negate: `y = -x`"),
     ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
-    ("sign", "torch.sign", "Take the sign: `y` is -1, 0 or 1"),
+    ("sign", "torch.sign", "Take the sign: `x = y |x|`, y one of -1, 0 and 1"),
     ("square", "torch.square", "Square: `y = x^2`"),
     ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
-    ("round", "torch.round", "Round to the nearest whole number, halves to even"),
-    ("floor", "torch.floor", "Round down"),
-    ("ceil", "torch.ceil", "Round up"),
-    ("trunc", "torch.trunc", "Round towards zero"),
+    ("round", "torch.round", "Round to the nearest whole number, halves to even: `|y - x| <= 1/2`"),
+    ("floor", "torch.floor", "Round down: `y <= x < y + 1`"),
+    ("ceil", "torch.ceil", "Round up: `y - 1 < x <= y`"),
+    ("trunc", "torch.trunc", "Round towards zero: `y = sign(x) floor(|x|)`"),
 ):  # fmt: skip
     _unary(_name, _target, _equation, "number")
 
 for _name, _target, _equation in (
-    ("isnan", "torch.isnan", "Tell where an element is not a number"),
-    ("isinf", "torch.isinf", "Tell where an element is infinite"),
-    ("isfinite", "torch.isfinite", "Tell where an element is finite"),
+    ("isnan", "torch.isnan", "Tell where an element is not a number: `y = [x != x]`"),
+    ("isinf", "torch.isinf", "Tell where an element is infinite: `y = [|x| = inf]`"),
+    ("isfinite", "torch.isfinite", "Tell where an element is finite: `y = [|x| < inf]`"),
 ):  # fmt: skip
     _unary(_name, _target, _equation, "number", DType.BOOL)
 

@@ -47,7 +47,7 @@ def one_dtype(rule: Rule, tensors: Sequence[TensorType]) -> DType:
     ),
 )
 def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
-    """Join along an axis: `[.., n_1, ..], [.., n_2, ..] -> [.., n_1 + n_2, ..]`.  The other axes and the dtype are equal."""
+    """Join along an axis: `y = [x_1, x_2]`.  x_i: any[.., n_i, ..], y: any[.., n_1 + n_2, ..]; the other axes and the dtype are equal."""
     dtype = one_dtype(rule, tensors)
     first = tensors[0]
     at = rule.axis(dim, first.rank)
@@ -161,7 +161,7 @@ def _pieces(b: LoweringBuilder, handle: Any, given: Given) -> tuple[Any, ...]:
     bad=(refused("A324", x="float[B, 2]"), refused("A304", x="float[2]", dim=1)),
 )
 def unbind(rule: Rule, x: TensorType, dim: int) -> tuple[TensorType, ...]:
-    """Take an axis apart: `y_i = x[.., i, ..]`, one tensor for each position.  The axis has a static size."""
+    """Take an axis apart: `y_i = x[.., i, ..]`, one for each position.  x: any[.., n, ..], n static, y_i: any[.., ..]."""
     at = rule.axis(dim, x.rank)
     count = extent(x.shape[at])
     if not isinstance(count, int):

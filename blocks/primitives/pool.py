@@ -47,7 +47,8 @@ def _pool(kind: str, count: int) -> None:
         arguments.append(flag("count_padding", "count the added places in the mean", True))
     operation(
         name=name,
-        doc=f"Take the {'largest' if kind == 'max' else 'mean'} of each window of places.\n\n"
+        doc=f"Take the {'largest' if kind == 'max' else 'mean'} of each window: "
+        f"`y[p] = {'max' if kind == 'max' else 'mean'} over k of x[s p + k]`, s the stride.\n\n"
         "x: float[B, C, n...], y: float[B, C, floor((n + 2 padding - kernel) / stride) + 1 ...].",
         arguments=arguments,
         lowering=call(f"torch.nn.functional.{name}", "x", "kernel", **keywords),
@@ -82,7 +83,7 @@ def _adaptive(kind: str, count: int) -> None:
     x = f"float[B, 3, {AXES[count]}]"
     operation(
         name=name,
-        doc=f"Take the {'largest' if kind == 'max' else 'mean'} of as many windows as are wanted: window i reaches from floor(i n / m) to "
+        doc=f"Take the {'largest' if kind == 'max' else 'mean'} of as many windows as are wanted: `y[i]` is that of x from floor(i n / m) to "
         "ceil((i + 1) n / m).\n\nx: float[B, C, n...], y: float[B, C, m...].",
         arguments=(X, ints("size", "how many windows on each axis")),
         lowering=call(f"torch.nn.functional.{name}", "x", "size"),
@@ -133,7 +134,10 @@ def _scaled(rule: Rule, n: Axis, scale: Any) -> Axis:
     ),
 )  # fmt: skip
 def resize(rule: Rule, x: TensorType, size: Any, scale: Any, like: TensorType | None, mode: str, align: bool, antialias: bool) -> TensorType:
-    """Sample the places anew at another size.  x: float[B, C, n...], y: float[B, C, m...], m = size, or floor(n * scale)."""
+    """Sample the places anew at another size: `y[i]` is x at the place `(i + 1/2) n / m - 1/2`, or `i (n - 1) / (m - 1)` with `align`.
+
+    x: float[B, C, n...], y: float[B, C, m...], m = size, or floor(n * scale); `nearest` takes x[floor(i n / m)].
+    """
     rule.dtype(x, "float", "`x`")
     count = x.rank - 2
     if x.rank != RANKS.get(mode, x.rank) or not 1 <= count <= 3:

@@ -179,7 +179,8 @@ def _rope(b: LoweringBuilder, given: Given) -> Any:
     ),
 )  # fmt: skip
 def rope(rule: Rule, x: TensorType, theta: float, offset: int | Dim, interleaved: bool, dim: int | None) -> TensorType:
-    """Turn pairs of elements by their position p, counted from `offset` along the last axis but one: by `p theta^(-2i / d)` for pair i.
+    """Turn pairs of elements by their position p, counted from `offset` along the last axis but one: by the angle
+    `a = p theta^(-2i / d)` for pair i.
 
     x: float[..., S, d], y: as x.  Tables are computed in float32.
     """

@@ -175,7 +175,7 @@ def randint(rule: Rule, low: int | Dim, high: int | Dim, shape: Sequence[Axis]) 
     bad=(refused("A324", n=-1),),
 )
 def randperm(rule: Rule, n: Axis) -> TensorType:
-    """Draw an order anew at every call: 0 to n - 1, each once.  y: int[n]."""
+    """Draw an order anew at every call: `y = p(0), ..., p(n - 1)`, each number once.  y: int[n]."""
     return TensorType(DType.INT, positive_sizes(rule, (n,)))
 
 
@@ -218,7 +218,7 @@ def gumbel_softmax(rule: Rule, x: TensorType, tau: float, hard: bool, dim: int) 
     ),
 )
 def multinomial(rule: Rule, x: TensorType, count: int, replacement: bool) -> TensorType:
-    """Draw classes anew at every call, class c with a likelihood in proportion to `x_c`.  x: float[C] or float[B, C], y: int[..., count]."""
+    """Draw classes anew at every call: `P(y = c) = x_c / sum_k x_k`.  x: float[C] or float[B, C], y: int[..., count]."""
     rule.dtype(x, "float", "`x`")
     if x.rank not in (1, 2):
         raise rule.fail(f"`x` is {x}", "give [C] or [B, C]", "A322")

@@ -74,8 +74,8 @@ _reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "number")
 _reduction("any", "torch.any", "Tell whether one is true: `y = x_1 or x_2 or ...`", "bool")
 _reduction("all", "torch.all", "Tell whether all are true: `y = x_1 and x_2 and ...`", "bool")
 _reduction("count", "torch.sum", "Count the true ones: `y = sum [x]`", "bool", result=DType.INT)
-_reduction("argmax", "torch.argmax", "Find the position of the largest, the first one of equals", "number", result=DType.INT, several=False)
-_reduction("argmin", "torch.argmin", "Find the position of the smallest, the first one of equals", "number", result=DType.INT, several=False)
+_reduction("argmax", "torch.argmax", "Find the first position of the largest: `x[y] = max x`", "number", result=DType.INT, several=False)
+_reduction("argmin", "torch.argmin", "Find the first position of the smallest: `x[y] = min x`", "number", result=DType.INT, several=False)
 
 
 @operation(

@@ -55,7 +55,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
     bad=(refused("A301", x="float[4]", shape=[3]), refused("A324", x="float[4]", shape=[-1, -1]), refused("A302", x="float[5]", shape=[2, -1])),
 )
 def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
-    """Read the elements in another shape, in the same order.  x: any[...], y: any[shape] with as many elements."""
+    """Read the elements in another shape, in the same order: `flat(y) = flat(x)`.  x: any[...], y: any[shape] with as many elements."""
     return TensorType(x.dtype, free_size(rule, product(x.shape), shape, "the elements of `x` and of the new shape"))
 
 

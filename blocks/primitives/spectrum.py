@@ -70,7 +70,10 @@ def _irfft(b: LoweringBuilder, given: Given) -> Any:
     bad=(refused("A305", x="float32[B, 4]", n=6), refused("A301", x="complex[B, 4]", n=9), refused("A304", x="complex[B]", n=3, dim=1)),
 )
 def irfft(rule: Rule, x: TensorType, n: Any, dim: int, norm: str) -> TensorType:
-    """Transform back from the frequencies of `rfft`.  x: complex[..., n // 2 + 1, ...], y: float32[..., n, ...]."""
+    """Transform back from the frequencies of `rfft`: `y_t = sum_k x_k e^(2 pi i k t / n) / n`.
+
+    x: complex[..., n // 2 + 1, ...], y: float32[..., n, ...].
+    """
     rule.dtype(x, [DType.COMPLEX], "`x`")
     at = rule.axis(dim, x.rank)
     rule.same(x.shape[at], floor_div(extent(n), 2) + 1, f"axis {at} of `x` and `n // 2 + 1`")
