@@ -244,7 +244,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A660",
         "no golden clause for this case",
-        "`archloom verify` reads a case by a `golden` of the file: the named one, or the only one whose `in` clauses name what the case stores.",
+        "`archloom verify` reads a case by a `golden` of the file: the named one, or the one whose `in` clauses name what the case stores.",
         "archloom verify model.arch --against case     # the file has no golden",
         'golden authors for M { param dim = config.hidden; in x <- "hidden"; value y -> "out" }',
     ),

@@ -75,7 +75,10 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
 
 
 def chosen(file: File, trees: Sequence[ast.Item], reference: Reference) -> ast.Golden:
-    """Return the `golden` of a file that is asked for by name, or the only one whose inputs a case stores; raises Problem."""
+    """Return the `golden` of a file that is asked for by name, or the one that reads most of what a case stores; raises Problem.
+
+    Every input that it names must be stored, or come from its host.
+    """
     there = {item.name: item for item in trees if isinstance(item, ast.Golden)}
     start = Span(file.parsed.source, 0, 0)
     name = reference.golden
@@ -85,21 +88,28 @@ def chosen(file: File, trees: Sequence[ast.Item], reference: Reference) -> ast.G
         if name not in there:
             fail("A660", f"`{file.name}` has no `golden {name}`", start, suggest(name, there, f"it has {statics.listed(there)}"))
         return there[name]
-    lacking = {item.name: _lacking(item, reference.inputs) for item in there.values()}
-    fitting = [item for item in there.values() if not lacking[item.name]]
-    if len(fitting) == 1 or len(there) == 1:
-        return fitting[0] if fitting else next(iter(there.values()))
-    if fitting:
-        known = statics.listed(item.name for item in fitting)
-        fail("A660", f"several `golden`s of `{file.name}` fit the case: {known}", start, f"choose one: `--golden {fitting[0].name}`")
-    reasons = "; ".join(f"`{name}` reads {statics.listed(templates, 3)}" for name, templates in lacking.items())
+    reads = {item.name: _reads(item, reference.inputs) for item in there.values()}
+    fitting = {item.name: len(found) for item in there.values() for found, lacking in [reads[item.name]] if not lacking or _has_host(item)}
+    best = [name for name, count in fitting.items() if count == max(fitting.values())]
+    if len(best) == 1 or len(there) == 1:
+        return there[best[0]] if best else next(iter(there.values()))
+    if best:
+        fail("A660", f"several `golden`s of `{file.name}` fit the case: {statics.listed(best)}", start, f"choose one: `--golden {best[0]}`")
+    reasons = "; ".join(f"`{name}` reads {statics.listed(lacking, 3)}" for name, (_, lacking) in reads.items())
     fail("A660", f"no `golden` of `{file.name}` fits the case: it stores no such inputs", start, reasons)
 
 
-def _lacking(item: ast.Golden, stored: Collection[str]) -> list[str]:
-    """Return the names that the `in` clauses read and that match no stored tensor."""
+def _has_host(item: ast.Golden) -> bool:
+    """Say whether a host makes some of the inputs."""
+    return any(isinstance(clause, ast.GoldenHost) for clause in item.clauses)
+
+
+def _reads(item: ast.Golden, stored: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the names that the `in` clauses read, those that match a stored tensor and those that don't."""
     templates = [c.value.value for c in item.clauses if isinstance(c, ast.GoldenIn) and isinstance(c.value, ast.String)]
-    return [text for text in templates if not any(re.fullmatch(".+".join(map(re.escape, re.split(r"\{.*?\}", text))), name) for name in stored)]
+    patterns = {text: ".+".join(map(re.escape, re.split(r"\{.*?\}", text))) for text in templates}
+    found = [text for text in templates if any(re.fullmatch(patterns[text], name) for name in stored)]
+    return found, [text for text in templates if text not in found]
 
 
 def configured(item: ast.Golden, frame: Frame, config: Mapping[str, Any]) -> tuple[dict[str, Value], list[Diagnostic]]:
