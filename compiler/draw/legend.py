@@ -73,7 +73,7 @@ def legend_of(figure: Figure, limit: float) -> Legend:
     shares = {holder.share for holder in (*figure.cells, *groups.values()) if is_marked(holder)}
     in_stage = f"in stage {figure.stage.name}" if figure.stage else "for good"
     found.marks += [(Share.FROZEN, f"frozen {in_stage}")] if Share.FROZEN in shares else []
-    found.marks += [(Share.PART, f"frozen {in_stage} in part")] if Share.PART in shares else []
+    found.marks += [(Share.PART, f"frozen in part {in_stage}")] if Share.PART in shares else []
     found.marks += [(Kind.MEMORY, "memory")] if any(cell.kind is Kind.MEMORY for cell in figure.cells) else []
     for label, pieces in figure.stage.rows if figure.stage else ():
         joint = " + " if label == "losses" else ", "

@@ -6,11 +6,11 @@ FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 LIGHT = {
     "back": "#ffffff", "ink": "#1f2328", "dim": "#59636e", "line": "#6e7781", "box": "#f6f8fa", "edge": "#8c959f",
-    "frame": "#f6f8fa", "rim": "#c8d1da", "cold": "#0a5fb4", "memory": "#fff5d6", "still": "#9aa7b4", "side": "#b4bcc5",
+    "frame": "#f6f8fa", "rim": "#c8d1da", "cold": "#0a5fb4", "memory": "#fff5d6", "still": "#c0cad4", "side": "#b4bcc5",
 }  # fmt: skip
 DARK = {
     "back": "#0d1117", "ink": "#e6edf3", "dim": "#9198a1", "line": "#7d8590", "box": "#1b222c", "edge": "#6e7681",
-    "frame": "#141a22", "rim": "#3d444d", "cold": "#79b8ff", "memory": "#3a3113", "still": "#6e7f91", "side": "#4c555f",
+    "frame": "#141a22", "rim": "#3d444d", "cold": "#79b8ff", "memory": "#3a3113", "still": "#4d5a68", "side": "#4c555f",
 }  # fmt: skip
 TASKS = (
     ("#c2410c", "#fff1e8", "#ff9d66", "#33200f"),
