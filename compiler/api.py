@@ -83,8 +83,8 @@ def compile(
     """Return the model of a file or text as an `nn.Module`.
 
     `params` and `preset` set the model's parameters; `tasks` leaves out what other tasks alone need; `weights` is a safetensors file
-    or a folder of them, read through the text's weights map (a dict
-    of paths by name for several maps); `extern` names the classes and functions that the text may use, or hands them in by name, or is True.  On
+    or a folder of them, or a model that the text's weights map reads from, or a list of these, read through the map (a dict of these by
+    name for several maps); `extern` names the classes and functions that the text may use, or hands them in by name, or is True.  On
     `device="meta"` nothing is allocated, and `materialize` gives the model values later.  With `source` the class is that of the
     file that `archloom emit` writes, plain Python to step through, without checks of its inputs.  Raises Failure for what is wrong in
     the text or in the weights, ValueError for wrong arguments.
