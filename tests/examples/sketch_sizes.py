@@ -87,7 +87,7 @@ TINY: dict[str, Tiny] = {
     ),
     "InvPT": Tiny({**SCENE, **VIT, "E": 8, "K": 8, "size": [64, 64]}),
     "LATTE": Tiny({"features": {"A": 5, "P": 6}, "dim": 8, "heads": 2}, beyond=("att.1.mix.P", "norm.1.P")),
-    "MLoRE": Tiny({**SCENE, **VIT, "dim": 8, "ranks": [1, 2, 3], "special": 2, "topk": 2}),
+    "MLoRE": Tiny({**SCENE, **VIT, "select": [0, 1, 2], "dim": 8, "ranks": [1, 2, 3], "special": 2, "topk": 2}),
     "MTLosses": Tiny({"dim": 4}),
     "MossFormer": Tiny({"filters": 8, "dim": 8, "depth": 2, "kernel": 4, "group": 4, "qk": 4}),
     "RMoE": Tiny({**LM, "kv_heads": 2, "n_experts": 3, "width": 4}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,13 @@ from archloom.dsl.source import Source
 from .sketch_sizes import FOLDER, RESERVED, TINY, UNTRAINED
 
 CODES = {"A901", "A902"}
+
+
+PRESETS = [
+    (path.stem, name, model)
+    for path in sorted(FOLDER.glob("*.arch"))
+    for name, model in re.findall(r"^preset (\w+) for (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 def step(model: Any, inputs: dict[str, Any]) -> tuple[set[str], set[str]]:
@@ -66,6 +74,12 @@ def test_sketch_trains(name: str) -> None:
         reached, moved = step(model, model.example_inputs(**tiny.dims))
         assert reached and reached <= tuned, stage
         assert moved & reached and moved <= {*tuned, *chosen.plan.tuned}, stage
+
+
+@pytest.mark.parametrize(("name", "preset", "model"), PRESETS)
+def test_published_counts_hold(name: str, preset: str, model: str) -> None:
+    program = load_program(FOLDER / f"{name}.arch", preset=preset, model=model)  # a count that does not hold is an error
+    assert (program.name, program.preset) == (model, preset)
 
 
 @pytest.mark.parametrize("name", RESERVED)
