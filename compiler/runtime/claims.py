@@ -138,8 +138,8 @@ def _broken(case: Case, number: int, effect: Effect | None, where: str) -> Diagn
         help = "no derivative is other than 0, and other values there change nothing here: check what it is computed from"
         labels = (Label(value.span, "none of this"), Label(other.span, "changes with any of this"))
         return Diagnostic("A704", f"`{value.text}` does not use `{other.text}`{where}", claim.span, labels, help)
-    here = f"entry {list(effect.value)} of this"
-    entry = f"entry {list(effect.source)} of " if effect.source is not None else ""
+    here = f"entry {list(effect.value)} of this" if effect.value else "this"
+    entry = f"entry {list(effect.source)} of " if effect.source else ""
     there = f"changes with {entry}{f'`{effect.tensor}`' if effect.tensor else 'this'}"
     by = f", derivative {effect.derivative:.3g}" if effect.derivative is not None else ", by a way that has no derivative"
     labels = (Label(value.span, here), Label(other.span, there + by))

@@ -150,7 +150,7 @@ def _plain(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def verify_function(declared: ExternFunction, function: Callable[..., Any], dtype_of: Callable[[DType], torch.dtype]) -> None:
     """Run a function at two sets of sizes on the meta device, or, where it wants values, on small tensors; raises Failure if it gives others
     than declared."""
-    for first in (1, 4):
+    for first in (0, 1):
         sizes = find_sizes(declared.takes, declared.conditions, {}, first)
         found = _called(declared, function, sizes, dtype_of)
         shape, dtype = _shape(declared.gives, sizes), dtype_of(declared.gives.dtype)

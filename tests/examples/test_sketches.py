@@ -12,7 +12,10 @@ from torch.utils import _pytree as pytree
 
 from archloom.compiler.api import load_program
 from archloom.compiler.check import check_text
+from archloom.compiler.claims import open_claims
+from archloom.compiler.runtime.claims import check_claims
 from archloom.compiler.runtime.compiling import compile_program
+from archloom.compiler.runtime.extern import Extern
 from archloom.compiler.sources import read_source
 from archloom.dsl.diagnostics import Severity
 from archloom.dsl.source import Source
@@ -80,6 +83,11 @@ def test_sketch_trains(name: str) -> None:
 def test_published_counts_hold(name: str, preset: str, model: str) -> None:
     program = load_program(FOLDER / f"{name}.arch", preset=preset, model=model)  # a count that does not hold is an error
     assert (program.name, program.preset) == (model, preset)
+
+
+def test_what_a_sketch_claims_of_parts_holds() -> None:
+    program = load_program(FOLDER / "fit.arch", TINY["fit"].params, model=TINY["fit"].model)
+    assert len(check_claims(program, Extern(None, torch.float64))) == len(open_claims(program)) == 3
 
 
 @pytest.mark.parametrize("name", RESERVED)
