@@ -67,15 +67,15 @@ def _unread(frame: Frame, item: Any) -> None:
     if builder.poisoned or not frame.file.local or builder.context.entry is not None or isinstance(item, ast.ExternBlock):
         return
     warn = builder.context.warn
-    for inp in builder.body.inputs:
-        if inp.name not in builder.read and not inp.is_state:
-            warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
     named = {n.id for n in walk(item) if isinstance(n, ast.Name)}  # in arms that are not taken, too
+    for inp in builder.body.inputs:
+        if inp.name not in builder.read and inp.name not in named and not inp.is_state:
+            warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
     for parameter in item.parameters:
         if parameter.name not in builder.read and parameter.name not in named:
             warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
     for module in builder.body.modules.values():
-        if module.name not in builder.read and module.path not in builder.used:
+        if module.name not in builder.read and module.name not in named and module.path not in builder.used:
             warn("A122", f"the module `{module.path}` is never called", module.span, "call it or remove it: its parameters get no gradient")
 
 

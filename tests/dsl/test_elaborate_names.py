@@ -235,3 +235,15 @@ def test_a_transform_that_nothing_uses_is_a_warning() -> None:
     assert (found.code, found.severity, found.span.line) == ("A901", Severity.WARNING, 1)
     (used,) = [d for d in findings(text.replace("out y = x", "z = Merge(x); out y = z")) if d.severity is Severity.ERROR]
     assert (used.code, used.message) == ("A901", "`transform Merge` is reserved and not available yet")
+
+
+def test_what_another_arm_reads_is_no_oversight() -> None:
+    text = """
+block A(way: bool) {
+  in x, y, z: float[B, 4]
+  f, g, h = Linear(4, 4), Linear(4, 4), Linear(4, 4)
+  if way { out r = f(x) + y } else { out r = g(x) }
+}
+model M { in x: float[B, 4]; a, b = A(true), A(false); out y = a(x, x, x) + b(x, x, x) }
+"""
+    assert [d.message for d in findings(text)] == ["the input `z` is never read", "the module `h` is never called"]
