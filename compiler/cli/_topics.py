@@ -47,6 +47,8 @@ def _primitive(entry: Entry) -> str:
 
 def _sampled(entry: Entry, sample: Sample) -> str:
     """Write a good sample as the text would have it."""
+    if entry.name == "index":
+        return f"{sample.inputs['x']}{_literal(sample.inputs['items'])}"
     made, called = (
         ", ".join(_argument(a, sample.inputs[a.name]) for a in arguments if a.name in sample.inputs) for arguments in (entry.arguments, entry.call)
     )

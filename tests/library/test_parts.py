@@ -19,12 +19,12 @@ B, S = 3, 5
 MASK = torch.arange(S)[None] < torch.tensor([5, 3, 2])[:, None]
 
 
-def made(name: str, arguments: str, call: str = "", **inputs: str) -> Any:
+def made(name: str, arguments: str, call: str = "", around: str = "{}", **inputs: str) -> Any:
     """Compile one block in float64, with random weights; `part` holds it."""
     item = name.rpartition(".")[2]
     declared = "\n".join(f"in {k}: {v}" for k, v in inputs.items())
-    text = f"import {name}\nmodel Test {{\n{declared}\npart = {item}({arguments})\nout y = part({call or ', '.join(inputs)})\n}}"
-    model = archloom.compile(text, dtype=F64).eval()
+    result = around.format(f"part({call or ', '.join(inputs)})")
+    model = archloom.compile(f"import {name}\nmodel Test {{\n{declared}\npart = {item}({arguments})\nout y = {result}\n}}", dtype=F64).eval()
     randomise(model)
     return model
 
@@ -101,6 +101,14 @@ def conv(part: Any, x: Tensor, activation: Any = torch.relu) -> Tensor:
     return activation(part.norm(part.conv(x)))
 
 
+def test_convolution_norm_and_activation_of_sequences() -> None:
+    model = made("conv.ConvNormAct", "4, 6, 5, dilation = 2, groups = 2, Conv = Conv1d, Norm = BatchNorm1d, activation = silu", x="float[B, 4, S]")
+    p, x = model.part, vectors(B, 4, 12)
+    assert (type(p.conv), p.conv.dilation, p.conv.groups) == (nn.Conv1d, (2,), 2)
+    close(model(x=x).y, conv(p, x, F.silu), 1e-12, "the block")
+    assert model(x=x).y.shape == (B, 6, 12)
+
+
 def test_inverted_residual_and_squeeze() -> None:
     model = made("conv.InvertedResidual", "4, 4, expand = 2, squeeze = 3", x="float[B, 4, 6, 5]")
     p, x = model.part, vectors(B, 4, 6, 5)
@@ -153,7 +161,57 @@ def test_both_ways_of_a_recurrence_are_torch_s() -> None:
     close(model(x=x).y, theirs(x)[0], 1e-12, "the recurrence")
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_gated_units_are_torch_s(backwards: bool) -> None:
+    model = made("rnn.GRU", f"8, 6, {S}, backwards = {str(backwards).lower()}", x=f"float[B, {S}, 8]")
+    theirs, cell = nn.GRU(8, 6, batch_first=True, dtype=F64), model.part.cell
+    with torch.no_grad():
+        for ours, name in ((cell.input, "ih"), (cell.hidden, "hh")):
+            for kind in ("weight", "bias"):
+                gates = [ours.get_submodule(gate).get_parameter(kind) for gate in ("reset", "update", "new")]
+                theirs.get_parameter(f"{kind}_{name}_l0").copy_(torch.cat(gates))
+    x = vectors(B, S, 8)
+    wanted = theirs(x.flip(1))[0].flip(1) if backwards else theirs(x)[0]
+    close(model(x=x).y, wanted, 1e-12, "the recurrence")
+
+
+# --------------------------------------------------------------------------------------------- pictures and steering
+
+
+def test_taps_are_the_hidden_states() -> None:
+    sizes = "size = 8, patch = 4, ffn = 12"
+    hidden = made("vit.Hidden", f"8, 3, 2, {sizes}", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
+    taps = made("vit.Taps", "8, [0, 2], [8, 8], depth = 3, heads = 2, patch = 4, ffn = 12", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
+    taps.load_state_dict({**taps.state_dict(), **hidden.state_dict()})
+    image = vectors(B, 3, 8, 8)
+    states = hidden(image=image).y[:, [0, 2], 1:]
+    wanted = torch.stack([states[:, 0], taps.part.norm(states[:, 1])], dim=1)
+    close(taps(image=image).y, wanted.mT.unflatten(3, (2, 2)), 1e-12, "the maps")
+
+
+def test_a_condition_scales_shifts_and_gates() -> None:
+    model = made("dit.DiTBlock", "8, 2, 12", x="float[B, S, 8]", c="float[B, 8]")
+    p, x, c = model.part, vectors(B, S, 8), vectors(B, 8, seed=1)
+    shift1, scale1, gate1, shift2, scale2, gate2 = (part[:, None] for part in p.modulation(F.silu(c)).chunk(6, 1))
+    h = x + gate1 * p.attn(F.layer_norm(x, (8,), eps=1e-6) * (1 + scale1) + shift1)
+    wanted = h + gate2 * p.mlp(F.layer_norm(h, (8,), eps=1e-6) * (1 + scale2) + shift2)
+    close(model(x=x, c=c).y, wanted, 1e-12, "the block")
+
+
 # ----------------------------------------------------------------------------------- distributions and transforms
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.7])
+def test_entmax_adds_up_and_has_its_gradient(alpha: float) -> None:
+    x, weights = (2 * vectors(B, 7)).requires_grad_(), vectors(B, 7, seed=1)
+    y = applied("sparse.entmax", f"x, {alpha}, 60", {"x": "float[B, 7]"}, x=x)
+    close(y.sum(-1), torch.ones(B, dtype=F64), 1e-12, "the sum")
+    score = ((alpha - 1) * x - torch.where(y > 0, y, 1.0) ** (alpha - 1))[y > 0]  # the threshold, one for each row
+    rows = torch.arange(B)[:, None].expand(B, 7)[y > 0]
+    assert all(float(score[rows == row].detach().std(correction=0)) < 1e-9 for row in range(B))
+    (gradient,) = torch.autograd.grad((y * weights).sum(), x)
+    s = torch.where(y > 0, y ** (2 - alpha), 0.0)
+    close(gradient, s * (weights - (s * weights).sum(-1, keepdim=True) / s.sum(-1, keepdim=True)), 1e-9, "the gradient")
 
 
 def test_sparsemax_is_the_nearest_distribution() -> None:
