@@ -21,7 +21,7 @@ from ..lower.names import identifier, imported
 from ..paths import join
 from ..runtime.initial import DEFAULT
 from .expressions import Expressions, plain
-from .functions import Function, Line, Writer, lines_of
+from .functions import Function, Writer, conditioned
 from .layout import WIDTH, docstring, signature, statement
 from .loops import consecutive, rolled
 from .numbers import Numbers
@@ -29,6 +29,7 @@ from .plan import Instance, Tree, holder
 from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged
 from .steps import Access, Hole, Number, Real, Text
 from .terms import Wording, loop_wording, wording
+from .units import Line, lines_of, units_of
 
 
 @record
@@ -104,20 +105,21 @@ class Draft:
 
     # --------------------------------------------------------------------------------------------------------- text
 
-    def text(self, show: Callable[[Number, bool], str], helper: Callable[[str], str], width: int = WIDTH) -> tuple[list[Line], list[list[Line]]]:
+    def text(
+        self, show: Callable[[Number, bool], str], helper: Callable[[str], str], width: int = WIDTH, roll: bool = True
+    ) -> tuple[list[Line], list[list[Line]]]:
         """Return the lines of `__init__` and of each function; `show` prints a number, in `__init__` or outside."""
         within = Expressions(lambda hole: show(hole, True), helper)
         without = Expressions(lambda hole: show(hole, False), helper)
-        return rolled(list(self._init(within)), self.tasks), [self._body(pair, without, width) for pair in self.functions]
+        init = [("", line) for line in self._init(within)]
+        functions = [[self._lines(function, without, width) for function in pair] for pair in self.functions]
+        if not roll:
+            return [line for _, line in init], [lines_of(units_of(lines)) for pair in functions for lines in pair]
+        return rolled(init, self.tasks), [merged(*(rolled(lines, self.tasks) for lines in pair)) for pair in functions]
 
-    def _body(self, pair: Sequence[Function], expressions: Expressions, width: int) -> list[Line]:
-        first, second = (self._lines(function, expressions, width) for function in pair)
-        return merged(first, second)
-
-    def _lines(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
+    def _lines(self, function: Function, expressions: Expressions, width: int) -> list[tuple[str, Line]]:
         handed = set[str]().union(*(self.instance.planner.handed(body) for pair in self.instance.pairs for body in pair))
-        writer = Writer(function, expressions, width - 8, map(identifier, handed))
-        return rolled(lines_of(writer.lines(), " and ".join), self.tasks)
+        return conditioned(Writer(function, expressions, width - 8, map(identifier, handed)).lines())
 
     def head(self, number: int) -> list[str]:
         """Return the head of one function."""
@@ -288,7 +290,8 @@ def _fill(access: Access, initialiser: Initialiser, expressions: Expressions) ->
     target, keywords = filling(initialiser)
     known = inspect.signature(imported(target)).parameters
     rest = {name: value for name, value in keywords.items() if not _default(known.get(name), value)}
-    return expressions.function(target) + expressions.arguments([access], rest)
+    alone = len(known) == 2 and len(rest) == 1  # nn.init.constant_(tensor, value)
+    return expressions.function(target) + expressions.arguments([access, *(rest.values() if alone else ())], {} if alone else rest)
 
 
 def _default(parameter: inspect.Parameter | None, value: Any) -> bool:

@@ -21,24 +21,37 @@ SIMPLE = re.compile(r"^-?\w+$")
 POWER = re.compile(r"^-?[\w.]+$")
 SHORT = (("torch.nn.functional.", "F."), ("torch.nn.", "nn."))
 
-# marks around what a loop may replace, outside of what text holds: `[` member `]`, and in keys a part of a string
+# marks around what a loop may replace, outside of what text holds: `[` member `]`, in keys a part of a string, local values
 OPEN, CLOSE = "\ue010", "\ue011"
 KEY, REST, END = "\ue012", "\ue013", "\ue014"
-MARKED = re.compile(f"{OPEN}(.*?){CLOSE}")
-KEYED = re.compile(f"{KEY}(.*?){REST}(.*?){END}")
+BEGIN, NAMED, DONE = "\ue016", "\ue017", "\ue018"
+INNER = "[^\ue010-\ue018]*"
+MARKED = re.compile(f"{OPEN}(?P<member>{INNER}){CLOSE}")
+KEYED = re.compile(f"{KEY}(?P<before>{INNER}){NAMED}(?P<word>{INNER}){REST}(?P<rest>{INNER}){END}")
+LOCAL = re.compile(f"{BEGIN}(?P<key>{INNER}){NAMED}(?P<name>{INNER}){DONE}")
 
 
 def member_text(member: Member) -> str:
     """Return a member with marks, so that a loop can put its variable there."""
-    if member.rest:
-        return f"{KEY}{json.dumps(str(member.value))}{REST}{member.rest}{END}"
-    return f"{OPEN}{json.dumps(member.value)}#{member.count}{CLOSE}"
+    if member.rest or member.before:
+        return f"{KEY}{member.before}{NAMED}{json.dumps(str(member.value))}{REST}{member.rest}{END}"
+    return f"{OPEN}{json.dumps(member.value)}#{member.count}#{member.place}{CLOSE}"
+
+
+def local_mark(key: str, name: str) -> str:
+    """Return the name of a local value with marks, so that a loop can tell which value is meant."""
+    return f"{BEGIN}{key}{NAMED}{name}{DONE}"
+
+
+def named(text: str) -> str:
+    """Return text without the marks around local values."""
+    return LOCAL.sub(lambda found: found["name"], text)
 
 
 def plain(text: str) -> str:
     """Return text without marks."""
-    text = MARKED.sub(lambda found: found[1].rpartition("#")[0], text)
-    return KEYED.sub(lambda found: json.dumps(json.loads(found[1]) + found[2]), text)
+    text = MARKED.sub(lambda found: found["member"].split("#")[0], named(text))
+    return KEYED.sub(lambda found: json.dumps(found["before"] + json.loads(found["word"]) + found["rest"]), text)
 
 
 class Expressions:
@@ -152,7 +165,7 @@ class Expressions:
         sign, strength = BINARY[step.target]
         if strength == 14:
             left, right = self.value(step.args[0], 15), self.value(step.args[1], 13)
-            hugs = POWER.match(left) and POWER.match(right)
+            hugs = POWER.match(plain(left)) and POWER.match(plain(right))
             return (f"{left}**{right}" if hugs else f"{left} ** {right}"), 14
         above = strength + 1 if strength == 6 else strength
         return f"{self.value(step.args[0], above)} {sign} {self.value(step.args[1], strength + 1)}", strength

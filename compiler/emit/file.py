@@ -169,7 +169,7 @@ class _File:
             holes.append(hole)
             return HOLE
 
-        init, functions = draft.text(show, self.helpers.use, ENDLESS)
+        init, functions = draft.text(show, self.helpers.use, ENDLESS, roll=False)
         operations = sorted((name, target) for name, (target, _) in draft.operations.items())
         return Shape(draft, repr((init, functions, operations)), holes)
 

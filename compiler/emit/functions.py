@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .expressions import Expressions, plain
+from .expressions import Expressions, local_mark, plain
 from .steps import Step, Store, inputs_of, read_steps
+from .units import Line
 
 RESERVED = frozenset(("self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
 TAKEN = RESERVED | frozenset(dir(builtins))
@@ -23,9 +24,6 @@ NOUNS = {
     "transpose": "turned", "rsqrt": "scale", "sqrt": "root", "norm": "norm", "exp": "weights", "sigmoid": "gate", "zeros": "zeros", "ones": "ones",
 }  # fmt: skip
 """What a value is called that the text gives no name."""
-
-Line = tuple[int, str]
-"""Levels of indentation, and text with marks."""
 
 
 @dataclass(slots=True)
@@ -47,6 +45,7 @@ class Writer:
         self.print = expressions
         self.width = width
         self.taken = TAKEN | set(taken)
+        self.bases = {base_name(parameter.name) for parameter in function.parameters}
         self.end = Store((), function.results, "return")
         self.order: list[Step | Store] = [*_alive(function), self.end]
         self.place = {id(step): i for i, step in enumerate(self.order)}
@@ -153,13 +152,14 @@ class Writer:
                 name = self._free(base, i, last)
                 last[name] = max(self._last(one), i)
                 names[id(one)] = name
-        self.print.names = names
+        keys = {key: str(number) for number, key in enumerate(names)}
+        self.print.names = {key: local_mark(keys[key], name) if name.isidentifier() and name != "_" else name for key, name in names.items()}
 
     def _label(self, step: Step, label: str) -> str:
         """Return a name for a value that the text gives none; never that of a parameter."""
         last = str(step.target).rpartition(".")[2] if step.kind in ("call", "method") else ""
         word = label or NOUNS.get(last, "h")
-        return f"{word}_" if any(base_name(parameter.name) == word for parameter in self.function.parameters) else word
+        return f"{word}_" if word in self.bases else word
 
     def _is_part(self, step: Step) -> bool:
         return step.kind == "item" and isinstance(step.args[0], Step) and id(step.args[0]) in self.unpacked
@@ -265,14 +265,10 @@ def _direct(step: Step | Store) -> list[Step]:
     return [bearer for read in inputs_of(step) for bearer in _bearers(read)]
 
 
-def lines_of(functions: Sequence[tuple[tuple[str, ...], str]], guard: Any) -> list[Line]:
-    """Put statements under their guards; `guard` writes the condition."""
-    found: list[Line] = []
-    now: tuple[str, ...] = ()
-    for condition, text in functions:
-        if condition != now and condition:
-            found.append((0, f"if {guard(condition)}:"))
-        now = condition
-        depth = (len(text) - len(text.lstrip(" "))) // 4
-        found.append((depth + bool(condition), text.lstrip(" ")))
+def conditioned(statements: Sequence[tuple[tuple[str, ...], str]]) -> list[tuple[str, Line]]:
+    """Return statements as lines, each with its condition."""
+    found: list[tuple[str, Line]] = []
+    for condition, text in statements:
+        bare = text.lstrip(" ")
+        found.append((" and ".join(condition), ((len(text) - len(bare)) // 4, bare)))
     return found

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
 WIDTH = 100
+WHOLE = re.compile(r"`[^`]*`[.,;:)]*|\w+: \w+\[[^\]]*\][.,;:)]*")
+"""What is better not broken: `y = f(x)`, x: float[B, S]."""
+
+GAP = "\ue030"
 OPEN = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -23,7 +28,8 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
     if place is None:
         return [whole]
     start, end = place
-    head, items, tail = text[: start + 1], _split(text[start + 1 : end]), text[end:]
+    inside = text[start + 1 : end]
+    head, items, tail = text[: start + 1], [inside] if _comprehension(inside) else _split(inside), text[end:]
     joined = ", ".join(items)
     call = text[start] == "(" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_])")
     lines = [f"{pad}{before}{head}"]
@@ -91,7 +97,7 @@ def signature(name: str, parameters: Sequence[str], result: str, indent: int) ->
 
 
 def docstring(text: str, indent: int) -> list[str]:
-    """Lay out a docstring, its paragraphs wrapped anew."""
+    """Lay out a docstring, its paragraphs wrapped anew: formulas between backquotes and types stay whole where they fit."""
     pad = " " * indent
     paragraphs = [" ".join(part.split()) for part in text.strip().split("\n\n")]
     safe = [part.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for part in paragraphs if part]
@@ -102,8 +108,13 @@ def docstring(text: str, indent: int) -> list[str]:
     for number, part in enumerate(safe):
         lines += [""] if number else []
         first = '"""' if number == 0 else ""
-        wrapped = textwrap.wrap(first + part, width, break_long_words=False, break_on_hyphens=False)
+        wrapped = _wrapped(first + part, width)
         if len(safe) == 1 and len(wrapped) == 1:  # it fits but for the quotes
-            wrapped = textwrap.wrap(first + part, width - 8, break_long_words=False, break_on_hyphens=False)
+            wrapped = _wrapped(first + part, width - 8)
         lines += [pad + line for line in wrapped]
     return [*lines, f'{pad}"""']
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    whole = WHOLE.sub(lambda found: found[0].replace(" ", GAP) if len(found[0]) <= width - 4 else found[0], text)
+    return [line.replace(GAP, " ") for line in textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)]

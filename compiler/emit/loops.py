@@ -1,55 +1,29 @@
-"""Equal statements over the members of a family become one loop."""
+"""Equal statements over the members of a family, or over the steps of a repeat, become one loop."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 
-from .expressions import KEYED, MARKED
-from .functions import Line
+from .expressions import KEYED, LOCAL, local_mark, named, plain
+from .units import Enter, Line, Token, Unit, lines_of, units_of
 
 LONGEST = 24
 """How many statements one turn of a loop may have."""
 
-MARK = re.compile(f"{MARKED.pattern}|{KEYED.pattern}")
-Unit = tuple[Line, ...]
+FAMILY = re.compile(r"self(\.\w+)+(\[[^\[\]]*\])*\[$")
+"""What stands before the member of a family of modules."""
+
+MOST = 3
+"""How many columns of numbers a loop may go through."""
 
 
-def rolled(lines: Sequence[Line], tasks: Collection[str] = ()) -> list[Line]:
-    """Return lines with loops over `name`, over `task` where all members are `tasks`, or over `i`."""
-    units = _carried(_units(lines))
-    found: list[Line] = []
-    at = 0
-    while at < len(units):
-        period, times = _repeat(units, at)
-        if times > 1:
-            turns = [tuple(line for unit in units[at + k * period : at + (k + 1) * period] for line in unit) for k in range(times)]
-            found += _loop(turns, tasks)
-            at += period * times
-        else:
-            found += units[at]
-            at += 1
-    return found
-
-
-def _carried(units: list[Unit]) -> list[Unit]:
-    """Give the first turn the names of the others: `z = a(x)`, `z = b(z)` becomes `z = x`, `z = a(z)`, `z = b(z)`."""
-    found: list[Unit] = []
-    for at, unit in enumerate(units):
-        follows = units[at + 1 : at + 3]
-        first = re.match(r"(\w+) = ", unit[0][1])
-        if first is not None and len(unit) == 1 and len(follows) == 2 and _shape(follows[0]) == _shape(follows[1]) != _shape(unit):
-            target = first[1]
-            pattern = re.escape(unit[0][1])
-            names = dict.fromkeys(re.findall(r"(?<![.\w\"])[A-Za-z_]\w*(?![\w(=\"])", MARK.sub("", pattern)))
-            swapped = ((name, re.sub(rf"(?<![.\w]){name}(?![\w(=])", target, unit[0][1])) for name in names if name not in (target, "self"))
-            hit = next(((name, text) for name, text in swapped if _shape(((0, text),)) == _shape(follows[0])), None)
-            if hit is not None:
-                found += [((0, f"{target} = {hit[0]}"),), ((0, hit[1]),)]
-                continue
-        found.append(unit)
-    return found
+def rolled(lines: Sequence[tuple[str, Line]], tasks: Collection[str] = ()) -> list[Line]:
+    """Return lines with loops over `name`, over `task` where all members are `tasks`, over `i`, or over modules and values."""
+    return [(depth, named(text)) for depth, text in lines_of(_Roller(units_of(lines), tasks).units)]
 
 
 def consecutive(members: Sequence[int | str]) -> str | None:
@@ -62,98 +36,417 @@ def consecutive(members: Sequence[int | str]) -> str | None:
     return f"range({last + 1})" if first == 0 else f"range({first}, {last + 1})"
 
 
-def _units(lines: Sequence[Line]) -> list[Unit]:
-    """Cut into statements, each with what is indented below it."""
-    found: list[list[Line]] = []
-    for line in lines:
-        if line[0] == 0 and not line[1].startswith(("else:", "elif ")):
-            found.append([])
-        found[-1].append(line)
-    return [tuple(unit) for unit in found]
+class _Unlike(Exception):
+    """Turns can't be one loop."""
 
 
-def _shape(unit: Unit) -> tuple[Line, ...]:
-    return tuple((depth, MARKED.sub("\ue015", KEYED.sub(lambda m: f"\ue015{m[2]}\ue015", text))) for depth, text in unit)
+@dataclass(slots=True)
+class _Turns:
+    """Statements that repeat: what varies in them, column by column, and what each turn binds."""
+
+    units: list[list[Unit]]
+    columns: list[tuple[Token, ...]] = field(default_factory=list[tuple[Token, ...]])
+    binds: list[list[str]] = field(default_factory=list[list[str]])
+
+    def __post_init__(self) -> None:
+        tokens = [[token for unit in turn for token in unit.tokens()] for turn in self.units]
+        self.columns = list(zip(*tokens, strict=True))
+        self.binds = [list(dict.fromkeys(key for unit in turn for key in unit.defines())) for turn in self.units]
 
 
-def _marks(units: Sequence[Unit]) -> list[str]:
-    return [m[1].rpartition("#")[0] if m[1] is not None else m[2] for unit in units for _, text in unit for m in MARK.finditer(text)]
+class _Roller:
+    """Finds loops, the shortest turns first, until there are no more."""
+
+    def __init__(self, units: list[Unit], tasks: Collection[str]) -> None:
+        self.units = units
+        self.tasks = tasks
+        self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
+        self.last: dict[str, int] = {}
+        """Which statement is the last to read a value, as they were numbered first."""
+        for number, unit in enumerate(units):
+            unit.number = number
+            self.last.update(dict.fromkeys(unit.reads(), number))
+        self.lists: dict[str, tuple[str, int, int]] = {}
+        """The values that a loop has put into a list, by their keys: the key of the list, their place and how many there are."""
+        period = 1
+        while period <= min(LONGEST, len(self.units) // 2):
+            period = 1 if self._pass(period) else period + 1
+        self._settle()
+
+    def _pass(self, period: int) -> bool:
+        """Make loops of turns of one length, and tell whether there were any."""
+        shapes = [unit.skeleton() for unit in self.units]
+        at, changed = 0, False
+        while at + 2 * period <= len(shapes):
+            times = 1
+            while shapes[at + times * period : at + (times + 1) * period] == shapes[at : at + period]:
+                times += 1
+            for fewer in range(times, max(times - 2, 1), -1):
+                found = self._loop(at, period, fewer)
+                if found:
+                    end = at + period * fewer
+                    self.units[at:end] = found
+                    shapes[at:end] = [unit.skeleton() for unit in found]
+                    at, changed = at + len(found) - 1, True
+                    break
+            at += 1
+        return changed
+
+    def _loop(self, at: int, period: int, times: int) -> list[Unit]:
+        try:
+            return _Loop(self, at, period, times).units()
+        except _Unlike:
+            return []
+
+    # ------------------------------------------------------------------------------------------------- lists of values
+
+    def _settle(self) -> None:
+        """Write what reads the values in a list: the list whole, its sum, or one by its place."""
+        whole: dict[str, list[str]] = {}
+        for key, (list_, _, _) in self.lists.items():
+            whole.setdefault(list_, []).append(key)
+        for unit in self.units:
+            unit.change([self._read(text, whole) for text in unit.rows])
+
+    def _read(self, text: str, whole: dict[str, list[str]]) -> str:
+        text = LOCAL.sub(lambda found: local_mark(found["key"], self.names[found["key"]]), text)
+        for list_, keys in whole.items():
+            marks = [local_mark(key, self.names[key]) for key in keys]
+            if marks[0] in text:
+                mark, total = local_mark(list_, self.names[list_]), re.escape(" + ".join(marks))
+                text = text.replace(f"[{', '.join(marks)}]", mark)
+                text = re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}])", lambda found: f"{found[1]}sum({mark})", text)
+        return LOCAL.sub(lambda found: self._element(found[0], found["key"]), text)
+
+    def _element(self, mark: str, key: str) -> str:
+        list_, place, _ = self.lists.get(key, ("", 0, 0))
+        return f"{local_mark(list_, self.names[list_])}[{place}]" if list_ else mark
 
 
-def _repeat(units: list[Unit], at: int) -> tuple[int, int]:
-    """Return how many statements make a turn, and how many turns follow each other."""
-    best = (1, 1)
-    for period in range(1, min(LONGEST, (len(units) - at) // 2) + 1):
-        first = [_shape(unit) for unit in units[at : at + period]]
-        times = 1
-        while [_shape(unit) for unit in units[at + times * period : at + (times + 1) * period]] == first:
-            times += 1
-        while times > 1 and not _sound([_marks(units[at + k * period : at + (k + 1) * period]) for k in range(times)]):
-            times -= 1
-        size = sum(len(unit) for unit in units[at : at + period])
-        if times > 1 and (times * size > 2 or _whole(units[at : at + times])) and times * period > best[0] * best[1]:
-            best = (period, times)
-    return best
+class _Loop:
+    """One loop in the place of turns; raises _Unlike where they can't be one."""
+
+    def __init__(self, roller: _Roller, at: int, period: int, times: int) -> None:
+        self.roller = roller
+        self.times = times
+        self.turns = _Turns([roller.units[at + k * period : at + (k + 1) * period] for k in range(times)])
+        self.before, self.after = roller.units[:at], roller.units[at + period * times :]
+        self.end = self.turns.units[-1][-1].number
+        self.bound = {key: (turn, place) for turn, keys in enumerate(self.turns.binds) for place, key in enumerate(keys)}
+        self.own = [f"{key}'" for key in self.turns.binds[1]]
+        """The keys of what the loop binds, by place."""
+        self.starts: dict[int, str] = {}
+        """What a carried value starts as, by its place among what a turn binds."""
+        self.variables: dict[tuple[str, ...], str] = {}
+        """The text that stands for each column that varies."""
+        self.family = False
+        """Whether the loop goes through the members of one family whole."""
+        self.over: list[tuple[str, str]] = []
+        """The variables of the loop, with what they go through."""
+
+    def units(self) -> list[Unit]:
+        """Return the loop with what stands before it."""
+        plan = [self._column(column) for column in self.turns.columns]
+        collected = self._collected()
+        self._worth(plan, collected)
+        self._variables(plan)
+        body = self._body(plan)
+        names = self._named(body)
+        return self._written(body, collected, names)
+
+    # ----------------------------------------------------------------------------------------------------- what varies
+
+    def _column(self, column: tuple[Token, ...]) -> tuple[str, ...] | None:
+        """Return the values of a column that needs a variable; None where it has the same text in each turn."""
+        values = tuple(token.value for token in column)
+        if column[0].kind == "local":
+            return self._local(values)
+        if len(set(values)) == 1:
+            return None
+        if column[0].kind != "number" and len(set(values)) < self.times:
+            raise _Unlike
+        return (column[0].kind, *values)
+
+    def _local(self, keys: tuple[str, ...]) -> tuple[str, ...] | None:
+        places = [self.bound.get(key) for key in keys]
+        if not any(places):
+            if len(set(keys)) == 1:
+                return None
+            lists = [self.roller.lists.get(key) for key in keys]
+            if lists[0] is not None and lists == [(lists[0][0], lists[0][1] + k, lists[0][2]) for k in range(self.times)]:
+                return ("list", lists[0][0], _slice(lists[0][1], lists[0][1] + self.times, lists[0][2]))
+            if any(tuple(unit.defines()) == keys and len(unit.lines) == 1 for unit in self.before):
+                return ("parts", *keys)
+            raise _Unlike
+        _, place = next(found for found in places if found is not None)
+        if places == [(k, place) for k in range(self.times)]:
+            return None
+        if places[1:] == [(k, place) for k in range(self.times - 1)] and places[0] is None and self.starts.setdefault(place, keys[0]) == keys[0]:
+            return None
+        raise _Unlike
+
+    def _collected(self) -> list[int]:
+        """Return what a turn binds and later statements read of all turns, by its place."""
+        found: list[int] = []
+        for place, keys in enumerate(zip(*self.turns.binds, strict=True)):
+            used = [key for key in keys if self._read_later(key)]
+            if used and used != [keys[-1]]:
+                unit = next(unit for unit in self.turns.units[0] if keys[0] in unit.defines())
+                if len(unit.lines) > 1:
+                    raise _Unlike
+                found.append(place)
+        return found
+
+    def _read_later(self, key: str) -> bool:
+        return self.roller.last.get(key, -1) > self.end
+
+    def _worth(self, plan: list[tuple[str, ...] | None], collected: list[int]) -> None:
+        """Refuse loops that are no shorter or go through too many numbers."""
+        columns = set(plan) - {None}
+        numbers = [column for column in columns if column is not None and column[0] == "number"]
+        size = sum(len(unit.lines) for unit in self.turns.units[0])
+        whole = self._family(plan)
+        few = self.times * size <= 2 and whole is None
+        if few or len(numbers) > MOST or (len(columns) == len(numbers) and self.times < 3) or (collected and self.times < 3 and whole is None):
+            raise _Unlike
+
+    def _family(self, plan: list[tuple[str, ...] | None]) -> str | None:
+        """Return the family that the turns go through whole, if its members are all that varies of members."""
+        bases: set[str] = set()
+        first = [(unit.rows[token.line], token) for unit in self.turns.units[0] for token in unit.tokens()]
+        listed = False
+        for column, (text, token) in zip(plan, first, strict=True):
+            if column is None or column[0] not in ("member", "key"):
+                continue
+            base = FAMILY.search(text[: token.start])
+            members = [value.split("#") for value in column[1:]]
+            if column[0] == "key" or base is None or [m[1:] for m in members] != [[str(self.times), str(k)] for k in range(self.times)]:
+                return None
+            listed = not members[0][0].startswith('"')
+            bases.add(base[0][:-1])
+        return None if len(bases) != 1 else bases.pop() + ("" if listed else ".values()")
+
+    # ------------------------------------------------------------------------------------------------------- variables
+
+    def _variables(self, plan: list[tuple[str, ...] | None]) -> None:
+        columns = [column for column in dict.fromkeys(plan) if column is not None]
+        members = [column for column in columns if column[0] in ("member", "key")]
+        named_ = {tuple(str(json.loads(value.split("#")[0])) for value in column[1:]) for column in members}
+        if len(named_) > 1:
+            raise _Unlike
+        family = self._family(plan)
+        if family is not None:
+            word = self._variable(_singular(re.findall(r"\.(\w+)", family.removesuffix(".values()"))[-1]))
+            self.variables.update((column, word) for column in members)
+            self.over.append((word, family))
+            self.family = True
+        elif members:
+            self._values(members, [column for column in columns if column[0] == "number"])
+        for column in columns:
+            if column[0] in ("list", "parts"):
+                base = self.roller.names[column[1]]
+                word = self.variables[column] = self._variable("part" if column[0] == "parts" else _singular(base))
+                key = column[1] if column[0] == "list" else self._whole(column[1:])
+                self.over.append((word, local_mark(key, self.roller.names[key]) + (column[2] if column[0] == "list" else "")))
+            elif column[0] == "number" and column not in self.variables:
+                word = self.variables[column] = self._variable(next(w for w in "abc" if w not in [v for v, _ in self.over]))
+                self.over.append((word, f"({', '.join(column[1:])})"))
+        if not self.over:
+            self.over.append(("_", f"range({self.times})"))
+
+    def _whole(self, keys: tuple[str, ...]) -> str:
+        """Keep the results of a call, which were taken apart, in one list; they are so from the next attempt on."""
+        unit = next(unit for unit in self.before if tuple(unit.defines()) == keys)
+        key = self._new_list(keys, "parts")
+        unit.change(["" if not unit.guard else unit.guard, f"{local_mark(key, self.roller.names[key])} = {unit.lines[0][1].partition(' = ')[2]}"])
+        return key
+
+    def _values(self, members: list[tuple[str, ...]], numbers: list[tuple[str, ...]]) -> None:
+        """Go through the members themselves: numbers, or names."""
+        values = [json.loads(value.split("#")[0]) for value in members[0][1:]]
+        over = consecutive(values)
+        if over is None:
+            word = self._variable("task" if all(value in self.roller.tasks for value in values) else "name")
+            over = f"({', '.join(map(json.dumps, values))})"
+            self.variables.update((column, word) for column in members)
+        else:
+            word = self._variable("i")
+            for column in members:
+                self.variables[column] = f"str({word})" if column[1].startswith('"') and column[0] == "member" else word
+            for column in numbers:
+                if (offset := _offset(column[1:], [int(value) for value in values])) is not None:
+                    self.variables[column] = word if offset == 0 else f"{word} {'+' if offset > 0 else '-'} {abs(offset)}"
+        self.over.append((word, over))
+
+    def _variable(self, word: str) -> str:
+        """Return a name that nothing in the loop, and no value of the function, has."""
+        texts = " ".join(plain(text) for turn in self.turns.units for unit in turn for text in unit.rows)
+        taken = {*self.roller.names.values(), *(name for name, _ in self.over)}
+        for candidate in (word, *(["j", "k"] if word == "i" else []), "module" if self.family else "item", *(f"{word}_{n}" for n in range(1, 100))):
+            if candidate not in taken and not re.search(rf"(?<![.\w]){candidate}\b", texts):
+                return candidate
+        raise _Unlike
+
+    # ------------------------------------------------------------------------------------------------------------ body
+
+    def _body(self, plan: list[tuple[str, ...] | None]) -> list[Unit]:
+        """Return the second turn, which is as all later ones are, with variables in place."""
+        body: list[Unit] = []
+        columns = iter(plan)
+        for unit in self.turns.units[1]:
+            rows = unit.rows
+            edits = [(token, column) for token, column in zip(unit.tokens(), columns, strict=False) if column is not None]
+            for token, column in reversed(edits):
+                rows[token.line] = self._replaced(rows[token.line], token, column)
+            body.append(Unit(list(unit.lines), unit.guard, unit.enters, unit.loop))
+            body[-1].change(rows)
+        for keys in self.turns.binds[:2]:
+            for place, key in enumerate(keys):
+                for unit in body:
+                    unit.rename(key, self.own[place], self.roller.names[self.turns.binds[1][place]])
+        return body
+
+    def _replaced(self, text: str, token: Token, column: tuple[str, ...]) -> str:
+        before, after = text[: token.start], text[token.end :]
+        word = self.variables[column]
+        if token.kind == "key":
+            rest = KEYED.fullmatch(text[token.start : token.end])
+            first, last = (rest["before"], rest["rest"]) if rest is not None else ("", "")
+            return f'{before}f"{first}{{{word}}}{last}"{after}'
+        base = FAMILY.search(before) if token.kind == "member" and self.family else None
+        if base is not None:
+            return before[: base.start()] + word + after[1:]
+        whole = token.kind != "number" or " " not in word or (before[-1:] in "([" or before.endswith((", ", "= "))) and after[:1] in ")],"
+        return before + (word if whole else f"({word})") + after
+
+    # ----------------------------------------------------------------------------------------------------------- names
+
+    def _named(self, body: list[Unit]) -> dict[str, str]:
+        """Return names for what the loop binds under which every reader finds what it reads."""
+        first, second = self.turns.binds[0], self.turns.binds[1]
+        taken = set(self.roller.names.values())
+        fresh: dict[str, str] = {}
+        for own, key in zip(self.own, second, strict=True):
+            base = self.roller.names[key].rstrip("_0123456789") or "h"
+            fresh[own] = next(name for i in count(1) if (name := f"{base}_{i}") not in taken)
+            taken.add(fresh[own])
+        usual = [{own: self.roller.names[key] for own, key in zip(self.own, keys, strict=True)} for keys in (first, second)]
+        for names in (*usual, fresh):
+            if self._sound(body, names):
+                return names
+        raise _Unlike
+
+    def _sound(self, body: list[Unit], names: dict[str, str]) -> bool:
+        """Tell whether every value is still there under its name where it is read, in the loop and after it."""
+        known = {**self.roller.names, **names}
+        carried = {self.own[place]: start for place, start in self.starts.items()}
+        outside = ({key for unit in self.after for key in unit.reads()} - set(self.bound)) | {key for unit in body for key in unit.reads()} - set(
+            names
+        )
+        if {known[self.roller.lists.get(key, (key,))[0]] for key in outside} & set(names.values()):
+            return False
+        scope = {known[key]: key for key in carried}
+        if len(scope) < len(carried) or any(known[start] in scope and known[key] != known[start] for key, start in carried.items()):
+            return False
+        for _ in range(2):
+            for unit in body:
+                defined = unit.defines()
+                wanted = {key for key in unit.reads() if key in names} - (set(defined) if unit.loop else set[str]())
+                if any(scope.get(known[key]) != key for key in wanted) or any(known[e.carried] != known[e.start] for e in unit.enters):
+                    return False
+                scope.update((known[key], key) for key in defined)
+        return all(scope.get(known[key]) == key for key, last in zip(self.own, self.turns.binds[-1], strict=True) if self._read_later(last))
+
+    # --------------------------------------------------------------------------------------------------------- writing
+
+    def _written(self, body: list[Unit], collected: list[int], names: dict[str, str]) -> list[Unit]:
+        roller = self.roller
+        roller.names.update(names)
+        second = self.own
+        for unit in body:
+            for key in [*unit.defines(), *sorted(unit.reads())]:
+                unit.rename(key, key, roller.names[key])
+        guards = {plain(unit.guard) for unit in body}
+        guard = body[0].guard if guards == {plain(self.turns.units[0][0].guard)} else ""
+        found: list[Unit] = []
+        enters: list[Enter] = []
+        for place, start in self.starts.items():
+            key = second[place]
+            if roller.names[start] == names[key]:
+                enters.append(Enter(key, start))
+            else:
+                found.append(Unit([(0, f"{local_mark(key, names[key])} = {local_mark(start, roller.names[start])}")], guard))
+        lists = {second[place]: self._list(place) for place in collected}
+        head = self._head()
+        alone = len(body) == 1 and len(body[0].lines) == 1 and bool(lists) and list(lists) == body[0].defines() and not self.starts
+        if alone and guard == body[0].guard:
+            value = body[0].lines[0][1].partition(" = ")[2]
+            lines = [(0, f"{next(iter(lists.values()))} = [{value} {head}]")]
+        else:
+            found += [Unit([(0, f"{mark} = []")], guard) for mark in lists.values()]
+            inside = [Unit(self._kept(unit, lists), "" if guard else unit.guard) for unit in body]
+            lines = [(0, f"{head}:"), *((depth + 1, text) for depth, text in lines_of(inside))]
+        self._hand_on(collected)
+        made = [*found, Unit(lines, guard, enters, loop=not alone)]
+        for unit in made:
+            unit.number = self.end
+        return made
+
+    def _kept(self, unit: Unit, lists: dict[str, str]) -> list[Line]:
+        """Return the lines of a statement, with those that put what it binds into lists."""
+        return [*unit.lines, *((0, f"{lists[key]}.append({local_mark(key, self.roller.names[key])})") for key in unit.defines() if key in lists)]
+
+    def _head(self) -> str:
+        if len(self.over) == 2 and self.over[0][1] == f"range({self.times})":
+            return f"for {self.over[0][0]}, {self.over[1][0]} in enumerate({self.over[1][1]})"
+        if len(self.over) == 1:
+            return f"for {self.over[0][0]} in {self.over[0][1]}"
+        return f"for {', '.join(word for word, _ in self.over)} in zip({', '.join(over for _, over in self.over)}, strict=True)"
+
+    def _list(self, place: int) -> str:
+        """Return a list for what all turns bind at a place, and remember what it holds."""
+        base = self.roller.names[self.turns.binds[1][place]].split("_")[0]
+        key = self._new_list(tuple(keys[place] for keys in self.turns.binds), base if base.endswith("s") else f"{base}s")
+        return local_mark(key, self.roller.names[key])
+
+    def _new_list(self, keys: tuple[str, ...], word: str) -> str:
+        roller = self.roller
+        name = next(n for n in _numbered(word) if n not in roller.names.values() and not self._read_as(n))
+        key = f"list {len(roller.lists)} {name}"
+        roller.names[key] = name
+        roller.lists.update((one, (key, number, len(keys))) for number, one in enumerate(keys))
+        return key
+
+    def _read_as(self, name: str) -> bool:
+        return any(re.search(rf"(?<![.\w]){name}\b", plain(text)) for unit in self.roller.units for text in unit.rows)
+
+    def _hand_on(self, collected: list[int]) -> None:
+        """Let later statements read the last turn's values under the names of the loop."""
+        for place, key in enumerate(self.turns.binds[-1]):
+            if place not in collected and self._read_later(key):
+                new = self.own[place]
+                self.roller.last[new] = self.roller.last[key]
+                for unit in self.after:
+                    unit.rename(key, new, self.roller.names[new])
 
 
-def _whole(units: list[Unit]) -> bool:
-    """Tell whether statements go through all members of one list."""
-    columns = list(zip(*[_marks([unit]) for unit in units], strict=True))
-    members = next(column for column in columns if len(set(column)) > 1)
-    return _family(units[0], [len(set(column)) > 1 for column in columns], members) is not None
+def _numbered(word: str) -> Iterator[str]:
+    yield word
+    yield from (f"{word}_{i}" for i in count(1))
 
 
-def _sound(turns: list[list[str]]) -> bool:
-    """Tell whether all marks that change change alike."""
-    changing = {column for column in zip(*turns, strict=True) if len(set(column)) > 1}
-    return len(changing) == 1 and len(set(next(iter(changing)))) == len(turns)
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
 
 
-def _loop(turns: list[Unit], tasks: Collection[str]) -> list[Line]:
-    columns = list(zip(*[_marks([turn]) for turn in turns], strict=True))
-    members = next(column for column in columns if len(set(column)) > 1)
-    varying = [len(set(column)) > 1 for column in columns]
-    family = _family(turns[0], varying, members)
-    if family is not None:
-        word = family.rpartition(".")[2]
-        variable = word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
-        if any(re.search(rf"(?<![.\w]){variable}\b", text) for _, text in turns[0]):
-            variable = "module"
-        head = f"for {variable} in {family}:"
-        body = [(depth, MARKED.sub(lambda m: m[0], text).replace(f"{family}[{_mark(text, members[0])}]", variable)) for depth, text in turns[0]]
-        return [(0, head), *((depth + 1, text) for depth, text in body)]
-    values = [json.loads(member) for member in members]
-    over = consecutive(values)
-    if over is not None:
-        variable, shown = "i", "i" if isinstance(values[0], int) else "str(i)"
-    else:
-        variable = "task" if all(value in tasks for value in values) else "name"
-        shown, over = variable, f"({', '.join(members)})"
-    place = iter(varying)
-    body = [(depth + 1, MARK.sub(lambda m: _variable(m, shown, variable) if next(place) else m[0], text)) for depth, text in turns[0]]
-    return [(0, f"for {variable} in {over}:"), *body]
+def _slice(first: int, last: int, count: int) -> str:
+    """Return the part of a list."""
+    return "" if (first, last) == (0, count) else f"[{first or ''}:{last if last < count else ''}]"
 
 
-def _variable(mark: re.Match[str], shown: str, variable: str) -> str:
-    return shown if mark[1] is not None else f'f"{{{variable}}}{mark[3]}"'
-
-
-def _mark(text: str, member: str) -> str:
-    """Return the mark of a member as it stands in a text."""
-    return next((m[0] for m in MARKED.finditer(text) if m[1].rpartition("#")[0] == member), "\ue010\ue011")
-
-
-def _family(turn: Unit, varying: list[bool], members: Sequence[str]) -> str | None:
-    """Return the list of modules that a loop goes through whole, if its members are all that changes."""
-    if list(members) != [str(i) for i in range(len(members))]:
+def _offset(numbers: Sequence[str], values: Sequence[int]) -> int | None:
+    """Return the number that values and numbers differ by."""
+    if not all(number.lstrip("-").isdecimal() for number in numbers):
         return None
-    bases: set[str] = set()
-    place = iter(varying)
-    for _, text in turn:
-        for mark in MARK.finditer(text):
-            if next(place):
-                base = re.search(r"self(\.\w+)+\[$", text[: mark.start()])
-                if mark[1] is None or base is None or mark[1].rpartition("#")[2] != str(len(members)):
-                    return None
-                bases.add(base[0][:-1])
-    return bases.pop() if len(bases) == 1 else None
+    offsets = {int(number) - value for number, value in zip(numbers, values, strict=True)}
+    return offsets.pop() if len(offsets) == 1 else None

@@ -143,7 +143,7 @@ class Instance:
             elif style == "Module":
                 yield Text(f"{_getter(level[word], self)}({json.dumps(word)})")
             else:
-                yield Member(int(word) if style.endswith("List") else word, len(level))
+                yield Member(int(word) if style.endswith("List") else word, len(level), list(level).index(word))
             level = level[word]
         if words and isinstance(level, str):
             child = self.children.get(level)

@@ -16,6 +16,7 @@ from ..lower.body import TORCH_DTYPES
 from ..lower.names import identifier
 from ..lower.sizes import Sizes
 from ..paths import HANDED, is_handed, join
+from .idioms import idiomatic
 from .plan import Instance
 from .steps import Access, Hole, Member, Real, Step, Store, Text
 from .terms import NOTHING, Wording, wording
@@ -230,7 +231,7 @@ class SourceBuilder:
     ) -> Step:
         if target in SIZED:
             args = tuple(self._sized(cast("Sequence[Any]", arg), target) if isinstance(arg, (list, tuple)) else arg for arg in args)
-        step = Step(kind, target, args, kwargs or {}, effect=effect, line=self._line, label=label)
+        step = idiomatic(Step(kind, target, args, kwargs or {}, effect=effect, line=self._line, label=label))
         if kind != "value":
             self.steps.append(step)
         return step
@@ -251,6 +252,8 @@ class SourceBuilder:
 
     def call(self, target: str, *args: Any, **kwargs: Any) -> Step:
         """Call a function, or write an operator."""
+        if target == "torch.cat" and len(args[0]) == 1:
+            return args[0][0]
         if target == "operator.getitem":
             return self._step("index", None, args)
         module, _, name = target.rpartition(".")

@@ -53,11 +53,14 @@ class Text:
 
 @record
 class Member:
-    """A member of a family in an index or a key; loops are found by these.  `rest` follows it in a key: `f"{task}.error"`."""
+    """A member of a family in an index or a key; loops are found by these.  In a key `before` and `rest` stand around it:
+    `f"{task}.error"`."""
 
     value: int | str
     count: int = 0  # how many members the family has
+    place: int = -1  # where it stands among them
     rest: str = ""
+    before: str = ""
 
 
 @record

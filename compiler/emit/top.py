@@ -15,11 +15,12 @@ from ..lower.unit import Pair
 from ..runtime.calls import Signature, output_path
 from .classes import Constructor, Draft
 from .expressions import Expressions, member_text, plain
-from .functions import Function, Line
+from .functions import Function
 from .layout import signature, statement
 from .plan import Instance
 from .source_builder import SourceBuilder
 from .steps import Member, Step, Store, inputs_of
+from .units import Line
 
 TRAINING = ("self.training",)
 OTHERS = ("losses",)
@@ -244,8 +245,7 @@ class _Packing:
         guards = self._groups()
         for loss, value in zip(self.body.losses, self.losses, strict=True):
             guard = guards[loss.task]
-            task = loss.task
-            key = Member(task, rest=loss.path[len(task) :]) if task is not None and loss.path.startswith(task + ".") else loss.path
+            key = _loss_key(loss.path, loss.task)
             store = Store(("losses[", key if isinstance(key, Member) else f'"{key}"', "] = "), value, guard=guard)
             if guard == OTHERS:
                 self.last.append(store)
@@ -331,6 +331,16 @@ class _Packing:
             if isinstance(value, (Step, Store)) and user not in readers.setdefault(id(value), set()):
                 readers[id(value)].add(user)
                 waiting += inputs_of(value)
+
+
+def _loss_key(path: str, task: str | None) -> Member | str:
+    """Return the key of a loss, with the member or the task in it marked."""
+    words = path.split(".")
+    number = next((i for i, word in enumerate(words) if word.isdigit()), None)
+    if number is not None:
+        before, rest = (".".join(part) for part in (words[:number], words[number + 1 :]))
+        return Member(words[number], before=f"{before}." if before else "", rest=f".{rest}" if rest else "")
+    return Member(task, rest=path[len(task) :]) if task is not None and path.startswith(task + ".") else path
 
 
 def _nested(pairs: Iterable[tuple[tuple[Any, ...], Any]]) -> dict[Any, Any]:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 # bert.arch, lines 5-30
 class Embeddings(nn.Module):
-    """Add up what a token is, which text it belongs to and where it stands: `y = norm(word + type +
-    position)`.
+    """Add up what a token is, which text it belongs to and where it stands:
+    `y = norm(word + type + position)`.
 
-    ids: int[B, S], segments: int[B, S] (the first text when left out), positions 0..S, y: float[B,
-    S, dim]. arXiv 1810.04805
+    ids: int[B, S], segments: int[B, S] (the first text when left out), positions 0..S,
+    y: float[B, S, dim]. arXiv 1810.04805
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        q = torch.unflatten(self.query(x), 2, [self.heads, -1]).transpose(1, 2)
-        k = torch.unflatten(self.key(x), 2, [self.heads, -1]).transpose(1, 2)
-        v = torch.unflatten(self.value(x), 2, [self.heads, -1]).transpose(1, 2)
+        q = self.query(x).unflatten(2, [self.heads, -1]).transpose(1, 2)
+        k = self.key(x).unflatten(2, [self.heads, -1]).transpose(1, 2)
+        v = self.value(x).unflatten(2, [self.heads, -1]).transpose(1, 2)
         seen = mask[:, None, None]
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=seen, dropout_p=0.1 if self.training else 0.0
@@ -119,8 +119,8 @@ class Attention(nn.Module):
 
 # bert.arch, lines 85-101
 class Layer(nn.Module):
-    """Attend, then transform each position, normalising each residual sum: `h = norm(x +
-    attend(x))`, `y = norm(h + mlp(h))`.
+    """Attend, then transform each position, normalising each residual sum:
+    `h = norm(x + attend(x))`, `y = norm(h + mlp(h))`.
 
     x: float[B, S, dim], mask: bool[B, S], true for tokens that are no padding, y: float[B, S, dim].
     arXiv 1810.04805
@@ -176,5 +176,5 @@ class MiniLM(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Any]:
         token = self.encoder(self.embeddings(ids), mask)
         h = mask[..., None]
-        h = torch.where(h, token, 0.0).sum([1]) / h.sum([1]).clamp(min=1)
-        return {"embedding": F.normalize(h, dim=-1)}
+        embedding = F.normalize(torch.where(h, token, 0.0).sum(1) / h.sum(1).clamp(min=1), dim=-1)
+        return {"embedding": embedding}
