@@ -23,9 +23,10 @@ from ..runtime.initial import DEFAULT
 from .expressions import Expressions, plain
 from .functions import Function, Writer, conditioned
 from .layout import WIDTH, docstring, signature, statement
-from .loops import consecutive, rolled
+from .loops import consecutive
 from .numbers import Numbers
 from .plan import Instance, Tree, holder
+from .rolling import rolled
 from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged
 from .steps import Access, Hole, Number, Real, Text
 from .terms import Wording, loop_wording, wording

@@ -25,7 +25,5 @@ def idiomatic(step: Step) -> Step:
 
 def _one(value: Any) -> Any:
     """Return the only axis of a list."""
-    if isinstance(value, (list, tuple)):
-        axes = cast("list[Any] | tuple[Any, ...]", value)
-        return axes[0] if len(axes) == 1 else value
-    return value
+    axes: list[Any] = list(cast("list[Any] | tuple[Any, ...]", value)) if isinstance(value, (list, tuple)) else []
+    return axes[0] if len(axes) == 1 else cast("Any", value)

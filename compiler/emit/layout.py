@@ -16,6 +16,9 @@ OPEN = {"(": ")", "[": "]", "{": "}"}
 
 def statement(text: str, indent: int) -> list[str]:
     """Lay out one statement; a line that is too long is broken inside its last brackets that stand at top level."""
+    value = text.removeprefix("return ")
+    if value != text and indent + len(text) > WIDTH and len(_split(value)) > 1 and not _comprehension(value):
+        return _broken(f"return ({value})", indent, "", "")
     return _broken(text, indent, "", "")
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
-from .expressions import KEYED, LOCAL, local_mark, named, plain
-from .units import Enter, Line, Token, Unit, lines_of, units_of
+from .expressions import KEYED, local_mark, plain
+from .units import Enter, Line, Token, Unit, lines_of
+
+if TYPE_CHECKING:
+    from .rolling import Roller
 
 LONGEST = 24
 """How many statements one turn of a loop may have."""
@@ -19,11 +23,6 @@ FAMILY = re.compile(r"self(\.\w+)+(\[[^\[\]]*\])*\[$")
 
 MOST = 3
 """How many columns of numbers a loop may go through."""
-
-
-def rolled(lines: Sequence[tuple[str, Line]], tasks: Collection[str] = ()) -> list[Line]:
-    """Return lines with loops over `name`, over `task` where all members are `tasks`, over `i`, or over modules and values."""
-    return [(depth, named(text)) for depth, text in lines_of(_Roller(units_of(lines), tasks).units)]
 
 
 def consecutive(members: Sequence[int | str]) -> str | None:
@@ -36,7 +35,7 @@ def consecutive(members: Sequence[int | str]) -> str | None:
     return f"range({last + 1})" if first == 0 else f"range({first}, {last + 1})"
 
 
-class _Unlike(Exception):
+class Unlike(Exception):
     """Turns can't be one loop."""
 
 
@@ -54,79 +53,10 @@ class _Turns:
         self.binds = [list(dict.fromkeys(key for unit in turn for key in unit.defines())) for turn in self.units]
 
 
-class _Roller:
-    """Finds loops, the shortest turns first, until there are no more."""
+class Loop:
+    """One loop in the place of turns; raises Unlike where they can't be one."""
 
-    def __init__(self, units: list[Unit], tasks: Collection[str]) -> None:
-        self.units = units
-        self.tasks = tasks
-        self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
-        self.last: dict[str, int] = {}
-        """Which statement is the last to read a value, as they were numbered first."""
-        for number, unit in enumerate(units):
-            unit.number = number
-            self.last.update(dict.fromkeys(unit.reads(), number))
-        self.lists: dict[str, tuple[str, int, int]] = {}
-        """The values that a loop has put into a list, by their keys: the key of the list, their place and how many there are."""
-        period = 1
-        while period <= min(LONGEST, len(self.units) // 2):
-            period = 1 if self._pass(period) else period + 1
-        self._settle()
-
-    def _pass(self, period: int) -> bool:
-        """Make loops of turns of one length, and tell whether there were any."""
-        shapes = [unit.skeleton() for unit in self.units]
-        at, changed = 0, False
-        while at + 2 * period <= len(shapes):
-            times = 1
-            while shapes[at + times * period : at + (times + 1) * period] == shapes[at : at + period]:
-                times += 1
-            for fewer in range(times, max(times - 2, 1), -1):
-                found = self._loop(at, period, fewer)
-                if found:
-                    end = at + period * fewer
-                    self.units[at:end] = found
-                    shapes[at:end] = [unit.skeleton() for unit in found]
-                    at, changed = at + len(found) - 1, True
-                    break
-            at += 1
-        return changed
-
-    def _loop(self, at: int, period: int, times: int) -> list[Unit]:
-        try:
-            return _Loop(self, at, period, times).units()
-        except _Unlike:
-            return []
-
-    # ------------------------------------------------------------------------------------------------- lists of values
-
-    def _settle(self) -> None:
-        """Write what reads the values in a list: the list whole, its sum, or one by its place."""
-        whole: dict[str, list[str]] = {}
-        for key, (list_, _, _) in self.lists.items():
-            whole.setdefault(list_, []).append(key)
-        for unit in self.units:
-            unit.change([self._read(text, whole) for text in unit.rows])
-
-    def _read(self, text: str, whole: dict[str, list[str]]) -> str:
-        text = LOCAL.sub(lambda found: local_mark(found["key"], self.names[found["key"]]), text)
-        for list_, keys in whole.items():
-            marks = [local_mark(key, self.names[key]) for key in keys]
-            if marks[0] in text:
-                mark, total = local_mark(list_, self.names[list_]), re.escape(" + ".join(marks))
-                text = text.replace(f"[{', '.join(marks)}]", mark)
-                text = re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}])", lambda found: f"{found[1]}sum({mark})", text)
-        return LOCAL.sub(lambda found: self._element(found[0], found["key"]), text)
-
-    def _element(self, mark: str, key: str) -> str:
-        list_, place, _ = self.lists.get(key, ("", 0, 0))
-        return f"{local_mark(list_, self.names[list_])}[{place}]" if list_ else mark
-
-
-class _Loop:
-    """One loop in the place of turns; raises _Unlike where they can't be one."""
-
-    def __init__(self, roller: _Roller, at: int, period: int, times: int) -> None:
+    def __init__(self, roller: Roller, at: int, period: int, times: int) -> None:
         self.roller = roller
         self.times = times
         self.turns = _Turns([roller.units[at + k * period : at + (k + 1) * period] for k in range(times)])
@@ -164,7 +94,7 @@ class _Loop:
         if len(set(values)) == 1:
             return None
         if column[0].kind != "number" and len(set(values)) < self.times:
-            raise _Unlike
+            raise Unlike
         return (column[0].kind, *values)
 
     def _local(self, keys: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -177,13 +107,13 @@ class _Loop:
                 return ("list", lists[0][0], _slice(lists[0][1], lists[0][1] + self.times, lists[0][2]))
             if any(tuple(unit.defines()) == keys and len(unit.lines) == 1 for unit in self.before):
                 return ("parts", *keys)
-            raise _Unlike
+            raise Unlike
         _, place = next(found for found in places if found is not None)
         if places == [(k, place) for k in range(self.times)]:
             return None
         if places[1:] == [(k, place) for k in range(self.times - 1)] and places[0] is None and self.starts.setdefault(place, keys[0]) == keys[0]:
             return None
-        raise _Unlike
+        raise Unlike
 
     def _collected(self) -> list[int]:
         """Return what a turn binds and later statements read of all turns, by its place."""
@@ -191,9 +121,9 @@ class _Loop:
         for place, keys in enumerate(zip(*self.turns.binds, strict=True)):
             used = [key for key in keys if self._read_later(key)]
             if used and used != [keys[-1]]:
-                unit = next(unit for unit in self.turns.units[0] if keys[0] in unit.defines())
-                if len(unit.lines) > 1:
-                    raise _Unlike
+                unit = [unit for unit in self.turns.units[0] if keys[0] in unit.defines()][-1]
+                if len(unit.lines) > 1 and not unit.loop or keys[0].startswith("list "):
+                    raise Unlike
                 found.append(place)
         return found
 
@@ -206,9 +136,9 @@ class _Loop:
         numbers = [column for column in columns if column is not None and column[0] == "number"]
         size = sum(len(unit.lines) for unit in self.turns.units[0])
         whole = self._family(plan)
-        few = self.times * size <= 2 and whole is None
+        few = self.times * size <= 2 and whole is None or not columns and not self.starts
         if few or len(numbers) > MOST or (len(columns) == len(numbers) and self.times < 3) or (collected and self.times < 3 and whole is None):
-            raise _Unlike
+            raise Unlike
 
     def _family(self, plan: list[tuple[str, ...] | None]) -> str | None:
         """Return the family that the turns go through whole, if its members are all that varies of members."""
@@ -233,7 +163,7 @@ class _Loop:
         members = [column for column in columns if column[0] in ("member", "key")]
         named_ = {tuple(str(json.loads(value.split("#")[0])) for value in column[1:]) for column in members}
         if len(named_) > 1:
-            raise _Unlike
+            raise Unlike
         family = self._family(plan)
         if family is not None:
             word = self._variable(_singular(re.findall(r"\.(\w+)", family.removesuffix(".values()"))[-1]))
@@ -285,7 +215,7 @@ class _Loop:
         for candidate in (word, *(["j", "k"] if word == "i" else []), "module" if self.family else "item", *(f"{word}_{n}" for n in range(1, 100))):
             if candidate not in taken and not re.search(rf"(?<![.\w]){candidate}\b", texts):
                 return candidate
-        raise _Unlike
+        raise Unlike
 
     # ------------------------------------------------------------------------------------------------------------ body
 
@@ -334,7 +264,7 @@ class _Loop:
         for names in (*usual, fresh):
             if self._sound(body, names):
                 return names
-        raise _Unlike
+        raise Unlike
 
     def _sound(self, body: list[Unit], names: dict[str, str]) -> bool:
         """Tell whether every value is still there under its name where it is read, in the loop and after it."""
@@ -378,13 +308,15 @@ class _Loop:
                 found.append(Unit([(0, f"{local_mark(key, names[key])} = {local_mark(start, roller.names[start])}")], guard))
         lists = {second[place]: self._list(place) for place in collected}
         head = self._head()
-        alone = len(body) == 1 and len(body[0].lines) == 1 and bool(lists) and list(lists) == body[0].defines() and not self.starts
+        alone = len(body) == 1 and len(body[0].lines) == 1 and len(lists) == 1 and list(lists) == body[0].defines() and not self.starts
         if alone and guard == body[0].guard:
             value = body[0].lines[0][1].partition(" = ")[2]
             lines = [(0, f"{next(iter(lists.values()))} = [{value} {head}]")]
         else:
             found += [Unit([(0, f"{mark} = []")], guard) for mark in lists.values()]
-            inside = [Unit(self._kept(unit, lists), "" if guard else unit.guard) for unit in body]
+            binder = {key: unit for unit in body for key in unit.defines()}
+            kept = {key: mark for key, mark in lists.items() if key in binder}
+            inside = [Unit(self._kept(unit, {k: m for k, m in kept.items() if binder[k] is unit}), "" if guard else unit.guard) for unit in body]
             lines = [(0, f"{head}:"), *((depth + 1, text) for depth, text in lines_of(inside))]
         self._hand_on(collected)
         made = [*found, Unit(lines, guard, enters, loop=not alone)]
@@ -415,6 +347,7 @@ class _Loop:
         key = f"list {len(roller.lists)} {name}"
         roller.names[key] = name
         roller.lists.update((one, (key, number, len(keys))) for number, one in enumerate(keys))
+        roller.last[key] = max(roller.last.get(one, -1) for one in keys)
         return key
 
     def _read_as(self, name: str) -> bool:

@@ -143,7 +143,8 @@ class Instance:
             elif style == "Module":
                 yield Text(f"{_getter(level[word], self)}({json.dumps(word)})")
             else:
-                yield Member(int(word) if style.endswith("List") else word, len(level), list(level).index(word))
+                place = -1 if style == "ParameterDict" else list(level).index(word)  # that one sorts its members
+                yield Member(int(word) if style.endswith("List") else word, len(level), place)
             level = level[word]
         if words and isinstance(level, str):
             child = self.children.get(level)

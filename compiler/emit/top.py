@@ -69,7 +69,7 @@ def _optional(declared: InputDecl) -> bool:
 
 
 def _member(member: Any) -> Member:
-    return Member(member if isinstance(member, (int, str)) else str(member))
+    return Member(member if isinstance(member, (int, str, tuple)) else str(member))
 
 
 class TopDraft(Draft):
@@ -172,7 +172,8 @@ def _annotation(declared: list[InputDecl]) -> str:
     depth = max(len(one.members) for one in declared)
     text = "Tensor"
     for level in reversed(range(depth)):
-        key = "int" if all(isinstance(one.members[level], int) for one in declared) else "str"
+        kinds = {type(one.members[level]) for one in declared}
+        key = {int: "int", tuple: "tuple[Any, ...]"}.get(kinds.pop(), "str") if len(kinds) == 1 else "Any"
         text = f"dict[{key}, {text}]"
     return text
 
