@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ...dsl.dims import Dim
 from ...dsl.program import Body, InputDecl
@@ -69,7 +69,7 @@ def _optional(declared: InputDecl) -> bool:
 
 
 def _member(member: Any) -> Member:
-    return Member(member if isinstance(member, (int, str, tuple)) else str(member))
+    return Member(cast("Any", member) if isinstance(member, (int, str, tuple)) else str(member))
 
 
 class TopDraft(Draft):
@@ -172,8 +172,11 @@ def _annotation(declared: list[InputDecl]) -> str:
     depth = max(len(one.members) for one in declared)
     text = "Tensor"
     for level in reversed(range(depth)):
-        kinds = {type(one.members[level]) for one in declared}
-        key = {int: "int", tuple: "tuple[Any, ...]"}.get(kinds.pop(), "str") if len(kinds) == 1 else "Any"
+        key = "str"
+        if all(isinstance(one.members[level], int) for one in declared):
+            key = "int"
+        elif any(isinstance(one.members[level], tuple) for one in declared):
+            key = "Any"
         text = f"dict[{key}, {text}]"
     return text
 
