@@ -263,6 +263,39 @@ def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.py", emit(load_program(ROOT / "examples" / f"{name}.arch")))
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_the_parameters_of_the_file_are_those_of_the_text(name: str) -> None:
+    """A file written at the default sizes and made with others is the model compiled with these."""
+    path, small = ROOT / "examples" / f"{name}.arch", SMALL[name]
+    found = load_program(path)
+    model = archloom.compile(path, small)
+    emitted: Any = getattr(load_source(name, emit(found)), found.name)(**small)
+    emitted.load_state_dict(model.state_dict())
+    given = model.example_inputs()
+    for key, value in values(model.eval()(**given)).items():
+        torch.testing.assert_close(values(emitted.eval()(**given))[key], value, rtol=0, atol=0)
+
+
+def test_loops_go_through_families_lists_and_numbers() -> None:
+    text = """arch 1
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  index parts = 0..3
+  cut = split(x, [2, 2, 4], dim = 1)
+  for p in parts {
+    f = Linear(4 if p == 2 else 2, dim)
+    y = roll(f(cut[p]), p - 1, dim = 1)
+  }
+  h = y[0]
+  repeat i in 1..4 carry h { g = Linear(dim, dim); h = relu(g(h)) + y[0] }
+  for t in {left, right} { e = Linear(dim, dim); out z = e(h) * mean(y[*]) }
+}
+"""
+    source = compare(text)
+    assert "for f, part, a in zip(self.f, parts, (-1, 0, 1), strict=True)" in source
+    assert "for g in self.g.values():" in source and "* (sum(ys) / 3)" in source
+
+
 def test_lines_are_known() -> None:
     model = archloom.compile("model Net { in x: float[B, 4]; fc = Linear(4, 3); out y = relu(fc(x)) }", source=True)
     assert "F.relu" in inspect.getsource(type(model)) or "torch.relu" in inspect.getsource(type(model))

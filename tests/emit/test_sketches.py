@@ -20,7 +20,7 @@ from archloom.dsl.diagnostics import Failure
 
 from ..examples.sketch_sizes import FOLDER, TINY, UNTRAINED
 
-REFUSED = {"ACRET", "CrossNER", "kmax_deeplab", "selective_amnesia", "structured_diffusion", "switch_dit"}
+REFUSED = {"ACRET", "CrossNER", "kmax_deeplab", "selective_amnesia", "switch_dit"}
 TRIED = {**TINY, **UNTRAINED}
 
 
