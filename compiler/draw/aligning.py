@@ -158,6 +158,7 @@ class _Block:
     x: float
     weight: float
     columns: list[Column]
+    open: list[tuple[Column, Column, float]]  # distances to columns of other blocks on the left
 
 
 def keep_apart(order: Sequence[Column], aims: Sequence[float], weights: Sequence[float]) -> None:
@@ -165,7 +166,7 @@ def keep_apart(order: Sequence[Column], aims: Sequence[float], weights: Sequence
     blocks: dict[int, _Block] = {}
     offsets: dict[int, float] = {}
     for column, aim, weight in zip(order, aims, weights, strict=True):
-        block = blocks[id(column)] = _Block(aim, weight, [column])
+        block = blocks[id(column)] = _Block(aim, weight, [column], [(column, left, apart) for left, apart in column.before])
         offsets[id(column)] = 0.0
         while (found := _nearest(block, blocks, offsets)) is not None:
             left, apart = found
@@ -178,6 +179,7 @@ def keep_apart(order: Sequence[Column], aims: Sequence[float], weights: Sequence
             block.x = (block.x * block.weight + (right.x - shift) * right.weight) / total
             block.weight = total
             block.columns += right.columns
+            block.open = [entry for entry in (*block.open, *right.open) if blocks[id(entry[1])] is not block]
     for column in order:
         column.x = blocks[id(column)].x + offsets[id(column)]
 
@@ -185,11 +187,8 @@ def keep_apart(order: Sequence[Column], aims: Sequence[float], weights: Sequence
 def _nearest(block: _Block, blocks: dict[int, _Block], offsets: dict[int, float]) -> tuple[Column, float] | None:
     """Return the column left of a block that is most too near, and how far right of it the block's own first column must be."""
     worst, found = -EXACT, None
-    for column in block.columns:
-        for left, apart in column.before:
-            other = blocks[id(left)]
-            if other is not block:
-                room = block.x + offsets[id(column)] - other.x - offsets[id(left)] - apart
-                if room < worst:
-                    worst, found = room, (left, apart - offsets[id(column)])
+    for column, left, apart in block.open:
+        room = block.x + offsets[id(column)] - blocks[id(left)].x - offsets[id(left)] - apart
+        if room < worst:
+            worst, found = room, (left, apart - offsets[id(column)])
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from .figure import Cell, Kind, Value
 from .readers import readers
 
+TARGET = "target "
 MANY = 4
 """As many results of a family as stand by themselves."""
 
@@ -150,5 +152,15 @@ def _long_families(cells: Sequence[Cell]) -> list[list[Cell]]:
     families: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
         if cell.kind is Kind.LOSS and "." in cell.name:
-            families.setdefault((cell.task, *cell.parts, *cell.notes, cell.name.rpartition(".")[0]), []).append(cell)
+            families.setdefault((cell.task, *(cell.measures or cell.parts), *cell.notes, cell.name.rpartition(".")[0]), []).append(cell)
     return [family for family in families.values() if len(family) >= MANY]
+
+
+def name_targets(cells: Sequence[Cell]) -> None:
+    """Write the targets of each loss in one line, those of a family as one."""
+    for cell in cells:
+        targets = [note.removeprefix(TARGET) for note in cell.notes if note.startswith(TARGET)]
+        if targets and cell.kind is Kind.LOSS:
+            stems = Counter(name.partition(".")[0] for name in targets)
+            said = dict.fromkeys(f"{stem} ×{stems[stem]}" if stems[stem] > 1 else name for name in targets if (stem := name.partition(".")[0]))
+            cell.notes = [*(note for note in cell.notes if not note.startswith(TARGET)), TARGET + ", ".join(said)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...dsl.program import Body, NodeKind
-from .figure import Figure, Group, outer
+from .figure import Figure, Group, Kind, outer
 from .layout import Layout, lay_out
 from .owned import Ownership
 from .reading import Opens, Wanted, read_figure
@@ -17,8 +17,8 @@ ENOUGH = 26
 WIDE, HIGH = 800.0, 1000.0
 """and is no larger than a page; one that is larger with all blocks closed may not grow."""
 
-FORKED = 1.3
-"""How much larger it may be where that shows a fork."""
+FORKED, BARE = 1.3, 1.8
+"""How much larger it may be where that shows a fork, and where it would show no more than one module."""
 
 
 def opened(wanted: Wanted, depth: int | None) -> tuple[Figure, Layout]:
@@ -30,13 +30,13 @@ def opened(wanted: Wanted, depth: int | None) -> tuple[Figure, Layout]:
     names: set[str] = set()
     figure = read_figure(wanted, owned, lambda _body, _level: False)
     layout = lay_out(figure)
-    for _ in range(LEVELS):
+    for _ in range(LEVELS if len(figure.cells) <= ENOUGH else 0):
         for body in _met(wanted, owned, names):
             deeper = read_figure(wanted, owned, _opens({*names, body.name}))
             if len(deeper.cells) > ENOUGH or _is_repeated(deeper, body.name):
                 continue
             found = lay_out(deeper)
-            more = FORKED if _forks(body, wanted.program.tasks) else 1.0
+            more = BARE if _is_bare(figure) else FORKED if _forks(body, wanted.program.tasks) else 1.0
             if found.width <= max(more * WIDE, layout.width) and found.height <= max(more * HIGH, layout.height):
                 names.add(body.name)
                 figure, layout = deeper, found
@@ -58,6 +58,10 @@ def _met(wanted: Wanted, owned: Ownership, names: set[str]) -> Iterator[Body]:
 
 def _opens(names: set[str]) -> Opens:
     return lambda body, _level: body.name in names
+
+
+def _is_bare(figure: Figure) -> bool:
+    return sum(cell.kind is Kind.MODULE for cell in figure.cells) <= 1
 
 
 def _is_repeated(figure: Figure, name: str) -> bool:

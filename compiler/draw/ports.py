@@ -11,6 +11,8 @@ from .text import SMALL, width
 
 APART = 12.0
 """Lines that come into a frame are at least so far from each other."""
+LABELLED = 5
+"""As many outputs of one box are labelled."""
 STILL = 0.01
 NUDGE = 14.0
 """As far as a line's start is moved to make it straight."""
@@ -21,15 +23,16 @@ def label_width(label: str) -> float:
 
 
 def spread_outputs(nets: Sequence[Net]) -> None:
-    """Set the lower ports of boxes with several outputs, and the space that labels need; equal labels beside each other are written once."""
+    """Set the lower ports of boxes with several outputs, and the space that labels need; equal labels beside each other are written once,
+    and none where there are very many."""
     out: dict[int, list[Net]] = {}
     for net in nets:
         out.setdefault(id(net.source), []).append(net)
     for found in out.values():
         place = found[0].source
         if len(found) > 1 and not place.fixed:
-            for net, after in zip(found, found[1:], strict=False):
-                net.label = "" if net.label == after.label else net.label
+            for net, after in zip(found, [*found[1:], None], strict=True):
+                net.label = "" if len(found) > LABELLED or (after and net.label == after.label) else net.label
             places = [0.0]
             for net in found[:-1]:
                 places.append(places[-1] + max(18.0, label_width(net.label) + 8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .families import bundled, join_alike, join_inputs, join_outputs, join_sums
+from .families import TARGET, bundled, join_alike, join_inputs, join_outputs, join_sums, name_targets
 from .figure import Cell, Kind
 from .frames import collapse, colour, frame_tasks, name_parts
 from .readers import readers
@@ -17,6 +17,7 @@ PARTS = 8
 def tidy(cells: Sequence[Cell], tasks: Sequence[str]) -> list[Cell]:
     """Return the cells that are drawn, in order; groups are changed in place."""
     found = _swallow(list(cells))
+    name_targets(found)
     found = join_sums(found)
     found = join_alike(found, tasks)
     found = _join_parts(found)
@@ -45,36 +46,39 @@ def alone(cells: Sequence[Cell], task: str) -> list[Cell]:
 
 
 def _swallow(cells: list[Cell]) -> list[Cell]:
-    """Put operations, targets and parameters that only one loss needs into its box; drop cells that nothing needs."""
+    """Put what only losses need, and what only the steps left out need, into their boxes; drop cells that nothing needs."""
+    kept = list(cells)
     while True:
-        read = readers(cells)
-        swallowed = False
-        for cell in reversed(cells):
+        read = readers(kept)
+        gone: set[int] = set()
+        for cell in reversed(kept):
             owners = read[id(cell)]
-            if cell.kind in (Kind.OUTPUT, Kind.LOSS, Kind.MEMORY):
-                continue
-            if not owners:
-                cells.remove(cell)
-                swallowed = True
-            elif len(owners) == 1 and owners[0].kind is Kind.LOSS and (cell.kind is Kind.OPERATION or cell.is_target or cell.is_bare):
-                _into_loss(cell, owners[0])
-                cells.remove(cell)
-                swallowed = True
-            elif len(owners) == 1 and owners[0].kind is Kind.GAP and (cell.kind in (Kind.OPERATION, Kind.PARAMETER) or cell.is_drawn):
-                _replace_source(owners[0], cell)
-                cells.remove(cell)
-                swallowed = True
-        if not swallowed:
-            return cells
+            if _goes_into(cell, {owner.kind for owner in owners}) and gone.isdisjoint(map(id, owners)):
+                gone.add(id(cell))
+                for owner in owners:
+                    _into(cell, owner)
+        if not gone:
+            return kept
+        kept = [cell for cell in kept if id(cell) not in gone]
 
 
-def _into_loss(cell: Cell, loss: Cell) -> None:
-    if cell.is_target:
-        loss.notes.append(f"target {cell.title if cell.task == loss.task else '.'.join([cell.name, *cell.members])}")
-    else:
-        loss.parts = [*cell.parts, *loss.parts]
-        loss.measures = [*cell.measures, *loss.measures]
-    _replace_source(loss, cell)
+def _goes_into(cell: Cell, owners: set[Kind]) -> bool:
+    """Tell whether a cell goes into those that read it, of these kinds: also where there are none."""
+    if cell.kind in (Kind.OUTPUT, Kind.LOSS, Kind.MEMORY):
+        return False
+    is_light = cell.kind is Kind.OPERATION or cell.is_drawn
+    return not owners or (owners == {Kind.LOSS} and (is_light or cell.is_target or cell.is_bare)) or (owners == {Kind.GAP} and is_light)
+
+
+def _into(cell: Cell, owner: Cell) -> None:
+    if owner.kind is Kind.LOSS and cell.is_target:
+        owner.notes.append(f"{TARGET}{cell.title if cell.task == owner.task else '.'.join([cell.name, *cell.members])}")
+    elif owner.kind is Kind.LOSS and cell.is_drawn:
+        owner.notes.append(f"{cell.title} {' '.join(cell.notes)}")
+    elif owner.kind is Kind.LOSS:
+        owner.parts = [*cell.parts, *owner.parts]
+        owner.measures = [*cell.measures, *owner.measures]
+    _replace_source(owner, cell)
 
 
 def _replace_source(reader: Cell, cell: Cell) -> None:

@@ -17,6 +17,7 @@ from archloom.compiler.draw.theme import DARK, LIGHT
 
 from .specs import CACHES, FORK, TEACHER
 
+NOTEBOOK = "_repr_svg_"  # the method that Jupyter looks for
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -29,7 +30,7 @@ def fork(tmp_path: Path) -> str:
 
 def test_a_notebook_shows_it_and_save_writes_it(tmp_path: Path) -> None:
     drawing = archloom.draw(EXAMPLES / "scene.arch")
-    assert drawing._repr_svg_() == drawing.svg
+    assert getattr(drawing, NOTEBOOK)() == drawing.svg
     assert re.fullmatch(r"<Drawing of Scene, \d+ x \d+>", repr(drawing))
     drawing.save(tmp_path / "scene.svg")
     assert (tmp_path / "scene.svg").read_text(encoding="utf-8") == drawing.svg

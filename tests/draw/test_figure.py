@@ -169,3 +169,40 @@ model M { in x: float[B, 8]; in more: float[B, 8]; outer = Outer(8); out y = out
 """
     shown = draw(text, depth=3).figure
     assert [value.label for cell in shown.cells for value in cell.sources] == ["B × 8", "B × 8", "2·B × 8", "2·B × 3", "2·B × 8"]
+
+
+LOSSES = """
+model M {
+  in x: float[B, 8]
+  index levels = {low, middle, high, top}
+  f = Linear(8, 8)
+  h = f(x)
+  target goal: float[B, 8]
+  target at[l in levels]: float[B, 8]
+  apart = square(h - goal)
+  loss near = mean(apart) + mean(abs(at[low] - at[high]))
+  loss far = 0.5 * mean(log(apart + 1.0))
+  for l in levels { part = Linear(8, 8); loss level = mse(part(h), goal) }
+  out y = h
+}
+"""
+
+
+def test_losses_swallow_what_only_they_need_and_a_long_family_is_one_box() -> None:
+    shown = figure(LOSSES)
+    losses = [cell for cell in shown.cells if cell.kind is Kind.LOSS]
+    assert {cell.title: (cell.times, sorted({value.cell.title for value in cell.sources}), cell.notes) for cell in losses} == {
+        "near": (1, ["f"], ["target at ×2, goal"]),
+        "far": (1, ["f"], ["weight 0.5", "target goal"]),
+        "level.*": (4, ["part.high", "part.low", "part.middle", "part.top"], ["target goal"]),
+    }
+    assert not [cell for cell in shown.cells if cell.is_target]
+
+
+def test_many_outputs_of_one_box_bear_no_labels() -> None:
+    outs = "; ".join(f"out y{n} = f{n}(x)" for n in range(7))
+    made = "; ".join(f"f{n} = Linear(8, {n + 1})" for n in range(7))
+    text = f"block Wide {{ in x: float[B, 8]; {made}; {outs} }}\n"
+    reads = "; ".join(f"g{n} = Linear({n + 1}, 2); out z{n} = g{n}(r.y{n})" for n in range(7))
+    drawing = draw(f"{text}model M {{ in x: float[B, 8]; wide = Wide(); r = wide(x); {reads} }}")
+    assert [label.text for label in drawing.layout.labels if label.text != "B × 2"] == ["B × 8"]
