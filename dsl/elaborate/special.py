@@ -130,10 +130,4 @@ def _grad(node: ast.Call, frame: Frame) -> Value:
     fail("A901", "`grad(loss, value)` is reserved and not available yet", node.span, "compute it in the training loop for now")
 
 
-def _modules(node: ast.Call, frame: Frame) -> Value:
-    fail("A901", "`modules(model, selector)` is reserved, as `with` is, and not available yet", node.span, "write the changed model out for now")
-
-
-SPECIAL.update(
-    {"split": _split, "stack": _stack, "detach": _detach, "size": _size, "inverse": _inverse, "losses": _losses, "grad": _grad, "modules": _modules}
-)
+SPECIAL.update({"split": _split, "stack": _stack, "detach": _detach, "size": _size, "inverse": _inverse, "losses": _losses, "grad": _grad})

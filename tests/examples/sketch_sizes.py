@@ -70,6 +70,7 @@ VIT: dict[str, Any] = {"width": 8, "depth": 4, "heads": 2, "select": [0, 1, 2, 3
 LM: dict[str, Any] = {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12}
 
 TINY: dict[str, Tiny] = {
+    "ACM": Tiny({"dim": 8, "depth": 2, "heads": 2, "ffn": 12, "size": 16, "patch": 8, "classes": 3, "k": 2}),
     "ARM-Net": Tiny({"features": 20, "n_fields": 4, "dim": 4, "n_heads": 2, "n_neurons": 3, "hidden": [6], "deep": [5], "ensemble": True}),
     "CoLM": Tiny({"ratio": [2, 2], "dim": 16, "depth": 2, "kv_heads": 2, "ffn": 16, "vocab": 11}),
     "ControllableMTA": Tiny({"cs": [4, 6], "dec": 5}),
@@ -144,7 +145,6 @@ TINY: dict[str, Tiny] = {
 }  # fmt: skip
 
 RESERVED: dict[str, Waiting] = {
-    "ACM": Waiting(("modules(teacher, blocks[*].attn", "modules(teacher, blocks[*].mlp)", "teacher with {")),
     "atlas": Waiting(("weights",), {"sources": ["a"], "bank": {"a": 0}, "tasks": ["t"], "classes": {"t": 3}}),
     "aug_hessian": Waiting(("transform AugHessian(",)),
     "cbq": Waiting(("full with {",)),
