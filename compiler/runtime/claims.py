@@ -21,7 +21,7 @@ from ...dsl.source import Span
 from ..claims import Root, Site, Sites, Watch, roots
 from ..lower.build import ExternMaker
 from .assemble import apart
-from .subject import Subject
+from .subject import CPU, Subject
 from .trials import Case, Effect, Trials
 
 STARTS = (0, 1, 3, 6, 9, 12, 16)
@@ -77,7 +77,8 @@ def _apart_from_the_caller() -> Generator[None]:
     before, state = torch.get_default_dtype(), torch.random.get_rng_state()
     torch.set_default_dtype(torch.float64)
     try:
-        yield
+        with CPU:
+            yield
     finally:
         torch.set_default_dtype(before)
         torch.random.set_rng_state(state)
@@ -214,37 +215,49 @@ class Round:
             if number == 0:
                 self.unused = {_key(case.claim, case.site): case for case in cases if case.claim.relation == "uses"}
                 self.unmoved = {(*_key(case.claim, case.site), j): case for case in cases for j in range(len(case.sources))}
-            groups: dict[int, list[Case]] = {}
+            groups: dict[object, list[Case]] = {}
             for case in cases:
-                groups.setdefault(id(case.claim), []).append(case)
+                waits = case.claim.relation == "ignores" or _key(case.claim, case.site) in self.unused
+                if waits and self.ledger.is_open(case.claim) and self._is_sound(trials, case):
+                    groups.setdefault(_about(case), []).append(case)
             for group in groups.values():
-                if self.ledger.is_open(group[0].claim):
-                    self._group(trials, group, number)
+                self._group(trials, group, number)
         self._close()
         return cases
 
+    def _is_sound(self, trials: Trials, case: Case) -> bool:
+        """Tell whether a value holds numbers; report it otherwise."""
+        if not torch.isnan(trials.value(case)[case.mask]).any():
+            return True
+        why = f"`{case.claim.value.text}` holds values that are no numbers{self.bench.where(case, self.sizes)}"
+        self.ledger.report(case.claim, _undecided(case.claim, why, "see what makes them, such as a row without a place to attend to"))
+        return False
+
     def _group(self, trials: Trials, group: Sequence[Case], number: int) -> None:
-        """Test one claim in all its calls on one sample."""
-        claim = group[0].claim
-        if any(bool(torch.isnan(trials.value(case)[case.mask]).any()) for case in group):
-            why = f"`{claim.value.text}` holds values that are no numbers{self.bench.where(group[0], self.sizes)}"
-            self.ledger.report(claim, _undecided(claim, why, "see what makes them, such as a row without a place to attend to"))
-            return
+        """Test claims about the same parts, in all calls of their body, on one sample."""
         moved, changed = trials.changes(group, number)
         found = moved | trials.derivatives(group)
         for i, j in changed:
-            self.unmoved.pop((*_key(claim, group[i].site), j), None)
+            self.unmoved.pop((*_key(group[i].claim, group[i].site), j), None)
         for i, j in sorted(found):
-            self.unused.pop(_key(claim, group[i].site), None)
-            if claim.relation == "ignores":
-                self.ledger.report(claim, _broken(group[i], j, found[i, j], self.bench.where(group[i], self.sizes)))
+            case = group[i]
+            self.unused.pop(_key(case.claim, case.site), None)
+            if case.claim.relation == "ignores":
+                self.ledger.report(case.claim, _broken(case, j, found[i, j], self.bench.where(case, self.sizes)))
 
     def _close(self) -> None:
-        for (*_, j), case in self.unmoved.items():
+        for (*key, j), case in self.unmoved.items():
+            if case.claim.relation == "uses" and tuple(key) not in self.unused:
+                continue  # another of its sources was seen to be used
             why = f"`{case.claim.others[j].text}` is the same whatever the inputs are{self.bench.where(case, self.sizes)}"
             self.ledger.report(case.claim, _undecided(case.claim, why, "claim it of what it is computed from"))
         for case in self.unused.values():
             self.ledger.report(case.claim, _broken(case, 0, None, self.bench.where(case, self.sizes)))
+
+
+def _about(case: Case) -> object:
+    """Return what a case changes: claims that change the same are tested in the same runs."""
+    return id(case.site.body), tuple((part.source, str(part.items)) for part in case.claim.others)
 
 
 def _key(claim: Claim, site: Site) -> tuple[int, int]:

@@ -51,6 +51,10 @@ class Effect:
     derivative: float | None
 
 
+SOME = Effect((), None, "", None)
+"""An effect that nobody asks more of: it is what `uses` wants."""
+
+
 class Trials:
     """Runs a root on a sample of inputs; a second sample tells what other values a part may take."""
 
@@ -114,12 +118,12 @@ class Trials:
                 tensors = {"": seen[source.name][case.site.turn]} if source.name else source.tensors
                 wanted = {path: tensor for path, tensor in tensors.items() if tensor.requires_grad}
                 if value.requires_grad and wanted:
-                    effect = self._derivative(value, case.mask, wanted, source.masks)
+                    effect = self._derivative(value, case, wanted, source.masks)
                     if effect is not None:
                         found[i, j] = effect
         return found
 
-    def _derivative(self, value: Tensor, mask: Tensor, tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Effect | None:
+    def _derivative(self, value: Tensor, case: Case, tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Effect | None:
         """Return the strongest derivative of the first entry that has one; a random direction over many entries hides none."""
 
         def gradient(entries: Tensor) -> dict[str, Tensor]:
@@ -131,9 +135,11 @@ class Trials:
             named = {path: grad for path, grad in zip(tensors, found, strict=True) if grad is not None}
             return {path: torch.where(masks[path], grad, 0).nan_to_num(0.0).abs() for path, grad in named.items()}
 
-        entries = mask.nonzero()
+        entries = case.mask.nonzero()
         if not any(bool(grad.any()) for grad in gradient(entries).values()):
             return None
+        if case.claim.relation == "uses":
+            return SOME
         while len(entries) > 1:
             half = len(entries) // 2
             entries = entries[:half] if any(bool(grad.any()) for grad in gradient(entries[:half]).values()) else entries[half:]
@@ -143,23 +149,29 @@ class Trials:
     # ------------------------------------------------------------------------------------------------------- changes
 
     def changes(self, cases: Sequence[Case], number: int) -> tuple[dict[tuple[int, int], Effect], set[tuple[int, int]]]:
-        """Return, by numbers of case and source, where a change of the source moves the value, and which sources could be changed."""
+        """Return, by numbers of case and source, where a change of the source moves the value, and which sources could be changed.
+
+        The cases are about the same parts of the same body, perhaps in several calls.
+        """
         found: dict[tuple[int, int], Effect] = {}
         changed: set[tuple[int, int]] = set()
         for j in range(max(len(case.sources) for case in cases)):
-            given, new = self._held(cases), dict[int, Tensor]()
+            given, new, others = self._held(cases), dict[int, Tensor](), dict[int, Tensor | None]()
             for i, case in enumerate(cases):
                 if j < len(case.sources) and not case.sources[j].name:
                     self._change_parameters(i, j, case, found, changed)
                 elif j < len(case.sources):
-                    value = self._other(case.sources[j], case.site.turn, number)
+                    turn = case.site.turn
+                    if turn not in others:
+                        others[turn] = self._other(case.sources[j], turn, number)
+                    value = others[turn]
                     if value is not None:
-                        new[i] = given.setdefault(case.sources[j].name, {})[case.site.turn] = value
+                        new[i] = given.setdefault(case.sources[j].name, {})[turn] = value
             changed |= {(i, j) for i in new}
             seen = self._run(given) if new else {}
             for i, value in new.items():
                 if self._moved(cases[i], seen).any():
-                    found[i, j] = self._narrowed(cases[i], cases[i].sources[j], value)
+                    found[i, j] = SOME if cases[i].claim.relation == "uses" else self._narrowed(cases[i], cases[i].sources[j], value)
         return found, changed
 
     def _other(self, source: Source, turn: int, number: int) -> Tensor | None:

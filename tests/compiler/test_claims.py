@@ -151,6 +151,17 @@ def test_what_no_test_decides_is_said(name: str) -> None:
     assert messages(simple(body, claim)) == [f"A706 {message}"]
 
 
+def test_one_of_a_family_is_enough_to_be_used() -> None:
+    body = "for t in {a, b} { z = full([5, 2], 3) if t == a else x[:, :2, 0] * 1.0 }; y = z[b][:, 0] + float(z[a][0, 0])"
+    assert messages(simple(body.replace("t == a", "one[t]").replace("for t", "one = {a: true, b: false}; for t"), "assert y[:1] uses z")) == []
+
+
+def test_claims_in_a_loop_are_told_apart() -> None:
+    body = "h = x; repeat i in 0..7 carry h { h = roll(h, 1, dim = 1) if i == 5 else h * 2.0; assert h[:, 0] ignores x[:, -1] }; y = h"
+    found = findings(simple(body, "assert y[:, 1] uses x[:, 0]"))
+    assert [(d.code, d.span.text) for d in found] == [("A703", "assert h[:, 0] ignores x[:, -1]")]
+
+
 def test_sizes_can_be_given() -> None:
     text = simple("y = x * 2.0", "assert y[:, 0] ignores x[:, 700:]")
     tested = archloom.compile(text).check_claims(S=701, B=1)
