@@ -296,6 +296,17 @@ model M(dim: int = 8) {
     assert "for g in self.g.values():" in source and "* (sum(ys) / 3)" in source
 
 
+def test_a_file_runs_on_the_meta_device_and_for_some_tasks(tmp_path: Path) -> None:
+    path, small = ROOT / "examples" / "minilm_tasks.arch", SMALL["minilm_tasks"]
+    meta = archloom.compile(path, small, device="meta", source=True)
+    assert all(p.is_meta for p in meta.parameters())
+    one: Any = archloom.compile(path, small, tasks=["topic"], source=True)
+    other = archloom.compile(path, small, tasks=["topic"])
+    assert set(one.state_dict()) == set(other.state_dict()) and "head.language.linear.weight" not in one.state_dict()
+    copied = copy.deepcopy(one)
+    assert all(torch.equal(a, b) and a is not b for a, b in zip(copied.parameters(), one.parameters(), strict=True))
+
+
 def test_lines_are_known() -> None:
     model = archloom.compile("model Net { in x: float[B, 4]; fc = Linear(4, 3); out y = relu(fc(x)) }", source=True)
     assert "F.relu" in inspect.getsource(type(model)) or "torch.relu" in inspect.getsource(type(model))
