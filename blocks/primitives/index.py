@@ -9,8 +9,8 @@ from ...dsl.dims import Dim, ceil_div
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, SetAxis, TensorType, extent
 from ..arguments import anything, axis, dtype, size, tensor
-from ..costs import moved, view
-from ..lowering import Given, LoweringBuilder, call, expand, static
+from ..costs import moved, product, view
+from ..lowering import Given, Handle, LoweringBuilder, expand, static
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -186,8 +186,17 @@ def gather(rule: Rule, x: TensorType, index: TensorType, dim: int) -> TensorType
     return TensorType(x.dtype, (*front, *index.shape[at:], *x.shape[at + 1 :]))
 
 
+def stretched(b: LoweringBuilder, value: Handle, have: Sequence[int | Dim], want: Sequence[int | Dim]) -> Handle:
+    """Stretch axes of size 1, without copying."""
+    return value if tuple(have) == tuple(want) else b.method(value, "expand", [-1 if h == w else b.dim(w) for h, w in zip(have, want, strict=True)])
+
+
+def read_along(b: LoweringBuilder, x: Handle, index: Handle, have: Sequence[int | Dim], want: Sequence[int | Dim], dim: int) -> Handle:
+    """Read x at positions of sizes `have`, stretched to those of the result.  `torch.take_along_dim` would fix all sizes under torch.compile."""
+    return b.call("torch.gather", x, dim, stretched(b, index, have, want))
+
+
 def _gather(b: LoweringBuilder, given: Given) -> Any:
-    """`take_along_dim` stretches the index over the axes behind, without copying it."""
     x, positions = given["x"], given["index"]
     x_type, index_type = given.type("x"), given.type("index")
     at = given["dim"] % x_type.rank
@@ -198,7 +207,9 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
         positions = b.method(positions, "flatten", at)
     if own == 0 or behind:
         positions = b.call("operator.getitem", positions, (..., *[None] * (behind + (own == 0))))
-    found = b.call("torch.take_along_dim", x, positions, dim=at)
+    sizes = tuple(extent(a) for a in x_type.shape)
+    length = product(index_type.shape[at:])
+    found = read_along(b, x, positions, (*sizes[:at], length, *[1] * behind), (*sizes[:at], length, *sizes[at + 1 :]), at)
     if own == 0:
         return b.method(found, "squeeze", at)
     return b.call("torch.unflatten", found, at, [b.dim(extent(a)) for a in index_type.shape[at:]]) if own > 1 else found
@@ -206,7 +217,7 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
 
 @operation(
     arguments=(X, tensor("index", "positions, with the rank of x"), axis("dim", "the axis they count in")),
-    lowering=call("torch.take_along_dim", "x", "index", dim="dim"),
+    lowering=expand(lambda b, given: _take_along(b, given)),
     cost=moved,
     good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
     bad=(
@@ -226,6 +237,13 @@ def take_along(rule: Rule, x: TensorType, index: TensorType, dim: int) -> Tensor
         raise rule.fail(f"`x` is {x} and `index` is {index}", "they need as many axes; `gather` takes an index without the last ones", "A322")
     others = rule.broadcast([(*x.shape[:at], 1, *x.shape[at + 1 :]), (*index.shape[:at], 1, *index.shape[at + 1 :])], "`x` and `index`")
     return TensorType(x.dtype, (*others[:at], index.shape[at], *others[at + 1 :]))
+
+
+def _take_along(b: LoweringBuilder, given: Given) -> Any:
+    result = tuple(extent(a) for a in given.outputs[0].shape)
+    at: int = given["dim"] % len(result)
+    source = (*result[:at], given.shape("x")[at], *result[at + 1 :])
+    return read_along(b, stretched(b, given["x"], given.shape("x"), source), given["index"], given.shape("index"), result, at)
 
 
 @operation(

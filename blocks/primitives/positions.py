@@ -14,6 +14,7 @@ from ..lowering import Given, Handle, LoweringBuilder, call, expand
 from ..operands import common_dtype
 from ..registry import operation
 from ..samples import refused, sample
+from .index import read_along
 
 X = tensor("x", "the tensor")
 
@@ -61,7 +62,8 @@ def _window(b: LoweringBuilder, given: Given) -> Any:
     x_type = given.type("x")
     at = given["dim"] % x_type.rank
     places = b.call("operator.add", _ones_behind(b, given["start"], 1), _positions(b, given.types["length"]))
-    return b.call("torch.take_along_dim", given["x"], _ones_behind(b, places, x_type.rank - at - 1), dim=at)
+    behind, result = x_type.rank - at - 1, tuple(extent(a) for a in given.outputs[0].shape)
+    return read_along(b, given["x"], _ones_behind(b, places, behind), (*result[: at + 1], *[1] * behind), result, at)
 
 
 @operation(
@@ -113,9 +115,11 @@ def _splice(b: LoweringBuilder, given: Given) -> Any:
     inside = b.call("operator.and_", b.call("operator.ge", offset, 0), b.call("operator.lt", offset, b.dim(many)))
     shifted = b.call("operator.sub", places, b.dim(many - given["replace"]))
     outside = b.method(b.call("torch.where", before, places, shifted), "clamp", 0, b.dim(old - 1))
-    from_x = b.call("torch.take_along_dim", x, _ones_behind(b, outside, rank - 2), dim=1)
+    result = tuple(extent(a) for a in given.outputs[0].shape)
+    have = (*result[:2], *[1] * (rank - 2))
+    from_x = read_along(b, x, _ones_behind(b, outside, rank - 2), have, result, 1)
     within = b.method(offset, "clamp", 0, b.dim(many - 1))
-    from_part = b.call("torch.take_along_dim", part, _ones_behind(b, within, rank - 2), dim=1)
+    from_part = read_along(b, part, _ones_behind(b, within, rank - 2), have, result, 1)
     return b.call("torch.where", _ones_behind(b, inside, rank - 2), from_part, from_x)
 
 

@@ -17,7 +17,7 @@ RESERVED = frozenset(("self", "torch", "nn", "F", "Tensor", "Any", "losses", "ou
 TAKEN = RESERVED | frozenset(dir(builtins))
 
 NOUNS = {
-    "arange": "positions", "cos": "cos", "sin": "sin", "cat": "joined", "where": "chosen", "take_along_dim": "taken", "full": "full",
+    "arange": "positions", "cos": "cos", "sin": "sin", "cat": "joined", "where": "chosen", "gather": "taken", "full": "full",
     "cumsum": "sums", "flatten": "flat", "unsqueeze": "wide", "sum": "total",
     "mean": "mean", "softmax": "probs", "scaled_dot_product_attention": "mixed",
     "index_select": "rows", "argmax": "best", "argmin": "best", "einsum": "product", "matmul": "product", "unflatten": "parts", "permute": "turned",
