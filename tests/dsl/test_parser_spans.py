@@ -71,6 +71,10 @@ def again(node: ast.Node) -> object:
         tree = parse(Source("again", "train M {\n" + text + "\n}")).items[0].tree
         assert isinstance(tree, ast.Train)
         return tree.stages[0]
+    if isinstance(node, ast.Call) and "(" not in text:  # `family "adapters/{s}"`, one file for each member
+        tree = parse(Source("again", f'weights w for M from {text} {{ a <- "b" }}')).items[0].tree
+        assert isinstance(tree, ast.Weights)
+        return tree.sources[0]
     if isinstance(node, STATEMENTS):
         tree: Any = parse(Source("again", "block B { 0; " + text + "\n}")).items[0].tree
         return tree.body[1]
