@@ -11,7 +11,7 @@ from .level import Net, Place
 TRACK = 9.0
 NEAR = 5.0  # two uprights nearer than this would be read as one line
 STRAIGHT = 0.6
-FORK = 6.0  # branches part so far above their track: the corner is round
+FORK = 12.0  # branches part so far above their track: the corner is round
 
 Point = tuple[float, float]
 
