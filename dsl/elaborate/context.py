@@ -41,6 +41,13 @@ def too_long(error: OverflowError, span: Span) -> Diagnostic:
     )
 
 
+def too_deep(span: Span) -> Diagnostic:
+    """Return the error for blocks and expressions that nest deeper than can be followed."""
+    return Diagnostic(
+        "A805", "blocks and expressions nest too deep here", span, (), "give inner parts names of their own, and put fewer blocks in blocks"
+    )
+
+
 def suggest(word: str, candidates: Iterable[str], otherwise: str | None = None) -> str | None:
     """Return "did you mean `x`?" if a candidate is near, else `otherwise`."""
     near = closest(word, candidates)

@@ -28,6 +28,7 @@ from .values import (
     TypeWord,
     Value,
     describe,
+    place,
 )
 
 DTYPES = {d.value: d for d in DType}
@@ -115,7 +116,7 @@ def sets_in_scope(frame: Frame) -> list[IndexSet]:
 
 
 def _member(node: ast.Name, frame: Frame) -> Value:
-    owners = [s for s in sets_in_scope(frame) if node.id in s.members]
+    owners = [s for s in sets_in_scope(frame) if place(s.members, node.id) is not None]
     if not owners:
         return None
     declared = {s.declared for s in owners}
@@ -246,7 +247,7 @@ def _is_word(node: ast.Expr, frame: Frame) -> bool:
 def _beside(node: ast.Expr, other: Value, frame: Frame) -> Value:
     set_ = other.set if isinstance(other, MemberOf) else other
     if isinstance(node, ast.Name) and isinstance(set_, IndexSet):
-        owner = next((s for s in (set_, *sets_in_scope(frame)) if node.id in s.declared), None)
+        owner = next((s for s in (set_, *sets_in_scope(frame)) if place(s.declared, node.id) is not None), None)
         if owner is not None:
             return MemberOf(owner, node.id)
     return evaluate(node, frame)

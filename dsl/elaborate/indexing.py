@@ -15,7 +15,7 @@ from .expressions import earlier, evaluate, evaluate_whole, lookup, register
 from .literals import literal_member, runs, whole
 from .operations import apply, axis
 from .scope import Earlier, Frame
-from .values import POISON, Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe
+from .values import POISON, Family, IndexSet, LiveState, MemberOf, ModuleChain, Tensor, Value, describe, place
 
 
 def _index(node: ast.Index, frame: Frame) -> Value:
@@ -125,9 +125,9 @@ def _deeper(value: Value, items: Sequence[ast.Expr], node: ast.Index, frame: Fra
 
 def _index_value(node: ast.Expr, set_: IndexSet, frame: Frame) -> Value | None:
     """Evaluate an index item unless it is a member's name; a name that means nothing is no member."""
-    if isinstance(node, ast.Name) and node.id in set_.declared:
+    if isinstance(node, ast.Name) and place(set_.declared, node.id) is not None:
         return None
-    if isinstance(node, ast.Tuple) and (key := literal_member(node, frame)) in set_.declared:
+    if isinstance(node, ast.Tuple) and place(set_.declared, key := literal_member(node, frame)) is not None:
         return key
     if isinstance(node, ast.Name) and frame.owner(node.id) is None:
         try:
@@ -142,13 +142,13 @@ def _index_value(node: ast.Expr, set_: IndexSet, frame: Frame) -> Value | None:
 
 def member_key(node: ast.Expr, value: Value | None, set_: IndexSet, frame: Frame) -> Member:
     """Return the member of `set_` that an index item means: its own names first, then what the expression is."""
-    if isinstance(node, ast.Name) and node.id in set_.declared:
+    if isinstance(node, ast.Name) and place(set_.declared, node.id) is not None:
         bound = frame.find(node.id)
         return bound.key if isinstance(bound, MemberOf) else node.id
     value = evaluate(node, frame) if value is None else value
     key = statics.key_of(value)
     key = statics.tidy(key)
-    if key in set_.members:
+    if place(set_.members, key) is not None:
         return key
     if isinstance(key, int) and not isinstance(key, bool) and -len(set_.members) <= key < 0:
         return set_.members[key]

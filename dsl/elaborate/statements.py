@@ -12,13 +12,13 @@ from ..source import Span
 from . import statics
 from .arguments import check_maps
 from .births import bear, declare
-from .context import Poisoned, Problem, fail, too_long
+from .context import Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
 from .indexing import member_key
 from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
-from .values import Chain, Declared, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map
+from .values import Chain, Declared, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map, place
 
 Runner = Callable[[Any, Frame], None]
 
@@ -43,6 +43,9 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
             _poison(statement, frame)
         except OverflowError as error:
             context.report(too_long(error, statement.span))
+            _poison(statement, frame)
+        except RecursionError:
+            context.report(too_deep(statement.span))
             _poison(statement, frame)
         except Poisoned:
             _poison(statement, frame)
@@ -81,12 +84,8 @@ def _assign(statement: ast.Assign, frame: Frame) -> None:
         return
     if isinstance(statement.value, ast.Tuple):
         if len(statement.value.items) != len(goals):
-            fail(
-                "A215",
-                f"{len(goals)} names on the left, {len(statement.value.items)} values on the right",
-                statement.span,
-                "write one value for each name",
-            )
+            message = f"{len(goals)} names on the left, {len(statement.value.items)} values on the right"
+            fail("A215", message, statement.span, "write one value for each name")
         made = [evaluate(item, frame) for item in statement.value.items]
         for goal, value in zip(goals, made, strict=True):
             _store(goal, value, frame)
@@ -194,13 +193,9 @@ def _keys(goal: ast.Goal, family: Family, frame: Frame) -> tuple[ast.Expr, list[
     level: Value = family
     for item in goal.items:
         if not isinstance(level, Family) or isinstance(item, ast.Binder):
-            fail(
-                "A417",
-                f"`{goal.name}` has fewer loops around it than this index has entries",
-                goal.span,
-                "a tensor's entries can't be written: build the tensor with `where` or `concat`",
-            )
-        own = isinstance(item, ast.Name) and item.id in level.set.declared
+            help = "a tensor's entries can't be written: build the tensor with `where` or `concat`"
+            fail("A417", f"`{goal.name}` has fewer loops around it than this index has entries", goal.span, help)
+        own = isinstance(item, ast.Name) and place(level.set.declared, item.id) is not None
         key = member_key(item, None if own else evaluate(item, frame), level.set, frame)
         path.append(key)
         level = level.members.get(key)
@@ -325,12 +320,8 @@ def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) ->
         bound = {name for inner in statement.body for name in bound_names(inner)}
         for name in statement.carry:
             if name.id not in bound:
-                fail(
-                    "A418",
-                    f"`{name.id}` is carried but never rebound in the loop",
-                    name.span,
-                    "leave it out of `carry`: names from outside can be read without it",
-                )
+                help = "leave it out of `carry`: names from outside can be read without it"
+                fail("A418", f"`{name.id}` is carried but never rebound in the loop", name.span, help)
 
 
 def _if(statement: ast.If, frame: Frame) -> None:

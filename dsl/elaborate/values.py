@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from .. import ast
 from ..primitive import Initialiser, Primitive
@@ -55,6 +55,22 @@ class IndexSet:
         return (MemberOf(self, m) for m in self.members)
 
 
+_PLACES: dict[int, tuple[tuple[Member, ...], dict[Member, int]]] = {}
+_FEW = 32
+
+
+def place(members: tuple[Member, ...], key: object) -> int | None:
+    """Return where a member stands; None for what is none.  Large sets are looked up once, not searched."""
+    if len(members) <= _FEW:
+        return next((i for i, member in enumerate(members) if member == key), None)
+    found = _PLACES.get(id(members))
+    if found is None or found[0] is not members:
+        if len(_PLACES) > _FEW:
+            _PLACES.clear()
+        found = _PLACES[id(members)] = (members, {member: i for i, member in enumerate(members)})
+    return found[1].get(cast("Member", key)) if isinstance(key, (int, str, float, tuple)) else None
+
+
 @entity
 class MemberOf:
     """One member, with the set it is read from (a loop's variable, `tasks.depth`)."""
@@ -64,7 +80,9 @@ class MemberOf:
 
     @property
     def position(self) -> int:
-        return self.set.declared.index(self.key)
+        found = place(self.set.declared, self.key)
+        assert found is not None, self.key
+        return found
 
 
 @record

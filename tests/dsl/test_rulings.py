@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 import archloom
+from archloom.dsl.elaborate.values import place
 
 from .elaborating import codes
 
@@ -135,3 +136,14 @@ REFUSED = [
 @pytest.mark.parametrize(("body", "code"), REFUSED)
 def test_what_must_not_pass_does_not(body: str, code: str) -> None:
     assert codes(text(body)) == [code]
+
+
+def test_blocks_may_not_nest_deeper_than_can_be_followed() -> None:
+    blocks = [f"block A{i} {{ in x: float[B]; a = A{i + 1}(); out y = a(x) }}" for i in range(200)]
+    last = "block A200 { in x: float[B]; out y = x }\nmodel M { in x: float[B]; a = A0(); out y = a(x) }"
+    assert codes("\n".join([*blocks, last])) in (["A805"], ["A905"])
+
+
+def test_a_large_set_is_not_searched_for_each_name() -> None:
+    members = tuple(range(100_000))
+    assert [place(members, key) for key in (99_999, 7, "x", 1.0, None, [1])] == [99_999, 7, None, 1, None, None]
