@@ -211,7 +211,7 @@ class Loop:
     def _variable(self, word: str) -> str:
         """Return a name that nothing in the loop, and no value of the function, has."""
         texts = " ".join(plain(text) for turn in self.turns.units for unit in turn for text in unit.rows)
-        taken = {*self.roller.names.values(), *(name for name, _ in self.over)}
+        taken = {*self.roller.words, *self.roller.names.values(), *(name for name, _ in self.over)}
         for candidate in (word, *(["j", "k"] if word == "i" else []), "module" if self.family else "item", *(f"{word}_{n}" for n in range(1, 100))):
             if candidate not in taken and not re.search(rf"(?<![.\w]){candidate}\b", texts):
                 return candidate
@@ -254,7 +254,7 @@ class Loop:
     def _named(self, body: list[Unit]) -> dict[str, str]:
         """Return names for what the loop binds under which every reader finds what it reads."""
         first, second = self.turns.binds[0], self.turns.binds[1]
-        taken = set(self.roller.names.values())
+        taken = {*self.roller.names.values(), *self.roller.words}
         fresh: dict[str, str] = {}
         for own, key in zip(self.own, second, strict=True):
             base = self.roller.names[key].rstrip("_0123456789") or "h"
@@ -343,7 +343,7 @@ class Loop:
 
     def _new_list(self, keys: tuple[str, ...], word: str) -> str:
         roller = self.roller
-        name = next(n for n in _numbered(word) if n not in roller.names.values() and not self._read_as(n))
+        name = next(n for n in _numbered(word) if n not in roller.names.values() and n not in roller.words and not self._read_as(n))
         key = f"list {len(roller.lists)} {name}"
         roller.names[key] = name
         roller.lists.update((one, (key, number, len(keys))) for number, one in enumerate(keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from .expressions import LOCAL, local_mark, named
+from .expressions import LOCAL, local_mark, named, plain
 from .loops import LONGEST, Loop, Unlike
 from .units import Line, Unit, lines_of, units_of
 
@@ -22,6 +22,8 @@ class Roller:
         self.units = units
         self.tasks = tasks
         self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
+        self.words = {word for unit in units for text in unit.rows for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*", plain(text))}
+        """The names that the function has before there are loops: no variable of a loop hides one."""
         self.last: dict[str, int] = {}
         """Which statement is the last to read a value, as they were numbered first."""
         for number, unit in enumerate(units):

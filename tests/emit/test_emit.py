@@ -296,6 +296,19 @@ model M(dim: int = 8) {
     assert "for g in self.g.values():" in source and "* (sum(ys) / 3)" in source
 
 
+def test_no_variable_of_a_loop_hides_an_input() -> None:
+    text = """arch 1
+model M(dim: int = 4) {
+  in x: float[B, dim]
+  draw noise[i in 0..3]: float[B, dim] ~ normal(0, 1)
+  for i in 0..3 { f = Linear(dim, dim); h = f(x) * noise[i]; g = Linear(dim, dim); y = g(h) + h }
+  out a = sum(y[*]) + noise[1] * sum(h[*])
+}
+"""
+    source = compare(text)
+    assert "for noise" not in source and ", noise in" not in source
+
+
 def test_a_file_runs_on_the_meta_device_and_for_some_tasks(tmp_path: Path) -> None:
     path, small = ROOT / "examples" / "minilm_tasks.arch", SMALL["minilm_tasks"]
     meta = archloom.compile(path, small, device="meta", source=True)
