@@ -114,6 +114,10 @@ def _internal(error: Exception) -> str:
         trace = trace.tb_next
     place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown place"
     text = " ".join(str(error).split())[:500]
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
+        return (
+            "error: there is not enough memory for this\n  = help: make the sizes smaller with `--param`; `archloom summary` says what a model needs"
+        )
     return (
         f"error: archloom failed at {place}: {type(error).__name__}: {text}\n"
         "  = help: this is a fault of archloom; report it with the file, `ARCHLOOM_TRACEBACK=1` shows the whole trace"

@@ -274,6 +274,15 @@ class TestFailures:
         assert ": RuntimeError: two lines\n" in shown
         assert "Traceback" not in shown
 
+    @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+    def test_too_little_memory_is_no_fault(self, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        def broken(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr("archloom.compiler.cli.check.find_files", broken)
+        assert run(["check", "a.arch"]) == 1
+        assert capsys.readouterr().err.startswith("error: there is not enough memory for this\n  = help: make the sizes smaller")
+
     def test_an_interrupt_is_quiet(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt

@@ -123,6 +123,19 @@ def test_weights_by_a_map(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_all_that_is_wrong_with_weights_is_said_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = "  b = Linear(2, 1, bias = false)\n  out y = a(x) + b(x)\n"
+    Path("w.arch").write_text(MAPPED.replace("  out y = a(x)\n", more).replace('"old.a"\n', '"old.a"\n  b <- "old.b"\n'))
+    Path("w.safetensors").write_bytes(save({"old.a.weight": np.zeros((1, 3), np.float32)}))
+    assert run(["run", "w.arch", "--weights", "w.safetensors", "--example"]) == 1
+    shown = capsys.readouterr().err
+    assert "error[A654]: `a.weight` is [1, 2] in the model and `old.a.weight` [1, 3] in the file" in shown
+    assert "error[A653]: `w.safetensors` has no `old.b.weight`" in shown
+    Path("w.safetensors").write_bytes(b"\x80\x04\x95" + b"pickled" * 9)
+    assert run(["run", "w.arch", "--weights", "w.safetensors", "--example"]) == 1
+    assert "error[A65" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
