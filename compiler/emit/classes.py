@@ -24,6 +24,7 @@ from .expressions import Expressions, plain
 from .functions import Function, Writer, conditioned
 from .layout import WIDTH, docstring, signature, statement
 from .loops import consecutive
+from .merging import merged
 from .numbers import Numbers
 from .plan import Instance, Tree, holder
 from .rolling import rolled
@@ -321,38 +322,6 @@ def _anchor(instance: Instance) -> str | None:
     return None
 
 
-def merged(evaluate: list[Line], train: list[Line]) -> list[Line]:
-    """Return one function for both modes: what differs stands under `if self.training`."""
-    if evaluate == train:
-        return evaluate
-    before = _common(evaluate, train)
-    left, right = evaluate[before:], train[before:]
-    after = _common(left[::-1], right[::-1], backwards=True)
-    left, right = left[: len(left) - after], right[: len(right) - after]
-    tail = evaluate[len(evaluate) - after :] if after else []
-    middle: list[Line] = []
-    if right:
-        middle = [(0, "if self.training:"), *((depth + 1, text) for depth, text in right)]
-        middle += [(0, "else:"), *((depth + 1, text) for depth, text in left)] if left else []
-    elif left:
-        middle = [(0, "if not self.training:"), *((depth + 1, text) for depth, text in left)]
-    return [*evaluate[:before], *middle, *tail]
-
-
-def _common(left: list[Line], right: list[Line], backwards: bool = False) -> int:
-    """Return how many whole statements two functions share at the beginning, or at the end."""
-    count = 0
-    while count < min(len(left), len(right)) and left[count] == right[count]:
-        count += 1
-    if backwards:
-        while count and left[count - 1][0] > 0:
-            count -= 1
-    else:
-        while count and any(count < len(side) and side[count][0] > 0 for side in (left, right)):
-            count -= 1
-    return count
-
-
 def class_lines(draft: Draft, name: str, parameters: Parameters, numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
     """Return the lines of a class."""
     init, functions = draft.text(numbers.show, helper)
@@ -368,8 +337,12 @@ def class_lines(draft: Draft, name: str, parameters: Parameters, numbers: Number
         known = {**parameters.names, **parameters.derived}
         lines += [f"        self.{numbers.attribute(name)} = {name}" for name in known if name in numbers.stored]
         lines += written(init, 8)
+    texts: dict[str, int] = {}
     for number, function in enumerate(functions):
-        lines += ["", *draft.head(number), *written(function or [(0, "pass")], 8)]
+        head, inside = draft.head(number), written(function or [(0, "pass")], 8)
+        same = texts.setdefault("\n".join([*head, *inside]).replace(f"def {method_name(number)}(", "def forward(", 1), number)
+        draft.instance.aliases[number] = same
+        lines += ["", *head, *inside] if same == number else []
     return lines + draft.extra()
 
 

@@ -81,6 +81,8 @@ class Instance:
         self.name = name
         self.bodies = bodies
         self.pairs = list(pairs)
+        self.aliases: dict[int, int] = {}
+        """Which function does what another does, by their numbers, once the class is written."""
         self.owned: Owned = owned(bodies)
         for number, pair in enumerate(pairs):
             planner.called.update((id(body), (self, number)) for body in pair)

@@ -213,7 +213,7 @@ class SourceBuilder:
         child = None if is_handed(target) else self.instance.find(target)
         child, number = self.instance.planner.called[id(body)] if child is None else (child, child.method(body))
         declared = ordered_inputs(child.pairs[number])
-        return list(declared), declared, method_name(number)
+        return list(declared), declared, method_name(child.aliases.get(number, number))
 
     def _results(self, node: Node, called: Step, names: tuple[str, ...]) -> Any:
         if len(node.outputs) == 1:
