@@ -222,7 +222,7 @@ EXAMPLES: dict[str, Example] = {
     "vit.Tokens": Example({"image": "float[B, 3, 4, 6]"}, "8, [4, 6], 2"),
     "vit.ViT": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", outputs=("cls", "patches")),
     "vit.Taps": Example(
-        {"image": "float[B, 3, 4, 6]"}, "8, [0, 1], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)",
+        {"image": "float[B, 3, 4, 6]"}, "8, [0], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)",
     ),
     "vit.Hidden": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", around="stack({}[*], dim = 1)"),
 }  # fmt: skip

@@ -66,7 +66,7 @@ class Solver(nn.Module):
 
 PICTURE_TASKS: Any = {"semseg": 4, "depth": 1}
 SCENE: dict[str, Any] = {"tasks": ["semseg", "depth"], "classes": PICTURE_TASKS, "size": [32, 64]}
-VIT: dict[str, Any] = {"width": 8, "depth": 4, "heads": 2, "select": [0, 1, 2, 3]}
+VIT: dict[str, Any] = {"width": 8, "depth": 4, "heads": 2, "select": [0, 1, 2]}
 LM: dict[str, Any] = {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12}
 
 TINY: dict[str, Tiny] = {
@@ -84,11 +84,11 @@ TINY: dict[str, Tiny] = {
     ),
     "InvPT": Tiny({**SCENE, **VIT, "E": 8, "K": 8, "size": [64, 64]}),
     "LATTE": Tiny({"features": {"A": 5, "P": 6}, "dim": 8, "heads": 2}, beyond=("att.1.mix.P", "norm.1.P")),
-    "MLoRE": Tiny({**SCENE, **VIT, "select": [0, 1, 2], "dim": 8, "ranks": [1, 2, 3], "special": 2, "topk": 2}),
+    "MLoRE": Tiny({**SCENE, **VIT, "dim": 8, "ranks": [1, 2, 3], "special": 2, "topk": 2}),
     "MTLosses": Tiny({"dim": 4}),
     "MossFormer": Tiny({"filters": 8, "dim": 8, "depth": 2, "kernel": 4, "group": 4, "qk": 4}),
     "RMoE": Tiny({**LM, "kv_heads": 2, "n_experts": 3, "width": 4}),
-    "TaskExpert": Tiny({**SCENE, **VIT, "dim": 8, "n": 2, "hidden": 4, "select": [0, 1, 2]}),
+    "TaskExpert": Tiny({**SCENE, **VIT, "dim": 8, "n": 2, "hidden": 4}),
     "TaskPrompter": Tiny(
         {**SCENE, "depth": 4, "heads": 2, "dim": 8, "tar": 4, "last": 4, "win": 4, "select": [0, 1, 2]}, beyond=("blocks.3.attn.token_trans1",),
     ),

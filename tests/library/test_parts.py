@@ -181,12 +181,21 @@ def test_gated_units_are_torch_s(backwards: bool) -> None:
 def test_taps_are_the_hidden_states() -> None:
     sizes = "size = 8, patch = 4, ffn = 12"
     hidden = made("vit.Hidden", f"8, 3, 2, {sizes}", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
-    taps = made("vit.Taps", "8, [0, 2], [8, 8], depth = 3, heads = 2, patch = 4, ffn = 12", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
+    taps = made("vit.Taps", "8, [2, 0], [8, 8], depth = 3, heads = 2, patch = 4, ffn = 12", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
     taps.load_state_dict({**taps.state_dict(), **hidden.state_dict()})
     image = vectors(B, 3, 8, 8)
-    states = hidden(image=image).y[:, [0, 2], 1:]
-    wanted = torch.stack([states[:, 0], taps.part.norm(states[:, 1])], dim=1)
+    states = hidden(image=image).y[:, [2, 0, 2], 1:]
+    wanted = torch.stack([states[:, 0], states[:, 1], taps.part.norm(states[:, 2])], dim=1)  # the last block's own, too
     close(taps(image=image).y, wanted.mT.unflatten(3, (2, 2)), 1e-12, "the maps")
+
+
+def test_patches_without_a_class_token() -> None:
+    """The table of places keeps the row of the class token, unread, so that weights made with one fit."""
+    model = made("vit.Tokens", "8, [8, 4], 4, cls = false", image="float[B, 3, 8, 4]")
+    image = vectors(B, 3, 8, 4)
+    patches = F.conv2d(image, model.part.patch_embed.proj.weight, model.part.patch_embed.proj.bias, stride=4).flatten(2).mT
+    assert model.part.pos_embed.shape == (1, 3, 8) and "part.cls_token" not in model.state_dict()
+    close(model(image=image).y, patches + model.part.pos_embed[:, 1:], 1e-12, "the tokens")
 
 
 def test_a_condition_scales_shifts_and_gates() -> None:
