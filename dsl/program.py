@@ -254,6 +254,7 @@ class Body:
     ties: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
     uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
     names: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the text's names mean at its end, as the elaborator has them
+    absent: set[str] = field(default_factory=set[str])  # names of statements that don't run with these arguments
     doc: str | None = None
     claims: list[Claim] = field(default_factory=list[Claim])
 

@@ -1,6 +1,7 @@
 """What a model owns as a tree, and what a selector matches in it.
 
-What matches nothing is a `Miss`, which names the place where matching stopped and the names that exist there.
+What is nowhere is a `Miss`, which names the place where matching stopped and the names that exist there.  What the text makes, but not
+with these arguments, is matched by nothing: an index set that is empty, a loop without steps, an arm that isn't taken.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from dataclasses import dataclass, field
 from .diagnostics import closest
 from .inspector import Owned
 from .members import member_text
+from .program import Body
 from .record import entity
 from .selector_members import holds, listed, pick
-from .selectors import Anchor, Deep, Either, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
+from .selectors import Anchor, Deep, Either, Exactly, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
 from .types import SetAxis
+from .unborn import is_unborn
 
 
 @dataclass(slots=True, eq=False)
@@ -46,9 +49,10 @@ class Branch:
 
 
 class Tree:
-    """What a model owns (or its losses), by path; `noun` says what the entries are, for messages."""
+    """What a model owns (or its losses), by path; `noun` says what the entries are, for messages, `bodies` the text that makes them."""
 
-    def __init__(self, entries: Iterable[Owned], noun: str = "parameter", tasks: Iterable[str] = ()) -> None:
+    def __init__(self, entries: Iterable[Owned], noun: str = "parameter", tasks: Iterable[str] = (), bodies: Sequence[Body] = ()) -> None:
+        self.bodies = bodies
         self.entries: Sequence[Owned] = tuple(entries)
         self.noun = noun
         self.root = Branch("", (), (), "")
@@ -143,7 +147,7 @@ def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
         left, right = select(selector.left, tree), select(selector.right, tree)
         if isinstance(left, Miss) or isinstance(right, Miss):
             return left if isinstance(left, Miss) else right
-        if not left - right:
+        if left and not left - right:
             return Miss(
                 f"`{selector.span.text}` matches nothing: `except` takes away all of it", selector.span, "leave the `except` out, or make it smaller"
             )
@@ -170,7 +174,7 @@ def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
     kinds = {name for name, _ in selector.kinds}
     depths = _depths(selector.selector, tree)
     found = frozenset(n for n in base if kinds & set(tree.entries[n].kinds[max(depths.get(n, 0) - 1, 0) :]))
-    if not found:
+    if base and not found:
         wanted = " or ".join(f"`{name}`" for name, _ in selector.kinds)
         return Miss(f"`{selector.span.text}` matches nothing: there is no {wanted} in it", selector.span, "select by name, or from further up")
     return found
@@ -208,7 +212,7 @@ def _depth(branch: Branch, tree: Tree) -> int:
 
 
 def matches(path: Path, tree: Tree) -> list[Match] | Miss:
-    """Return every branch that a path matches, each way once, or why there is none."""
+    """Return every branch that a path matches, each way once, or why there can be none."""
     parts = path.parts
     task: str | None = None
     first = parts[0] if parts else None
@@ -221,10 +225,14 @@ def matches(path: Path, tree: Tree) -> list[Match] | Miss:
     frontier = [Match(tree.root, task=task)]
     for place, part in enumerate(parts):
         following = _advance(frontier, part, tree, last=place == len(parts) - 1)
-        if task is not None and not isinstance(following, Miss):
+        if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
+            if is_unborn(parts, tree.bodies):
+                return []
             return Miss(f"`{path.span.text}` matches nothing: {following.message}", following.span, following.help)
+        if not following:
+            return []
         frontier = following
     return frontier
 
@@ -249,7 +257,14 @@ def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool) -> list[
         return list(seen.values())
     if misses:
         return misses[0]
-    return _nowhere(frontier, part, tree)
+    return [] if _chooses_none(frontier, part) else _nowhere(frontier, part, tree)
+
+
+def _chooses_none(frontier: list[Match], part: Word | Deep) -> bool:
+    """Tell whether the members of an index set or of a range are asked for, and there are none."""
+    if isinstance(part, Deep):
+        return any(isinstance(item, Exactly) and not item.values for item in part.items)
+    return bool(part.items) and any(part.name in (None, name) for match in frontier for name in match.branch.children)
 
 
 def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:

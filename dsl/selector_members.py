@@ -72,7 +72,7 @@ def _exactly(item: Exactly, present: Mapping[str, object], name: str, whole: boo
         if text not in present:
             return _absent(item.span, str(value), present, name)
         texts.append(text)
-    return texts or _absent(item.span, item.literal or item.span.text, present, name)
+    return texts
 
 
 def _absent(span: Span, word: str, present: Mapping[str, object], name: str) -> Miss:
@@ -93,7 +93,7 @@ def _between(item: Between, present: Mapping[str, object], name: str) -> list[st
         edges.append(place + (1 if default and item.inclusive else 0))
     if edges[1] < edges[0]:
         return Miss(f"the range `{item.span.text}` runs backwards", item.span, "write the earlier member first")
-    if edges[0] == edges[1]:
+    if edges[0] == edges[1] and item.fixed:
         return Miss(f"the range `{item.span.text}` of `{name}` is empty", item.span, f"its members are {listed(texts)}")
     return texts[edges[0] : edges[1]]
 

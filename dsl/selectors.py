@@ -17,7 +17,8 @@ from .types import SetAxis
 class Exactly:
     """One member, or several; `literal` is the word as it is written, which means the member of that name if the family has one.
 
-    A negative number counts from the end.  `set` is the index set that the members are of: `**[chains[1..]]` means its members alone.
+    A negative number counts from the end.  Without values it is an index set that is empty with these arguments.
+    `set` is the index set that the members are of: `**[chains[1..]]` means its members alone.
     """
 
     values: tuple[object, ...]
@@ -28,12 +29,13 @@ class Exactly:
 
 @record
 class Between:
-    """`a..b` by member; an open end is None."""
+    """`a..b` by member; an open end is None.  One that is `fixed`, written with two numbers, can't be meant to be empty."""
 
     start: object | None
     stop: object | None
     inclusive: bool
     span: Span
+    fixed: bool = False
 
 
 @record

@@ -208,7 +208,7 @@ class _Reader:
         if noun not in self.trees:
             entry = self.program.entries.get(self.read.single.get("entry", ""))
             body = entry.eval if entry is not None else self.program.eval
-            self.trees[noun] = Tree(_inputs(body) if noun == "input" else self._values(body), noun, self.program.tasks)
+            self.trees[noun] = Tree(_inputs(body) if noun == "input" else self._values(body), noun, self.program.tasks, (body,))
         return self.trees[noun]
 
     def _values(self, body: Body) -> Iterator[Owned]:

@@ -14,7 +14,7 @@ Part = tuple[str, tuple[object, ...]]
 
 def loss_tree(body: Body, tasks: Iterable[str]) -> Tree:
     """Return the losses by path: the modules that a loss was lifted from, then its name; its task selects it too."""
-    return Tree((loss_entry(body, loss) for loss in body.losses), "loss", tasks)
+    return Tree((loss_entry(body, loss) for loss in body.losses), "loss", tasks, (body,))
 
 
 def loss_entry(body: Body, loss: LossDecl) -> Owned:

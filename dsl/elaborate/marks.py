@@ -57,7 +57,8 @@ def _one(node: ast.Expr, frame: Frame, tree: Tree) -> Owned:
     found = [tree.entries[n] for n in sorted(selected(node, frame, tree))]
     if len(found) != 1:
         paths = ", ".join(f"`{own.path}`" for own in found[:4])
-        fail("A630", f"`{node.span.text}` is {len(found)} tensors, not one", node.span, f"tie them one by one: {paths}")
+        help = f"tie them one by one: {paths}" if found else "it isn't made with these arguments: tie it under the condition that makes it"
+        fail("A630", f"`{node.span.text}` is {len(found)} tensors, not one", node.span, help)
     if found[0].buffer:
         fail("A630", f"`{found[0].path}` is a buffer", node.span, "only parameters can be tied")
     return found[0]

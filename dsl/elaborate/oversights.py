@@ -10,10 +10,11 @@ from .. import ast
 from ..diagnostics import Diagnostic
 from ..parse.pythonisms import walk
 from ..source import Span
+from .bound import bound_names
 from .context import Poisoned, Problem, fail, suggest
 from .expressions import SPECIAL, stands, undefined, visible
 from .scope import Frame
-from .statements import FINISHERS, WORDS, bound_names
+from .statements import FINISHERS, WORDS
 
 
 def _words(frame: Frame, item: Any) -> None:

@@ -145,7 +145,8 @@ def _item(node: ast.Expr, frame: Frame, variables: bool) -> Item:
     if isinstance(node, ast.Whole) or (isinstance(node, ast.Range) and node.start is None and node.stop is None):
         return Every(node.span)
     if isinstance(node, ast.Range):
-        return Between(_edge(node.start, frame), _edge(node.stop, frame), node.inclusive, node.span)
+        fixed = isinstance(node.start, ast.Number) and isinstance(node.stop, ast.Number)
+        return Between(_edge(node.start, frame), _edge(node.stop, frame), node.inclusive, node.span, fixed)
     if isinstance(node, (ast.Slice, ast.Ellipsis)) or (isinstance(node, ast.Constant) and node.value is None):
         fail("A525", f"`{node.span.text}` slices tensors, and a selector takes whole parameters", node.span, "cut a family by member: `layers[2..4]`")
     if isinstance(node, ast.Name):
@@ -157,9 +158,9 @@ def _name_item(node: ast.Name, frame: Frame, variables: bool) -> Item:
     try:
         value = lookup(node, frame)
     except Problem:
-        return Variable(node.id, node.span) if variables else Exactly((), node.span, node.id)
+        return Variable(node.id, node.span) if variables else Exactly((node.id,), node.span, node.id)
     if isinstance(value, bool) or not (statics.is_static(value) and value is not None):
-        return Variable(node.id, node.span) if variables else Exactly((), node.span, node.id)
+        return Variable(node.id, node.span) if variables else Exactly((node.id,), node.span, node.id)
     if isinstance(value, MemberOf) and frame.owner(node.id) is not None:
         return _exactly(value, node.span, None)  # a loop's variable means its member, whatever the members are called
     return _exactly(value, node.span, node.id)
@@ -209,7 +210,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
         for body in bodies:
             for own in inspector.owned(body):
                 entries.setdefault(own.path, own)
-        tree = Tree(entries.values(), tasks=frame.builder.tasks)
+        tree = Tree(entries.values(), tasks=frame.builder.tasks, bodies=bodies)
         for first, second in dict.fromkeys(pair for body in bodies for pair in ties(body)):
             tree.unite(first, second)
         found = context.trees[key] = (bodies, tree)
@@ -217,7 +218,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
 
 
 def selected(node: ast.Expr, frame: Frame, tree: Tree, code: str = SELECTION) -> frozenset[int]:
-    """Return the entries that a selector matches; raises Problem where it matches none."""
+    """Return the entries that a selector matches, none where all it names is absent with these arguments; raises Problem for what is nowhere."""
     found = select(selector(node, frame), tree)
     if isinstance(found, Miss):
         fail_miss(found, code)

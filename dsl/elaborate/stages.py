@@ -179,13 +179,13 @@ class Stages:
     def _moving(self, node: ast.Expr, view: View, still: Mapping[int, Span], losses: Mapping[str, float]) -> frozenset[int]:
         found = selected(node, view.frame, view.tree)
         moving = frozenset(n for n in found if n not in still)
-        if not moving:
+        if found and not moving:
             spans = dict.fromkeys(still[n] for n in found)
             labels = [(span, "frozen for good here") for span in spans][:3]
             fail("A513", f"all that `{node.span.text}` selects is frozen for good", node.span, "leave it out, or take the `freeze` away", labels)
-        if all(view.tree.entries[n].buffer for n in moving):
+        if moving and all(view.tree.entries[n].buffer for n in moving):
             self._warn("A524", f"`{node.span.text}` selects buffers alone, which no optimiser trains", node.span, "select parameters")
-        elif losses:
+        elif moving and losses:
             self._reached(node, moving, view, losses)
         return moving
 
@@ -265,8 +265,9 @@ def _losses(stage: ast.Stage, view: View, tasks: tuple[str, ...]) -> dict[str, f
         chosen = {tree.by_path[loss.path] for loss in of_tasks(view.training, tasks, view.tasks)}
     weights = {tree.entries[n].path: 1.0 for n in sorted(chosen)}
     for clause in _of(stage, ast.Weigh):
-        found = selected(clause.selector, view.frame, tree, "A515") & chosen
-        if not found:
+        named = selected(clause.selector, view.frame, tree, "A515")
+        found = named & chosen
+        if named and not found:
             fail("A515", f"no active loss of the stage `{stage.name}` matches `{clause.selector.span.text}`", clause.selector.span, _names(weights))
         value = evaluate_whole(clause.value, view.frame)
         for number in sorted(found):

@@ -12,6 +12,7 @@ from ..source import Span
 from . import statics
 from .arguments import check_maps
 from .births import bear, declare
+from .bound import bound_names, note_absent
 from .context import Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
 from .indexing import member_key
@@ -55,23 +56,6 @@ def _poison(statement: ast.Statement, frame: Frame) -> None:
     frame.builder.poisoned = True
     for name in bound_names(statement):
         frame.poison(name)
-
-
-def bound_names(statement: ast.Statement) -> list[str]:
-    """Return the names that a statement binds in the frame it stands in."""
-    if isinstance(statement, ast.Assign):
-        return [goal.name for goal in statement.goals]
-    if isinstance(statement, (ast.In, ast.Target, ast.Draw, ast.Out)):
-        return [declared.name for declared in statement.names]
-    if isinstance(statement, (ast.IndexSet, ast.State)):
-        return [statement.name.name]
-    if isinstance(statement, ast.Loss):
-        return [statement.name]
-    if isinstance(statement, (ast.For, ast.Repeat)):
-        return [name for inner in statement.body for name in bound_names(inner)]
-    if isinstance(statement, ast.If):
-        return [name for inner in (*statement.then, *(statement.otherwise or ())) for name in bound_names(inner)]
-    return []
 
 
 # ----------------------------------------------------------------------------------------------------- assignment
@@ -251,6 +235,8 @@ def _family(name: str, binders: Sequence[ast.Binder], keys: tuple[Member, ...], 
         inner = frame.child("comprehension")
         inner.names[binders[0].name] = member
         members[member.key] = _family(name, binders[1:], (*keys, member.key), node, inner, span)
+    if not members:
+        frame.builder.body.absent.add(name)
     return Family(set_, members, name)
 
 
@@ -310,6 +296,8 @@ def _loop(
             loop.born.setdefault(name, {})[key] = found
     _check_carried(statement, loop, frame)
     close_loop(frame, loop)
+    if not loop.born:
+        note_absent(statement.body, frame)
     for name in {name for inner in statement.body for name in bound_names(inner)} - carry - loop.born.keys():
         if frame.owner(name) is None:  # no step bound it: a family without members, not an unknown name
             frame.names[name] = Family(set_, {}, name, loop_born=True)
@@ -334,6 +322,7 @@ def _if(statement: ast.If, frame: Frame) -> None:
         from .oversights import check_arm  # which reads what statements bind
 
         check_arm(other, frame)
+        note_absent(other, frame)
     run(chosen, frame)
 
 

@@ -1,0 +1,111 @@
+"""One text for a model of any size: what is named but not made with the arguments at hand is selected by nothing, what is misspelt stays an error."""
+
+from __future__ import annotations
+
+import pytest
+
+from .specs import found, program
+
+SPEC = """
+block Stack(n: int, wide: bool) {
+  in x: float[B, 4]
+  repeat i in 0..n carry x {
+    layer = Linear(4, 4)
+    x = layer(x)
+  }
+  if wide { side = Sequential(Linear(4, 4), gelu, Linear(4, 4)); x = x + side(x) }
+  out y = x
+}
+model M(n: int = 0, extra: bool = false) {
+  index deep = (0..4)[..n]
+  in x: float[B, 4]
+  in mask: bool[B] if extra
+  repeat i in 0..n carry x {
+    early = Linear(4, 4)
+    x = early(x)
+    seen = x
+  }
+  late[c in deep] = Linear(4, 4)
+  for c in deep { z = late[c](x) }
+  stack = Stack(n, extra)
+  if extra {
+    more = Linear(4, 4)
+    x = where(mask[:, none], more(x), x)
+    task side { out answer = x; loss gap = mean(x) }
+  }
+  head = Linear(4, 4)
+  part[c in 0..4] = Linear(4, 4)
+  y = head(stack(x))
+  for c in 0..4 { w = part[c](y) }
+  out y = sum(w[*])
+  loss main = mean(y)
+  assert params(early, late, more, stack.layer, stack.side.0, part[deep]) == RIGHT
+  freeze early[0..n]
+}
+weights official for M from "w" {
+  early[i].weight <- "early.{i}"
+  late[c].weight <- "late.{c}.weight"
+  stack.layer[i] <- "stack.{i}"
+  stack.side.2 <- "side"
+  more <- "more"
+  part[deep] <- "part"
+  **.early.bias <- zeros
+}
+train M {
+  stage one { tune part[deep], head }
+  stage two { tune **[deep] except head; losses side.gap, main; weight side.gap = 2 }
+  stage three { tune stack.layer except stack.layer[n..], more, late[n..] }
+  stage four { tune stack.side: Linear, {early, head} except early }
+}
+golden g for M {
+  in x <- "x"
+  in mask <- "mask"
+  value seen[i] -> "seen.{i}"
+  value stack.layer[i] -> "layer.{i}"
+  value side.answer -> "answer"
+}
+"""
+NONE = SPEC.replace("RIGHT", "0")
+
+
+def test_what_is_not_made_is_selected_by_nothing() -> None:
+    made = program(NONE)
+    assert {name: plan.tuned for name, plan in made.stages.items()} == {
+        "one": ("head.weight", "head.bias"),
+        "two": (),
+        "three": (),
+        "four": ("head.weight", "head.bias"),
+    }
+    assert made.stages["one"].selected == (("part[deep]", 0, 0), ("head", 2, 20))
+    assert made.weights["official"].rules == ()
+    assert not made.goldens["g"].values and made.goldens["g"].inputs == (("x", "x"),)
+    assert not made.eval.frozen
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        ("tune part[deep]", "tune prt[deep]", ("A510", "`prt[deep]` matches nothing: there is no `prt`")),
+        ("tune part[deep]", "tune parts", ("A510", "`parts` matches nothing: there is no `parts`")),
+        ("tune part[deep]", "tune stack.layers", ("A510", "`stack.layers` matches nothing: there is no `stack`")),
+        ("tune part[deep]", "tune part[2..2]", ("A510", "`part[2..2]` matches nothing: the range `2..2` of `part` is empty")),
+        ("tune part[deep]", "tune part[4]", ("A510", "`part[4]` matches nothing: `part` has no member `4`")),
+        ("tune part[deep]", "tune head.side", ("A510", "`head.side` matches nothing: there is no `side` in `head`")),
+        ("tune part[deep]", "tune x", ("A510", "`x` matches nothing: there is no `x`")),
+        ('  more <- "more"', '  mor <- "more"', ("A601", "`mor` matches nothing: there is no `mor`")),
+        ("value seen[i]", "value sen[i]", ("A622", "`sen[i]` matches nothing: there is no `sen`")),
+        ('in mask <- "mask"', 'in masks <- "mask"', ("A621", "`masks` matches nothing: there is no `masks`")),
+        ("weight side.gap", "weight sides.gap", ("A515", "`sides.gap` matches nothing: there is no `sides`")),
+    ],
+)
+def test_what_is_nowhere_in_the_text_stays_an_error(right: str, wrong: str, error: tuple[str, str]) -> None:
+    assert right in NONE
+    assert [(code, message) for code, message, _ in found(NONE.replace(right, wrong))] == [error]
+
+
+def test_the_same_text_where_all_of_it_is_made() -> None:
+    whole = SPEC.replace("n: int = 0, extra: bool = false", "n: int = 2, extra: bool = true").replace("RIGHT", "20 * 11")
+    made = program(whole.replace("early, late, more", "early, late, more, head").replace("freeze early[0..n]", ""))
+    assert len(made.weights["official"].rules) == 18
+    assert {stored.stored for stored in made.goldens["g"].values} == {"seen.0", "seen.1", "layer.0", "layer.1", "answer"}
+    assert made.stages["one"].selected == (("part[deep]", 4, 40), ("head", 2, 20))
