@@ -217,12 +217,19 @@ EXAMPLES: dict[str, Example] = {
         PICTURE, "4, [2, 1], [2, 2], size = 8, patch = 2, window = [2, 2], classes = 5, attention = [WindowAttention, WindowAttention]",
         outputs=("logits",), around="{}.logits", beside="swin.WindowAttention",
     ),
+    "taskexpert.Expert": Example({"x": "float[B, 4, S, T]"}, "4, 6, kernel = 3"),
+    "taskexpert.MapGate": Example({"x": "float[B, 4, S, T]"}, "4, 3, hidden = 5, kind = spatial"),
+    "taskexpert.MemoryWrite": Example({"memory": "float[B, 4, S, T]", "read": "float[B, 4, S, T]"}, "4, rule = gated"),
+    "taskexpert.MemorialMixture": Example(
+        {"x": "float[B, 4, S, T]", "memory[t in {seg, edge}]": "float[B, 6, S, T]"}, "{seg, edge}, {one, two}, 4, 6, hidden = 5", call="x, memory[*]",
+        around="stack({}[*], dim = 1)",
+    ),
     "vit.PatchEmbed": Example({"image": "float[B, 3, 4, 6]"}, "2, 8"),
     "vit.Block": Example(VECTORS, "8, 2, 12, rate = 0.1"),
     "vit.Tokens": Example({"image": "float[B, 3, 4, 6]"}, "8, [4, 6], 2"),
     "vit.ViT": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", outputs=("cls", "patches")),
     "vit.Taps": Example(
-        {"image": "float[B, 3, 4, 6]"}, "8, [0], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)",
+        {"image": "float[B, 3, 4, 6]"}, "8, [1], [4, 6], depth = 2, heads = 2, patch = 2, ffn = 12", around="stack({}[*], dim = 1)",
     ),
     "vit.Hidden": Example(PICTURE, "8, 2, 2, size = 8, patch = 4, ffn = 12", around="stack({}[*], dim = 1)"),
 }  # fmt: skip

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Weights = Source | Mapping[str, Source]
 """Where weights are: a source for the one map of a text, or sources by the names of maps."""
 
+COUNT = "num_batches_tracked"
+"""A batch norm's count of its steps: files from before PyTorch counted lack it, and it stays as it is then, as in PyTorch."""
+
 SHOWN = 20
 """How many problems of one kind are listed one by one."""
 
@@ -94,7 +97,7 @@ def _is_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Plan
     """Tell whether a file was saved from this model: then no map is needed."""
     names = _own_names(checkpoint, plan).keys()
     tied = {path for pair in plan.ties for path in pair}
-    return names <= shapes.keys() and shapes.keys() - names <= tied
+    return names <= shapes.keys() and {path for path in shapes.keys() - names if not _is_count(path)} <= tied
 
 
 def read_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Tensor]:
@@ -107,7 +110,7 @@ def read_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Pla
         stored = checkpoint.stored.get(names.get(path, ""))
         if stored is not None and stored.shape != shape:
             problems.misshapen.append((checkpoint.span, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
-        elif stored is None and path not in tied:
+        elif stored is None and path not in tied and not _is_count(path):
             problems.missing.append((checkpoint.span, path))
     problems.unknown.extend(name for path, name in names.items() if path not in shapes)
     problems.report()
@@ -167,6 +170,10 @@ class _Problems:
             yield Diagnostic("A655", f"`{self.checkpoint.name}` also has {listed(self.unknown)}, which the model takes nowhere", span, help=help)
 
 
+def _is_count(path: str) -> bool:
+    return path.rpartition(".")[2] == COUNT
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names in quotes, not too many of them."""
     shown = ", ".join(f"`{name}`" for name in names[:SHOWN])
@@ -185,7 +192,7 @@ class Reader:
     def read(self) -> dict[str, Tensor]:
         """Check all shapes from the headers, then read."""
         self.check()
-        return {rule.target: self._value(rule) for rule in self.plan.rules if rule.target in self.shapes}
+        return {rule.target: self._value(rule) for rule in self.plan.rules if rule.target in self.shapes and not self._lacks_count(rule)}
 
     def check(self) -> None:
         """Read the headers alone; raises Failure with all that is missing, misshapen or left over."""
@@ -222,6 +229,8 @@ class Reader:
     def _check(self, rule: WeightSource, problems: _Problems) -> None:
         stored = problems.checkpoint.stored
         missing = [name for name in rule.names if name not in stored]
+        if missing and self._lacks_count(rule):
+            return
         problems.missing.extend((rule.span, name) for name in missing)
         if missing:
             return
@@ -236,6 +245,10 @@ class Reader:
             steps = f", after {', '.join(step for step, _ in rule.steps)} {list(value.shape)}" if rule.steps else ""
             where = f"`{problems.checkpoint.name}`" if isinstance(problems.checkpoint, Live) else "the file"
             problems.misshapen.append((rule.span, f"`{rule.target}` is {list(shape)} in the model and {given}{steps} in {where}"))
+
+    def _lacks_count(self, rule: WeightSource) -> bool:
+        """Tell whether a rule is for a count of steps that the file lacks."""
+        return _is_count(rule.target) and any(name not in self.offers[rule.file].stored for name in rule.names)
 
     def _value(self, rule: WeightSource) -> Tensor:
         values = [self.offers[rule.file].read(name) for name in rule.names]

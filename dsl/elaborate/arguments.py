@@ -16,7 +16,7 @@ from ..source import Span
 from ..types import SetAxis
 from . import statics
 from .context import fail, suggest
-from .expressions import earlier, evaluate, evaluate_whole, lookup
+from .expressions import chosen_arm, earlier, evaluate, evaluate_whole, lookup
 from .operations import REFUSED, convert
 from .scope import Earlier, Frame
 from .values import (
@@ -180,6 +180,8 @@ def static_arguments(parameters: Sequence[ast.Parameter], given: Mapping[str, Va
 
 def typed_expression(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
     """Evaluate an argument whose declared type says how a bare word is meant (an enum's member, an initialiser)."""
+    if isinstance(type_, ast.EnumType) and isinstance(node, ast.Ternary):
+        return typed_expression(type_, chosen_arm(node, frame, [m.id for m in type_.members]), frame)
     if isinstance(type_, ast.EnumType) and isinstance(node, ast.Name):
         choices = tuple(m.id for m in type_.members)
         if node.id in choices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from .. import ast
@@ -308,14 +308,19 @@ def _unary(node: ast.Unary, frame: Frame) -> Value:
 
 
 def _ternary(node: ast.Ternary, frame: Frame) -> Value:
+    return evaluate(chosen_arm(node, frame), frame)
+
+
+def chosen_arm(node: ast.Ternary, frame: Frame, known: Collection[str] = ()) -> ast.Expr:
+    """Return the arm that the condition chooses; names in the other that nothing could bind are reported, unless they are `known`."""
     condition = evaluate(node.condition, frame)
     if isinstance(condition, Tensor):
         fail("A207", "a condition must be static, not a tensor", node.condition.span, "choose between tensors with `where(condition, a, b)`")
     chosen, other = (node.then, node.otherwise) if statics.truth(condition, node.condition.span) else (node.otherwise, node.then)
     from .oversights import check_arm  # which reads what statements bind
 
-    check_arm((other,), frame)
-    return evaluate(chosen, frame)
+    check_arm((other,), frame, known)
+    return chosen
 
 
 # ------------------------------------------------------------------------------------------------------- families

@@ -17,6 +17,7 @@ from ..record import record
 from ..selection import Tree
 from ..source import Span
 from . import statics
+from .arguments import typed_expression
 from .context import Poisoned, Problem, fail, suggest
 from .expressions import evaluate
 from .files import File
@@ -112,8 +113,8 @@ def _reads(item: ast.Golden, stored: Collection[str]) -> tuple[list[str], list[s
     return found, [text for text in templates if text not in found]
 
 
-def configured(item: ast.Golden, frame: Frame, config: Mapping[str, Any]) -> tuple[dict[str, Value], list[Diagnostic]]:
-    """Return the arguments that the `param` clauses read from a configuration, and what is wrong with them."""
+def configured(item: ast.Golden, types: Mapping[str, ast.Type], frame: Frame, config: Mapping[str, Any]) -> tuple[dict[str, Value], list[Diagnostic]]:
+    """Return the arguments that the `param` clauses read from a configuration, as parameters of these types, and what is wrong with them."""
     frame = frame.child("comprehension")
     frame.names["config"] = dict(config)
     arguments: dict[str, Value] = {}
@@ -121,7 +122,8 @@ def configured(item: ast.Golden, frame: Frame, config: Mapping[str, Any]) -> tup
     for clause in item.clauses:
         if isinstance(clause, ast.GoldenParam):
             try:
-                arguments[clause.name] = evaluate(clause.value, frame)
+                known = clause.name in types
+                arguments[clause.name] = typed_expression(types[clause.name], clause.value, frame) if known else evaluate(clause.value, frame)
             except Problem as problem:
                 problems.append(problem.diagnostic)
     return arguments, problems

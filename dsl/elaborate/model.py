@@ -105,7 +105,9 @@ def _configured(file: File, trees: list[ast.Item], files: Files, request: Reques
     """Return the request with the arguments that a `golden` reads from a configuration, for its model; all that is wrong is reported."""
     item = chosen(file, trees, reference)
     frame = Frame("block", Builder(Context(files.library, files), item.name, item.span), file)
-    arguments, problems = configured(item, frame, reference.config)
+    models = [tree for tree in trees if isinstance(tree, ast.Model) and tree.name == item.model]
+    types = {parameter.name: parameter.type for model in models for parameter in model.parameters}
+    arguments, problems = configured(item, types, frame, reference.config)
     for problem in problems:
         files.report(problem)
     if problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -100,21 +100,23 @@ def _share_names(frame: Frame, item: Any) -> None:
 # ------------------------------------------------------------------------------------------------ arms not taken
 
 
-def check_arm(statements: tuple[ast.Node, ...], frame: Frame) -> None:
-    """Report names in an arm that no elaboration could know; names that any statement of the body binds are let be."""
+def check_arm(statements: tuple[ast.Node, ...], frame: Frame, known: Collection[str] = ()) -> None:
+    """Report names in an arm that no elaboration could know; names that any statement of the body binds, and `known` ones, are let be."""
     for statement in statements:
         for name in _reads(statement):
             try:
-                if frame.owner(name.id) is not None or stands(name, frame) or name.id in _bound_anywhere(frame):
+                if name.id in known or frame.owner(name.id) is not None or stands(name, frame) or name.id in _bound_anywhere(frame):
                     continue
             except (Problem, Poisoned):
                 continue  # it stands for something, and is read wrongly perhaps
-            message, span, help = undefined(name, visible(frame) | _bound_anywhere(frame))
+            message, span, help = undefined(name, visible(frame) | _bound_anywhere(frame) | set(known))
             frame.builder.context.report(Diagnostic("A102", message, span, help=help))
 
 
 def _bound_anywhere(frame: Frame) -> set[str]:
-    """Return the names that the block at hand binds in any of its arms and loops."""
+    """Return the names that the block at hand binds in any of its arms and loops; outside a block there are none."""
+    if not frame.builder.context.active:
+        return set()
     _, item = frame.builder.context.active[-1]
     found = frame.builder.hidden.get(id(item))
     if found is None:

@@ -107,9 +107,12 @@ def _indexed(path: tuple[Part, ...], items: tuple[Item, ...], node: ast.Index) -
 def _first(name: ast.Name, whole: ast.Expr, frame: Frame) -> Part:
     """Return the part of a path's first name: a word, or the paths of the modules that the name stands for in this frame.
 
-    Inside a loop a bare name is this step's member; a name bound to a module that bears another name stands for that module.
+    Inside a loop a bare name is this step's member; a name bound to a module that bears another name stands for that module, and a loop's
+    variable for the task of that name.
     """
     bound = frame.find(name.id)
+    if isinstance(bound, MemberOf) and isinstance(bound.key, str) and not isinstance(whole, ast.Index):
+        return Word(bound.key, name.span)
     declared = _paths_of(bound, frame)
     if declared is None:
         return Word(name.id, name.span)

@@ -179,3 +179,20 @@ def test_a_header_that_begins_like_a_pickle_is_safetensors(tmp_path: Path) -> No
 def header_of(names: list[str]) -> bytes:
     entries = {name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in names}
     return json.dumps(entries, separators=(",", ":")).encode()
+
+
+NORMED = """
+model Net { in x: float[B, 3, H, W]; norm = BatchNorm2d(3); out y = norm(x) }
+weights official for Net from "model.safetensors" complete { norm <- "bn" }
+"""
+
+
+@pytest.mark.parametrize("prefix", ["bn", "norm"])
+def test_a_file_from_before_batch_norms_counted(tmp_path: Path, prefix: str) -> None:
+    """The count of steps stays as it is, as in PyTorch; what else is missing is an error."""
+    tensors = {f"{prefix}.{name}": torch.randn(3) for name in ("weight", "bias", "running_mean", "running_var")}
+    state = archloom.compile(NORMED, weights=saved(tmp_path, tensors)).state_dict()
+    assert state.pop("norm.num_batches_tracked") == 0
+    assert all(torch.equal(value, tensors[name.replace("norm", prefix)]) for name, value in state.items())
+    del tensors[f"{prefix}.running_var"]
+    assert "`bn.running_var`" in failure(saved(tmp_path, tensors), NORMED)

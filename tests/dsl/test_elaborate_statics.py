@@ -224,6 +224,15 @@ def test_arguments_that_do_not_fit(given: dict[str, str], said: str) -> None:
     assert said.split(": ", 1)[1] == found[0].message + (f"; {found[0].help}" if found[0].help else "")
 
 
+def test_words_of_a_choice_stand_in_both_arms() -> None:
+    text = "block G(k: {u, v, w}) { in x: float[B, 2]; out y = x if k == u else -x }\nmodel M(n: int = 1, k: {u, v, w} = v if n > 0 else w if n < 0 else u) { in x: float[B, 2]"
+    text += "; g = G(k = ARMS); h = G(k = k); out y = g(h(x)) }"
+    found = program(text.replace("ARMS", "v if n > 1 else k"), params={"n": -1})
+    assert str(found.arguments["k"].name) == "w"
+    assert says(text.replace("ARMS", "u if n > 0 else vv")) == "A102 at vv: `vv` is not defined; did you mean `v`?"
+    assert says(text.replace("ARMS", "vv if n > 0 else u")) == "A213 at vv: `vv` is not one of the choices; did you mean `v`?"
+
+
 def test_presets_are_checked_and_taken() -> None:
     text = "model M(d: int = 4) { in x: float[B, d]; f = Linear(d, d); out y = f(x) }\npreset big for M { d = 8; assert params(f) == 72 }"
     assert program(text, preset="big").arguments["d"] == 8

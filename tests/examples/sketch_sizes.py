@@ -82,7 +82,7 @@ TINY: dict[str, Tiny] = {
         {"cats": ["user", "item"], "vocab": {"user": 5, "item": 6}, "n_dense": 3, "dim": 8, "heads": 2, "dk": 4, "dv": 4, "ffn": 8, "depth": 2,
          "rank": {"q": 3, "k": 3, "v": 3}, "tasks": ["ctr", "cvr"]},
     ),
-    "InvPT": Tiny({**SCENE, **VIT, "E": 8, "K": 8, "size": [64, 64]}),
+    "InvPT": Tiny({**SCENE, **VIT, "select": [1, 2, 3], "E": 8, "K": 8, "size": [64, 64]}),
     "LATTE": Tiny({"features": {"A": 5, "P": 6}, "dim": 8, "heads": 2}, beyond=("att.1.mix.P", "norm.1.P")),
     "MLoRE": Tiny({**SCENE, **VIT, "dim": 8, "ranks": [1, 2, 3], "special": 2, "topk": 2}),
     "MTLosses": Tiny({"dim": 4}),

@@ -181,7 +181,7 @@ def test_gated_units_are_torch_s(backwards: bool) -> None:
 def test_taps_are_the_hidden_states() -> None:
     sizes = "size = 8, patch = 4, ffn = 12"
     hidden = made("vit.Hidden", f"8, 3, 2, {sizes}", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
-    taps = made("vit.Taps", "8, [2, 0], [8, 8], depth = 3, heads = 2, patch = 4, ffn = 12", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
+    taps = made("vit.Taps", "8, [3, 1], [8, 8], depth = 3, heads = 2, patch = 4, ffn = 12", image="float[B, 3, 8, 8]", around="stack({}[*], dim = 1)")
     taps.load_state_dict({**taps.state_dict(), **hidden.state_dict()})
     image = vectors(B, 3, 8, 8)
     states = hidden(image=image).y[:, [2, 0, 2], 1:]

@@ -176,6 +176,19 @@ golden g for M { param n = config.n; value y -> "y" }
     assert not archloom.verify(spec.replace("BatchNorm1d(n)", "BatchNorm1d(n, momentum = 0.2)"), tmp_path).ok
 
 
+def test_a_choice_is_read_from_the_configuration(case: Path) -> None:
+    """In both arms the words of a choice are meant, as where an argument is given."""
+    spec = SPEC.replace("classes: int = 10) {", "classes: int = 10, act: {gelu, relu} = relu) {").replace("Layer(dim)", "Layer(dim, act)")
+    spec = spec.replace("block Layer(dim: int) {", "block Layer(dim: int, act: {gelu, relu}) {")
+    spec = spec.replace("h = gelu(linear(x))", "h = gelu(linear(x)) if act == gelu else relu(linear(x))")
+    clause = '  param dim = config.hidden_size\n  param act = relu if config.source == "there" else gelu\n'
+    assert archloom.verify(spec.replace("  param dim = config.hidden_size\n", clause), case).ok
+    assert not archloom.verify(spec.replace("  param dim = config.hidden_size\n", clause.replace('"there"', '"here"')), case).ok
+    assert failures(spec.replace("  param dim = config.hidden_size\n", clause.replace("else gelu", "else glu")), case) == [
+        ("A213", "`glu` is not one of the choices")
+    ]
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 

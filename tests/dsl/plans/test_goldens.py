@@ -66,6 +66,15 @@ def test_values_may_share_a_stored_tensor() -> None:
     assert values == (GoldenValue(("lm", "trunk.0"), "y", "x"), GoldenValue(("lm", "trunk.1"), "y", "x"))
 
 
+def test_a_loops_variable_stands_for_a_task() -> None:
+    plan = program(golden('value t.logits -> "{t}" for t in tasks if t != generate')).goldens["ref"]
+    assert [(value.full_path, value.stored) for value in plan.values] == [("understand.logits", "understand")]
+    assert found(golden('value t.logit -> "{t}" for t in tasks'))[0][:2] == (
+        "A622",
+        "`t.logit` matches nothing: there is no `logit`",
+    )
+
+
 def test_golden_files_have_different_names() -> None:
     text = FORKED + 'golden ref for Two { host "f" }\n' * 2
     assert found(text) == [("A624", "`golden ref` is declared twice", "rename one of them")]
