@@ -117,6 +117,11 @@ class InputDecl:
     def key(self) -> str:
         return ".".join([self.name, *map(str, self.members)])
 
+    @property
+    def path(self) -> str:
+        """The key, behind the task that declares it: what tells inputs of one name apart."""
+        return f"{self.task}.{self.key}" if self.task else self.key
+
 
 @record
 class Role:

@@ -16,6 +16,7 @@ from ..graph import Graph
 from ..lower.names import identifier
 from ..runtime.assemble import apart, frozen, registered_bodies, ties
 from ..runtime.calls import Request, Signature
+from ..runtime.entry import narrowed
 from ..slice import Slicer
 from ..tasks import known_tasks
 from .classes import Call, Draft, Parameters, class_lines
@@ -95,7 +96,8 @@ class _File:
         borders = [Border("forward", signature, signature.inputs)]
         pairs = [pair]
         for name, plan in program.entries.items() if asked is None else ():
-            own = Signature(plan.eval, plan.train or plan.eval, None, slicer)
+            needed = narrowed(plan, slicer)
+            own = Signature(needed.eval, needed.train or needed.eval, None, slicer)
             pairs.append(own.pair(Request(None, frozenset())))
             borders.append(Border(identifier(name), own, own.inputs))
         bodies = registered_bodies(program, signature, pairs)

@@ -9,8 +9,8 @@ from ...blocks.lowering import LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.primitive import Argument, Kind
-from ...dsl.program import Body, Node, NodeKind, Operand, Ref
-from ...dsl.types import DType, TensorType, extent
+from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
+from ...dsl.types import DType, extent
 from ..graph import result_names, results
 from ..lower.body import TORCH_DTYPES
 from ..lower.names import identifier
@@ -62,7 +62,8 @@ def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: Wor
 class SourceBuilder:
     """Implements `LoweringBuilder` by writing steps."""
 
-    def __init__(self, instance: Instance, modules: Modules, body: Body) -> None:
+    def __init__(self, instance: Instance, modules: Modules, body: Body, is_root: bool = False) -> None:
+        self._is_root = is_root
         self.instance = instance
         self.modules = modules
         self.body = body
@@ -80,7 +81,7 @@ class SourceBuilder:
     def write(self) -> list[Any]:
         """Write the nodes of the body and return its results."""
         for declared in sorted(self.body.inputs, key=lambda d: (d.is_state, d.is_target, d.optional)):  # sizes are read from what is always there
-            self._input(declared.node, declared.key, declared.type, self.body.nodes[declared.node].kind is NodeKind.DRAW)
+            self._input(declared)
         for number, node in enumerate(self.body.nodes):
             if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
                 self._node(number, node)
@@ -94,14 +95,17 @@ class SourceBuilder:
                 value.label = identifier(name)
         return made
 
-    def _input(self, number: int, key: str, type_: TensorType, drawn: bool) -> None:
-        step = self.parameters[key] = Step("input", key, name=identifier(key))
-        self.values[number, 0] = step
-        if not drawn:
-            self._sizes.offer(step, type_, is_input=True)
-            self._any = self._any or step
-            if type_.dtype is DType.FLOAT:
-                self._float = self._float or step
+    def _input(self, declared: InputDecl) -> None:
+        step = self.parameters[declared.key] = Step("input", declared.key, name=identifier(declared.key))
+        self.values[declared.node, 0] = step
+        if self.body.nodes[declared.node].kind is NodeKind.DRAW:
+            return
+        self._sizes.offer(step, declared.type, is_input=True)
+        if declared.is_state and self._is_root:
+            return  # it may be absent, and is then made here
+        self._any = self._any or step
+        if declared.type.dtype is DType.FLOAT:
+            self._float = self._float or step
 
     def _node(self, number: int, node: Node) -> None:
         self._words, self._line = wording(node.span), node.span.line

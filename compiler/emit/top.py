@@ -93,7 +93,7 @@ class TopDraft(Draft):
 
     def _function(self, body: Body, pair: Pair) -> Function:
         border = self.borders[id(body)]
-        builder = SourceBuilder(self.instance, self, body)
+        builder = SourceBuilder(self.instance, self, body, is_root=True)
         results = builder.write()
         for declared in body.inputs:
             builder.parameters[declared.key].name = border.place(declared)
@@ -205,19 +205,23 @@ class _Packing:
         self._guard()
         if simple:
             pairs = zip(map(output_path, self.body.outputs), self.outputs, strict=True)
-            return Function([*self._families(), *self._states(), *steps], [_nested(pairs)], parameters)
+            return Function([*self._families(), *steps], [_nested(pairs)], parameters)
         self._outputs()
         guards = self._losses()
+        caches = self._states()
+        told = self._read_by(caches)
         found: list[Step | Store] = [
             *self._families(),
-            *self._states(),
+            *(step for step in steps if id(step) in told),
+            *caches,
             Store(("outputs: dict[str, Any] = ",), {}),
             *self._head(guards),
             *self.after.get(-1, []),
         ]
         for i, step in enumerate(steps):
             late = step.guard == OTHERS
-            (self.late if late else found).append(step)
+            if id(step) not in told:
+                (self.late if late else found).append(step)
             found += self.after.get(i, [])
         found += [*self.late, *self.last]
         if self.body.losses:
@@ -289,6 +293,16 @@ class _Packing:
         for step in made:
             step.guard = ("states is None",)
         return [*made, Store(("states = ",), empty, guard=("states is None",))]
+
+    def _read_by(self, caches: Iterable[Step | Store]) -> set[int]:
+        """Return the steps that making empty caches reads: sizes of inputs."""
+        found: set[int] = set()
+        waiting: list[Step | Store] = list(caches)
+        while waiting:
+            read = [step for step in inputs_of(waiting.pop()) if id(step) not in found]
+            found.update(map(id, read))
+            waiting += read
+        return found
 
     # ------------------------------------------------------------------------------------------------------- guards
 

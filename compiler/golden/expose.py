@@ -2,40 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.elaborate.named import named_values
-from ...dsl.program import Body, EntryPlan, GoldenValue, LossDecl, Node, NodeKind, Operand, OutputDecl, Program, Ref, StateDecl, UpdateDecl
+from ...dsl.program import (
+    Body,
+    EntryPlan,
+    GoldenPlan,
+    GoldenValue,
+    LossDecl,
+    Node,
+    NodeKind,
+    Operand,
+    OutputDecl,
+    Program,
+    Ref,
+    StateDecl,
+    UpdateDecl,
+)
+from ...dsl.record import record
 from ...dsl.source import Span
+from ..graph import operands, results
+from ..reach import Reach
+from ..runtime.entry import narrowed
+from ..slice import Slicer
 
 Address = tuple[tuple[str, ...], str]
 """The modules on the way down, and the path in the last one's body."""
 
 
-def expose(program: Program, values: Sequence[GoldenValue], training: bool, entry: str | None, span: Span) -> tuple[Program, dict[GoldenValue, str]]:
-    """Return the program with the values among the outputs of one mode, or of one entry, and the outputs' names.
+@record
+class Exposed:
+    """A program whose results are all outputs: those of the text, the values by the outputs' names, and the losses; `body` is what is run."""
 
-    Raises Failure for values that aren't there.
+    program: Program
+    body: Body
+    names: Mapping[GoldenValue, str]
+    losses: tuple[str, ...]
+
+
+def expose(program: Program, values: Sequence[GoldenValue], training: bool, plan: GoldenPlan, given: Collection[str]) -> Exposed:
+    """Return the program in one mode, of some tasks, or of one entry, with the values and losses among its outputs.
+
+    Losses are those whose targets are among the `given` inputs, by path.  Raises Failure for values that aren't there.
     """
+    entry = plan.entry
     root = program.entries[entry].eval if entry is not None else program.training if training else program.eval
-    maker = _Maker(span)
-    addresses = [(value.modules, value.path) for value in values]
-    body = maker.body(root, addresses)
+    count, reach = len(root.outputs), Reach(root)
+    lacking = {d.key for d in root.inputs if d.is_target and d.path not in given}
+    tasks = plan.tasks if entry is None else ()
+    asked = [n for n, result in enumerate([*root.outputs, *root.losses]) if not tasks or result.task in tasks]
+    asked = [n for n in asked if n < count or not lacking & reach.needs(root, n)]
+    maker = _Maker(plan.span, root, _live(root, asked))
+    body = maker.body(root, [(value.modules, value.path) for value in values])
     if maker.problems:
         raise Failure(tuple(maker.problems))
+    losses = {f"loss_{n}": body.losses[n - count].ref for n in asked if n >= count}
+    body = replace(
+        body,
+        inputs=[replace(declared, is_target=False) for declared in body.inputs],
+        outputs=[*body.outputs, *(OutputDecl(name, (), ref, plan.span) for name, ref in losses.items())],
+        losses=[],
+    )
     names = {value: f"exposed_{number}" for number, value in enumerate(values)}
     if entry is not None:
-        return replace(program, entries={entry: EntryPlan(entry, body, None)}), names
-    return replace(program, eval=body, train=None, variants={}), names
+        made = EntryPlan(entry, body, None)
+        return Exposed(replace(program, entries={entry: made}), narrowed(made, Slicer()).eval, names, tuple(losses))
+    body = Slicer().variant(body, [*(n for n in asked if n < count), *range(count, len(body.outputs))], training)
+    return Exposed(replace(program, eval=body, train=None, variants={}), body, names, tuple(losses))
+
+
+def _live(body: Body, asked: Iterable[int]) -> set[int]:
+    """Return the nodes that some results of a body are computed from."""
+    everything = results(body)
+    waiting = [everything[number].node for number in asked]
+    found: set[int] = set()
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += [ref.node for _, ref in operands(body.nodes[number])]
+    return found
 
 
 class _Maker:
     """Makes bodies with more outputs; calls that want the same of one body share the new one."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, root: Body, live: set[int]) -> None:
         self.span = span
+        self.root, self.live = root, live  # the nodes of the root that are run
         self.problems: list[Diagnostic] = []
         self._made: dict[tuple[int, tuple[Address, ...]], Body] = {}
 
@@ -85,6 +142,7 @@ class _Maker:
     def _call(self, body: Body, module: str, path: Iterable[str]) -> int | None:
         """Return the one node that calls a module; a module called more often has values of several calls under one name."""
         calls = [n for n, node in enumerate(body.nodes) if node.kind in (NodeKind.CALL, NodeKind.LEAF) and node.target == module]
+        calls = [n for n in calls if body is not self.root or n in self.live]
         if len(calls) == 1:
             return calls[0]
         full = ".".join(path)

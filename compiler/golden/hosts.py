@@ -6,11 +6,16 @@ A host may cut, pad, join and rename tensors, and run a sampling loop; it comput
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...dsl.record import record
+from ..lower.names import identifier
+from ..runtime.model import Model
+from ..runtime.sampling import Choice, sample
 
 Tensors = Mapping[str, Tensor]
 Config = Mapping[str, Any]
@@ -25,5 +30,61 @@ class Host:
     values: Callable[[Config, Any, Tensors, Tensors], Tensors] | None = None  # model, its inputs, values by stored name -> more of them
 
 
-HOSTS: dict[str, Host] = {}
+def entry_of(model: Any, name: str) -> Callable[..., Mapping[str, Any]]:
+    """Return an entry of a model, compiled or made by its emitted class."""
+    return model.entry(name) if isinstance(model, Model) else getattr(model, identifier(name))
+
+
+# ---------------------------------------------------------------------------------------------------------- UniFork
+
+
+def _unifork_batches(config: Config, given: Tensors) -> Tensors:
+    """Split a batch by task: each task's samples are cut to their longest, and the picture's mark becomes its place."""
+    found: dict[str, Tensor] = {}
+    for task, is_gen in (("understand", False), ("generate", True)):
+        rows = given["is_gen"].bool() == is_gen
+        mask = given["attention_mask"][rows].bool()
+        longest = int(mask.sum(1).max())
+        ids = given["input_ids"][rows][:, :longest]
+        mark = ids == config["image_token_id"]
+        found |= {
+            f"ids.{task}": ids.masked_fill(mark, 0),
+            f"mask.{task}": mask[:, :longest],
+            f"at.{task}": mark.int().argmax(1),
+            f"{task}.labels": given["labels"][rows][:, :longest],
+        }
+    return {**given, **found}
+
+
+def _unifork_labels(config: Config, model: Any, given: Tensors, values: Tensors) -> Tensors:
+    """Lay the codes out as the authors label a sequence, -1 before them, and drop the batch axes of the scores."""
+    batch = _unifork_batches(config, given)
+    codes, real = values["codes_gen"], values["mask_gen"]
+    labels = torch.full((*real.shape, codes.shape[-1]), config["ignore_index"])
+    for row, place, own in zip(labels, batch["at.generate"], codes, strict=True):
+        at = int(place)
+        row[at] = -1
+        row[at + 1 : at + 1 + len(own)] = own
+    return {"labels_gen": labels, "logits_gen": values["logits_gen"].flatten(0, 2)}
+
+
+def _unifork_pictures(config: Config, model: Any, given: Tensors, values: Tensors) -> Tensors:
+    """Sample a picture for each prompt by the library's sampler, always the likeliest code."""
+    first, step, score = (entry_of(model, name) for name in ("prompt", "place", "score"))
+    prompts = {"words": given["prompt_ids"], "known": given["prompt_mask"].bool()}
+    found = sample(first, step, prompts, choose=Choice(temperature=0), score=score, depth=config["depth"], guidance=config["cfg"])
+    positions = list(islice(found, config["steps"] + 1))  # the latent of a position is a result of the next step
+    drawn = positions[:-1]
+    return {
+        "gen_codes": torch.stack([position.codes for position in drawn], dim=1),
+        "cfg_logits": torch.stack([position.scores.transpose(0, 1) for position in drawn]),
+        "gen_last_hidden": torch.cat([position.result["state"] for position in drawn], dim=1),
+        "gen_latent": torch.cat([position.result["latent"] for position in positions[1:]], dim=1),
+    }
+
+
+HOSTS: dict[str, Host] = {
+    "unifork": Host(inputs=_unifork_batches, values=_unifork_labels),
+    "unifork_painting": Host(inputs=_unifork_batches, values=_unifork_pictures),
+}
 """By the name that a golden clause gives."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
-from ...dsl.program import GoldenPlan, Program
+from ...dsl.program import Body, GoldenPlan, Program
 from ...dsl.source import Source, Span
 from ..census import Census
 from ..paths import covers
+from ..reach import Reach
 from ..runtime.assemble import frozen
 from ..runtime.checkpoint import Stored
 from ..runtime.weights import Reader, listed
@@ -47,16 +48,19 @@ def leaves(weights: Mapping[str, Tensor], moving: Iterable[str], dtype: torch.dt
     return found
 
 
-def model_tensors(program: Program, plan: GoldenPlan, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def model_tensors(program: Program, body: Body, plan: GoldenPlan, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the model's parameters and buffers by path, made of the official tensors by the clause's weights maps.
 
-    What is frozen, for good or in the clause's stage, is detached.  Raises Failure with all that is missing, of another shape or left
-    over, and with the parameters that no rule fills: they would be compared with random numbers.
+    What is frozen, for good or in the clause's stage, is detached; what `body`, which is run, doesn't read may be missing.  Raises
+    Failure with all that is missing, of another shape or left over, and with the parameters that no rule fills: they would be compared
+    with random numbers.
     """
-    census = Census((program.eval,))
-    shapes = {tensor.path: tensor.shape for tensor in census.tensors()}
+    census, reach = Census((program.eval,)), Reach(body)
+    needed = {tensor.path for tensor in census.tensors() if next(reach.occurrences(tensor.path), None) is not None}
     offer = Tensors("the case", official)
     names = plan.weights or tuple(program.weights)
+    absent = {rule.target for name in names for rule in program.weights[name].rules if not official.keys() >= set(rule.names)} - needed
+    shapes = {tensor.path: tensor.shape for tensor in census.tensors() if tensor.path not in absent}
     found: dict[str, Tensor] = {}
     failures: list[Diagnostic] = []
     for name in names:
@@ -69,7 +73,7 @@ def model_tensors(program: Program, plan: GoldenPlan, official: Mapping[str, Ten
         unknown = [path for path in official if path not in shapes]
         failures += [_problem(plan, f"the model has no `{path}`", "a `weights` map says what official names mean") for path in unknown]
     tied = {path for group in census.tie_groups if any(path in found for path in group) for path in group}
-    missing = [t.path for t in census.tensors() if not t.buffer and t.path not in found and t.path not in tied]
+    missing = [t.path for t in census.tensors() if t.path in needed and not t.buffer and t.path not in found and t.path not in tied]
     if missing and not failures:
         failures.append(_problem(plan, f"no rule fills {listed(missing)}", "map every parameter: what is left random can't be compared"))
     if failures:

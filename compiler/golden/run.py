@@ -17,7 +17,7 @@ from ..census import Census
 from ..runtime.compiling import compile_program
 from .case import Case
 from .expose import expose
-from .hosts import HOSTS, Host
+from .hosts import HOSTS, Host, entry_of
 from .official import leaves, model_tensors
 
 TOTAL = GoldenValue((), "loss", "")
@@ -33,8 +33,7 @@ class Called(nn.Module):
 
     def forward(self, **inputs: Any) -> Any:
         """Call it."""
-        model: Any = self.model
-        return (model if self.entry is None else model.entry(self.entry))(**inputs)
+        return (self.model if self.entry is None else entry_of(self.model, self.entry))(**inputs)
 
 
 class Run:
@@ -46,11 +45,14 @@ class Run:
         self.training = self._mode() == "train"
         self.host = self._host()
         inner = [value for value in plan.values if (value.modules, value.path) != (TOTAL.modules, TOTAL.path) or "loss" in program.eval.names]
-        self.program, self.names = expose(program, inner, self.training, plan.entry, plan.span)
+        self.given = {name: self._leaf(value) for name, value in case.inputs.items() if not name.startswith("cotangent.")}
+        self.stored = self.host.inputs(case.config, self.given) if self.host.inputs is not None else self.given
+        self.clauses = dict(plan.inputs)
+        there = {d.path for d in program.eval.inputs if self.clauses.get(d.path, d.path) in self.stored}
+        self.exposed = expose(program, inner, self.training, plan, there)
         self.model = self._build(source)
         self.official = leaves(case.weights, self._moving(), dtype)
-        self.given = {name: self._leaf(value) for name, value in case.inputs.items() if not name.startswith("cotangent.")}
-        self.tensors = model_tensors(self.program, plan, self.official)
+        self.tensors = model_tensors(self.exposed.program, self.exposed.body, plan, self.official)
         self.model.load_state_dict({path: value.detach() for path, value in self.tensors.items()}, strict=False)  # a host runs it as it is
 
     def values(self) -> dict[str, dict[str, Tensor]]:
@@ -63,17 +65,26 @@ class Run:
             result = self._call(inputs)
         values: dict[str, dict[str, Tensor]] = {}
         for value in self.plan.values:
-            found = result[self.names[value]] if value in self.names else result["loss"]
-            values.setdefault(value.stored, {})[value.full_path] = found
+            values.setdefault(value.stored, {})[value.full_path] = self._value(value, result)
         if self.host.values is not None:
             more = self.host.values(self.case.config, self.model, self.given, {name: next(iter(found.values())) for name, found in values.items()})
             values |= {name: {f"host {self.plan.host}": value} for name, value in more.items()}
         return values
 
+    def _value(self, value: GoldenValue, result: Mapping[str, Any]) -> Tensor:
+        """Return a value of the clause: one of the model's, or the sum of the losses."""
+        if value in self.exposed.names:
+            return result[self.exposed.names[value]]
+        if not self.exposed.losses:
+            raise self._failure("there is no loss whose targets the case stores", 'write `in TASK.TARGET <- "name of a stored input"`')
+        return torch.stack([result[name] for name in self.exposed.losses]).sum()
+
     def _call(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call the model, or the entry, with the tensors that lead back to the official ones."""
         called = Called(self.model, self.plan.entry)
-        tensors = {f"model.{path}": value for path, value in self.tensors.items()}
+        tensors: dict[str, Any] = {f"model.{path}": value for path, value in self.tensors.items()}
+        for value in tensors.values():
+            value._is_param = True  # what `get_parameter` asks for: emitted code reads members of a ModuleDict by it
         return functional_call(called, tensors, (), dict(inputs), tie_weights=True)
 
     def backward(self, values: Mapping[str, Tensor]) -> None:
@@ -101,19 +112,17 @@ class Run:
         return HOSTS[self.plan.host]
 
     def _build(self, source: bool) -> nn.Module:
-        tasks = self.plan.tasks or None
         if source:
             from ..emit.run import from_source
 
-            return from_source(self.program, tasks=tasks, dtype=self.dtype)
-        model = compile_program(self.program, tasks=tasks, dtype=self.dtype)
-        model.losses_in_eval = True
-        return model
+            return from_source(self.exposed.program, dtype=self.dtype)
+        return compile_program(self.exposed.program, dtype=self.dtype)
 
     def _moving(self) -> set[str]:
         """Return the official names of buffers: the map's sources of what is a buffer here."""
-        buffers = {tensor.path for tensor in Census((self.program.eval,)).tensors() if tensor.buffer}
-        maps = [self.program.weights[name] for name in self.plan.weights] or list(self.program.weights.values())
+        buffers = {tensor.path for tensor in Census((self.exposed.program.eval,)).tensors() if tensor.buffer}
+        known = self.exposed.program.weights
+        maps = [known[name] for name in self.plan.weights] or list(known.values())
         return {name for map_ in maps for rule in map_.rules if rule.target in buffers for name in rule.names}
 
     def _leaf(self, value: Tensor) -> Tensor:
@@ -121,28 +130,25 @@ class Run:
 
     def _inputs(self) -> dict[str, Any]:
         """Return the stored inputs by the model's names, families as dicts; raises Failure with all that are missing or of another dtype."""
-        stored = self.host.inputs(self.case.config, self.given) if self.host.inputs is not None else self.given
-        clauses = dict(self.plan.inputs)
-        entry = self.plan.entry
-        declared = [d for d in (self.program.entries[entry].eval if entry else self.program.eval).inputs if not d.is_state]
+        declared = [d for d in self.exposed.body.inputs if not d.is_state]
         keys = [entry.key for entry in declared]
         nested: dict[str, Any] = {}
         problems: list[Diagnostic] = []
         for entry in declared:
-            path = f"{entry.task}.{entry.key}" if entry.task else entry.key
-            name = clauses.get(path, path)
-            if name not in stored:
-                if not entry.optional and path in clauses:
-                    near = closest(name, stored)
+            path = entry.path
+            name = self.clauses.get(path, path)
+            if name not in self.stored:
+                if not entry.optional and path in self.clauses:
+                    near = closest(name, self.stored)
                     problems.append(self._problem(f"the case has no input `{name}`, for `{path}`", f"did you mean `{near}`?" if near else None))
-                elif not (entry.optional or entry.is_target):
+                elif not entry.optional:
                     problems.append(self._problem(f"nothing is given for the input `{path}`", f'write `in {path} <- "name of a stored input"`'))
                 continue
             members = (entry.task, *entry.members) if keys.count(entry.key) > 1 and entry.task else entry.members
             level, parts = nested, [entry.name, *map(str, members)]
             for part in parts[:-1]:
                 level = level.setdefault(part, {})
-            level[parts[-1]] = self._typed(entry, path, stored[name], problems)
+            level[parts[-1]] = self._typed(entry, path, self.stored[name], problems)
         if problems:
             raise Failure(tuple(problems))
         return nested

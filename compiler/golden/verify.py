@@ -72,7 +72,7 @@ def golden_program(text: Source, case: Case, golden: str | None) -> Program:
     from ..check import check_text
 
     names = frozenset(name for name in case.inputs if not name.startswith("cotangent."))
-    result = check_text(text, reference=Reference(case.config, names, golden))
+    result = check_text(text, reference=Reference(case.config, names, frozenset(case.outputs), golden))
     if not result.ok:
         raise Failure(result.diagnostics)
     return next(iter(result.programs.values()))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...dsl.dims import Dim, Symbol
-from ...dsl.program import EntryPlan, InputDecl
+from ...dsl.program import Body, EntryPlan, InputDecl
 from ...dsl.types import TensorType, extent
 from ..lower.body import TORCH_DTYPES
 from ..slice import Slicer
 from .border import Names, bind_sizes
 from .calls import Request, RootView, Signature
 from .errors import InputError
-from .outputs import Outputs, Record
+from .outputs import Outputs
 
 EVERYTHING = Request(None, frozenset())
 """All outputs of an entry, which has no losses."""
@@ -39,10 +40,11 @@ class Entry:
         """Take the plan, and how the model makes views, runs them, and tells its dtype and device."""
         self.plan = plan
         self._view, self._run, self._anchor = view, run, anchor
-        self.signature = Signature(plan.eval, plan.train or plan.eval, None, Slicer())
+        slicer = Slicer()
+        own = narrowed(plan, slicer)
+        self.signature = Signature(own.eval, own.train or own.eval, None, slicer)
         self.names = Names([d for d in self.signature.inputs if not d.is_state])
-        declared = [d for d in self.signature.pair(EVERYTHING)[0].inputs if d.is_state]
-        self.states = dict(zip(renumbered([d.key for d in declared]), declared, strict=True))
+        self.states = {d.key: d for d in self.signature.inputs if d.is_state}
 
     def __call__(self, *args: Any, states: Mapping[str, Tensor] | None = None, **kwargs: Any) -> Outputs:
         """Run the entry; raises InputError and ModelError as the model does."""
@@ -53,11 +55,8 @@ class Entry:
             raise InputError(f"`{self.plan.name}` has no state `{unknown[0]}`: it has {', '.join(f'`{name}`' for name in self.states) or 'none'}")
         sizes = {} if len(given) == len(self.states) else self._sizes(values)
         for name, declared in self.states.items():
-            values[declared.key] = given[name] if name in given else self._empty(declared.type, sizes)
-        found = self._run(self._view(self.signature, EVERYTHING), values, self.signature)
-        if self.states:
-            found["states"] = Record((name, found["states"][declared.key]) for name, declared in self.states.items())
-        return found
+            values[name] = given[name] if name in given else self._empty(declared.type, sizes)
+        return self._run(self._view(self.signature, EVERYTHING), values, self.signature)
 
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]
@@ -72,6 +71,25 @@ class Entry:
         anchor = self._anchor()
         dtype = TORCH_DTYPES.get(type_.dtype) or (anchor.dtype if anchor is not None else torch.get_default_dtype())
         return torch.empty(shape, dtype=dtype, device=anchor.device if anchor is not None else None)
+
+
+def narrowed(plan: EntryPlan, slicer: Slicer) -> EntryPlan:
+    """Return an entry with the inputs and caches alone that its outputs need, the caches named as `Entry` says."""
+    whole = Signature(plan.eval, plan.train or plan.eval, None, slicer)
+    evaluation, training = whole.pair(EVERYTHING)
+    keys = list(dict.fromkeys(d.key for body in (evaluation, training) for d in body.inputs if d.is_state))
+    names = dict(zip(keys, renumbered(keys), strict=True))
+    return EntryPlan(plan.name, _with_caches(evaluation, names), _with_caches(training, names) if plan.train is not None else None)
+
+
+def _with_caches(body: Body, names: Mapping[str, str]) -> Body:
+    """Return the body with its caches under other names."""
+    nodes = list(body.nodes)
+    for declared in body.inputs:
+        if declared.is_state:
+            nodes[declared.node] = replace(nodes[declared.node], target=names[declared.key])
+    inputs = [replace(d, name=names[d.key], members=()) if d.is_state else d for d in body.inputs]
+    return replace(body, nodes=nodes, inputs=inputs, states=[replace(state, name=names[state.key], members=()) for state in body.states])
 
 
 def renumbered(keys: Sequence[str]) -> list[str]:

@@ -258,7 +258,8 @@ class GoldenHost(Node):
 
 @record
 class GoldenUse(Node):
-    """`weights official`: the map by which stored weights are read; `tasks a, b`, `mode train`, `entry decode`, `stage joint` keep their words."""
+    """`weights official`: the map by which stored weights are read; `from other`, `tasks a, b`, `mode train`, `entry decode`, `stage joint`
+    keep their words."""
 
     word: str
     names: tuple[Expr, ...]

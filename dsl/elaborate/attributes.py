@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import ast
 from ..primitive import ParameterSpec
+from ..program import Body
 from ..source import Span
 from ..types import TensorType
 from . import statics
@@ -119,9 +120,17 @@ def _read_spec(module: Module, spec: ParameterSpec, frame: Frame, span: Span) ->
     return read(f"{module.path}.{spec.name}", TensorType(spec.dtype, spec.shape), frame, span)
 
 
+def _bodies(inside: Iterable[Body], words: Sequence[str]) -> Iterator[Body]:
+    """Yield the bodies of the module at a path, which may be in a module of a module: its name may have several words."""
+    for body in inside:
+        for count in range(1, len(words) + 1):
+            declared = body.modules.get(".".join(words[:count]))
+            if declared is not None:
+                yield from _bodies(declared.bodies, words[count:]) if count < len(words) else declared.bodies
+
+
 def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    declared = frame.builder.body.modules.get(module.path)
-    bodies = declared.bodies if declared is not None else []
+    bodies = list(_bodies([frame.builder.body], module.path.split(".")))
     for body in bodies:
         if part in body.parameters:
             spec = body.parameters[part]

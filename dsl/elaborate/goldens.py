@@ -34,10 +34,11 @@ Part = tuple[str, tuple[object, ...]]
 
 @record
 class Reference:
-    """What is known of a case before its model is elaborated: its configuration, the names of its inputs, and the `golden` asked for."""
+    """What is known of a case before its model is elaborated: its configuration, the names of what it stores, the `golden` asked for."""
 
     config: Mapping[str, Any]
     inputs: frozenset[str] = frozenset()
+    outputs: frozenset[str] = frozenset()
     golden: str | None = None
 
 
@@ -51,7 +52,7 @@ class _Reading:
     host: str | None = None
     weights: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    single: dict[str, str] = field(default_factory=dict[str, str])  # mode, entry, stage
+    single: dict[str, str] = field(default_factory=dict[str, str])  # from, mode, entry, stage
 
 
 def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, frame: Frame) -> None:
@@ -69,9 +70,12 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
             context.report(problem.diagnostic)
         except Poisoned:
             continue
+    base = program.goldens.get(read.single.get("from", ""))
+    parameters = {**dict(base.parameters if base else ()), **read.parameters}
     program.goldens[item.name] = GoldenPlan(
-        item.name, program.name, tuple(read.parameters.items()), tuple(read.inputs.items()), tuple(read.values.values()), read.host, read.weights,
-        read.tasks, read.single.get("mode"), read.single.get("entry"), read.single.get("stage"), item.span,
+        item.name, program.name, tuple(parameters.items()), tuple(read.inputs.items()), tuple(read.values.values()), read.host,
+        read.weights or (base.weights if base else ()), read.tasks, read.single.get("mode"), read.single.get("entry"), read.single.get("stage"),
+        item.span,
     )  # fmt: skip
 
 
@@ -89,8 +93,13 @@ def chosen(file: File, trees: Sequence[ast.Item], reference: Reference) -> ast.G
         if name not in there:
             fail("A660", f"`{file.name}` has no `golden {name}`", start, suggest(name, there, f"it has {statics.listed(there)}"))
         return there[name]
-    reads = {item.name: _reads(item, reference.inputs) for item in there.values()}
-    fitting = {item.name: len(found) for item in there.values() for found, lacking in [reads[item.name]] if not lacking or _has_host(item)}
+    reads = {item.name: _named(item, ast.GoldenIn, reference.inputs) for item in there.values()}
+    fitting = {
+        item.name: len(found) + len(_named(item, ast.GoldenValue, reference.outputs)[0])
+        for item in there.values()
+        for found, lacking in [reads[item.name]]
+        if not lacking or _has_host(item)
+    }
     best = [name for name, count in fitting.items() if count == max(fitting.values())]
     if len(best) == 1 or len(there) == 1:
         return there[best[0]] if best else next(iter(there.values()))
@@ -105,28 +114,39 @@ def _has_host(item: ast.Golden) -> bool:
     return any(isinstance(clause, ast.GoldenHost) for clause in item.clauses)
 
 
-def _reads(item: ast.Golden, stored: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return the names that the `in` clauses read, those that match a stored tensor and those that don't."""
-    templates = [c.value.value for c in item.clauses if isinstance(c, ast.GoldenIn) and isinstance(c.value, ast.String)]
+def _named(item: ast.Golden, kind: type[ast.GoldenIn | ast.GoldenValue], stored: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the names that the clauses of one kind give, those that match a stored tensor and those that don't."""
+    clauses = (clause for clause in item.clauses if isinstance(clause, (ast.GoldenIn, ast.GoldenValue)) and isinstance(clause, kind))
+    names = [clause.value if isinstance(clause, ast.GoldenIn) else clause.name for clause in clauses]
+    templates = [name.value for name in names if isinstance(name, ast.String)]
     patterns = {text: ".+".join(map(re.escape, re.split(r"\{.*?\}", text))) for text in templates}
     found = [text for text in templates if any(re.fullmatch(patterns[text], name) for name in stored)]
     return found, [text for text in templates if text not in found]
 
 
-def configured(item: ast.Golden, types: Mapping[str, ast.Type], frame: Frame, config: Mapping[str, Any]) -> tuple[dict[str, Value], list[Diagnostic]]:
+def configured(
+    item: ast.Golden, trees: Sequence[ast.Item], types: Mapping[str, ast.Type], frame: Frame, config: Mapping[str, Any]
+) -> tuple[dict[str, Value], list[Diagnostic]]:
     """Return the arguments that the `param` clauses read from a configuration, as parameters of these types, and what is wrong with them."""
     frame = frame.child("comprehension")
     frame.names["config"] = dict(config)
     arguments: dict[str, Value] = {}
     problems: list[Diagnostic] = []
-    for clause in item.clauses:
-        if isinstance(clause, ast.GoldenParam):
-            try:
-                known = clause.name in types
-                arguments[clause.name] = typed_expression(types[clause.name], clause.value, frame) if known else evaluate(clause.value, frame)
-            except Problem as problem:
-                problems.append(problem.diagnostic)
+    for clause in _params(item, trees).values():
+        try:
+            known = clause.name in types
+            arguments[clause.name] = typed_expression(types[clause.name], clause.value, frame) if known else evaluate(clause.value, frame)
+        except Problem as problem:
+            problems.append(problem.diagnostic)
     return arguments, problems
+
+
+def _params(item: ast.Golden, trees: Sequence[ast.Item]) -> dict[str, ast.GoldenParam]:
+    """Return the `param` clauses that hold in a golden item: those of the earlier one that it starts from, and its own."""
+    earlier = [tree for tree in trees[: trees.index(item)] if isinstance(tree, ast.Golden)]
+    starts = {node.id for c in item.clauses if isinstance(c, ast.GoldenUse) and c.word == "from" for node in c.names if isinstance(node, ast.Name)}
+    found = {name: clause for tree in earlier if tree.name in starts for name, clause in _params(tree, earlier + [tree]).items()}
+    return found | {clause.name: clause for clause in item.clauses if isinstance(clause, ast.GoldenParam)}
 
 
 @dataclass(slots=True, eq=False)
@@ -167,7 +187,7 @@ class _Reader:
         known = list(self._known(clause.word))
         for name, node in zip(names, clause.names, strict=True):
             if name not in known:
-                noun = {"weights": "weights map", "tasks": "task"}.get(clause.word, clause.word)
+                noun = {"weights": "weights map", "tasks": "task", "from": "earlier golden"}.get(clause.word, clause.word)
                 there = f"there {'is' if len(known) == 1 else 'are'} {statics.listed(known)}" if known else f"the model has no {noun}"
                 fail("A623", f"there is no {noun} `{name}`", node.span, suggest(name, known, there))
         if clause.word == "tasks":
@@ -182,7 +202,8 @@ class _Reader:
     def _known(self, word: str) -> Iterable[str]:
         program = self.program
         return {
-            "weights": program.weights, "tasks": program.tasks, "mode": ("eval", "train"), "entry": program.entries, "stage": program.stages,
+            "from": program.goldens, "weights": program.weights, "tasks": program.tasks, "mode": ("eval", "train"), "entry": program.entries,
+            "stage": program.stages,
         }[word]  # fmt: skip
 
     def _stored(

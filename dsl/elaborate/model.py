@@ -107,7 +107,7 @@ def _configured(file: File, trees: list[ast.Item], files: Files, request: Reques
     frame = Frame("block", Builder(Context(files.library, files), item.name, item.span), file)
     models = [tree for tree in trees if isinstance(tree, ast.Model) and tree.name == item.model]
     types = {parameter.name: parameter.type for model in models for parameter in model.parameters}
-    arguments, problems = configured(item, types, frame, reference.config)
+    arguments, problems = configured(item, trees, types, frame, reference.config)
     for problem in problems:
         files.report(problem)
     if problems:

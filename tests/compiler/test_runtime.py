@@ -267,6 +267,9 @@ def test_each_call_has_a_cache_of_its_own_and_an_entry_those_that_it_needs() -> 
     assert list(model.entry("first")(x=x).states) == ["f.past"]
     second = model.entry("second")(z=z[:, :1], states={"f.past": z[:, 1:]})
     assert torch.allclose(second.y, z.sum(1)) and list(second.states) == ["f.past"]
+    assert torch.equal(model.entry("second")(z[:, :1]).y, z[:, 0]), "the one input that it takes may come by position"
+    with pytest.raises(InputError, match="there is no input `x`: the inputs are `z`"):
+        model.entry("second")(z=z[:, :1], x=x)
 
 
 def test_a_name_of_several_tasks_is_a_family_over_them() -> None:

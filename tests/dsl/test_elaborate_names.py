@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archloom.dsl.diagnostics import Severity
+from archloom.dsl.program import NodeKind
 
 from .elaborating import bodies, chain, codes, findings, model, outs, owned, program, says
 
@@ -247,3 +248,13 @@ block A(way: bool) {
 model M { in x: float[B, 4]; a, b = A(true), A(false); out y = a(x, x, x) + b(x, x, x) }
 """
     assert [d.message for d in findings(text)] == ["the input `z` is never read", "the module `h` is never called"]
+
+
+def test_a_parameter_is_read_however_deep_it_is() -> None:
+    text = """
+block In { in x: float[B, 4]; own = Parameter([4]); out y = x * own }
+block Out { in x: float[B, 4]; inner = In(); out y = inner(x) }
+model M { in x: float[B, 4]; f = Out(); y = f(x); out z = y + f.inner.own }"""
+    assert [node.target for node in program(text).eval.nodes if node.kind is NodeKind.PARAMETER] == ["f.inner.own"]
+    help = "a block shows its parameters, its static arguments and its modules"
+    assert says(text.replace("inner.own ", "inner.owned ")) == f"A104 at owned: `In` has no `owned`; {help}"

@@ -110,6 +110,14 @@ model M(dim: int = 8) {
   entry decode { in x: float[B, 1, dim]; out next = y }
 }
 """
+TOKENS = CACHED.replace(
+    "  entry decode",
+    """  embed = Embedding(5, dim)
+  in other: float[B, dim]
+  out also = other
+  entry read { in id: int[M, L] in 0..5; out next = memory(embed(id)) }
+  entry decode""",
+)
 
 
 def program(text: str) -> Program:
@@ -216,6 +224,22 @@ def test_entries_carry_their_caches() -> None:
         assert values(mine).keys() == values(theirs).keys()
         for path, value in values(mine).items():
             torch.testing.assert_close(values(theirs)[path], value, rtol=0, atol=0)
+
+
+def test_entries_take_what_their_outputs_need_and_make_caches_of_any_inputs() -> None:
+    """An entry whose inputs are all whole numbers makes its empty caches in the parameters' dtype, for the rows that it is given."""
+    model = archloom.compile(TOKENS)
+    emitted: Any = archloom.compile(TOKENS, source=True)
+    emitted.load_state_dict(model.state_dict())
+    assert list(inspect.signature(emitted.read).parameters) == ["id", "states"]
+    mine: dict[str, Any] = {}
+    theirs: dict[str, Any] = {}
+    for id in (torch.tensor([[0, 3], [1, 4]]), torch.tensor([[2], [0]])):
+        mine = model.entry("read")(id, states=mine.get("states"))
+        theirs = emitted.read(id, states=theirs.get("states"))
+        assert list(mine["states"]) == ["memory.seen"]
+        for path, value in values(mine).items():
+            assert torch.equal(values(theirs)[path], value), path
 
 
 def test_the_command_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

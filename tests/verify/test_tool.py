@@ -189,6 +189,63 @@ def test_a_choice_is_read_from_the_configuration(case: Path) -> None:
     ]
 
 
+PARTS = """
+model Parts(n: int) {
+  index tasks = {a, b}
+  in x: float[B, n]
+  part = Linear(n, n)
+  h = part(x)
+  for t in tasks { head = Linear(n, 2); task t { deep = part(head(h) @ head.weight); out y = head(deep) } }
+  entry one { in z: float[M, n]; first = part(z); out own = head[a](first) }
+}
+weights w for Parts from "w" { part <- "part"; head[t] <- "heads.{t}" }
+golden whole for Parts { param n = config.n; value a.y -> "ya"; value b.y -> "yb" }
+golden first for Parts { from whole; tasks a; in x <- "x"; value a.deep -> "ha"; value a.y -> "y" }
+golden single for Parts { from whole; entry one; in z <- "x"; value first -> "h"; value part -> "h"; value own -> "y" }
+"""
+
+
+@pytest.mark.parametrize("source", [False, True])
+def test_a_clause_may_compute_an_entry_or_some_tasks(tmp_path: Path, source: bool) -> None:
+    """What isn't computed needs no weights, no inputs and no single call; the clause that names most of what is stored is taken."""
+    torch.manual_seed(0)
+    part, head = nn.Linear(4, 4), nn.Linear(4, 2)
+    weights = {f"{name}.{kind}": value for name, module in (("part", part), ("heads.a", head)) for kind, value in module.state_dict().items()}
+    x = torch.randn(3, 4)
+    for name, outputs in {"single": {"h": part(x), "y": head(part(x))}, "first": {}}.items():
+        if name == "first":
+            h = part(head(part(x)) @ head.weight)
+            outputs = {"ha": h, "y": head(h)}
+        cotangent = torch.randn(3, 2)
+        (outputs["y"] * cotangent).sum().backward()
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"n": 4}))
+        save_file(weights, folder / "weights.safetensors")
+        save_file({"x": x, "cotangent.y": cotangent}, folder / "inputs.safetensors")
+        save_file({key: value.detach() for key, value in outputs.items()}, folder / "outputs.safetensors")
+        named = {"part": part, "heads.a": head}
+        grads = {f"param.{path}.{kind}": value.grad for path, module in named.items() for kind, value in module.named_parameters()}
+        save_file({key: value for key, value in grads.items() if value is not None}, folder / "grads.safetensors")
+        for module in named.values():
+            module.zero_grad()
+        report = archloom.verify(PARTS, folder, source=source)
+        assert (report.golden, report.share, report.unread) == (name, 1, ())
+        assert report.ok, [row for row in report.rows if not row.holds]
+    assert failures(PARTS, tmp_path / "first", golden="whole") == [("A653", "`the case` has no `heads.b.weight`, `heads.b.bias`")]
+
+
+def test_values_that_need_targets_are_compared_in_emitted_source(case: Path) -> None:
+    """A loss over a target, and a value computed from it, are results like others."""
+    spec = SPEC.replace("target label: int[B] in 0..classes", "target label: int[B] in 0..classes\n    same = label + 0")
+    spec = spec.replace("value loss", 'value kind.error -> "loss"\n  value kind.same -> "labels"\n  value loss')
+    for source in (False, True):
+        report = archloom.verify(spec, case, source=source)
+        assert report.ok and [row.ours for row in report.rows if row.stored == "loss"] == ["kind.error", "loss"]
+    spec = spec.replace('in kind.label <- "labels"', 'in kind.label <- "label"')
+    assert failures(spec, case)[0] == ("A661", "the case has no input `label`, for `kind.label`")
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 

@@ -53,12 +53,24 @@ def test_a_golden_file_is_kept_as_data() -> None:
         ('value logits -> "x"', "A622", "`logits` is not one value", "name one of `understand.logits`, `generate.logits`"),
         ("weights strat", "A623", "there is no weights map `strat`", "did you mean `start`?"),
         ("tasks generte", "A623", "there is no task `generte`", "did you mean `generate`?"),
+        ("from rf", "A623", "there is no earlier golden `rf`", "the model has no earlier golden"),
         ("mode trian", "A623", "there is no mode `trian`", "did you mean `train`?"),
         ('host "a"\nhost "b"', "A624", "`host` is given twice", "keep one of them"),
     ],
 )
 def test_errors_of_a_golden_file(clause: str, code: str, message: str, help_: str) -> None:
     assert found(golden(clause)) == [(code, message, help_)]
+
+
+def test_a_golden_starts_from_an_earlier_one() -> None:
+    """It reads the configuration and the weights as that one does, but for what it says itself."""
+    first = 'weights start\nparam dim = config.hidden\nin ids <- "ids"\nhost "f"'
+    text = golden(first) + "golden more for Two { from ref; param dim = config.width }\ngolden most for Two { from more }"
+    plans = program(text).goldens
+    assert [plans[name].parameters for name in ("more", "most")] == [(("dim", "config.width"),)] * 2
+    assert (plans["most"].weights, plans["most"].inputs, plans["most"].host) == (("start",), (), None)
+    late = "golden first for Two { from ref }\n" + golden(first).removeprefix(FORKED)
+    assert found(FORKED + late) == [("A623", "there is no earlier golden `ref`", "the model has no earlier golden")]
 
 
 def test_values_may_share_a_stored_tensor() -> None:
