@@ -17,6 +17,9 @@ from ..dsl.primitive import Inputs
 from ..dsl.record import record
 from ..dsl.types import DType, SetAxis, TensorType
 
+COMPOSITES = "archloom.compiler.runtime.composites"
+"""Where the operations are written that torch has no single function for."""
+
 Handle = Any
 """What a builder returns for a value: an fx node, a name in source text, a tensor.  Never looked into here."""
 

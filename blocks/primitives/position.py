@@ -9,7 +9,7 @@ from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import flag, integer, real, size, tensor
 from ..costs import moved
-from ..lowering import Given, Handle, LoweringBuilder, expand
+from ..lowering import COMPOSITES, Given, Handle, LoweringBuilder, expand, static
 from ..operands import common_dtype, in_range
 from ..registry import operation
 from ..samples import refused, sample
@@ -33,24 +33,14 @@ def causal_mask(rule: Rule, queries: Axis, keys: Axis | None) -> TensorType:
     return TensorType(DType.BOOL, (queries, last))
 
 
-def _angles(b: LoweringBuilder, at: Handle, dim: int, theta: float) -> tuple[Handle, Handle]:
-    """Return cosines and sines of half the width, in float32: as transformers computes them, to the bit."""
-    single = b.dtype(DType.FLOAT32)
-    part = b.call("operator.truediv", b.call("torch.arange", 0, dim, 2, dtype=single, device=b.device()), dim)
-    frequency = b.call("operator.truediv", 1.0, b.call("operator.pow", float(theta), part))
-    angle = b.call("operator.mul", b.call("operator.getitem", b.method(at, "to", single), (..., None)), frequency)
-    return b.call("torch.cos", angle), b.call("torch.sin", angle)
+def _function(name: str, interleaved: bool) -> str:
+    return f"{COMPOSITES}.{name}{'_interleaved' if interleaved else ''}"
 
 
 def _tables(b: LoweringBuilder, at: Handle, dim: int, theta: float, interleaved: bool) -> tuple[Handle, Handle]:
-    cos, sin = _angles(b, at, dim, theta)
-    pairs = ([cos, cos], [b.call("operator.neg", sin), sin])
-    if interleaved:
-        wide = [b.method(b.call("torch.stack", pair, dim=-1), "flatten", -2) for pair in pairs]
-    else:
-        wide = [b.call("torch.cat", pair, dim=-1) for pair in pairs]
-    first, second = (b.method(w, "to", b.dtype(DType.FLOAT)) for w in wide)
-    return first, second
+    """Return cosines and signed sines, computed in float32: as transformers computes them, to the bit."""
+    made = b.call(_function("rope_table", interleaved), at, dim, static(b, theta), b.dtype(DType.FLOAT))
+    return b.item(made, 0), b.item(made, 1)
 
 
 def _even(rule: Rule, dim: int, what: str) -> None:
@@ -79,24 +69,15 @@ def rope_table(rule: Rule, at: TensorType, dim: int, theta: float, interleaved: 
     return result, result
 
 
-def _turn(b: LoweringBuilder, x: Handle, cos: Handle, sin: Handle, width: int, interleaved: bool) -> Handle:
-    """The partner of each element stands half the width away, or beside it; the sign is in the table."""
-    if interleaved:
-        partner = b.method(b.call("torch.flip", b.call("torch.unflatten", x, -1, [-1, 2]), [-1]), "flatten", -2)
-    else:
-        partner = b.call("torch.roll", x, width // 2, -1)
-    return b.call("torch.addcmul", b.call("operator.mul", x, cos), partner, sin)
-
-
 def _apply(b: LoweringBuilder, given: Given) -> Any:
     return _rotated(b, given, given["cos"], given["sin"], _width(given.type("cos").shape[-1]))
 
 
 def _rotated(b: LoweringBuilder, given: Given, cos: Handle, sin: Handle, width: int) -> Handle:
-    x, whole = given["x"], extent(given.type("x").shape[-1])
-    if width == whole:
-        return _turn(b, x, cos, sin, width, given["interleaved"])
-    turned = _turn(b, b.call("operator.getitem", x, (..., slice(None, width))), cos, sin, width, given["interleaved"])
+    x, turn = given["x"], _function("apply_rope", given["interleaved"])
+    if width == extent(given.type("x").shape[-1]):
+        return b.call(turn, x, cos, sin)
+    turned = b.call(turn, b.call("operator.getitem", x, (..., slice(None, width))), cos, sin)
     return b.call("torch.cat", [turned, b.call("operator.getitem", x, (..., slice(width, None)))], dim=-1)
 
 

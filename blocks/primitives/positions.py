@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...dsl.dims import Dim
@@ -10,22 +9,12 @@ from ...dsl.primitive import Rule
 from ...dsl.types import DType, TensorType, extent
 from ..arguments import axis, integer, number, size, tensor
 from ..costs import moved
-from ..lowering import Given, Handle, LoweringBuilder, call, expand
+from ..lowering import COMPOSITES, Expansion, Given, Lowering, LoweringBuilder, call, expand, static
 from ..operands import common_dtype
 from ..registry import operation
 from ..samples import refused, sample
-from .index import read_along
 
 X = tensor("x", "the tensor")
-
-
-def _positions(b: LoweringBuilder, length: int | Dim) -> Handle:
-    return b.call("torch.arange", b.dim(length), device=b.device())
-
-
-def _ones_behind(b: LoweringBuilder, handle: Handle, count: int) -> Handle:
-    """Add `count` axes of size 1 at the end."""
-    return b.call("operator.getitem", handle, (..., *[None] * count)) if count else handle
 
 
 @operation(
@@ -59,11 +48,7 @@ def window(rule: Rule, x: TensorType, start: TensorType, length: int | Dim, dim:
 
 
 def _window(b: LoweringBuilder, given: Given) -> Any:
-    x_type = given.type("x")
-    at = given["dim"] % x_type.rank
-    places = b.call("operator.add", _ones_behind(b, given["start"], 1), _positions(b, given.types["length"]))
-    behind, result = x_type.rank - at - 1, tuple(extent(a) for a in given.outputs[0].shape)
-    return read_along(b, given["x"], _ones_behind(b, places, behind), (*result[: at + 1], *[1] * behind), result, at)
+    return b.call(f"{COMPOSITES}.window", given["x"], given["start"], static(b, given["length"]))
 
 
 @operation(
@@ -105,26 +90,15 @@ def splice(rule: Rule, x: TensorType, part: TensorType, at: TensorType, replace:
 
 
 def _splice(b: LoweringBuilder, given: Given) -> Any:
-    """Read both by position and choose; positions outside a source are clamped and not chosen."""
-    x, part, rank = given["x"], given["part"], given.type("x").rank
-    many, old = extent(given.type("part").shape[1]), extent(given.type("x").shape[1])
-    total = old + many - given["replace"]
-    places = _positions(b, total)
-    offset = b.call("operator.sub", places, _ones_behind(b, given["at"], 1))
-    before = b.call("operator.lt", offset, 0)
-    inside = b.call("operator.and_", b.call("operator.ge", offset, 0), b.call("operator.lt", offset, b.dim(many)))
-    shifted = b.call("operator.sub", places, b.dim(many - given["replace"]))
-    outside = b.method(b.call("torch.where", before, places, shifted), "clamp", 0, b.dim(old - 1))
-    result = tuple(extent(a) for a in given.outputs[0].shape)
-    have = (*result[:2], *[1] * (rank - 2))
-    from_x = read_along(b, x, _ones_behind(b, outside, rank - 2), have, result, 1)
-    within = b.method(offset, "clamp", 0, b.dim(many - 1))
-    from_part = read_along(b, part, _ones_behind(b, within, rank - 2), have, result, 1)
-    return b.call("torch.where", _ones_behind(b, inside, rank - 2), from_part, from_x)
+    return b.call(f"{COMPOSITES}.splice", given["x"], given["part"], given["at"], **({"replace": given["replace"]} if given["replace"] else {}))
 
 
 SEGMENT = tensor("segment", "the segment of each row")
 COUNT = size("count", "how many segments there are")
+
+
+def _segmentwise(name: str, *options: str) -> Expansion:
+    return expand(lambda b, given: b.call(f"{COMPOSITES}.{name}", given["x"], given["segment"], static(b, given["count"]), *options))
 
 
 def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
@@ -136,7 +110,7 @@ def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
 
 @operation(
     arguments=(X, SEGMENT, COUNT),
-    lowering=expand(lambda b, given: _segment_sum(b, given["x"], given)),
+    lowering=_segmentwise("segment_sum"),
     cost=moved,
     good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="int[S]", segment="int[S] < 2", count="B")),
     bad=(
@@ -155,12 +129,7 @@ def segment_sum(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim
     return TensorType(x.dtype, (count, *x.shape[1:]))
 
 
-def _segment_sum(b: LoweringBuilder, x: Handle, given: Given) -> Handle:
-    shape = [b.dim(given.types["count"]), *(b.dim(n) for n in given.shape("x")[1:])]
-    return b.method(b.method(x, "new_zeros", shape), "index_add", 0, given["segment"], x)
-
-
-def _segment_reduction(name: str, equation: str, empty: str, lower: Callable[[LoweringBuilder, Given], Handle]) -> None:
+def _segment_reduction(name: str, equation: str, empty: str, lowering: Lowering) -> None:
     def rule(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
         rule.dtype(x, "float", "`x`")
         _segmented(rule, x, segment)
@@ -171,7 +140,7 @@ def _segment_reduction(name: str, equation: str, empty: str, lower: Callable[[Lo
         doc=f"{equation} over the rows i with `segment[i] = s`, {empty} for an empty one.\n\n"
         "x: float[n, ...], segment: int[n] in 0..count, y: float[count, ...].",
         arguments=(X, SEGMENT, COUNT),
-        lowering=expand(lower),
+        lowering=lowering,
         cost=moved,
         good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="float[S]", segment="int[S] < 2", count="B")),
         bad=(
@@ -182,31 +151,14 @@ def _segment_reduction(name: str, equation: str, empty: str, lower: Callable[[Lo
     )(rule)
 
 
-def _segment_mean(b: LoweringBuilder, given: Given) -> Handle:
-    total = _segment_sum(b, given["x"], given)
-    ones = b.call("torch.ones_like", given["segment"])
-    rows = b.method(b.method(ones, "new_zeros", [b.dim(given.types["count"])]), "index_add", 0, given["segment"], ones)
-    return b.call("operator.truediv", total, _ones_behind(b, b.method(rows, "clamp", 1), given.type("x").rank - 1))
-
-
-def _segment_extreme(kind: str) -> Callable[[LoweringBuilder, Given], Handle]:
-    def lower(b: LoweringBuilder, given: Given) -> Handle:
-        x, behind = given["x"], given.type("x").rank - 1
-        shape = [b.dim(given.types["count"]), *(b.dim(n) for n in given.shape("x")[1:])]
-        place = b.method(_ones_behind(b, given["segment"], behind), "expand_as", x) if behind else given["segment"]
-        return b.method(b.method(x, "new_zeros", shape), "scatter_reduce", 0, place, x, kind, include_self=False)
-
-    return lower
-
-
-_segment_reduction("segment_mean", "Average the rows of each segment: `y[s] = mean of x[i]`", "zero", _segment_mean)
-_segment_reduction("segment_max", "Take the largest of each segment: `y[s] = max of x[i]`", "zero", _segment_extreme("amax"))
-_segment_reduction("segment_min", "Take the smallest of each segment: `y[s] = min of x[i]`", "zero", _segment_extreme("amin"))
+_segment_reduction("segment_mean", "Average the rows of each segment: `y[s] = mean of x[i]`", "zero", _segmentwise("segment_mean"))
+_segment_reduction("segment_max", "Take the largest of each segment: `y[s] = max of x[i]`", "zero", _segmentwise("segment_extreme", "amax"))
+_segment_reduction("segment_min", "Take the smallest of each segment: `y[s] = min of x[i]`", "zero", _segmentwise("segment_extreme", "amin"))
 
 
 @operation(
     arguments=(X, SEGMENT, COUNT),
-    lowering=expand(lambda b, given: _segment_softmax(b, given)),
+    lowering=_segmentwise("segment_softmax"),
     cost=moved,
     good=(sample(x="float[S, 3]", segment="int[S] < 4", count=4), sample(x="float[S]", segment="int[S] < 2", count="B")),
     bad=(refused("A305", x="int[S]", segment="int[S]", count=2), refused("A301", x="float[3]", segment="int[4]", count=2)),
@@ -219,17 +171,6 @@ def segment_softmax(rule: Rule, x: TensorType, segment: TensorType, count: int |
     rule.dtype(x, "float", "`x`")
     _segmented(rule, x, segment)
     return x
-
-
-def _segment_softmax(b: LoweringBuilder, given: Given) -> Handle:
-    """Each segment's largest is taken off first, so that no exponential overflows; it needs no gradient."""
-    x, segment, behind = given["x"], given["segment"], given.type("x").rank - 1
-    shape = [b.dim(given.types["count"]), *(b.dim(n) for n in given.shape("x")[1:])]
-    place = b.method(_ones_behind(b, segment, behind), "expand_as", x) if behind else segment
-    still = b.method(x, "detach")
-    highest = b.method(b.method(still, "new_full", shape, float("-inf")), "scatter_reduce", 0, place, still, "amax")
-    weight = b.call("torch.exp", b.call("operator.sub", x, b.call("torch.index_select", highest, 0, segment)))
-    return b.call("operator.truediv", weight, b.call("torch.index_select", _segment_sum(b, weight, given), 0, segment))
 
 
 def _along(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -> TensorType:

@@ -8,7 +8,7 @@ from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, TensorType
 from ..arguments import axes, axis, flag, real, tensor
 from ..costs import moved
-from ..lowering import Given, LoweringBuilder, Omit, call, expand
+from ..lowering import COMPOSITES, Given, LoweringBuilder, Omit, call, expand
 from ..operands import normal_axes
 from ..registry import operation
 from ..samples import Sample, refused, sample
@@ -190,7 +190,7 @@ def masked_mean(rule: Rule, x: TensorType, mask: TensorType, dim: Any, keepdim: 
 
 
 def _lower_masked_mean(b: LoweringBuilder, given: Given) -> Any:
-    """Zero by `where` and not by a product, so that what is masked out may be infinite."""
+    """Stretch the mask where an axis that it lacks is reduced: each element counts."""
     x, mask, rank = given["x"], given["mask"], given.type("x").rank
     shape, mask_shape = given.shape("x"), given.shape("mask")
     dim = given["dim"]
@@ -199,10 +199,7 @@ def _lower_masked_mean(b: LoweringBuilder, given: Given) -> Any:
     if any(padded[d] == 1 and shape[d] != 1 for d in gone) or len(mask_shape) < rank:
         mask = b.method(mask, "expand_as", x)
     options: dict[str, Any] = {"keepdim": True} if given["keepdim"] else {}
-    kept = b.call("torch.where", mask, x, 0.0)
-    total = b.method(kept, "sum", gone, **options)
-    count = b.method(mask, "sum", gone, **options)
-    return b.call("operator.truediv", total, b.method(count, "clamp", min=1))
+    return b.call(f"{COMPOSITES}.masked_mean", x, mask, gone, **options)
 
 
 def _scan(name: str, target: str, equation: str, allowed: str = "number") -> None:

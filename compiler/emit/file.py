@@ -81,7 +81,7 @@ class _File:
 
     def __init__(self, program: Program, tasks: Sequence[str] | None) -> None:
         self.program = program
-        self.helpers = Helpers()
+        self.helpers = Helpers({identifier(declared.name) for body in Graph(program).bodies for declared in body.inputs})
         self.planner = Planner()
         self.rows: dict[int, list[Row]] = {}
         self.given: dict[int, set[str]] = {}

@@ -44,7 +44,7 @@ class Writer:
         self.function = function
         self.print = expressions
         self.width = width
-        self.taken = TAKEN | set(taken)
+        self.taken = TAKEN | set(taken) | _called(function)
         self.bases = {base_name(parameter.name) for parameter in function.parameters}
         self.end = Store((), function.results, "return")
         self.order: list[Step | Store] = [*_alive(function), self.end]
@@ -240,6 +240,12 @@ def _alive(function: Function) -> list[Step | Store]:
             kept.append(step)
             needed |= {id(bearer) for read in inputs_of(step) for bearer in _bearers(read)}
     return kept[::-1]
+
+
+def _called(function: Function) -> set[str]:
+    """Return the names of the functions of the file that are called."""
+    targets = (step.target for step in function.steps if isinstance(step, Step) and step.kind == "call")
+    return {target.rpartition(".")[2] for target in targets if target.startswith("archloom.")}
 
 
 def _whole(function: Function) -> list[Any]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
 from ..lower.names import imported
-from .layout import WIDTH, docstring
+from .layout import WIDTH, docstring, signature
 from .layout import statement as laid_out
 
 
 class Helpers:
     """Collects what the emitted file defines and imports besides the classes."""
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: Collection[str] = ()) -> None:
+        """Take the names of inputs: what hides a function of that name gives it another."""
+        self.reserved = reserved
         self.imports: dict[str, None] = {}
         self._done: set[str] = set()
         self._texts: dict[str, str] = {}
@@ -28,7 +32,10 @@ class Helpers:
             self.imports[f"import {module}"] = None
             return dotted
         self._copy(inspect.getmodule(imported(dotted)) or imported(module), name)
-        return name
+        return self._known_as(name)
+
+    def _known_as(self, name: str) -> str:
+        return f"{name}_" if name in self.reserved else name
 
     @property
     def names(self) -> frozenset[str]:
@@ -39,6 +46,7 @@ class Helpers:
         """Return the definitions, what others need first."""
         found: list[str] = []
         for text in self._texts.values():
+            text = re.sub(r"\b\w+(?=\()", lambda found: self._known_as(found[0]) if found[0] in self._texts else found[0], text)
             rows = [line for row in text.splitlines() for line in _narrow(row)]
             long = any(len(row) > WIDTH for row in rows)
             spaced = text.startswith(("def ", "class ", "@"))
@@ -82,6 +90,10 @@ def _narrow(row: str) -> list[str]:
     indent = len(row) - len(row.lstrip())
     if len(row) <= WIDTH:
         return [row]
+    if text.startswith("def "):
+        head, _, result = text.partition(" -> ")
+        name, _, parameters = head.removeprefix("def ").removesuffix(")").partition("(")
+        return signature(name, [parameters], result.removesuffix(":"), indent)
     return docstring(text.strip('"'), indent) if text.startswith('"""') else laid_out(text, indent)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from ...blocks.primitives.loss import NEVER_IGNORED
 from .steps import Step
 
-REDUCTIONS = frozenset(("sum", "mean", "amax", "amin", "any", "all", "var", "std", "logsumexp", "prod", "norm", "vector_norm"))
+REDUCTIONS = frozenset(("sum", "mean", "amax", "amin", "any", "all", "var", "std", "logsumexp", "prod", "norm", "vector_norm", "masked_mean"))
 
 
 def idiomatic(step: Step) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from ...blocks.lowering import LeafModule
+from ...blocks.lowering import Expansion, LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.primitive import Argument, Kind
@@ -27,6 +27,9 @@ SIZED = ("torch.unflatten", "torch.split", "view", "reshape", "unflatten", "expa
 """What takes sizes in a list; others take numbers of axes."""
 
 VIEWS = ("torch.unflatten", "view", "reshape", "unflatten")
+
+PARTS = {"rope_table": ("cos", "sin"), "rope_table_interleaved": ("cos", "sin")}
+"""What the results of a function are called."""
 
 DRAWS = "archloom.compiler.runtime.draws."
 
@@ -52,10 +55,10 @@ def tagged(value: Any, words: Wording, made: bool = False, argument: str = "") -
     return value
 
 
-def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: Wording, made: bool = False) -> dict[str, Any]:
-    """Mark the numbers of a primitive's arguments that are sizes, counts or fractions."""
+def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: Wording, made: bool = False, composed: bool = False) -> dict[str, Any]:
+    """Mark the numbers of a primitive's arguments that are sizes or counts, and those with fractions of what is `made` or `composed`."""
     kinds = {argument.name: argument.kind for argument in arguments}
-    marked = (*SIZES, Kind.FLOAT, Kind.ANY) if made else SIZES
+    marked = (*SIZES, Kind.FLOAT, Kind.ANY) if made else (*SIZES, Kind.FLOAT) if composed else SIZES
     return {name: tagged(value, words, made, name) if kinds.get(name) in marked else value for name, value in values.items()}
 
 
@@ -167,16 +170,19 @@ class SourceBuilder:
 
     def _operation(self, node: Node) -> Any:
         entry = _entry(node)
-        known = statics(node.attributes, entry.all_arguments, self._words)
+        known = statics(node.attributes, entry.all_arguments, self._words, composed=isinstance(entry.lowering, Expansion))
         handles = {name: self._operand(operand) for name, operand in node.inputs.items()}
         types = {name: self._types(operand) for name, operand in node.inputs.items()}
         before = len(self.steps)
-        made = entry.lower(self, {**known, **handles}, {**node.attributes, **types}, node.outputs)
+        made: Any = entry.lower(self, {**known, **handles}, {**node.attributes, **types}, node.outputs)
         if entry.is_random:
             for step in self.steps[before:]:
                 if isinstance(step, Step) and step.kind in ("call", "method"):
                     step.effect = True
-        return made
+        parts = cast("tuple[Step, ...]", made) if isinstance(made, tuple) else ()
+        for part, label in zip(parts, entry.results, strict=False):
+            part.label = part.label or label
+        return parts or cast("Any", made)
 
     def _leaf(self, node: Node) -> Any:
         given = {**node.attributes, **{name: self._operand(operand) for name, operand in node.inputs.items()}}
@@ -269,7 +275,8 @@ class SourceBuilder:
 
     def item(self, handle: Any, index: int) -> Step:
         """Return one of several results."""
-        return self._step("item", None, (handle, index))
+        parts = PARTS.get(str(handle.target).rpartition(".")[2], ()) if isinstance(handle, Step) else ()
+        return self._step("item", None, (handle, index), label=parts[index] if index < len(parts) else "")
 
     def dim(self, extent: int | Dim) -> Any:
         """Return a size: a number that may become a parameter, or what tells it at run time."""

@@ -380,6 +380,25 @@ model M { in x: float[B, 4]; out y = soft(x) }
 }
 
 
+def test_what_torch_has_no_function_for_is_a_function_of_the_file() -> None:
+    text = """arch 1
+model M(theta: float = 500.0) {
+  in x: float[B, 2, S, 8]
+  in row: float[B, S, 4]
+  in part: float[B, N, 4]
+  in at: int[B] in 0..S
+  in apply_rope: float[B, 2, S, 8]
+  y = rope(x, theta = theta) + rope(apply_rope, theta = theta, interleaved = true, dim = 4)
+  out y
+  out joined = splice(row, part, at)
+  out ids = splice(row[:, :, 0], part[:, :, 0], at, replace = 1)
+}
+"""
+    source = compare(text)
+    assert source.count("def splice(") == 1 and "splice(row, part, at)" in source and ", at, replace=1)" in source
+    assert "cos, sin = rope_table(" in source and "self.theta" in source and "apply_rope_(x, cos, sin)" in source
+
+
 @pytest.mark.parametrize("name", EXTERN)
 def test_what_is_extern_is_refused(name: str) -> None:
     with pytest.raises(Failure) as caught:

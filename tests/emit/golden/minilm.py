@@ -9,6 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def masked_mean(x: Tensor, mask: Tensor, dim: int | list[int], keepdim: bool = False) -> Tensor:
+    """Average `x` along `dim` where the mask is true, zero where it never is.
+
+    x: float[...], mask: bool[...] that stretches to x.  What is masked out may be infinite.
+    """
+    total = torch.where(mask, x, 0.0).sum(dim, keepdim=keepdim)
+    return total / mask.sum(dim, keepdim=keepdim).clamp(min=1)
+
+
 # bert.arch, lines 5-30
 class Embeddings(nn.Module):
     """Add up what a token is, which text it belongs to and where it stands:
@@ -175,6 +184,4 @@ class MiniLM(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Any]:
         token = self.encoder(self.embeddings(ids), mask)
-        h = mask[..., None]
-        embedding = F.normalize(torch.where(h, token, 0.0).sum(1) / h.sum(1).clamp(min=1), dim=-1)
-        return {"embedding": embedding}
+        return {"embedding": F.normalize(masked_mean(token, mask[..., None], 1), dim=-1)}

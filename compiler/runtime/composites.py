@@ -1,0 +1,135 @@
+"""Operations that torch has no single function for; an emitted file carries along those that it calls."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Extreme = Literal["amax", "amin"]
+
+
+def behind(x: Tensor, count: int) -> Tensor:
+    """Add axes of size 1 at the end."""
+    return x[(..., *[None] * count)]
+
+
+def read_rows(x: Tensor, index: Tensor) -> Tensor:
+    """Read axis 1 at positions of each row's own: `y[b, i] = x[b, index[b, i]]`.
+
+    x: any[B, S, ...], index: int[B, N], y: any[B, N, ...].
+    """
+    return torch.gather(x, 1, behind(index, x.dim() - 2).expand(-1, -1, *x.shape[2:]))
+
+
+def splice(x: Tensor, part: Tensor, at: Tensor, replace: int = 0) -> Tensor:
+    """Put `part` into `x` from position `at` on, where `replace` elements of `x` go away.
+
+    x: any[B, S, ...], part: any[B, N, ...], at: int[B], y: any[B, S + N - replace, ...].
+    """
+    old, new = x.size(1), part.size(1)
+    places = torch.arange(old + new - replace, device=at.device)
+    offset = places - at[:, None]
+    outside = torch.where(offset < 0, places, places - (new - replace)).clamp(0, old - 1)
+    inside = (offset >= 0) & (offset < new)
+    inserted = read_rows(part, offset.clamp(0, new - 1))
+    return torch.where(behind(inside, x.dim() - 2), inserted, read_rows(x, outside))
+
+
+def window(x: Tensor, start: Tensor, length: int) -> Tensor:
+    """Read a stretch that begins at a position of each row's own: `y[a, i] = x[a, start[a] + i]`.
+
+    x: any[A..., S, ...], start: int[A...], y: any[A..., length, ...].
+    """
+    rows = start.dim()
+    places = start[..., None] + torch.arange(length, device=start.device)
+    places = behind(places, x.dim() - rows - 1)
+    return torch.gather(x, rows, places.expand(*[-1] * (rows + 1), *x.shape[rows + 1 :]))
+
+
+def masked_mean(x: Tensor, mask: Tensor, dim: int | list[int], keepdim: bool = False) -> Tensor:
+    """Average `x` along `dim` where the mask is true, zero where it never is.
+
+    x: float[...], mask: bool[...] that stretches to x.  What is masked out may be infinite.
+    """
+    total = torch.where(mask, x, 0.0).sum(dim, keepdim=keepdim)
+    return total / mask.sum(dim, keepdim=keepdim).clamp(min=1)
+
+
+def rope_angles(at: Tensor, dim: int, theta: float) -> Tensor:
+    """Return the angles `at * theta^(-2i / dim)`; at: number[...], y: float32[..., dim / 2]."""
+    part = torch.arange(0, dim, 2, dtype=torch.float32, device=at.device) / dim
+    return at.to(torch.float32)[..., None] * (1.0 / theta**part)
+
+
+def rope_table(at: Tensor, dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the cosines and the signed sines of `apply_rope`, for pairs half the width apart.
+
+    at: number[...], the positions; cos, sin: dtype[..., dim].
+    """
+    angles = rope_angles(at, dim, theta)
+    cos, sin = torch.cos(angles), torch.sin(angles)
+    return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
+
+
+def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs of elements that stand half the width apart; x, cos, sin: float[..., S, dim]."""
+    return torch.addcmul(x * cos, torch.roll(x, x.size(-1) // 2, -1), sin)
+
+
+def rope_table_interleaved(at: Tensor, dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the cosines and the signed sines of `apply_rope_interleaved`, for neighbours.
+
+    at: number[...], the positions; cos, sin: dtype[..., dim].
+    """
+    angles = rope_angles(at, dim, theta)
+    cos, sin = torch.cos(angles), torch.sin(angles)
+    cos, sin = torch.stack([cos, cos], dim=-1), torch.stack([-sin, sin], dim=-1)
+    return cos.flatten(-2).to(dtype), sin.flatten(-2).to(dtype)
+
+
+def apply_rope_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs of neighbouring elements; x, cos, sin: float[..., S, dim]."""
+    partner = torch.flip(torch.unflatten(x, -1, [-1, 2]), [-1]).flatten(-2)
+    return torch.addcmul(x * cos, partner, sin)
+
+
+def segment_sum(x: Tensor, segment: Tensor, count: int) -> Tensor:
+    """Add up the rows of each segment.
+
+    x: number[n, ...], segment: int[n] in 0..count, y: number[count, ...].
+    """
+    return x.new_zeros([count, *x.shape[1:]]).index_add(0, segment, x)
+
+
+def segment_mean(x: Tensor, segment: Tensor, count: int) -> Tensor:
+    """Average the rows of each segment, zero for an empty one.
+
+    x: float[n, ...], segment: int[n] in 0..count, y: float[count, ...].
+    """
+    rows = segment_sum(torch.ones_like(segment), segment, count).clamp(1)
+    return segment_sum(x, segment, count) / behind(rows, x.dim() - 1)
+
+
+def segment_extreme(x: Tensor, segment: Tensor, count: int, kind: Extreme) -> Tensor:
+    """Take the largest or smallest of each segment, zero for an empty one.
+
+    x: float[n, ...], segment: int[n] in 0..count, y: float[count, ...].
+    """
+    place = behind(segment, x.dim() - 1).expand_as(x)
+    return x.new_zeros([count, *x.shape[1:]]).scatter_reduce(0, place, x, kind, include_self=False)
+
+
+def segment_softmax(x: Tensor, segment: Tensor, count: int) -> Tensor:
+    """Normalise exponentials within each segment.
+
+    x: float[n, ...], segment: int[n] in 0..count, y: as x.  Each segment's largest is
+    taken off first, so that no exponential overflows; it needs no gradient.
+    """
+    still = x.detach()
+    place = behind(segment, x.dim() - 1).expand_as(x)
+    lowest = still.new_full([count, *x.shape[1:]], float("-inf"))
+    highest = lowest.scatter_reduce(0, place, still, "amax")
+    weight = torch.exp(x - torch.index_select(highest, 0, segment))
+    return weight / torch.index_select(segment_sum(weight, segment, count), 0, segment)
