@@ -114,11 +114,13 @@ def describe(program: Program, tested: Iterable[object] | None = None) -> Iterat
 
 
 def _owners(program: Program) -> dict[str, str | None]:
-    """Return, for each input, the only task that declares or reads it; None for one that several read."""
+    """Return, for each input, the only task of several that declares or reads it; None for one that more than one reads."""
     from .reach import Reach
 
     body, reach = program.eval, Reach(program.eval)
     owners: dict[str, str | None] = {declared.key: declared.task for declared in body.inputs if declared.task is not None}
+    if len(program.tasks) < 2:
+        return owners
     results = [(result.task, result.ref) for result in (*body.outputs, *body.losses)]
     for task in (None, *program.tasks):
         for ref in reach.ancestors(body, [ref for owner, ref in results if owner == task]):

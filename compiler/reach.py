@@ -48,6 +48,7 @@ class Reach:
     def __init__(self, root: Body) -> None:
         self.root = root
         self._needs: dict[tuple[int, int], frozenset[str]] = {}
+        self._ancestors: dict[tuple[int, frozenset[Ref]], frozenset[Ref]] = {}
         self._handed: dict[str, dict[str, str]] = {}
 
     # ------------------------------------------------------------------------------------------- within one body
@@ -62,16 +63,20 @@ class Reach:
             found = self._needs[key] = frozenset(targets)
         return found
 
-    def ancestors(self, body: Body, refs: Iterable[Ref]) -> set[Ref]:
+    def ancestors(self, body: Body, refs: Iterable[Ref]) -> frozenset[Ref]:
         """Return all values of a body that the given ones depend on, themselves included."""
-        seen: set[Ref] = set()
-        stack = list(refs)
-        while stack:
-            ref = stack.pop()
-            if ref not in seen:
-                seen.add(ref)
-                stack.extend(self._read(body.nodes[ref.node], ref.index))
-        return seen
+        key = (id(body), frozenset(refs))
+        found = self._ancestors.get(key)
+        if found is None:
+            seen: set[Ref] = set()
+            stack = list(key[1])
+            while stack:
+                ref = stack.pop()
+                if ref not in seen:
+                    seen.add(ref)
+                    stack.extend(self._read(body.nodes[ref.node], ref.index))
+            found = self._ancestors[key] = frozenset(seen)
+        return found
 
     def _read(self, node: Node, index: int) -> Iterator[Ref]:
         """Yield what output `index` of a node depends on directly."""
@@ -107,7 +112,9 @@ class Reach:
         return (value.calls, steps) if steps else None
 
     def _steps(self, body: Body, starts: set[Ref], ends: set[Ref]) -> list[Ref]:
-        """Return a shortest path from one of `starts` to one of `ends`, by breadth-first search backwards."""
+        """Return a shortest path from one of `starts` to one of `ends`, by breadth-first search backwards; nothing where there is none."""
+        if starts.isdisjoint(self.ancestors(body, ends)):
+            return []
         after: dict[Ref, Ref | None] = dict.fromkeys(ends)
         queue = deque(ends)
         while queue:

@@ -158,7 +158,7 @@ def elaborate_block(module: Module, actual: Mapping[str, TensorType], frame: Fra
     """Return the body of a block for these types; raises Poisoned if it has errors (they are reported once)."""
     context = frame.builder.context
     patterns = {key: pattern(type_) for key, type_ in actual.items()}
-    key = (module.template.key, freeze(dict(module.arguments)), tuple(patterns.items()), context.training, context.entry)
+    key = (module.template.key, freeze(dict(module.arguments)), tuple(patterns.items()), context.training, context.entry is not None)
     found = context.memo.get(key)
     if found is None:
         found = context.memo[key] = _elaborate(module, patterns, context, span)

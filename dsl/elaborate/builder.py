@@ -99,7 +99,11 @@ class Builder:
 
     def apart(self, path: str, code: str, span: Span) -> None:
         """Refuse a path inside another module or parameter of this body, or around one: their tensors could meet."""
-        stems = [path[:i] for i, letter in enumerate(path) if letter == "."]
+        stems: list[str] = []
+        stem = path.rpartition(".")[0]
+        while stem:
+            stems.append(stem)
+            stem = stem.rpartition(".")[0]
         other = next((stem for stem in stems if stem in self.body.modules or stem in self.body.parameters), None)
         if other is not None or path in self.stems:
             other = other or next(known for known in (*self.body.modules, *self.body.parameters) if known.startswith(f"{path}."))

@@ -86,9 +86,9 @@ class Context:
     trees: dict[tuple[int, ...], tuple[Any, Tree]] = field(default_factory=dict[tuple[int, ...], "tuple[Any, Tree]"])  # what bodies own
 
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
-        """Return a context for another mode of the same program: its own memo, the same diagnostics."""
-        other = Context(self.library, self.files, self.limits, self.diagnostics, training, entry)
-        other.seen, other.report_to, other.inspector = self.seen, self.report_to, self.inspector
+        """Return a context for another mode of the same program: the same diagnostics, and the same memo, whose keys name the mode."""
+        other = Context(self.library, self.files, self.limits, self.diagnostics, training, entry, self.memo)
+        other.seen, other.report_to, other.inspector, other.trees = self.seen, self.report_to, self.inspector, self.trees
         return other
 
     def report(self, diagnostic: Diagnostic) -> None:

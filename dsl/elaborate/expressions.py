@@ -148,7 +148,8 @@ def _item(node: ast.Name, frame: Frame) -> Value:
 def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
     """Return the static value of a definition, evaluated once."""
     builder, context = frame.builder, frame.builder.context
-    found = context.memo.get(id(item))
+    key = (id(item), context.training)
+    found = context.memo.get(key)
     if found is None:
         if any(at is item for _, at in context.active) or len(context.active) >= context.limits.depth:
             fail("A905", f"`{item.name}` is defined by itself", item.span, "a definition is computed from what stands above it")
@@ -161,7 +162,7 @@ def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
             uses, builder.body.uses_training = builder.body.uses_training, builder.body.uses_training or before
         if isinstance(value, (Tensor, Record)):
             fail("A203", f"`{item.name}` is a static value for the whole file, not {describe(value)}", item.value.span, "compute it in a block")
-        found = context.memo[id(item)] = (value, uses)
+        found = context.memo[key] = (value, uses)
     builder.body.uses_training = builder.body.uses_training or found[1]
     return found[0]
 

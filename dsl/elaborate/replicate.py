@@ -69,10 +69,12 @@ class Copier:
         self.modules = list(self.body.modules.values())[before.modules :]
         self.depth = len(inner.members())
         self.entering = {v.ref: n for n, v in before.carried.items()}
+        self.doors = {ref.node for ref in self.entering}
         self.born = tuple(m.path for m in self.modules)
         self.last = carried(frame, loop)
         self.moving = [(node, self._moving(node), self._is_born(node.target)) for node in self.nodes]
         self.handing = [(module, {k: v for k, v in module.modules.items() if self._is_born(v)}) for module in self.modules]
+        self._movers: dict[int, tuple[Mapping[Any, Value], tuple[Any, ...]]] = {}
         self.binding = {name: value for name, value in inner.names.items() if name not in loop.names}
         self.homes = [(frame.owner(name), name, value) for name, value in self.last.items()]
 
@@ -89,7 +91,7 @@ class Copier:
         for home, name, value in self.homes:
             assert home is not None
             home.names[name] = self._value(value, shift, now, text)
-        return {name: self._value(value, shift, now, text) for name, value in self.binding.items()}
+        return dict(self._each(self.binding, shift, now, text))
 
     def _moving(self, node: Node) -> dict[str, Operand]:
         """Return the operands that are not the same for every step."""
@@ -140,7 +142,7 @@ class Copier:
         return operand and tuple(self._ref(ref, shift, now) for ref in operand)
 
     def _ref(self, ref: Ref, shift: int, now: Mapping[Ref, Ref]) -> Ref:
-        if ref in now:
+        if ref.node in self.doors and ref in now:
             return now[ref]
         return Ref(ref.node + shift, ref.index) if ref.node >= self.start else ref
 
@@ -155,7 +157,7 @@ class Copier:
             born = any(p.startswith(f"{value.path}.") for p in self.born)
             return ModuleChain(self._path(value.path, text) if born else value.path, chain, value.span)
         if isinstance(value, (Function, Template)):
-            return replace(value, given=self._each(value.given, shift, now, text)) if value.given else value
+            return replace(value, given=dict(self._each(value.given, shift, now, text))) if value.given else value
         if isinstance(value, Family):
             return Family(value.set, {k: self._value(v, shift, now, text) for k, v in value.members.items()}, value.name, value.loop_born)
         if isinstance(value, Record):
@@ -163,7 +165,28 @@ class Copier:
         if is_list(value):
             parts = [self._value(v, shift, now, text) for v in value]
             return tuple(parts) if isinstance(value, tuple) else parts
-        return self._each(value, shift, now, text) if is_map(value) else value
+        return dict(self._each(value, shift, now, text)) if is_map(value) else value
 
-    def _each(self, values: Mapping[Any, Value], shift: int, now: Mapping[Ref, Ref], text: str) -> dict[Any, Value]:
-        return {key: self._value(value, shift, now, text) for key, value in values.items()}
+    def _each(self, values: Mapping[Any, Value], shift: int, now: Mapping[Ref, Ref], text: str) -> Mapping[Any, Value]:
+        """Return the values of this step; what is the same in every step, such as a module's sizes, is looked at once."""
+        known = self._movers.get(id(values))
+        if known is None:
+            known = self._movers[id(values)] = (values, tuple(key for key, value in values.items() if self._differs(value)))
+        moving = known[1]
+        return {**values, **{key: self._value(values[key], shift, now, text) for key in moving}} if moving else values
+
+    def _differs(self, value: Value) -> bool:
+        """Say whether a value is another one in each step."""
+        if isinstance(value, Tensor):
+            return self._moves(value.ref)
+        if isinstance(value, Module):
+            return self._is_born(value.path) or any(map(self._differs, value.arguments.values()))
+        if isinstance(value, ModuleChain):
+            return any(p.startswith(f"{value.path}.") for p in self.born) or any(map(self._differs, value.parts))
+        if isinstance(value, (Function, Template)):
+            return any(map(self._differs, value.given.values()))
+        if isinstance(value, (Family, Record)):
+            return any(map(self._differs, (value.members if isinstance(value, Family) else value.fields).values()))
+        if is_list(value):
+            return any(map(self._differs, value))
+        return is_map(value) and any(map(self._differs, value.values()))
