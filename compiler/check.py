@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @record
 class CheckResult:
-    """What came of a file: its findings, a program for each model without errors, and lines that say what each model is."""
+    """What came of a file: its findings, a program for each model without errors, lines that say what each model is, and the items
+    that no model elaborates: only their syntax, names, types and arguments were checked."""
 
     diagnostics: tuple[Diagnostic, ...]
     programs: Mapping[str, Program]
     report: tuple[str, ...]
+    unreached: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -61,7 +63,7 @@ def check_text(
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
     found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets, reference=reference))
     report = tuple(line for program in found.programs.values() for line in describe(program)) if found.ok else ()
-    return CheckResult(tuple(found.diagnostics), found.programs, report)
+    return CheckResult(tuple(found.diagnostics), found.programs, report, found.unreached)
 
 
 def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None) -> CheckResult:

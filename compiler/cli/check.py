@@ -54,33 +54,46 @@ def command(ctx: click.Context, paths: tuple[str, ...], as_json: bool, **chosen:
     choices = Choices(**chosen)
     if (choices.size or choices.extern) and not choices.gradients:
         raise click.UsageError("--size and --extern belong to --gradients", ctx)
-    results: list[tuple[str, list[Diagnostic], list[str]]] = []
+    results: list[tuple[str, list[Diagnostic], list[str], Sequence[str]]] = []
     with busy("checking") as say:
         for path in find_files(paths):
             say(f"checking {path if isinstance(path, str) else ''}, {len(results)} done")
             results.append(_check(path, choices))
     findings = [diagnostic for result in results for diagnostic in result[1]]
     if as_json:
-        show_json([{"file": name, "diagnostics": [to_json(d) for d in found], "report": report} for name, found, report in results])
+        show_json(
+            [
+                {"file": name, "diagnostics": [to_json(d) for d in found], "report": report, "unreached": unreached}
+                for name, found, report, unreached in results
+            ]
+        )
     else:
-        for name, found, report in results:
+        for name, found, report, unreached in results:
             if all(diagnostic.severity is not Severity.ERROR for diagnostic in found):
                 print(f"{name}: {tally(found) or 'ok'}{'' if report else ', no model'}", *(f"  {line}" for line in report), sep="\n")
+                if unreached:
+                    print(_left(unreached))
         show(findings, sys.stdout)
     ctx.exit(any(diagnostic.severity is Severity.ERROR for diagnostic in findings))
 
 
-def _check(path: str | Diagnostic, choices: Choices) -> tuple[str, list[Diagnostic], list[str]]:
-    """Return the name of a file, what was found in it, and the lines about it where it has no error."""
+def _left(unreached: Sequence[str]) -> str:
+    from ...dsl.elaborate.statics import listed
+
+    return f"  no model elaborates {listed(unreached, 5)}: only syntax, names, types and arguments were checked"
+
+
+def _check(path: str | Diagnostic, choices: Choices) -> tuple[str, list[Diagnostic], list[str], Sequence[str]]:
+    """Return the name of a file, what was found in it, the lines about it where it has no error, and the items that no model elaborates."""
     from ..check import check_text
 
     source = path if isinstance(path, Diagnostic) else options.read(path)
     if isinstance(source, Diagnostic):
-        return source.span.source.name, [source], []
+        return source.span.source.name, [source], [], ()
     result = check_text(source, choices.param, choices.preset, choices.model, presets=True)
     if not choices.gradients or not result.ok:
-        return source.name, list(result.diagnostics), list(result.report)
-    return source.name, *_tested(result, choices)
+        return source.name, list(result.diagnostics), list(result.report), result.unreached
+    return source.name, *_tested(result, choices), result.unreached
 
 
 def _tested(result: CheckResult, choices: Choices) -> tuple[list[Diagnostic], list[str]]:

@@ -209,21 +209,25 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
         return checked(name, value, chosen, span, frame)
     if value is None:
         return None
-    converter = TYPES.get(type_.name)
-    if converter is None:
-        fail(
-            "A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
-        )
-    if type_.arguments is not None and type_.name not in _GENERIC:
-        help = f"a tensor is an input: `in {name}: {type_.span.text}`" if type_.name in ("float", "int", "bool") else f"write `{type_.name}`"
-        fail("A212", f"`{type_.span.text}` is no parameter type", type_.span, help)
-    found = converter(name, value, type_, span, frame)
+    check_type(name, type_)
+    found = TYPES[type_.name](name, value, type_, span, frame)
     if found is REFUSED:
         if isinstance(value, (Dim, SetAxis)):
             help = "give the model a parameter for it, `H: int = 224`; a size only known at run time can't shape a module"
             fail("A206", f"`{name}` must be a number that is known here, not `{value}`", span, help)
         fail("A203", f"`{name}` takes {article(type_)}, not {describe(value)}", span)
     return found
+
+
+def check_type(name: str, type_: ast.TypeRef) -> None:
+    """Report a parameter's type that there is not."""
+    if type_.name not in TYPES:
+        fail(
+            "A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
+        )
+    if type_.arguments is not None and type_.name not in _GENERIC:
+        help = f"a tensor is an input: `in {name}: {type_.span.text}`" if type_.name in ("float", "int", "bool") else f"write `{type_.name}`"
+        fail("A212", f"`{type_.span.text}` is no parameter type", type_.span, help)
 
 
 def article(type_: ast.TypeRef) -> str:

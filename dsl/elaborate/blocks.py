@@ -180,7 +180,7 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
     inner = Frame("block", builder, file)
     before = len(context.diagnostics)
     context.stack.append((template.name, span))
-    context.active.append((template.name, item))
+    context.enter(template.name, item)
     try:
         _prepare(module, item, inner)
         run(item.body, inner)
@@ -324,7 +324,7 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     builder.outs, builder.ellipsis, builder.inline, builder.poisoned = {}, None, True, False
     builder.given = {name: None for name, value in values.items() if value is not None}
     context.stack.append((item.name, node.span))
-    context.active.append((item.name, item))
+    context.enter(item.name, item)
     try:
         _fn_parameters(item, values, {k: e.span for k, e in bound.given.items()}, inner, node.span)
         run(item.body, inner)

@@ -144,12 +144,12 @@ def _plain(node: ast.Expr, frame: Frame) -> Value:
 
 # ---------------------------------------------------------------------------------------------- folds over families
 
-_FOLDS = {"sum": "add", "mean": "add", "all": "bitwise_and", "any": "bitwise_or"}
+FOLDS = {"sum": "add", "mean": "add", "all": "bitwise_and", "any": "bitwise_or"}
 
 
 def _fold(function: Function, node: ast.Call, frame: Frame) -> tuple[Value] | None:
     """Evaluate `sum(x[e] for e in experts where keep)` and `sum(part[*])`: folds over members, not over axes."""
-    if function.name not in _FOLDS or len(node.arguments) != 1 or node.arguments[0].name is not None:
+    if function.name not in FOLDS or len(node.arguments) != 1 or node.arguments[0].name is not None:
         return None
     values = _summands(node.arguments[0].value, function.name, frame)
     if values is None:
@@ -178,7 +178,7 @@ def _summands(node: ast.Expr, name: str, frame: Frame) -> Sequence[Value] | None
 def _tensor_fold(name: str, values: Sequence[Value], node: ast.Call, frame: Frame) -> Value:
     result = values[0]
     for value in values[1:]:
-        result = operation(frame, _FOLDS[name], (result, value), node.span)
+        result = operation(frame, FOLDS[name], (result, value), node.span)
     return operation(frame, "div", (result, len(values)), node.span) if name == "mean" else result
 
 

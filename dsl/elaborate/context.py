@@ -91,6 +91,11 @@ class Context:
         other.seen, other.report_to, other.inspector, other.trees = self.seen, self.report_to, self.inspector, self.trees
         return other
 
+    def enter(self, name: str, item: Any) -> None:
+        """Begin the elaboration of an item; `active.pop()` ends it."""
+        self.active.append((name, item))
+        self.files.reached.add(id(item))
+
     def report(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic, once for each place and message, with the calls that led to it."""
         key = (diagnostic.code, diagnostic.span.source.name, diagnostic.span.start, diagnostic.span.end)

@@ -132,7 +132,7 @@ def _out(statement: ast.Out, frame: Frame) -> None:
         _extern_out(statement, frame)
         return
     if statement.value is None:
-        values = [_existing(declared, frame) for declared in statement.names]
+        values = [existing(declared, frame) for declared in statement.names]
     else:
         value = evaluate(statement.value, frame)
         values = [value] if len(statement.names) == 1 else spread(value, len(statement.names), statement.value.span)
@@ -140,7 +140,8 @@ def _out(statement: ast.Out, frame: Frame) -> None:
         _one_out(declared, value, frame, bind_name=statement.value is not None)
 
 
-def _existing(declared: ast.Declared, frame: Frame) -> Value:
+def existing(declared: ast.Declared, frame: Frame) -> Value:
+    """Return the value that `out y` gives."""
     value = frame.find(declared.name)
     if value is None:
         fail("A102", f"`{declared.name}` is not defined, so it can't be an `out`", declared.span, f"write `out {declared.name} = ...`")

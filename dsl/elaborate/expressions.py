@@ -75,8 +75,11 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
 
 
 def stands(node: ast.Name, frame: Frame) -> bool:
-    """Tell whether a name stands for anything; what was meant is not asked, which takes longer."""
-    return frame.find(node.id) is not None or any(finder(node, frame) is not None for finder in (_member, _item, _builtin, _task))
+    """Tell whether a name stands for anything; what was meant is not asked, which takes longer, and no definition is evaluated."""
+    file = frame.file
+    if frame.find(node.id) is not None or node.id in file.imports or frame.builder.context.files.find(file, node.id) is not None:
+        return True
+    return any(finder(node, frame) is not None for finder in (_member, _builtin, _task))
 
 
 def undefined(node: ast.Name, known: Iterable[str]) -> tuple[str, Span, str | None]:
@@ -154,7 +157,7 @@ def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
         if any(at is item for _, at in context.active) or len(context.active) >= context.limits.depth:
             fail("A905", f"`{item.name}` is defined by itself", item.span, "a definition is computed from what stands above it")
         before, builder.body.uses_training = builder.body.uses_training, False
-        context.active.append((item.name, item))
+        context.enter(item.name, item)
         try:
             value = evaluate(item.value, Frame("block", builder, file))
         finally:
@@ -318,7 +321,7 @@ def chosen_arm(node: ast.Ternary, frame: Frame, known: Collection[str] = ()) -> 
     if isinstance(condition, Tensor):
         fail("A207", "a condition must be static, not a tensor", node.condition.span, "choose between tensors with `where(condition, a, b)`")
     chosen, other = (node.then, node.otherwise) if statics.truth(condition, node.condition.span) else (node.otherwise, node.then)
-    from .oversights import check_arm  # which reads what statements bind
+    from .unreached import check_arm  # which reads what statements bind
 
     check_arm((other,), frame, known)
     return chosen

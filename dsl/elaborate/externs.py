@@ -87,6 +87,7 @@ def _made(
     item: ast.ExternFn, given: Mapping[str, Value], patterns: Mapping[str, Pattern], spans: Mapping[str, Span], inner: Frame
 ) -> tuple[ExternFunction, Any]:
     builder = inner.builder
+    builder.context.files.reached.add(id(item))
     static_arguments([p for p in item.parameters if not is_tensor(p.type)], given, spans, inner)
     plain: dict[str, Any] = {}
     takes: list[InputDecl] = []

@@ -53,6 +53,7 @@ class Files:
         self.limit = limit
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
+        self.reached: set[int] = set()  # the trees whose elaboration began
         self.headers: dict[int, RawItem] = {}  # of braces that stand alone: the item above
 
     def open(self, source: Source, local: bool = True) -> File:

@@ -66,6 +66,23 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
     if isinstance(node, ast.TypeChoice):
         chosen = node.then if statics.truth(evaluate(node.condition, frame), node.condition.span) else node.otherwise
         return tensor_type(chosen, frame, given, what)
+    dtype, entries = dtype_of(node)
+    if given is not None and dtype is DType.FLOAT and given[0].is_float:
+        dtype = given[0]
+    sizes: Sequence[Axis | None] | None = given[1] if given is not None else None
+    shape: list[Axis] = []
+    for place, entry in enumerate(entries):
+        if isinstance(entry, ast.Ellipsis):
+            shape.extend(_ellipsis(entry, frame, sizes, place, len(entries) - place - 1))
+        elif isinstance(entry, (ast.TypeRef, ast.EnumType, ast.TypeChoice)):
+            fail("A212", f"`{entry.span.text}` can't be a dimension", entry.span)
+        else:
+            shape.append(_dimension(entry, frame, _actual(sizes, place, len(shape), len(entries), entries)))
+    return TensorType(dtype, tuple(shape))
+
+
+def dtype_of(node: ast.Type) -> tuple[DType, tuple[ast.Expr | ast.TypeRef, ...]]:
+    """Return the dtype of a tensor type and the entries of its shape."""
     names = {d.value: d for d in DType}
     if not isinstance(node, ast.TypeRef) or node.name not in names:
         text = node.span.text
@@ -80,20 +97,7 @@ def tensor_type(node: ast.Type, frame: Frame, given: Pattern | None, what: str) 
     if node.arguments is None:
         help = f"write `{node.name}[B]` for one of each of B, `{node.name}[]` for a single one"
         fail("A212", f"`{node.name}` alone is no tensor type: its shape is missing", node.span, help)
-    dtype = names[node.name]
-    if given is not None and dtype is DType.FLOAT and given[0].is_float:
-        dtype = given[0]
-    entries = node.arguments or ()
-    sizes: Sequence[Axis | None] | None = given[1] if given is not None else None
-    shape: list[Axis] = []
-    for place, entry in enumerate(entries):
-        if isinstance(entry, ast.Ellipsis):
-            shape.extend(_ellipsis(entry, frame, sizes, place, len(entries) - place - 1))
-        elif isinstance(entry, (ast.TypeRef, ast.EnumType, ast.TypeChoice)):
-            fail("A212", f"`{entry.span.text}` can't be a dimension", entry.span)
-        else:
-            shape.append(_dimension(entry, frame, _actual(sizes, place, len(shape), len(entries), entries)))
-    return TensorType(dtype, tuple(shape))
+    return names[node.name], node.arguments
 
 
 class _Border:

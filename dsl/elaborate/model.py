@@ -24,6 +24,7 @@ from .plans import plan
 from .presets import check_presets
 from .scope import Frame
 from .statics import listed
+from .unreached import check_unreached, unreached
 from .values import Value
 
 
@@ -40,6 +41,7 @@ class Elaboration:
     programs: dict[str, Program] = field(default_factory=dict[str, Program])
     diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
     files: list[str] = field(default_factory=list[str])
+    unreached: tuple[str, ...] = ()  # items that no model elaborates: only their syntax, names, types and arguments were checked
 
     @property
     def ok(self) -> bool:
@@ -86,12 +88,21 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
                     program.golden = golden
                     key = name if asked is request else f"{name}, preset {asked.preset}"
                     result.programs[key] = program
+        result.unreached = _unreached(trees, file, files, request)
     except Problem as problem:
         report(problem.diagnostic)
     except Poisoned:
         pass
     result.files = [f.name for f in files.opened.values()]
     return result
+
+
+def _unreached(trees: list[ast.Item], file: File, files: Files, request: Request) -> tuple[str, ...]:
+    """Check the items that nothing elaborated; return the names of those that only a model could elaborate."""
+    items = unreached(trees, files)
+    context = Context(files.library, files, request.limits, report_to=files.report)
+    check_unreached(items, file, context)
+    return tuple(item.name for item in items if not isinstance(item, ast.Definition))
 
 
 def _warn_of_transforms(trees: list[ast.Item], report: Callable[[Diagnostic], None]) -> None:
@@ -104,7 +115,7 @@ def _warn_of_transforms(trees: list[ast.Item], report: Callable[[Diagnostic], No
 def _configured(file: File, trees: list[ast.Item], files: Files, request: Request, reference: Reference) -> tuple[Request, str]:
     """Return the request with the arguments that a `golden` reads from a configuration, for its model; all that is wrong is reported."""
     item = chosen(file, trees, reference)
-    frame = Frame("block", Builder(Context(files.library, files), item.name, item.span), file)
+    frame = Frame("block", Builder(Context(files.library, files, report_to=files.report), item.name, item.span), file)
     models = [tree for tree in trees if isinstance(tree, ast.Model) and tree.name == item.model]
     types = {parameter.name: parameter.type for model in models for parameter in model.parameters}
     arguments, problems = configured(item, trees, types, frame, reference.config)
@@ -167,7 +178,7 @@ def alias(
     if isinstance(found, ast.ModelAlias):
         _, model, given = alias(found, trees, (*trail, tree), file, files, library)
     assert isinstance(model, ast.Model)
-    frame = Frame("block", Builder(Context(library, files), tree.name, tree.span), file)
+    frame = Frame("block", Builder(Context(library, files, report_to=files.report), tree.name, tree.span), file)
     types = {p.name: p.type for p in model.parameters}
     bound = bind(target.id, call.arguments if call is not None else (), [Slot(name, False) for name in types], tree.value.span)
     return tree.name, model, {**given, **{name: typed_expression(types[name], node, frame) for name, node in bound.given.items()}}
@@ -223,7 +234,7 @@ def body_of(
         builder.overrides = {d.name: s for s in entry.body if isinstance(s, (ast.In, ast.Target)) for d in s.names}
     builder.explicit, builder.preset = given, preset
     frame = Frame("block", builder, file)
-    context.active.append((tree.name, tree))
+    context.enter(tree.name, tree)
     try:
         _arguments(tree, frame, preset, given)
         run(tree.body, frame)

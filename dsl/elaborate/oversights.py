@@ -1,18 +1,15 @@
-"""What a finished body shows to be an oversight: words bound by mistake, things never read, unknown names in an `if` not taken."""
+"""What a finished body shows to be an oversight: words bound by mistake, things never read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 from .. import ast
-from ..diagnostics import Diagnostic
 from ..parse.pythonisms import walk
 from ..source import Span
-from .bound import bound_names
-from .context import Poisoned, Problem, fail, suggest
-from .expressions import SPECIAL, stands, undefined, visible
+from .context import Problem, fail, suggest
+from .expressions import visible
 from .scope import Frame
 from .statements import FINISHERS, WORDS
 
@@ -95,71 +92,6 @@ def _share_names(frame: Frame, item: Any) -> None:
             keyed = replace(inp, members=(inp.task,))
             body.inputs[place] = keyed
             body.nodes[inp.node].target = keyed.key
-
-
-# ------------------------------------------------------------------------------------------------ arms not taken
-
-
-def check_arm(statements: tuple[ast.Node, ...], frame: Frame, known: Collection[str] = ()) -> None:
-    """Report names in an arm that no elaboration could know; names that any statement of the body binds, and `known` ones, are let be."""
-    for statement in statements:
-        for name in _reads(statement):
-            try:
-                if name.id in known or frame.owner(name.id) is not None or stands(name, frame) or name.id in _bound_anywhere(frame):
-                    continue
-            except (Problem, Poisoned):
-                continue  # it stands for something, and is read wrongly perhaps
-            message, span, help = undefined(name, visible(frame) | _bound_anywhere(frame) | set(known))
-            frame.builder.context.report(Diagnostic("A102", message, span, help=help))
-
-
-def _bound_anywhere(frame: Frame) -> set[str]:
-    """Return the names that the block at hand binds in any of its arms and loops; outside a block there are none."""
-    if not frame.builder.context.active:
-        return set()
-    _, item = frame.builder.context.active[-1]
-    found = frame.builder.hidden.get(id(item))
-    if found is None:
-        found = frame.builder.hidden[id(item)] = set(_binds(item))
-    return found
-
-
-def _binds(node: ast.Node) -> Iterator[str]:
-    for inner in walk(node):
-        if isinstance(inner, (ast.For, ast.Clause)):
-            yield from inner.names
-        elif isinstance(inner, (ast.Repeat, ast.Binder, ast.Parameter)):
-            yield inner.name
-        elif isinstance(inner, ast.TypeRef):
-            yield from (n.id for a in inner.arguments or () for n in walk(a) if isinstance(n, ast.Name) and n.id[0].isupper())
-        elif isinstance(inner, (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss)):
-            yield from bound_names(inner)
-
-
-def _reads(node: ast.Node) -> Iterator[ast.Name]:
-    skipped = _meant(node)
-    for inner in walk(node):
-        if isinstance(inner, ast.Name) and id(inner) not in skipped and inner.id not in SPECIAL:
-            yield inner
-
-
-def _meant(node: ast.Node) -> set[int]:
-    """Return names that are not read as values: members in sets, map keys, enum choices, selectors, indices, initialisers, roles."""
-    parts = (part for inner in walk(node) for part in _WORDS.get(type(inner), _none)(inner))
-    return {id(n) for part in parts for n in walk(part) if isinstance(n, ast.Name)}
-
-
-def _none(node: Any) -> tuple[ast.Node, ...]:
-    return ()
-
-
-_WORDS: dict[type, Callable[[Any], tuple[ast.Node, ...]]] = {
-    ast.SetLiteral: lambda n: n.items, ast.MapLiteral: lambda n: tuple(key for key, _ in n.items), ast.Index: lambda n: n.items,
-    ast.Binary: lambda n: (n.left, n.right) if n.op in ("==", "!=") else (), ast.Argument: lambda n: () if n.name is None else (n.value,),
-    ast.Freeze: lambda n: (n,), ast.Tie: lambda n: (n,), ast.Renamed: lambda n: (n,), ast.Assert: lambda n: (n,), ast.EnumType: lambda n: (n,),
-    ast.In: lambda n: () if n.role is None else (n.role,), ast.Draw: lambda n: (n.distribution,), ast.State: lambda n: (n.initial,),
-}  # fmt: skip
-"""The parts of each kind of node whose names are words, not values."""
 
 
 FINISHERS.extend([_words, _silent, _maps, _share_names, _unread])

@@ -319,7 +319,7 @@ def _if(statement: ast.If, frame: Frame) -> None:
     then, otherwise = statement.then, statement.otherwise or ()
     chosen, other = (then, otherwise) if statics.truth(value, statement.condition.span) else (otherwise, then)
     if other:
-        from .oversights import check_arm  # which reads what statements bind
+        from .unreached import check_arm  # which reads what statements bind
 
         check_arm(other, frame)
         note_absent(other, frame)

@@ -310,3 +310,14 @@ def test_torch_is_never_imported(arguments: list[str], tmp_path: Path) -> None:
     code = f"import sys; from archloom.compiler.cli import run; run({arguments!r}); {ask}"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_check_says_what_no_model_elaborates(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    feed(monkeypatch, b"block A { in x: float[B]; out y = x }\nfn f(x: float[B]) { out y = x }\n")
+    assert run(["check", "-"]) == 0
+    left = "no model elaborates `A`, `f`: only syntax, names, types and arguments were checked"
+    assert capsys.readouterr().out == f"<stdin>: ok, no model\n  {left}\n"
+    feed(monkeypatch, b"block A { in x: float[B]; out y = z }\n")
+    assert run(["check", "--json", "-"]) == 1
+    (file,) = json.loads(capsys.readouterr().out)
+    assert ([found["code"] for found in file["diagnostics"]], file["unreached"]) == (["A102"], ["A"])
