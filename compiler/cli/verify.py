@@ -62,7 +62,8 @@ def _text(report: Report, everything: bool) -> str:
     wrong = sum(not row.holds for row in report.rows)
     compared = len({row.stored for row in report.rows})
     share = f"{compared} of {compared + len(report.left_out)} stored tensors compared ({100 * report.share:.0f} %)"
-    parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit\n")
+    within = f", {report.rounded} within it with the rounding of float32" if report.rounded else ""
+    parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit{within}\n")
     if report.unread:
         parts.append(f"read by no `param`: {', '.join(report.unread)}\n")
     return "\n".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -21,6 +22,15 @@ LIMITS: Mapping[torch.dtype, Mapping[Kind, float]] = {
 NOISE = 1e-6
 """A gradient below this share of the case's largest gradient is rounding: such as that of a bias in front of a norm."""
 
+ROUNDING = 2.0
+"""How many times what float32 moves a gradient by is added to its limit: the stored one was computed in float32, as perhaps ours was."""
+
+ROUNDED = "with the rounding of float32"
+"""What a row with a wider limit says of it."""
+
+MOST = 5.0
+"""How many times its limit a gradient may differ by at most, however much float32 moves it."""
+
 
 @record
 class Row:
@@ -32,7 +42,7 @@ class Row:
     difference: float
     limit: float
     reason: str = ""  # why it counts as different, where no number says so
-    note: str = ""  # what the difference is a share of, where it isn't the tensor's largest entry
+    note: str = ""  # what the difference is a share of, where it isn't the tensor's largest entry; what widened the limit
 
     @property
     def holds(self) -> bool:
@@ -59,3 +69,14 @@ def compare(kind: Kind, stored: str, theirs: Tensor, path: str, ours: Tensor | N
     if off != off:
         return Row(kind, stored, path, float("inf"), limit, "one is no number where the other is")
     return Row(kind, stored, path, off / largest if largest else float("inf"), limit)
+
+
+def with_rounding(row: Row, ours: Tensor | None, again: Tensor | None) -> Row:
+    """Widen the limit of a gradient that is above it by what float32 alone does there: `ours` and `again` were computed in float64 and float32.
+
+    No exact computation comes nearer to a gradient that cancels in float32, such as that of a norm over two channels.
+    """
+    if row.holds or row.reason or ours is None or again is None:
+        return row
+    moved = compare(row.kind, row.stored, ours, row.ours, again, ours.dtype).difference
+    return replace(row, limit=min(MOST * row.limit, row.limit + ROUNDING * moved), note=ROUNDED)

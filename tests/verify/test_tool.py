@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import archloom
 from archloom.compiler.cli import run
+from archloom.compiler.golden.compare import Row, with_rounding
 from archloom.dsl.diagnostics import Failure
 
 ROOT = Path(archloom.__file__).parent
@@ -337,3 +338,26 @@ def test_the_command_fails_when_something_is_above(case: Path, tmp_path: Path, c
     assert run(["verify", str(path), "--against", str(tmp_path / "nowhere")]) == 1
     assert "error[A662]" in capsys.readouterr().err
     assert run(["verify", str(path)]) == 2
+
+
+def test_a_wrong_gradient_is_no_rounding(case: Path, tmp_path: Path) -> None:
+    """Float32 moves none of these gradients by what they are off, so no limit is wider."""
+    name = "param.classifier.weight"
+    off = changed(case, tmp_path / "off", "grads", lambda tensors: tensors[name].mul_(1 + 4e-4))
+    for dtype in ("float64", "float32"):
+        report = archloom.verify(SPEC, off, dtype=dtype)
+        (row,) = [row for row in report.rows if not row.holds]
+        assert (row.stored, report.rounded) == (name, 0)
+
+
+def test_what_float32_moves_widens_a_gradients_limit_up_to_a_point() -> None:
+    row = Row("gradient", "param.w", "w", 2.5e-4, 1e-4)
+    exact = torch.tensor([1.0, 0.5], dtype=torch.float64)
+
+    def limit(moved: float) -> float:
+        return with_rounding(row, exact, exact + moved).limit
+
+    assert [limit(0.0), limit(1e-4), limit(1.0)] == pytest.approx([1e-4, 3e-4, 5e-4])
+    assert with_rounding(row, exact, exact + 1e-4).holds
+    assert not with_rounding(row, exact, exact + 1e-6).holds
+    assert with_rounding(row, None, exact) is row
