@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 import archloom
 from archloom.compiler.check import check_text
+from archloom.dsl.diagnostics import Failure
 from archloom.dsl.source import Source
 
 from .taskexpert_reference import configuration, make
@@ -55,6 +57,20 @@ def test_another_wiring_is_caught(case: str, right: str, wrong: str, caught: str
     report = archloom.verify(changed(right, wrong), GOLDEN / case)
     assert not report.ok
     assert caught in [stored for stored, _, _ in failing(report)]
+
+
+def test_a_case_of_another_gate_or_rule_is_refused(tmp_path: Path) -> None:
+    case = make(tmp_path / "TaskExpert" / "other", configuration(0))
+    config = json.loads((case / "config.json").read_text())
+    for other, message in (({"gate": "both"}, '`gate` can\'t be the string "both"'), ({"write": "adding"}, '`write` can\'t be the string "adding"')):
+        (case / "config.json").write_text(json.dumps({**config, **other}))
+        with pytest.raises(Failure, match=message):
+            archloom.verify(EXAMPLE, case)
+    del config["d"], config["expert_kernel"]
+    (case / "config.json").write_text(json.dumps(config))
+    with pytest.raises(Failure) as caught:
+        archloom.verify(EXAMPLE, case)
+    assert [d.message for d in caught.value.diagnostics] == ["the map has no key `d`", "the map has no key `expert_kernel`"]
 
 
 def changed(right: str, wrong: str) -> str:
