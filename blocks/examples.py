@@ -52,6 +52,8 @@ LABELS = "int[B, S] in 0..5"
 GATED, EXPERT = "ffn.SwiGLU", "Expert = SwiGLU(hidden = 6, ...)"
 PICTURE = {"image": "float[B, 3, 8, 8]"}
 
+CHAINS = {"x[c in 0..2]": "float[B, S, 4]"}
+
 EXAMPLES: dict[str, Example] = {
     "adapter.Bottleneck": Example(VECTORS, "8, 3"),
     "adapter.HoulsbyLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
@@ -74,6 +76,11 @@ EXAMPLES: dict[str, Example] = {
     "bert.Pooler": Example(VECTORS, "8"),
     "bert.Transform": Example(VECTORS, "8"),
     "bert.MaskedHead": Example(VECTORS, "8, 11", outputs=("logits",)),
+    "chain.ChainLinear": Example(CHAINS, "0..2, [4, 4], [3, 5], bias = true", call="x[*]", around="concat({}[*], dim = -1)"),
+    "chain.ChainNorm": Example(CHAINS, "0..2, [4, 4]", call="x[*]", around="concat({}[*], dim = -1)"),
+    "chain.ChainAttention": Example(CHAINS, "0..2, [4, 4], [2, 2], [1, 2], bias = true", call="x[*]", around="concat({}[*], dim = -1)"),
+    "chain.ChainFeedForward": Example(CHAINS, "0..2, [4, 4], [6, 3], false, activation = gelu", call="x[*]", around="concat({}[*], dim = -1)"),
+    "chain.ChainLayer": Example(CHAINS, "0..2, [4, 4], [2, 2], [2, 2], [6, 3], air = true", call="x[*]", around="concat({}[*], dim = -1)"),
     "conv.ConvNormAct": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2, dilation = 2, activation = gelu"),
     "conv.DepthwiseSeparable": Example({"x": "float[B, 4, S, T]"}, "4, 6"),
     "conv.SqueezeExcite": Example({"x": "float[B, 4, S, T]"}, "4, width = 2, activation = gelu"),

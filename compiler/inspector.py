@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..dsl.inspector import Owned
 from ..dsl.members import member_text
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
+from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
 from .graph import operand_refs, operands, result_names, results
@@ -41,6 +42,23 @@ class GraphInspector:
 
     def dependence(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[str] | None:
         """Return the steps by which a result depends on a source, the result first; None if it doesn't.  Raises KeyError for an unknown result."""
+        found = self._trail(body, result, source)
+        if found is None:
+            return None
+        inner, trail = found
+        steps = [_step(inner.nodes[step.node], step) for step in reversed(trail)]
+        return [step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]]
+
+    def mixing(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[Span]:
+        """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
+        found = self._trail(body, result, source)
+        if found is None:
+            return ()
+        inner, trail = found
+        return [inner.nodes[step.node].span for step in self._reach[id(body)].mixed(inner, trail)]
+
+    def _trail(self, body: Body, result: str | Ref, source: str | Ref) -> tuple[Body, Sequence[Ref]] | None:
+        """Return the values on a path from a source to a result, and the body that holds them."""
         reach = self._reach.get(id(body))
         if reach is None or reach.root is not body:
             reach = self._reach[id(body)] = Reach(body)
@@ -49,9 +67,7 @@ class GraphInspector:
         for start in self._sources(reach, body, source):
             trail = reach.trail(end, start)
             if trail is not None:
-                inner = _inside(body, trail[0])
-                steps = [_step(inner.nodes[step.node], step) for step in reversed(trail[1])]
-                return [step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]]
+                return _inside(body, trail[0]), trail[1]
         return None
 
     def _sources(self, reach: Reach, body: Body, source: str | Ref) -> Iterator[Occurrence]:

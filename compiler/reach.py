@@ -7,7 +7,7 @@ needs are followed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..dsl.program import Body, Node, NodeKind, Ref
 from ..dsl.record import record
@@ -130,6 +130,14 @@ class Reach:
                     after[earlier] = ref
                     queue.append(earlier)
         return []
+
+    def mixed(self, body: Body, trail: Sequence[Ref]) -> Sequence[Ref]:
+        """Return the end of a path, from the last value on it that reads a value which doesn't depend on the path's start."""
+        for place in range(len(trail) - 1, 0, -1):
+            for read in self._read(body.nodes[trail[place].node], trail[place].index):
+                if body.nodes[read.node].kind is not NodeKind.PARAMETER and trail[0] not in self.ancestors(body, [read]):
+                    return trail[place:]
+        return ()
 
     def _refs(self, at: Occurrence) -> set[Ref]:
         count = len(self._body(at.calls).nodes[at.node].outputs)

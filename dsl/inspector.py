@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .program import Body, Ref
 from .record import record
+from .source import Span
 from .types import SetAxis
 
 
@@ -47,6 +48,10 @@ class Inspector(Protocol):
         A result is a value of the body or the name of an output or loss (`h.understand`); a source is a value, the key of an input, or
         the path of a module or parameter.
         """
+        ...
+
+    def mixing(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[Span]:
+        """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
         ...
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:

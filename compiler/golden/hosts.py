@@ -83,7 +83,25 @@ def _unifork_pictures(config: Config, model: Any, given: Tensors, values: Tensor
     }
 
 
+# ------------------------------------------------------------------------------------------------------------- CoLM
+
+
+def _chain_caches(config: Config, model: Any, given: Tensors, values: Tensors) -> Tensors:
+    """Read the first tokens with chain 0 of CoLM-Air, and the others at every scale from the caches that it left."""
+    if "prefill_len" not in config:
+        return {}
+    ids, first = given["input_ids"], int(config["prefill_len"])
+    seen = entry_of(model, "prefill")(ids=ids[:, :first])
+    found: dict[str, Tensor] = {}
+    for name, cache in seen["states"].items():  # layers.0.attention.k.0: float[B, heads, P, d]
+        _, layer, _, kind, _ = name.split(".")
+        found[f"prefill_chain1.layers.{layer}.{kind}"] = cache.transpose(1, 2)
+    later = entry_of(model, "decode")(ids=ids[:, first:], states=seen["states"])
+    return found | {f"decode_from_prefill.logits.scale{scale}": logits for scale, logits in later["next"].items()}
+
+
 HOSTS: dict[str, Host] = {
+    "chain_caches": Host(values=_chain_caches),
     "unifork": Host(inputs=_unifork_batches, values=_unifork_labels),
     "unifork_painting": Host(inputs=_unifork_batches, values=_unifork_pictures),
 }

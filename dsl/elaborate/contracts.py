@@ -13,6 +13,7 @@ from ..program import Claim, ClaimPart, NodeKind, Ref
 from ..record import record
 from ..selection import select
 from ..selectors import Miss
+from ..source import Span
 from .aside import aside
 from .context import Problem, fail
 from .expressions import evaluate_whole
@@ -42,9 +43,9 @@ def check_relation(statement: ast.Assert, frame: Frame) -> None:
         if left.items or right.items:
             _keep(statement, left, value, right, frame)
             continue
-        steps = next((steps for _, steps in _ways(value, right, frame)), None)
+        source, steps = next(_ways(value, right, frame), (None, None))
         if (steps is None) is not (statement.relation == "ignores"):
-            _broken(statement, left, right, steps)
+            _broken(statement, left, right, steps, _mixing(value, source, right.node.span.text, statement, frame))
 
 
 def _keep(statement: ast.Assert, left: _Side, value: Ref, right: _Side, frame: Frame) -> None:
@@ -68,9 +69,19 @@ def _holds_tensors(path: str, side: _Side, frame: Frame) -> None:
         fail("A706", f"`{side.node.span.text}` has no parameters, so a claim about a part can't be tested on it", side.node.span, help)
 
 
-def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[str] | None) -> None:
+def _mixing(value: Ref, source: Ref | str | None, other: str, statement: ast.Assert, frame: Frame) -> list[tuple[Span, str]]:
+    """Label the lines by which a value comes to depend on what it should ignore."""
+    inspector = frame.builder.context.inspector
+    assert inspector is not None
+    spans = inspector.mixing(frame.builder.body, value, source) if source is not None else ()
+    lines = {(span.source.name, span.line): span for span in reversed(spans) if span.line != statement.span.line}
+    found = [*reversed(lines.values())][:3]
+    return [(span, f"`{other}` comes in here" if place == 0 else "and goes on here") for place, span in enumerate(found)]
+
+
+def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[str] | None, mixing: Sequence[tuple[Span, str]] = ()) -> None:
     one, other = left.node.span.text, right.node.span.text
-    labels = [(left.node.span, "this value"), (right.node.span, "depends on this" if steps is not None else "does not depend on this")]
+    labels = [(left.node.span, "this value"), (right.node.span, "depends on this" if steps is not None else "does not depend on this"), *mixing]
     if steps is None:
         fail("A704", f"`{one}` does not use `{other}`", statement.span, "no path leads from one to the other: check what it is computed from", labels)
     way = ", which reads ".join(steps if len(steps) <= 6 else [*steps[:3], f"{len(steps) - 5} more steps", *steps[-2:]])
