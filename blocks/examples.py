@@ -181,6 +181,13 @@ EXAMPLES: dict[str, Example] = {
     "siglip.ProbeAttention": Example({"q": "float[B, T, 8]", "x": "float[B, S, 8]"}, "8, 2"),
     "siglip.ProbePool": Example(VECTORS, "8, 2, 12"),
     "siglip.Vision": Example({"image": "float[B, 3, 12, 12]"}, "8, 2, 2, 12, size = 12, patch = 4", outputs=("patches", "pooled")),
+    "filter.CutEncoder": Example(
+        {"ids[l in {a, b}]": "int[B, S] in 0..11", "mask[l in {a, b}]": "bool[B, S]"}, "{a, b}, 11, 8, 3, 1, 1, 2, 12", call="ids[*], mask[*]"
+    ),
+    "filter.row_divergence": Example({"logits": "float[B, S, 5]", "soft": "float[B, S, 5]"}, call="logits, soft, tau = 2.0"),
+    "filter.batch_divergence": Example({"logits": "float[B, S]", "soft": "float[B, S]", "mask": "bool[B, S]"}, call="logits, soft, mask, tau = 2.0"),
+    "filter.tag_error": Example({"logits": "float[B, S, 5]", "labels": LABELS, "mask": "bool[B, S]"}),
+    "filter.span_error": Example({"start": "float[B, S]", "end": "float[B, S]", "first": "int[B] in 0..9", "last": "int[B] in 0..9"}),
     "unifork.Tower": Example({"image": "float[B, 3, 12, 12]"}, "8, 3, 2, 12, 11, 3, 12, 4", outputs=("codes", "sums", "latent")),
     "unifork.Projector": Example({"z": "float[B, N, 6]"}, "6, 8"),
     "unifork.ForkedDecoder": Example(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),

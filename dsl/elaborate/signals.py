@@ -20,9 +20,9 @@ Types = Mapping[tuple[str, ...], str]
 
 @dataclass(slots=True, eq=False)
 class Signals:
-    """What the stages so far emit: by stage and name, the path of the output and its types."""
+    """What the stages so far emit: by stage and name the types of the output, None for one that the model has with other arguments only."""
 
-    emitted: dict[tuple[str, str], Types] = field(default_factory=dict[tuple[str, str], Types])
+    emitted: dict[tuple[str, str], Types | None] = field(default_factory=dict[tuple[str, str], "Types | None"])
 
     def read(self, stage: ast.Stage, frame: Frame, body: Body) -> tuple[dict[str, str], dict[str, str]]:
         """Return what a stage emits (name: output) and uses (target: `stage.name`); raises Problem for what doesn't fit.
@@ -32,7 +32,10 @@ class Signals:
         uses: dict[str, str] = {}
         for clause in stage.clauses:
             if isinstance(clause, ast.Use):
-                target, source = self._use(clause, body, stage)
+                found = self._use(clause, body, stage)
+                if found is None:
+                    continue
+                target, source = found
                 if target in uses:
                     fail("A521", f"the stage `{stage.name}` uses two values for the target `{target}`", clause.span, "keep one of them")
                 _apart(clause, source, uses, body)
@@ -42,18 +45,24 @@ class Signals:
             if isinstance(clause, ast.Emit):
                 if clause.name in emits:
                     fail("A521", f"the stage `{stage.name}` emits `{clause.name}` twice", clause.span, "rename one of them")
-                path, types = _output(clause, frame, frame.builder.body)
-                emits[clause.name] = path
-                self.emitted[stage.name, clause.name] = types
+                output = _output(clause, frame, frame.builder.body)
+                if output is not None:
+                    emits[clause.name] = output[0]
+                self.emitted[stage.name, clause.name] = output and output[1]
         return emits, uses
 
-    def _use(self, clause: ast.Use, body: Body, stage: ast.Stage) -> tuple[str, str]:
+    def _use(self, clause: ast.Use, body: Body, stage: ast.Stage) -> tuple[str, str] | None:
+        """Return a target and what it is given; None where the model has neither with these arguments."""
         source, types = self._source(clause)
         targets = [declared for declared in body.inputs if declared.is_target and _named(declared, clause.name)]
+        if types is None and not targets and not body.absent.isdisjoint(clause.name.split(".")):
+            return None
         if not targets:
             names = [_path(declared) for declared in body.inputs if declared.is_target]
             there = f"its targets are {statics.listed(dict.fromkeys(names))}" if names else "declare one: `target soft: float[B, C]`"
             fail("A519", f"the model has no target `{clause.name}` in the stage `{stage.name}`", clause.span, suggest(clause.name, names, there))
+        if types is None:
+            fail("A519", f"with these arguments `{source}` isn't emitted", clause.span, "let the target and the output stand under one condition")
         if len({declared.task for declared in targets}) > 1:
             paths = statics.listed(sorted({_path(declared) for declared in targets}))
             fail("A519", f"several tasks have a target `{clause.name}`: {paths}", clause.span, "give the targets different names")
@@ -64,7 +73,7 @@ class Signals:
             fail("A519", message, clause.span, "their types must be equal", label)
         return _path(targets[0]), source
 
-    def _source(self, clause: ast.Use) -> tuple[str, Types]:
+    def _source(self, clause: ast.Use) -> tuple[str, Types | None]:
         value = clause.value
         if isinstance(value, ast.Attribute) and isinstance(value.object, ast.Name) and isinstance(value.part, str):
             found = [(value.object.id, value.part)] if (value.object.id, value.part) in self.emitted else []
@@ -103,8 +112,8 @@ def _shown(types: Types) -> str:
     return ", ".join(texts[:3]) + (" and more" if len(texts) > 3 else "")
 
 
-def _output(clause: ast.Emit, frame: Frame, body: Body) -> tuple[str, Types]:
-    """Return the path of the output that `emit` names, and the types of its members."""
+def _output(clause: ast.Emit, frame: Frame, body: Body) -> tuple[str, Types] | None:
+    """Return the path of the output that `emit` names, and the types of its members; None where the model has it with other arguments only."""
     node, chosen = clause.value, ()
     if isinstance(node, ast.Index):
         chosen = _members(node, frame)
@@ -117,6 +126,8 @@ def _output(clause: ast.Emit, frame: Frame, body: Body) -> tuple[str, Types]:
     else:
         fail("A518", f"`{clause.value.span.text}` is no output", clause.value.span, "emit an output by its path: `emit soft = answer.logits`")
     found = [out for out in body.outputs if out.name == name and out.task == task and tuple(map(member_text, out.members))[: len(chosen)] == chosen]
+    if not found and not body.absent.isdisjoint((task, name)):
+        return None
     if not found:
         names = [_output_path(out) for out in body.outputs]
         word = clause.value.span.text

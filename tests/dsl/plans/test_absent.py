@@ -109,3 +109,44 @@ def test_the_same_text_where_all_of_it_is_made() -> None:
     assert len(made.weights["official"].rules) == 18
     assert {stored.stored for stored in made.goldens["g"].values} == {"seen.0", "seen.1", "layer.0", "layer.1", "answer"}
     assert made.stages["one"].selected == (("part[deep]", 4, 40), ("head", 2, 20))
+
+
+HANDED = """
+model M(kind: {one, two} = one, taught: bool = false) {
+  in x: float[B, 3]
+  f = Linear(3, 3)
+  y = f(x)
+  target label: float[B, 3]
+  if kind == one { out first = y } else { out second = y }
+  target soft: float[B, 3] if taught and kind == one
+  target dim: float[B, 3] if taught and kind == two
+  loss main = mse(y, label)
+  if taught { loss apart = mse(y, soft if kind == one else dim) }
+}
+train M {
+  stage a { tune all; emit soft = first; emit dim = second }
+  stage b { tune all; set taught = true; use soft; use dim }
+}
+"""
+
+
+def test_what_is_handed_on_is_what_is_made() -> None:
+    for kind, output, target in (("one", "first", "soft"), ("two", "second", "dim")):
+        made = program(HANDED.replace("= one, taught", f"= {kind}, taught"))
+        assert made.stages["a"].emits == {target: output}
+        assert made.stages["b"].uses == {target: f"a.{target}"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        ("emit dim = second", "emit dim = secnd", ("A518", "`secnd` is no output of the model")),
+        ("use dim", "use dim = dm", ("A519", "no earlier stage emits `dm`")),
+        ("use dim", "use din = dim", ("A519", "the model has no target `din` in the stage `b`")),
+        (" if taught and kind == two", "", ("A519", "with these arguments `a.dim` isn't emitted")),
+        ("set taught = true; use soft", "use soft", ("A519", "the model has no target `soft` in the stage `b`")),
+    ],
+)
+def test_what_is_handed_on_to_nothing_is_an_error(right: str, wrong: str, error: tuple[str, str]) -> None:
+    assert right in HANDED
+    assert error in [(code, message) for code, message, _ in found(HANDED.replace(right, wrong))]
