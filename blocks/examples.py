@@ -56,6 +56,7 @@ CHAINS = {"x[c in 0..2]": "float[B, S, 4]"}
 
 EXAMPLES: dict[str, Example] = {
     "adapter.Bottleneck": Example(VECTORS, "8, 3"),
+    "adapter.Bottlenecks": Example(VECTORS, "{nli, qa}, 8, 3, scale = 0.5", around="concat({}[*], dim = -1)"),
     "adapter.HoulsbyLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
     "adapter.PfeifferLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
     "adapter.ParallelLayer": Example(SEQUENCE, "8, 2, 12, 3", without=MASK),
@@ -193,6 +194,7 @@ EXAMPLES: dict[str, Example] = {
     "unifork.ForkedDecoder": Example(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),
     "convnext.Layer": Example({"x": "float[B, 4, 8, 9]"}, "4, init = 1.0, rate = 0.1", outputs=("z",)),
     "convnext.ConvNeXt": Example({"image": "float[B, 3, 16, 24]"}, "[4, 6], [1, 1], 5, init = 1.0", outputs=("logits",), around="{}.logits"),
+    "scalearn.Scales": Example({"u[s in {nli, qa}]": "float[B, S, 8]"}, "{nli, qa}, 8, sum_to_one = softmax", outputs=("m",), call="u[*]"),
     "segformer.Layer": Example({"x": "float[B, 8, 4, 6]"}, "8, 2, 2, 12"),
     "segformer.SegFormer": Example(
         {"image": "float[B, 3, 64, 32]"}, "[4, 4, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], decoder = 8, classes = 5",

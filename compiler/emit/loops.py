@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -171,7 +172,7 @@ class Loop:
             self.over.append((word, family))
             self.family = True
         elif members:
-            self._values(members, [column for column in columns if column[0] == "number"])
+            self._values(members, [column for column in columns if column[0] == "number"], self._counted(plan))
         for column in columns:
             if column[0] in ("list", "parts"):
                 base = self.roller.names[column[1]]
@@ -191,7 +192,17 @@ class Loop:
         unit.change(["" if not unit.guard else unit.guard, f"{local_mark(key, self.roller.names[key])} = {unit.lines[0][1].partition(' = ')[2]}"])
         return key
 
-    def _values(self, members: list[tuple[str, ...]], numbers: list[tuple[str, ...]]) -> None:
+    def _counted(self, plan: list[tuple[str, ...] | None]) -> str:
+        """Return how many turns there are, by a list of modules that they go through whole where there is one."""
+        first = [(unit.rows[token.line], token) for unit in self.turns.units[0] for token in unit.tokens()]
+        whole = ("member", *(f"{k}#{self.times}#{k}" for k in range(self.times)))
+        for column, (text, token) in zip(plan, first, strict=True):
+            base = FAMILY.search(text[: token.start])
+            if column == whole and base is not None:
+                return f"len({base[0][:-1]})"
+        return str(self.times)
+
+    def _values(self, members: list[tuple[str, ...]], numbers: list[tuple[str, ...]], turns: str) -> None:
         """Go through the members themselves: numbers, or names."""
         values = [json.loads(value.split("#")[0]) for value in members[0][1:]]
         over = consecutive(values)
@@ -206,7 +217,7 @@ class Loop:
             for column in numbers:
                 if (offset := _offset(column[1:], [int(value) for value in values])) is not None:
                     self.variables[column] = word if offset == 0 else f"{word} {'+' if offset > 0 else '-'} {abs(offset)}"
-        self.over.append((word, over))
+        self.over.append((word, f"range({turns})" if over == f"range({self.times})" else over))
 
     def _variable(self, word: str) -> str:
         """Return a name that nothing in the loop, and no value of the function, has."""
@@ -329,7 +340,7 @@ class Loop:
         return [*unit.lines, *((0, f"{lists[key]}.append({local_mark(key, self.roller.names[key])})") for key in unit.defines() if key in lists)]
 
     def _head(self) -> str:
-        if len(self.over) == 2 and self.over[0][1] == f"range({self.times})":
+        if len(self.over) == 2 and self.over[0][1].startswith("range(") and "," not in self.over[0][1]:
             return f"for {self.over[0][0]}, {self.over[1][0]} in enumerate({self.over[1][1]})"
         if len(self.over) == 1:
             return f"for {self.over[0][0]} in {self.over[0][1]}"
@@ -343,7 +354,8 @@ class Loop:
 
     def _new_list(self, keys: tuple[str, ...], word: str) -> str:
         roller = self.roller
-        name = next(n for n in _numbered(word) if n not in roller.names.values() and n not in roller.words and not self._read_as(n))
+        taken = {*roller.names.values(), *roller.words, *keyword.kwlist}
+        name = next(n for n in _numbered(word) if n not in taken and not self._read_as(n))
         key = f"list {len(roller.lists)} {name}"
         roller.names[key] = name
         roller.lists.update((one, (key, number, len(keys))) for number, one in enumerate(keys))

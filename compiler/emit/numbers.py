@@ -98,7 +98,9 @@ class Numbers:
         """Return the value of a term in each instance; nothing where it isn't made of known names alone."""
         if term not in self._terms:
             self._terms[term] = evaluated(term, self._known)
-        return None if hole.made and self._reads_sizes(term) else self._terms[term]
+        found = self._terms[term]
+        fraction = found is not None and isinstance(hole, int) and any(isinstance(value, float) for value in found)  # 1.0 is no size
+        return None if fraction or (hole.made and self._reads_sizes(term)) else found
 
     def _reads_sizes(self, term: str) -> bool:
         return any(name in self.sizes for name in re.findall(r"[A-Za-z_]\w*", term))

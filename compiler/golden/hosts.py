@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...dsl.record import record
 from ..lower.names import identifier
+from ..runtime.chance import Values
 from ..runtime.model import Model
 from ..runtime.sampling import Choice, sample
 
@@ -26,7 +27,7 @@ class Host:
     """The hooks of one name; each is given the case's configuration."""
 
     inputs: Callable[[Config, Tensors], Tensors] | None = None  # stored inputs -> tensors that the `in` clauses name
-    draws: Callable[[Config, Tensors], Tensors] | None = None  # stored inputs -> draws and masks of dropout by their paths
+    draws: Callable[[Config, Tensors], Values] | None = None  # stored inputs -> draws and masks of dropout by their paths
     values: Callable[[Config, Any, Tensors, Tensors], Tensors] | None = None  # model, its inputs, values by stored name -> more of them
 
 
@@ -100,8 +101,21 @@ def _chain_caches(config: Config, model: Any, given: Tensors, values: Tensors) -
     return found | {f"decode_from_prefill.logits.scale{scale}": logits for scale, logits in later["next"].items()}
 
 
+# --------------------------------------------------------------------------------------------------------- ScaLearn
+
+
+def _omega_masks(config: Config, inputs: Tensors) -> Values:
+    """ScaLearn: what dropout leaves of omega in each layer; one omega for all layers is drawn for in each of them."""
+    stored = [f"dropout_multiplier.layer{number}" for number in range(config["num_hidden_layers"])]
+    masks = [inputs[name] != 0 for name in stored if name in inputs]
+    if config["transfer_config"]["per_layer"]:
+        return {"shared.dropout": masks} if masks else {}
+    return {f"scale.{number}.dropout": mask for number, mask in enumerate(masks)}
+
+
 HOSTS: dict[str, Host] = {
     "chain_caches": Host(values=_chain_caches),
+    "scalearn": Host(draws=_omega_masks),
     "unifork": Host(inputs=_unifork_batches, values=_unifork_labels),
     "unifork_painting": Host(inputs=_unifork_batches, values=_unifork_pictures),
 }

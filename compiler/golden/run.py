@@ -14,6 +14,7 @@ from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.program import GoldenPlan, GoldenValue, InputDecl, Program
 from ...dsl.types import DType
 from ..census import Census
+from ..runtime.chance import Chance
 from ..runtime.compiling import compile_program
 from .case import Case
 from .expose import expose
@@ -60,8 +61,7 @@ class Run:
         inputs = self._inputs()
         draws = self.host.draws(self.case.config, self.given) if self.host.draws is not None else None
         self.model.train(self.training)
-        model: Any = self.model
-        with model.draws(draws) if draws is not None else nullcontext():
+        with Chance(self.model, draws) if draws is not None else nullcontext():
             result = self._call(inputs)
         values: dict[str, dict[str, Tensor]] = {}
         for value in self.plan.values:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from os import PathLike
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,7 +36,7 @@ class Report:
     dtype: str
     rows: tuple[Row, ...]
     left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
-    unread: tuple[str, ...]  # keys of the configuration that no `param` reads
+    unread: tuple[str, ...]  # keys of the configuration that no `param` reads, `outer.inner` for those of a map in it
 
     @property
     def share(self) -> float:
@@ -131,5 +133,14 @@ def _computed(run: Run, row: Row) -> Tensor | None:
 
 
 def _unread(plan: GoldenPlan, case: Case) -> tuple[str, ...]:
-    read = {word for _, text in plan.parameters for word in re.findall(r"config\.(\w+)", text)}
-    return tuple(key for key in case.config if key not in read | TOLD)
+    read = {path for _, text in plan.parameters for path in re.findall(r"config\.([\w.]+)", text)}
+    return tuple(key for key in _keys(case.config) if key not in TOLD and not any(key == path or key.startswith(f"{path}.") for path in read))
+
+
+def _keys(config: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the keys of a configuration, those of the maps in it by their paths."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _keys(cast("Mapping[str, Any]", value), f"{above}{key}.")
+        else:
+            yield f"{above}{key}"

@@ -105,7 +105,7 @@ KINDS: Mapping[type[nn.Module], Kind] = {
 
 
 class Chance:
-    """`with model.draws(values) as drawn`: while it is open, draws and dropouts take what is given and keep what was drawn."""
+    """`with Chance(model, values) as drawn`: while it is open, draws and dropouts take what is given and keep what was drawn."""
 
     def __init__(self, model: nn.Module, values: Values) -> None:
         self.drawn: dict[str, list[Tensor]] = {}
@@ -120,23 +120,25 @@ class Chance:
                 hint = f"did you mean `{near}`?" if near else f"chance decides {known}"
                 raise InputError(f"nothing is drawn at `{path}`: {hint}")
 
-    def open(self) -> None:
+    def __enter__(self) -> dict[str, list[Tensor]]:
         """Let the modules ask here."""
         for path, module in self._modules.items():
             kind = KINDS[type(module)]
             vars(module)["forward"] = partial(_forward, module, kind, partial(self._take, path))
+        return self.drawn
 
-    def close(self) -> None:
-        """Give the modules their own ways back."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Give the modules their own ways back; raises InputError for a given value that no call has used."""
         for module in self._modules.values():
             vars(module).pop("forward", None)
+        if error is None:
+            self._check_used()
 
     def restart(self) -> None:
         """Begin a call of the model: every path draws for the first time again."""
         self.drawn.clear()
 
-    def check_used(self) -> None:
-        """Raise InputError for a given value that no call has used."""
+    def _check_used(self) -> None:
         problems = [
             f"`{path}` is drawn {_times(self._most[path])} in a call and {_counted(values)} given{self._why(path)}"
             for path, values in self._given.items()

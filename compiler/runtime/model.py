@@ -213,15 +213,12 @@ class Model(Saved):
         """
         if self._chance is not None:
             raise RuntimeError("draws are given from outside already: give all of them at once")
-        chance = Chance(self, values or {})
-        chance.open()
-        self._chance = chance
+        self._chance = chance = Chance(self, values or {})
         try:
-            yield chance.drawn
+            with chance as drawn:
+                yield drawn
         finally:
             self._chance = None
-            chance.close()
-        chance.check_used()
 
     def draw_names(self) -> dict[str, list[str]]:
         """Return what a call with all inputs and targets draws in the present mode and stage: a type by path for each time, in order.

@@ -1,4 +1,7 @@
-"""Names of stored tensors as templates: `"model.layers.{i - m}.{n}"`, with `*` and `**` for what the left side captured."""
+"""Names of stored tensors as templates: `"model.layers.{i - m}.{n}"`, with `*` and `**` for what the left side captured.
+
+An index set in a hole is its members, joined by commas.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from functools import lru_cache
 from typing import Any, cast
 
 from .. import ast
+from ..members import member_text
 from ..parser import parse_expression
 from ..source import Source, Span
 from . import statics
 from .context import Problem, fail, suggest
 from .expressions import evaluate
 from .scope import Frame
-from .values import EnumValue, MemberOf, Value, describe
+from .values import EnumValue, IndexSet, MemberOf, Value, describe
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _WILD = re.compile(r"\*\*|\*")
@@ -92,6 +96,8 @@ def _mapped(node: ast.Name, scope: Scope, span: Span) -> Value:
 
 
 def _text(value: Value, node: ast.Expr, span: Span) -> str:
+    if isinstance(value, IndexSet):
+        return ",".join(map(member_text, value.members))
     if isinstance(value, MemberOf):
         value = value.key
     value = value.name if isinstance(value, EnumValue) else statics.tidy(value)

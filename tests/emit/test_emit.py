@@ -36,6 +36,8 @@ SMALL = {
     "minilm": {"vocab": 50, "dim": 16, "depth": 3, "heads": 2, "ffn": 24},
     "minilm_tasks": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
     "scene": {"dim": 4},
+    "scalearn": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
+    "adapterfusion": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
 }
 EXAMPLES = [pytest.param(ROOT / "examples" / f"{name}.arch", params, id=name) for name, params in SMALL.items()]
 PAGE = (ROOT / "docs" / "language.md").read_text()
@@ -318,6 +320,18 @@ model M(dim: int = 8) {
     source = compare(text)
     assert "for f, part, a in zip(self.f, parts, (-1, 0, 1), strict=True)" in source
     assert "for g in self.g.values():" in source and "* (sum(ys) / 3)" in source
+
+
+def test_a_list_is_no_word_of_python() -> None:
+    text = """arch 1
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  for t in {left, right, rest} { f = Linear(dim, dim); a = f(x) }
+  out y = stack(a[*], dim = 0)
+  out z = sum(a[*])
+}
+"""
+    assert "as_1 = [f(x) for f in self.f.values()]" in compare(text)
 
 
 def test_no_variable_of_a_loop_hides_an_input() -> None:

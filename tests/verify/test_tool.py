@@ -280,6 +280,14 @@ def test_what_no_rule_fills_is_an_error(case: Path) -> None:
     assert failures(spec, case) == [("A661", "no rule fills `head.weight`, `head.bias`")]
 
 
+def test_keys_within_keys_are_read_and_told(case: Path, tmp_path: Path) -> None:
+    def nest(config: dict[str, Any]) -> None:
+        config["sizes"] = {"hidden": config.pop("hidden_size"), "eps": 1e-5}
+
+    report = archloom.verify(SPEC.replace("config.hidden_size", "config.sizes.hidden"), changed(case, tmp_path / "nested", "config", nest))
+    assert report.ok and report.unread == ("seed", "sizes.eps")
+
+
 def test_inputs_that_are_missing(case: Path) -> None:
     assert failures(SPEC.replace('  in x <- "features"\n', ""), case) == [("A661", "nothing is given for the input `x`")]
     assert failures(SPEC.replace('"features"', '"feature"'), case) == [("A661", "the case has no input `feature`, for `x`")]

@@ -60,6 +60,11 @@ def test_maps_rename_members() -> None:
     assert names(rules.replace("{n}", "{n[t]}")) == names(rules)
 
 
+def test_an_index_set_is_its_members() -> None:
+    made = names('lm.fork[t, 2].norm <- "{tasks}.{t}" for t in tasks')
+    assert made == {f"lm.fork.{t}.2.norm.weight": f"understand,generate.{t}.weight" for t in ("understand", "generate")}
+
+
 def test_wildcards_carry_what_they_stand_for() -> None:
     assert names('lm.** <- "decoder.**"')["lm.fork.generate.2.up.bias"] == "decoder.fork.generate.2.up.bias"
     assert names('** <- "**"') == {target: target for target in names('** <- "**"')}

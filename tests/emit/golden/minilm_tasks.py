@@ -95,7 +95,7 @@ class Output(nn.Module):
         return self.LayerNorm(self.dropout(self.dense(x)) + residual)
 
 
-# bert.arch, lines 77-83
+# bert.arch, lines 79-85
 class Intermediate(nn.Module):
     """Widen and bend: `y = f(W x + b)`. x: float[..., dim], W: [ffn, dim], y: float[..., ffn].
     arXiv 1810.04805
@@ -126,7 +126,7 @@ class LinearHead(nn.Module):
         return self.linear(self.dropout(x))
 
 
-# bert.arch, lines 64-75
+# bert.arch, lines 64-77
 class Attention(nn.Module):
     """Attend and add the residual: `y = norm(W attend(x) + x)`.
 
@@ -143,7 +143,7 @@ class Attention(nn.Module):
         return self.output(self.self(x, mask), x)
 
 
-# bert.arch, lines 85-101
+# bert.arch, lines 87-103
 class Layer(nn.Module):
     """Attend, then transform each position, normalising each residual sum:
     `h = norm(x + attend(x))`, `y = norm(h + mlp(h))`.
@@ -163,7 +163,7 @@ class Layer(nn.Module):
         return self.output(self.intermediate(h), h)
 
 
-# bert.arch, lines 103-124
+# bert.arch, lines 105-126
 class Encoder(nn.Module):
     """Apply `depth` layers in turn: `y = layer_depth(... layer_1(x))`.
 
