@@ -130,7 +130,8 @@ def _bodies(inside: Iterable[Body], words: Sequence[str]) -> Iterator[Body]:
 
 
 def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Value:
-    bodies = list(_bodies([frame.builder.body], module.path.split(".")))
+    known = [frame.builder.body, *([frame.builder.model_body] if frame.builder.model_body is not None else [])]
+    bodies = list(_bodies(known, module.path.split(".")))
     for body in bodies:
         if part in body.parameters:
             spec = body.parameters[part]

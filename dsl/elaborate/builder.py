@@ -8,7 +8,7 @@ from typing import Any
 
 from ..facts import Facts
 from ..primitive import Primitive
-from ..program import Body, Condition, ModuleDecl, Node, NodeKind, Operand, Ref
+from ..program import Body, Condition, ModuleDecl, Node, NodeKind, Operand, Ref, StateDecl
 from ..source import Span
 from ..types import DType, TensorType
 from .context import Context, fail
@@ -29,6 +29,7 @@ class Builder:
         self.preset: Any = None
         self.explicit: Mapping[str, Any] = {}  # a model's arguments that its caller gave; a stage may set others
         self.conditions: set[tuple[object, ...]] = set()
+        self.state_places: dict[str, int] = {}  # by key: where a state stands in the body's
         self.used: set[str] = set()
         self.stems: set[str] = set()  # what the paths of modules and parameters lie below
         self.task: str | None = None
@@ -45,6 +46,7 @@ class Builder:
         self.borrowed: dict[str, list[Body]] = {}  # how modules that came as arguments are called here
         self.inline = False  # inside a `fn`, whose `out`s are values of the caller
         self.overrides: dict[str, Any] = {}  # inputs that the entry at hand declares anew
+        self.model_body: Body | None = None  # for an entry: the model's own, which calls what the entry may only look into
         self.maps: list[Any] = []  # maps whose index set is not declared yet
         self.poisoned = False  # some statement failed
         self.asserts: list[tuple[Any, Any]] = []
@@ -86,9 +88,13 @@ class Builder:
 
     def finish_state(self, key: str, result: Ref, grows: int | None) -> None:
         """Say what a state is after this body."""
-        for i, state in enumerate(self.body.states):
-            if state.key == key:
-                self.body.states[i] = replace(state, result=result, grows=grows)
+        place = self.state_places[key]
+        self.body.states[place] = replace(self.body.states[place], result=result, grows=grows)
+
+    def state(self, declared: StateDecl) -> None:
+        """Keep a cache of this body."""
+        self.state_places[declared.key] = len(self.body.states)
+        self.body.states.append(declared)
 
     def condition(self, condition: Condition) -> None:
         """Keep a condition once."""

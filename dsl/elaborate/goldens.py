@@ -59,7 +59,7 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
     """Check a golden item and put it into the program."""
     context = frame.builder.context
     read = _Reading()
-    reader = _Reader(program, model, frame, read)
+    reader = _Reader(program, model, frame, read, _words(item))
     if item.name in program.goldens:
         first = (Label(program.goldens[item.name].span, "the first one"),)
         context.report(Diagnostic("A624", f"`golden {item.name}` is declared twice", item.span, first, "rename one of them"))
@@ -155,6 +155,7 @@ class _Reader:
     model: ast.Model | None
     frame: Frame
     read: _Reading
+    words: Sequence[Sequence[str]] | None  # of the paths that `value` clauses name; None where one has holes
     trees: dict[str, Tree] = field(default_factory=dict[str, Tree])
     places: dict[str, GoldenValue] = field(default_factory=dict[str, GoldenValue])  # of the values, by path
 
@@ -235,7 +236,7 @@ class _Reader:
         return self.trees[noun]
 
     def _values(self, body: Body) -> Iterator[Owned]:
-        found = _values(body)
+        found = _values(body, self.words)
         if body.losses:
             found = chain(found, [(Owned("loss", (("loss", ()),), (), False, (), ()), GoldenValue((), "loss", ""))])
         for entry, place in found:
@@ -253,24 +254,39 @@ def _inputs(body: Body) -> Iterator[Owned]:
         yield Owned(path, ((declared.name, declared.members),), (), False, (), (declared.task,) if declared.task else ())
 
 
-def _values(body: Body) -> Iterator[tuple[Owned, GoldenValue]]:
-    """Yield the named values of a body and of every block in it, each with where it is."""
+def _words(item: ast.Golden) -> list[list[str]] | None:
+    """Return the words of each path that a `value` clause names, without members; None where one has holes."""
+    texts = [re.sub(r"\[[^\]]*\]", "", clause.value.span.text) for clause in item.clauses if isinstance(clause, ast.GoldenValue)]
+    words = [text.split(".") for text in texts]
+    return words if all(word.isidentifier() or word.isdigit() for path in words for word in path) else None
+
+
+def _values(body: Body, words: Sequence[Sequence[str]] | None) -> Iterator[tuple[Owned, GoldenValue]]:
+    """Yield the named values of a body and of the blocks in it that some path leads into, each with where it is."""
     for entry, _ in named_values(body).values():
         yield entry, GoldenValue((), entry.path, "")
-    yield from _modules(body, (), (), ())
+    yield from _modules(body, (), (), (), words)
 
 
-def _modules(body: Body, modules: tuple[str, ...], parts: tuple[Part, ...], kinds: tuple[str, ...]) -> Iterator[tuple[Owned, GoldenValue]]:
+def _leads(words: Sequence[Sequence[str]], parts: tuple[Part, ...]) -> bool:
+    """Say whether one of the paths goes on below a module."""
+    names = [name for name, _ in parts]
+    return any(list(path[: len(names)]) == names and len(path) > len(names) for path in words)
+
+
+def _modules(
+    body: Body, modules: tuple[str, ...], parts: tuple[Part, ...], kinds: tuple[str, ...], words: Sequence[Sequence[str]] | None
+) -> Iterator[tuple[Owned, GoldenValue]]:
     for path, declared in body.modules.items():
         own = _place(declared)
         inside, around, way = (*parts, *own), (*kinds, *("Sequential" for _ in own[1:]), declared.kind), (*modules, path)
         if declared.primitive is not None or any(len(called.outputs) == 1 for called in declared.bodies):
             yield Owned(".".join(way), inside, (), False, around, ()), GoldenValue(modules, path, "")
-        for called in declared.bodies:
+        for called in declared.bodies if words is None or _leads(words, inside) else ():
             for entry, _ in named_values(called).values():
                 full = Owned(".".join([*way, entry.path]), (*inside, *entry.parts), (), False, (*around, *entry.kinds), ())
                 yield full, GoldenValue(way, entry.path, "")
-            yield from _modules(called, way, inside, around)
+            yield from _modules(called, way, inside, around, words)
 
 
 def _place(declared: ModuleDecl) -> tuple[Part, ...]:

@@ -11,12 +11,13 @@ from ..diagnostics import Diagnostic, Severity, closest
 from ..inspector import Inspector
 from ..parser import parse_expression
 from ..primitive import Library
-from ..program import EntryPlan, Program
+from ..program import Body, EntryPlan, Program
 from ..record import record
 from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
 from .context import Context, Limits, Poisoned, Problem, fail, suggest
+from .entries import needed, run_entry
 from .files import File, Files, Loader
 from .forms import finish, run
 from .goldens import Reference, chosen, configured
@@ -199,7 +200,7 @@ def _model(
     train = None
     if frame.builder.body.uses_training:
         train = body_of(tree, file, context.mode(training=True), preset, arguments).builder.body
-    entries = {e.name: _entry(e, tree, file, context, preset, arguments) for e, _ in frame.builder.entries}
+    entries = {e.name: _entry(e, tree, file, context, preset, arguments, frame.builder.body) for e, _ in frame.builder.entries}
     if context.failed:
         return None
     statics = {p.name: frame.names.get(p.name) for p in tree.parameters}
@@ -225,11 +226,17 @@ def _preset(asked: str | None, presets: list[ast.Preset], name: str, tree: ast.M
 
 
 def body_of(
-    tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value], entry: ast.Entry | None = None
+    tree: ast.Model,
+    file: File,
+    context: Context,
+    preset: ast.Preset | None,
+    given: Mapping[str, Value],
+    entry: ast.Entry | None = None,
+    model_body: Body | None = None,
 ) -> Frame:
-    """Elaborate a model's body at its border; the frame holds its names."""
+    """Elaborate a model's body at its border, or an entry beside its model's; the frame holds its names."""
     builder = Builder(context, tree.name, tree.span)
-    builder.model = True
+    builder.model, builder.model_body = True, model_body
     if entry is not None:
         builder.overrides = {d.name: s for s in entry.body if isinstance(s, (ast.In, ast.Target)) for d in s.names}
     builder.explicit, builder.preset = given, preset
@@ -237,8 +244,8 @@ def body_of(
     context.enter(tree.name, tree)
     try:
         _arguments(tree, frame, preset, given)
-        run(tree.body, frame)
-        own = _entry_body(entry, frame).names if entry is not None else {}
+        run(tree.body if entry is None else needed(tree.body, entry), frame)
+        own = run_entry(entry, frame).names if entry is not None else {}
         finish(frame, tree)
         builder.body.names = {**frame.names, **builder.tasks, **own}
     except Problem as problem:
@@ -249,6 +256,13 @@ def body_of(
     finally:
         context.active.pop()
     return frame
+
+
+def _entry(
+    entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value], model_body: Body
+) -> EntryPlan | None:
+    frame = body_of(tree, file, context.mode(entry=entry.name), preset, given, entry, model_body)
+    return None if frame.builder.poisoned else EntryPlan(entry.name, frame.builder.body, None)
 
 
 def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: Mapping[str, Value]) -> None:
@@ -289,34 +303,3 @@ def _read(name: str, text: Text, parameter: ast.Parameter, frame: Frame) -> Valu
     if isinstance(parameter.type, ast.TypeRef) and parameter.type.name == "str" and isinstance(tree, ast.Name):
         return str(text)
     return typed_expression(parameter.type, tree, frame)
-
-
-def _entry(
-    entry: ast.Entry, tree: ast.Model, file: File, context: Context, preset: ast.Preset | None, given: Mapping[str, Value]
-) -> EntryPlan | None:
-    frame = body_of(tree, file, context.mode(entry=entry.name), preset, given, entry)
-    return None if frame.builder.poisoned else EntryPlan(entry.name, frame.builder.body, None)
-
-
-def _entry_body(entry: ast.Entry, frame: Frame) -> Frame:
-    """Run an entry's own statements at the end of its model, and return their frame: only its `out`s are outputs then."""
-    builder = frame.builder
-    builder.body.outputs.clear()
-    builder.body.losses.clear()
-    builder.outs.clear()
-    inner = frame.child("task")
-    static_arguments(entry.parameters, {}, {}, inner)
-    declared = set(builder.overrides)
-    present = {i.name for i in builder.body.inputs if not i.is_state}
-    for name in declared & present:
-        inner.names[name] = frame.names[name]
-    body = [s for s in entry.body if not (isinstance(s, (ast.In, ast.Target)) and all(d.name in present for d in s.names))]
-    run(body, inner)
-    if not builder.poisoned and not builder.body.outputs:
-        builder.context.report(Diagnostic("A502", f"the entry `{entry.name}` has no `out`", entry.span, help="end it with `out y = ...`"))
-    for statement in entry.body:
-        for name in statement.names if isinstance(statement, (ast.In, ast.Target)) else ():
-            if not builder.poisoned and name.name not in builder.read:
-                help = f"read it or remove it; an input of the model is declared anew by its own name: {listed(sorted(present))}"
-                builder.context.warn("A120", f"the input `{name.name}` of the entry `{entry.name}` is never read", name.span, help)
-    return inner

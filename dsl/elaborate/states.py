@@ -54,7 +54,7 @@ def _open_state(frame: Frame, name: str, members: tuple[Member, ...], type_: Ten
     key = ".".join([name, *map(str, members)])
     number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
     builder.body.inputs.append(InputDecl(name, members, type_, number, span, is_state=True))
-    builder.body.states.append(StateDecl(name, members, type_, number, Ref(number), None, span))
+    builder.state(StateDecl(name, members, type_, number, Ref(number), None, span))
     return LiveState(key, builder.tensor(number))
 
 
