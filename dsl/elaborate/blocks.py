@@ -19,7 +19,7 @@ from .expressions import evaluate, lookup
 from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, substitute, tensor_type, wanted
 from .scope import Earlier, Frame
 from .statements import finish, run
-from .states import lifted_state
+from .states import lifted_state, lifted_type
 from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
 
 
@@ -240,14 +240,25 @@ def _node(
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     place = _place(module, builder)
     operands |= _states_in(place, body, binding, frame, span)
-    results = [out.ref for out in body.outputs] + [loss.ref for loss in body.losses] + [state.result for state in body.states]
-    types = tuple(outside(body.type(ref), binding) for ref in results)
+    types = _result_types(body, binding, builder)
     number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
     if body.uses_training:
         builder.body.uses_training = True
     _lift_losses(place, body, number, frame)
     _states_out(place, body, number, frame)
     return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)
+
+
+def _result_types(body: Body, binding: Mapping[Any, Any], builder: Builder) -> tuple[TensorType, ...]:
+    """Return what a call gives, as its caller sees it: outputs, losses, states; equal layers of a loop give the same."""
+    key = ("results", id(body), tuple(binding.items()))
+    found = builder.context.memo.get(key)
+    if found is None:
+        results = [*(out.ref for out in body.outputs), *(loss.ref for loss in body.losses), *(state.result for state in body.states)]
+        distinct = {type_: outside(type_, binding) for type_ in {body.type(ref) for ref in results}}
+        types = tuple(distinct[body.type(ref)] for ref in results)
+        found = builder.context.memo[key] = (body, types)  # a body's id is its own as long as it lives
+    return found[1]
 
 
 def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str, span: Span, builder: Builder) -> None:
@@ -277,10 +288,8 @@ def _lift_losses(place: str, body: Body, number: int, frame: Frame) -> None:
 
 def _states_in(place: str, body: Body, binding: dict[Any, Any], frame: Frame, span: Span) -> dict[str, Ref]:
     """Hand caches through: each state of the callee is a state of the caller under the place of the call."""
-    found: dict[str, Ref] = {}
-    for state in body.states:
-        found[state.key] = lifted_state(frame, f"{place}.{state.key}", state, binding, span)
-    return found
+    types = {type_: lifted_type(frame, type_, binding) for type_ in dict.fromkeys(state.type for state in body.states)}
+    return {state.key: lifted_state(frame, f"{place}.{state.key}", types[state.type], span) for state in body.states}
 
 
 def _states_out(place: str, body: Body, number: int, frame: Frame) -> None:

@@ -1,7 +1,7 @@
 """Equal steps of a long loop: the first ones are elaborated, the others copied with their own paths.
 
 A step may be copied when it read neither its loop's variable nor an earlier member, ended with the types that it started with, and
-appended nothing but nodes, modules and names.  What it was handed must be the work of the step before, each value another one: then
+appended nothing but nodes, modules, their caches and names.  What it was handed must be the work of the step before, each value another one: then
 whatever reads such a value means what is carried.  A copy differs from it in paths and in the carried values that it starts from.
 """
 
@@ -27,17 +27,20 @@ class Mark:
 
     nodes: int
     modules: int
+    inputs: int
+    states: int
     others: tuple[int, ...]
     carried: dict[str, Value]
 
     @staticmethod
     def of(builder: Builder, carried: dict[str, Value]) -> Mark:
-        return Mark(len(builder.body.nodes), len(builder.body.modules), _others(builder), carried)
+        body = builder.body
+        return Mark(len(body.nodes), len(body.modules), len(body.inputs), len(body.states), _others(builder), carried)
 
 
 def _others(builder: Builder) -> tuple[int, ...]:
     body = builder.body
-    lists = (body.inputs, body.outputs, body.losses, body.updates, body.states, body.parameters, body.symbols, builder.tasks, builder.asserts)
+    lists = (body.outputs, body.losses, body.updates, body.parameters, body.symbols, builder.tasks, builder.asserts)
     return (*map(len, lists), len(builder.entries), len(builder.selected), builder.anonymous, len(builder.context.diagnostics))
 
 
@@ -48,13 +51,21 @@ def carried(frame: Frame, loop: Loop) -> dict[str, Value]:
 
 def is_repeatable(frame: Frame, loop: Loop, last: Mark, before: Mark) -> bool:
     """Say whether the step since `before` may be copied; the step before it began at `last`."""
-    if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied:
+    if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied or not _only_caches(frame.builder, before):
         return False
     after = carried(frame, loop)
     if not all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items()):
         return False
     handed = {v.ref for v in before.carried.values()}
     return len(handed) == len(before.carried) and all(ref.node >= last.nodes for ref in handed)
+
+
+def _only_caches(builder: Builder, before: Mark) -> bool:
+    """Say whether all inputs since a mark are caches of modules that were made since, each of its first call."""
+    body = builder.body
+    born = tuple(f"{path}." for path in list(body.modules)[before.modules :])
+    states = body.states[before.states :]
+    return len(states) == len(body.inputs) - before.inputs and all(not state.members and state.name.startswith(born) for state in states)
 
 
 class Copier:
@@ -73,6 +84,7 @@ class Copier:
         self.born = tuple(m.path for m in self.modules)
         self.last = carried(frame, loop)
         self.moving = [(node, self._moving(node), self._is_born(node.target)) for node in self.nodes]
+        self.caches = list(zip(self.body.inputs[before.inputs :], self.body.states[before.states :], strict=True))
         self.handing = [(module, {k: v for k, v in module.modules.items() if self._is_born(v)}) for module in self.modules]
         self._movers: dict[int, tuple[Mapping[Any, Value], tuple[Any, ...]]] = {}
         self.binding = {name: value for name, value in inner.names.items() if name not in loop.names}
@@ -88,6 +100,7 @@ class Copier:
             self._module(module, born, member, text)
         for node, moving, born in self.moving:
             self._node(node, moving, self._path(node.target, text) if born else node.target, shift, now)
+        self._caches(text, shift, now)
         for home, name, value in self.homes:
             assert home is not None
             home.names[name] = self._value(value, shift, now, text)
@@ -130,6 +143,14 @@ class Copier:
             )
         )
         self.builder.used.add(path)
+        if module.path in self.builder.calls:
+            self.builder.calls[path] = self.builder.calls[module.path]
+
+    def _caches(self, text: str, shift: int, now: Mapping[Ref, Ref]) -> None:
+        for declared, state in self.caches:
+            name = self._path(state.name, text)
+            self.body.inputs.append(replace(declared, name=name, node=declared.node + shift))
+            self.builder.state(replace(state, name=name, node=state.node + shift, result=self._ref(state.result, shift, now)))
 
     def _node(self, node: Node, moving: Mapping[str, Operand], target: str, shift: int, now: Mapping[Ref, Ref]) -> None:
         inputs = {**node.inputs, **{name: self._operand(operand, shift, now) for name, operand in moving.items()}}

@@ -13,7 +13,7 @@ from .arguments import Slot, bind
 from .context import fail
 from .declarations import family_of
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import compare, substitute, tensor_type
+from .inputs import compare, outside, tensor_type
 from .operations import operation
 from .scope import Frame
 from .statements import RUNNERS
@@ -109,17 +109,19 @@ def _growing(held: TensorType, dim: int, node: ast.Call) -> int:
 SPECIAL["append"] = _append
 
 
-def lifted_state(frame: Frame, path: str, state: StateDecl, binding: dict[Any, Any], span: Span) -> Ref:
+def lifted_state(frame: Frame, path: str, type_: TensorType, span: Span) -> Ref:
     """Make a caller's own state for a state of the module that it calls."""
+    return _open_state(frame, path, (), type_, span).tensor.ref
+
+
+def lifted_type(frame: Frame, type_: TensorType, binding: dict[Any, Any]) -> TensorType:
+    """Return a callee's state's type as the caller sees it; a length that the state introduces is the caller's own of that name."""
     builder = frame.builder
-    shape = list(state.type.shape)
-    for i, size in enumerate(shape):
+    for size in type_.shape:
         lone = size.symbol if isinstance(size, Dim) else None
         if lone is not None and lone not in binding:
             binding[lone] = Dim.of(builder.body.symbols.setdefault(lone.name, Symbol(lone.name, 0)))
-        shape[i] = substitute(size, binding)
-    live = _open_state(frame, path, (), TensorType(state.type.dtype, tuple(shape)), span)
-    return live.tensor.ref
+    return outside(type_, binding)
 
 
 RUNNERS[ast.State] = _state
