@@ -29,9 +29,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A703",
         "a value does not ignore what it should",
-        "`a ignores b` claims that no path leads from the value or module `b` to the value `a`. The help names the way by which it does. A claim "
-        "about parts, `y[:, 0] ignores x[:, 1:]`, that paths leave open is tested on values by `archloom check --gradients`: the labels then name "
-        "an entry of each side.",
+        "`a ignores b` claims that no path leads from the value or module `b` to the value `a`. The help names the way by which it does, and "
+        "labels show the lines where `b` comes in. A claim about parts, `y[:, 0] ignores x[:, 1:]`, that paths leave open is tested on values by "
+        "`archloom check --gradients`: the labels then name an entry of each side.",
         _TWO + "  assert y ignores x\n}\n",
         _TWO + "  assert y ignores right\n  assert y ignores z\n}\n",
     ),

@@ -100,7 +100,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "a selector matches nothing",
         "A selector is a path of names with members in brackets, `lm.fork[generate]`; `*` is any one name, `**` any path, `{q, v}` "
         "alternatives, `**: Linear` what modules of a kind hold, `except` takes away. It selects everything below what it matches. "
-        "The message says where matching stopped, the help what there is.",
+        "The message says where matching stopped, the help what there is. What the text makes only with other arguments, in a loop without "
+        "steps or the arm of an `if` that isn't taken, is no misspelling, and selects nothing.",
         _stage("tune trunc"),
         _stage("tune trunk"),
     ),

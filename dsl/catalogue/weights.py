@@ -30,7 +30,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A601",
         "a rule that fills nothing",
-        "The left side of a rule is a path of the model; index variables in brackets run over all members.",
+        "The left side of a rule is a path of the model; index variables in brackets run over all members. A part that the text makes only with "
+        "other arguments is filled by nothing, and is no error.",
         _map('layers[i] <- "layers.{i}"'),
         _map('layer[i] <- "layers.{i}"'),
     ),

@@ -99,6 +99,16 @@ def test_the_first_chains_are_a_smaller_model_with_the_same_tensors(name: str) -
             torch.testing.assert_close(value, logits[scale], rtol=0, atol=1e-12)
 
 
+def test_the_model_that_a_chain_is_added_to() -> None:
+    """Case e: its first chain, as the model that it was, gives what is stored for that."""
+    config, grown = case("e_expansion")
+    assert head(config, 1) == arguments(config["base"])
+    base = archloom.compile(SPEC, arguments(config["base"]), dtype=torch.float64).eval()
+    base.load_state_dict({path: value for path, value in grown.state_dict().items() if path in base.state_dict()})
+    stored = {**load_file(GOLDEN / "e_expansion" / "inputs.safetensors"), **load_file(GOLDEN / "e_expansion" / "outputs.safetensors")}
+    torch.testing.assert_close(base(ids=stored["input_ids"]).logits[0].float(), stored["base.logits"], rtol=1e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", ["b", "c", "d"])
 def test_a_scale_needs_no_gradient_of_later_chains(name: str) -> None:
     config, model = case(name)
