@@ -71,6 +71,11 @@ def compare(kind: Kind, stored: str, theirs: Tensor, path: str, ours: Tensor | N
     return Row(kind, stored, path, off / largest if largest else float("inf"), limit)
 
 
+def may_be_rounding(row: Row) -> bool:
+    """Tell whether the rounding of float32 could explain a difference above the limit."""
+    return row.kind == "gradient" and not row.reason and row.difference <= MOST * row.limit
+
+
 def with_rounding(row: Row, ours: Tensor | None, again: Tensor | None) -> Row:
     """Widen the limit of a gradient that is above it by what float32 alone does there: `ours` and `again` were computed in float64 and float32.
 

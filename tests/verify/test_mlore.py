@@ -1,0 +1,195 @@
+"""MLoRE against its authors' numbers and an independent reference: routers, shared experts, official counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import archloom
+from archloom.compiler.check import check_text
+from archloom.compiler.summary import summarise
+from archloom.dsl.source import Source
+
+from .mlore_reference import configuration, make
+
+ROOT = Path(archloom.__file__).parent
+EXAMPLE = ROOT / "examples" / "mlore.arch"
+GOLDEN = ROOT / "tests" / "golden" / "MLoRE"
+CASES = sorted(GOLDEN.iterdir())
+TEXT = EXAMPLE.read_text()
+UNREAD = {
+    "system", "case", "seed", "batch", "tasks", "dataset", "n_params", "dropout_and_drop_path", "params_without_gradient",
+    "intermediates_dropped_for_size", "train_mode_note", "shims",
+}  # fmt: skip
+
+
+def failing(report: Any) -> list[tuple[str, float, str]]:
+    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]
+
+
+@pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
+def test_the_authors_numbers(case: Path, dtype: str, source: bool) -> None:
+    report = archloom.verify(EXAMPLE, case, dtype=dtype, source=source)
+    assert report.ok, failing(report)
+    assert (report.share, report.left_out) == (1.0, ())
+    assert set(report.unread) == UNREAD
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_other_configurations(seed: int, tmp_path: Path) -> None:
+    report = archloom.verify(EXAMPLE, make(tmp_path / "MLoRE" / str(seed), configuration(seed)), source=seed % 2 == 1)
+    assert report.ok, failing(report)
+    assert (report.share, report.rounded) == (1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "caught"),
+    [
+        (
+            '"backbone.blocks.{i}.norm1"\n  backbone.blocks[i].norm2 <- "backbone.blocks.{i}.norm2"',
+            '"backbone.blocks.{i}.norm2"\n  backbone.blocks[i].norm2 <- "backbone.blocks.{i}.norm1"',
+            "backbone.blocks.0.out",
+        ),
+        ('mixture[l, j].share <- "backbone.MLoRE_{j + 1}', 'mixture[l, j].share <- "backbone.MLoRE_{2 - j}', "router.MLoRE_2.0.depth.prob"),
+        ("param before = config.pre_softmax", "param before = false", "router.MLoRE_1.0.depth.prob"),
+        ("fea_fuse(tap[l])", "fea_fuse(tap[max(0, l - 1)])", "router.MLoRE_1.1.depth.prob"),
+    ],
+)
+def test_another_wiring_is_caught(right: str, wrong: str, caught: str) -> None:
+    assert TEXT.count(right) == 1
+    report = archloom.verify(TEXT.replace(right, wrong), GOLDEN / "a")
+    assert not report.ok
+    assert caught in [stored for stored, _, _ in failing(report)]
+
+
+SMALL: dict[str, Any] = {"classes": {"depth": 1, "normals": 3}, "size": [16, 32], "rate": 0.0, "topk": 4, "depth": 3}
+"""Two tasks; all experts are chosen, and no block is left out."""
+
+
+def made(tasks: list[str] | None = None, **params: Any) -> Any:
+    torch.manual_seed(0)
+    return archloom.compile(EXAMPLE, SMALL | params, preset="small", tasks=tasks, dtype=torch.float64)
+
+
+def picture() -> Tensor:
+    return torch.randn(2, 3, 16, 32, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("before", "topk"), [(True, 2), (False, 2), (True, 4), (False, 1)])
+def test_routers_choose_so_many_experts(before: bool, topk: int) -> None:
+    text = """
+import mlore.topk_softmax
+model Router(k: int, before: bool) { in z: float[B, 4]; out y = topk_softmax(z, k, before) }
+"""
+    z = torch.randn(50, 4, dtype=torch.float64)
+    y = archloom.compile(text, {"k": topk, "before": before}, dtype=torch.float64)(z=z).y
+    assert ((y > 0).sum(1) == topk).all()
+    assert torch.equal((y > 0).nonzero(), torch.zeros_like(z).scatter(1, z.topk(topk, 1).indices, 1.0).nonzero())
+    kept = torch.where(y > 0, z.softmax(1), 0.0)
+    torch.testing.assert_close(y, kept / kept.sum(1, keepdim=True) if before else kept)
+
+
+def test_experts_are_shared_all_else_is_a_tasks_own_and_a_step_moves_all() -> None:
+    model = made().train()
+    stage = model.stage("joint")
+    result = model(image=picture(), label={"depth": torch.rand(2, 1, 16, 32).double(), "normals": torch.randn(2, 3, 16, 32).double()})
+    balance = [name for name in result.losses if name.endswith(".balance")]
+    assert (len(balance), len(result.losses)) == (8, 10)
+    reached = {task: reach(model, result.losses[f"{task}.main"]) for task in ("depth", "normals")}
+    experts = {name for name, _ in model.named_parameters() if ".expert." in name}
+    assert experts <= reached["depth"] & reached["normals"]
+    assert not [name for name in reached["depth"] if "normals" in name] + [name for name in reached["normals"] if "depth" in name]
+    assert "mixture.0.0.router.depth.conv1.weight" in reach(model, result.losses[balance[0]])
+    result.loss.backward()
+    still = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert not [name for name in still if not name.endswith("convsp.bias")]  # the norm behind takes it away
+    assert sum(v.numel() for group in stage.groups for v in group["params"]) == sum(v.numel() for v in model.parameters())
+
+
+def reach(model: Any, loss: Tensor) -> set[str]:
+    """Return the parameters that a loss has a gradient to."""
+    names, values = zip(*model.named_parameters(), strict=True)
+    found = torch.autograd.grad(loss, values, retain_graph=True, materialize_grads=True)
+    return {name for name, gradient in zip(names, (value.any() for value in found), strict=True) if gradient}
+
+
+MIXTURE = """
+import mlore.LowRankMixture
+model M {
+  in x[t in {seg}]: float[B, 8, 3, 3]
+  part = LowRankMixture({seg}, 8, 9, [1, 2], special = 1, k = 2, balance = 0.5)
+  y = part(x[*])
+  out y = y[seg]
+}
+"""
+
+
+def test_the_shared_path_hands_no_gradient_on() -> None:
+    """With the other paths at zero the mixture still sees its input, and teaches nothing before it."""
+    torch.manual_seed(0)
+    model = archloom.compile(MIXTURE, dtype=torch.float64).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if ".expert." in name or ".own." in name:
+                value.zero_()
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64, requires_grad=True)
+    y = model(x={"seg": x}).y
+    assert not torch.allclose(y, model(x={"seg": torch.zeros_like(x)}).y)
+    y.sum().backward()
+    assert x.grad is not None and not x.grad.any()
+
+
+def test_one_task_alone_is_the_same_and_builds_no_more() -> None:
+    """Without the loss that keeps experts busy, which reads the routers of all tasks."""
+    both = made().eval()
+    alone = made(["depth"], balance=0.0).eval()
+    assert not [name for name in alone.state_dict() if "normals" in name]
+    alone.load_state_dict({name: value for name, value in both.state_dict().items() if name in alone.state_dict()})
+    image = picture()
+    assert torch.equal(alone(image=image).depth.pred, both(image=image).depth.pred)
+
+
+def test_gradients_are_those_of_differences() -> None:
+    """Along a random direction of each part, and of the picture; the shared path, which hands no gradient on, weighs nothing here."""
+    model = made().eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.endswith("share.weight"):
+                value.zero_()
+    image = picture().requires_grad_()
+    parts = {n: [v for k, v in p.named_parameters() if not k.endswith("share.weight")] for n, p in model.named_children()} | {"image": [image]}
+
+    def total() -> Tensor:
+        found = model(image=image)
+        return torch.stack([found[t].pred.sin().sum() for t in ("depth", "normals")]).sum()
+
+    total().backward()
+    for name, tensors in ((name, tensors) for name, tensors in parts.items() if tensors):
+        ways = [torch.randn_like(value) for value in tensors]
+        slope = torch.stack([(way * value.grad).sum() for way, value in zip(ways, tensors, strict=True) if value.grad is not None]).sum()
+        moved: list[Tensor] = []
+        with torch.no_grad():
+            for step in (1e-6, -2e-6, 1e-6):
+                for way, value in zip(ways, tensors, strict=True):
+                    value += step * way
+                moved.append(total())
+        torch.testing.assert_close((moved[0] - moved[1]) / 2e-6, slope, rtol=1e-5, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("preset", "parameters", "billions"),
+    [("nyud", 551_625_533, 1405.8), ("pascal", 407_690_406, 826.6), ("pascal_base", 259_132_406, 909.5)],
+)
+def test_official_counts(preset: str, parameters: int, billions: float) -> None:
+    """For ViT-B the authors' file holds 8,198,410 numbers more, which nothing reads: the preset's own fact counts them."""
+    result = check_text(Source("mlore.arch", TEXT), preset=preset)
+    assert result.ok, result.diagnostics
+    summary = summarise(result.programs["MLoRE"], {"B": 1})
+    assert summary.expense is not None
+    assert (summary.parameters, round(summary.expense.multiply_adds / 1e9, 1)) == (parameters, billions)
