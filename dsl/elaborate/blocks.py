@@ -175,6 +175,7 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         names = [name for name, _ in context.active]
         chain = " > ".join([*names[names.index(template.name) if template.name in names else 0 :], template.name])
         fail("A905", f"`{template.name}` contains itself: {chain}", span, "recursion is not in the language: use `repeat` over an index set")
+    context.step(span, 40)
     builder = Builder(context, template.name, item.span)
     builder.given = patterns
     inner = Frame("block", builder, file)
@@ -324,6 +325,7 @@ def call_fn(function: Function, node: ast.Call, frame: Frame) -> Value:
     context = frame.builder.context
     if any(i is item for _, i in context.active):
         fail("A905", f"`{item.name}` calls itself", node.span, "recursion is not in the language: use `repeat` over an index set")
+    context.step(node.span, 3)
     bound = bind(item.name, node.arguments, of_item(item.parameters), node.span, frozenset(function.given))
     types = {p.name: p.type for p in item.parameters}
     values = dict(function.given) | {key: _fn_argument(types[key], expr, frame) for key, expr in bound.given.items()}

@@ -66,6 +66,7 @@ class Builder:
     ) -> int:
         """Append a node and return its number."""
         self.context.count_node(span)
+        self.context.step(span, 3)
         self.body.nodes.append(Node(kind, target, inputs, attributes, outputs, span, "", primitive, body))
         return len(self.body.nodes) - 1
 

@@ -14,6 +14,7 @@ from ..source import Span
 from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
 from .births import bear
+from .bulk import bounded
 from .context import Problem, fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
 from .functions import FUNCTIONS
@@ -107,7 +108,8 @@ def _partial_function(function: Function, node: ast.Call, frame: Frame) -> Funct
         unknown = [k for k in given if k not in {a.name for a in function.primitive.arguments}]
         if unknown:
             fail("A201", f"`{function.name}` takes no `{unknown[0]}`", node.span, suggest(unknown[0], [a.name for a in function.primitive.arguments]))
-    return Function(function.name, function.primitive, function.file, function.item, {**function.given, **given})
+    made = Function(function.name, function.primitive, function.file, function.item, {**function.given, **given})
+    return bounded(made, frame.builder.context, node.span)
 
 
 def _static(function: Function, node: ast.Call, values: list[Value], frame: Frame) -> Value:
@@ -236,8 +238,9 @@ def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
         values = {key: typed_expression(types[key], expr, frame) for key, expr in bound.given.items()}
     given = {**template.given, **values}
     if bound.open is not None:
-        return Template(template.name, template.file, template.item, template.primitive, given, bound.open)
-    return Unborn(template, given, node.span)
+        partial = Template(template.name, template.file, template.item, template.primitive, given, bound.open)
+        return bounded(partial, frame.builder.context, node.span)
+    return bounded(Unborn(template, given, node.span), frame.builder.context, node.span)
 
 
 def _unborn(value: Unborn | Chain, node: ast.Call, frame: Frame, slot: str | None) -> Value:

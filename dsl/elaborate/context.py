@@ -62,7 +62,7 @@ class Limits:
     nodes: int = 500_000  # of one program
     depth: int = 100  # blocks within blocks
     imports: int = 200  # files
-    steps: int = 5_000_000  # statements and comprehension steps elaborated
+    steps: int = 500_000  # statements and comprehension steps elaborated; operations, calls of a `fn` and blocks count as several
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +80,8 @@ class Context:
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     steps: int = 0
     nodes: int = 0
+    exhausted: bool = False  # a limit is reached: nothing more is elaborated
+    bulks: dict[int, tuple[Any, int]] = field(default_factory=dict[int, tuple[Any, int]])  # what static values hold, by their identity
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
     report_to: Callable[[Diagnostic], None] | None = None
     inspector: Inspector | None = None
@@ -131,10 +133,13 @@ class Context:
         """Count one operation, and stop a program that has too many."""
         self.nodes += 1
         if self.nodes > self.limits.nodes:
+            self.exhausted = True
             fail("A815", f"this program has more than {self.limits.nodes:,} operations", span, "make the index sets smaller")
 
-    def step(self, span: Span) -> None:
-        """Count one step, and stop a program that takes too many."""
-        self.steps += 1
+    def step(self, span: Span, cost: int = 1) -> None:
+        """Count what one step costs, and stop a program that takes too many."""
+        self.steps += cost
         if self.steps > self.limits.steps:
-            fail("A815", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, "make the index sets smaller")
+            self.exhausted = True
+            help = "make the index sets smaller, or the calls of functions and blocks fewer"
+            fail("A815", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, help)

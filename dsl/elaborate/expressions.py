@@ -10,6 +10,7 @@ from ..parse.pythonisms import WORDS
 from ..source import Span
 from ..types import DType
 from . import statics
+from .bulk import bounded
 from .context import fail, suggest
 from .files import File
 from .functions import CONSTANTS, FUNCTIONS
@@ -229,7 +230,7 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
         if isinstance(value, Family) and node.op not in ("in", "not in"):
             help = f"operators do not lift over families: write `for m in {value.set.name} {{ ... }}`"
             fail("A411", f"`{node.op}` does not take {describe(value)}", node.span, help)
-    return statics.binary(node.op, left, right, node.span)
+    return bounded(statics.binary(node.op, left, right, node.span), frame.builder.context, node.span)
 
 
 def sides(node: ast.Binary, frame: Frame) -> tuple[Value, Value]:

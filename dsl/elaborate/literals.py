@@ -7,6 +7,7 @@ from typing import Any
 from .. import ast
 from ..dims import Dim
 from . import statics
+from .bulk import bounded
 from .context import fail
 from .expressions import evaluate, evaluate_whole, register
 from .scope import Frame
@@ -48,11 +49,11 @@ def whole(value: Value, node: ast.Expr) -> int:
 
 
 def _list(node: ast.List, frame: Frame) -> list[Value]:
-    return [evaluate(item, frame) for item in node.items]
+    return bounded([evaluate(item, frame) for item in node.items], frame.builder.context, node.span)
 
 
 def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Value, ...]:
-    return tuple(evaluate(item, frame) for item in node.items)
+    return bounded(tuple(evaluate(item, frame) for item in node.items), frame.builder.context, node.span)
 
 
 def _set(node: ast.SetLiteral, frame: Frame) -> IndexSet:
@@ -88,7 +89,7 @@ def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
         if key in result:
             fail("A412", f"the key `{key}` stands twice in this map", key_node.span, "keep one of them")
         result[key] = evaluate(value_node, frame)
-    return result
+    return bounded(result, frame.builder.context, node.span)
 
 
 def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
@@ -102,11 +103,12 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
     steps = [inner for inner in clauses(node.clauses, frame)]
     if node.kind == "map":
         assert node.value is not None
-        return {literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
+        made = {literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
+        return bounded(made, frame.builder.context, node.span)
     if node.kind == "set":
         members = dict.fromkeys(literal_member(node.element, inner) for inner in steps)
         return IndexSet.of(node.span.text, tuple(members))
-    return [evaluate(node.element, inner) for inner in steps]
+    return bounded([evaluate(node.element, inner) for inner in steps], frame.builder.context, node.span)
 
 
 def clauses(items: tuple[ast.Clause, ...], frame: Frame) -> list[Frame]:

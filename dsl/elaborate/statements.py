@@ -33,9 +33,12 @@ WORDS = {
 
 
 def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
-    """Run statements in order."""
+    """Run statements in order; raises Poisoned where a limit was reached."""
     context = frame.builder.context
     for statement in statements:
+        if context.exhausted:
+            frame.builder.poisoned = True
+            raise Poisoned
         try:
             context.step(statement.span)
             RUNNERS[type(statement)](statement, frame)
