@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .compiler.golden.verify import verify as verify
     from .compiler.runtime.errors import InputError as InputError
     from .compiler.runtime.errors import ModelError as ModelError
+    from .compiler.runtime.sampling import Choice as Choice
+    from .compiler.runtime.sampling import sample as sample
     from .dsl.diagnostics import Diagnostic as Diagnostic
     from .dsl.diagnostics import Failure as Failure
 
@@ -33,6 +35,8 @@ _HOMES = {
     "Report": "compiler.golden.verify",
     "InputError": "compiler.runtime.errors",
     "ModelError": "compiler.runtime.errors",
+    "sample": "compiler.runtime.sampling",
+    "Choice": "compiler.runtime.sampling",
     "Diagnostic": "dsl.diagnostics",
     "Failure": "dsl.diagnostics",
 }
