@@ -192,7 +192,16 @@ class Reader:
     def read(self) -> dict[str, Tensor]:
         """Check all shapes from the headers, then read."""
         self.check()
-        return {rule.target: self._value(rule) for rule in self.plan.rules if rule.target in self.shapes and not self._lacks_count(rule)}
+        found: dict[str, Tensor] = {}
+        taken: set[tuple[str | None, str]] = set()
+        for rule in self.plan.rules:
+            if rule.target in self.shapes and not self._lacks_count(rule):
+                stored = {(rule.file, name) for name in rule.names}
+                value = self._value(rule)
+                # a file may give the same memory each time, and what starts as a copy must not stay one tensor
+                found[rule.target] = value.clone() if stored & taken else value
+                taken |= stored
+        return found
 
     def check(self) -> None:
         """Read the headers alone; raises Failure with all that is missing, misshapen or left over."""

@@ -191,7 +191,7 @@ class _Builder:
     def is_keyword(self, token: Token, before: Piece | None, *, is_start: bool) -> bool:
         """Say whether a word, no operand before it, is a keyword at the start of a statement."""
         after = self.peek()
-        if after is None:
+        if after is None or after.text == "except":
             return False
         if not is_start:
             return isinstance(before, Token) and before.text == "extern" and before.kind is Kind.WORD_OPERATOR

@@ -64,6 +64,28 @@ def test_the_map_is_followed(tmp_path: Path, whole_folder: bool) -> None:
     assert torch.equal(model.k.weight, tensors["qk"][4:].T)
 
 
+def test_what_starts_as_a_copy_is_a_tensor_of_its_own(tmp_path: Path) -> None:
+    """Two targets of one stored tensor, whole or in part: changing one changes neither the other nor the file."""
+    text = """
+model Net {
+  in x: float[B, 4]
+  a, b = Linear(4, 4, bias = false), Linear(4, 4, bias = false)
+  c, d = Linear(4, 2, bias = false), Linear(4, 2, bias = false)
+  out y = concat([a(x), b(x), c(x), d(x)], dim = 1)
+}
+weights start for Net from "x" { a <- "w"; b <- "w"; c.weight <- "w.weight"[:2]; d.weight <- "w.weight"[1:3] }
+"""
+    whole = torch.randn(4, 4)
+    path = saved(tmp_path, {"w.weight": whole})
+    model = archloom.compile(text, weights=path)
+    for name, wanted in (("a", whole), ("b", whole), ("c", whole[:2]), ("d", whole[1:3])):
+        value = getattr(model, name).weight
+        assert torch.equal(value, wanted), name
+        with torch.no_grad():
+            value.add_(1)
+    assert torch.equal(archloom.compile(text, weights=path).a.weight, whole)
+
+
 def test_what_no_rule_hits_keeps_its_first_values(tmp_path: Path) -> None:
     path = saved(tmp_path, stored())
     torch.manual_seed(5)

@@ -250,6 +250,10 @@ LAYOUTS = {
         "block B(a: int = 3, b: float[B, S, dim]) { y = f(a, dim = -1)[:, -1:, ...] + x[c].z ** -2 }\n",
     ),
     "slices": ("model M { y = x[ : , : , -2 : ,c : : 2,.. , ..m] }", "model M { y = x[:, :, -2:, c::2, .., ..m] }\n"),
+    "a path before except": (
+        'weights w for M from "x" {\n  f except  f.bias <- "f"\n}\n',
+        'weights w for M from "x" {\n  f except f.bias <- "f"\n}\n',
+    ),
     "ranges": ("index layers=0 .. depth-1\n", "index layers = 0..depth - 1\n"),
     "statements": ("model M {a = 1;b = 2 ; c = 3}", "model M {\n  a = 1\n  b = 2\n  c = 3\n}\n"),
     "one line": ("model M {\n for t in tasks { x = f(t) }\n}", "model M {\n  for t in tasks { x = f(t) }\n}\n"),
