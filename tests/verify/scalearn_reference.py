@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 Config = Mapping[str, Any]
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "gelu (exact erf)": F.gelu, "swish": F.silu, "tanh": torch.tanh}
+ACTIVATIONS = {
+    "relu": F.relu, "gelu (exact erf)": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh"), "swish": F.silu, "tanh": torch.tanh,
+    "leakyrelu": F.leaky_relu,
+}  # fmt: skip
 LAYER = "roberta.encoder.layer"
 
 
@@ -46,13 +50,15 @@ def configuration(system: str, seed: int) -> dict[str, Any]:
         "take_mean": draw.random() < 0.3, "take_softmax": draw.random() < 0.3, "dropout_ratio": draw.choice([0.0, 0.3, 0.5]),
         "omega_init_type": "avg", "omega_init_scale": 2.0, "lambda_reg": 0.0,
     }  # fmt: skip
+    before, after = draw.choice([(True, True), (True, False), (False, True)])
+    place = {"original_ln_before": before, "original_ln_after": after, "residual_before_ln": draw.random() < 0.6}
     return {
         "system": system, "mode": draw.choice(["train", "eval"]) if system == "scalearn" else "eval", "adapters": names,
         "hidden_size": hidden, "num_hidden_layers": draw.randint(1, 3), "num_attention_heads": heads, "intermediate_size": draw.randint(5, 12),
         "reduction_factor": draw.randint(2, 40), "num_labels": draw.randint(1, 4), "vocab_size": 23, "max_position_embeddings": 14,
         "pad_token_id": draw.randint(0, 2), "type_vocab_size": draw.randint(1, 2), "layer_norm_eps": draw.choice([1e-5, 1e-3]),
         "hidden_act": draw.choice(["gelu (exact erf)", "relu"]), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-        "adapter_config": {"non_linearity": draw.choice(["relu", "gelu", "swish", "tanh"]), "scaling": draw.choice([1.0, 0.7])},
+        "adapter_config": {"non_linearity": draw.choice(sorted(ACTIVATIONS)), "scaling": draw.choice([1.0, 0.7]), **place},
         "transfer_config": {"regularization": False, "temperature": draw.random() < 0.3, **(scales if system == "scalearn" else fusion)},
     }  # fmt: skip
 
@@ -142,14 +148,15 @@ def forward(config: Config, w: Mapping[str, Tensor], ids: Tensor, mask: Tensor, 
         a = attend(h, layer, f"attention.{number}")
         f = linear(ACTIVATIONS[config["hidden_act"]](linear(a, f"{layer}.intermediate.dense")), f"{layer}.output.dense")
         f = drop(f, hidden, f"dropout_{number}" if number else "dropout")
-        x = norm(f + a, f"{layer}.output")
+        place = config["adapter_config"]
+        x = norm(f + a, f"{layer}.output") if place["original_ln_before"] else f
         said: dict[str, Tensor] = {}
         for name in config["adapters"]:
-            path, bend = f"{layer}.output.adapters.{name}", ACTIVATIONS[config["adapter_config"]["non_linearity"]]
-            said[name] = linear(bend(linear(x, f"{path}.adapter_down.0")), f"{path}.adapter_up") * config["adapter_config"]["scaling"]
+            path, bend = f"{layer}.output.adapters.{name}", ACTIVATIONS[place["non_linearity"]]
+            said[name] = linear(bend(linear(x, f"{path}.adapter_down.0")), f"{path}.adapter_up") * place["scaling"]
         u = torch.stack(list(said.values()), dim=2)
         o = (_fused if config["system"] == "adapterfusion" else _scaled)(config, w, number, u, f, x, drop)
-        h = norm(o + a, f"{layer}.output")
+        h = norm(o + a, f"{layer}.output") if place["original_ln_after"] else o
         values |= {f"layer{number}.attn_out": a, f"layer{number}.ffn_out": f, f"layer{number}.transfer_out": o, f"hidden_states.{number + 1}": h}
         values |= {f"layer{number}.up.{name}": up for name, up in said.items()}
     pooled = torch.tanh(linear(drop(h[:, 0], hidden, "head.dropout"), "classifier.dense"))
@@ -166,19 +173,21 @@ def _scaled(config: Config, w: Mapping[str, Tensor], number: int, u: Tensor, f: 
     elif transfer["take_softmax"] and not shared:
         omega = omega.softmax(0)
     mixed = (omega * u).sum(2)
-    return mixed + f if transfer["residual"] else mixed
+    residual = f if config["adapter_config"]["residual_before_ln"] else x
+    return mixed + residual if transfer["residual"] else mixed
 
 
 def _fused(config: Config, w: Mapping[str, Tensor], number: int, u: Tensor, f: Tensor, x: Tensor, drop: Masks) -> Tensor:
     transfer = config["transfer_config"]
     path = f"{LAYER}.{number}.output.adapter_fusion_layer.{','.join(config['adapters'])}"
+    residual = f if config["adapter_config"]["residual_before_ln"] else x
     if transfer["residual_before"]:
-        u = u + f[:, :, None]
+        u = u + residual[:, :, None]
     query = F.linear(f if transfer["query_before_ln"] else x, w[f"{path}.query.weight"], w[f"{path}.query.bias"])
     scores = torch.einsum("bnd,bnsd->bns", query, F.linear(u, w[f"{path}.key.weight"], w[f"{path}.key.bias"]))
     weight = (drop(scores, config["attention_probs_dropout_prob"], f"fusion.{number}.dropout") / (50 if transfer["temperature"] else 1)).softmax(-1)
     mixed = torch.einsum("bns,bnsd->bnd", weight, F.linear(u, w[f"{path}.value.weight"]) if transfer["value"] else u)
-    return mixed if transfer["residual_before"] else mixed + f
+    return mixed if transfer["residual_before"] else mixed + residual
 
 
 def write(folder: Path, config: Config, seed: int = 0) -> Path:

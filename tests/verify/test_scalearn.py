@@ -55,11 +55,11 @@ def test_other_configurations(system: str, seed: int, source: bool, tmp_path: Pa
     ("case", "right", "wrong", "caught"),
     [
         ("scalearn/b", "x = norm(f + a)", "x = norm(f)", "layer0.up.rte"),
-        ("scalearn/b", "o = m + f if residual else m", "o = m + x if residual else m", "layer0.transfer_out"),
+        ("scalearn/b", "o = m + r if residual else m", "o = m + x if residual else m", "layer0.transfer_out"),
         ("scalearn/c", '"layer{l}.ffn_out"', '"layer{l}.attn_out"', "layer0.attn_out"),
         ("scalearn_pp/c", "u = adapters(x)", "u = adapters(a)", "layer0.up.rte"),
         ("adapterfusion/a", "f if query_before_norm else x", "a", "layer0.transfer_out"),
-        ("adapterfusion/c", "u[s] + f if residual_before else u[s]", "u[s] + f", "layer0.transfer_out"),
+        ("adapterfusion/c", "u[s] + r if residual_before else u[s]", "u[s] + r", "layer0.transfer_out"),
     ],
 )
 def test_a_wrong_spec_is_caught(case: str, right: str, wrong: str, caught: str, tmp_path: Path) -> None:
