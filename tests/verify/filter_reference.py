@@ -108,6 +108,12 @@ ENDS = ((0, "start"), (1, "end"))
 HEADS = {"classification": classification, "token_tagging": token_tagging, "qa": qa}
 
 
+def compute(weights: Tensors, inputs: Tensors, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the outputs and inner values of a configuration by their official names."""
+    inner = encode(weights, inputs, config)
+    return inner | HEADS[config["task"]](weights, inputs, inner["sequence_output"], config)
+
+
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the official names of a configuration's parameters, with their shapes."""
     width, ffn, classes = config["hidden"], config["inter"], config["num_labels"]
@@ -190,11 +196,5 @@ def make(folder: Path, config: Mapping[str, Any]) -> Path:
     """Write a case of a configuration."""
     torch.manual_seed(0)
     module = module_of(config)
-
-    def computed(inputs: Tensors) -> Tensors:
-        weights = dict(module.named_parameters())
-        inner = encode(weights, inputs, config)
-        return inner | HEADS[config["task"]](weights, inputs, inner["sequence_output"], config)
-
     answers = ("start_logits", "end_logits") if config["task"] == "qa" else ("logits",)
-    return write(folder, module, config, inputs_of(config), computed, (*answers, "loss"))
+    return write(folder, module, config, inputs_of(config), lambda given: compute(dict(module.named_parameters()), given, config), (*answers, "loss"))
