@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from os import PathLike
 from typing import Any, cast
 
@@ -36,7 +36,7 @@ class Report:
     dtype: str
     rows: tuple[Row, ...]
     left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
-    unread: tuple[str, ...]  # keys of the configuration that no `param` reads, `outer.inner` for those of a map in it
+    unread: tuple[str, ...]  # keys of the configuration that no `param` reads, `outer.inner` for those of a map that is read in part
 
     @property
     def share(self) -> float:
@@ -135,13 +135,14 @@ def _computed(run: Run, row: Row) -> Tensor | None:
 
 def _unread(plan: GoldenPlan, case: Case) -> tuple[str, ...]:
     read = {path for _, text in plan.parameters for path in re.findall(r"config\.([\w.]+)", text)}
-    return tuple(key for key in _keys(case.config) if key not in TOLD and not any(key == path or key.startswith(f"{path}.") for path in read))
+    return tuple(key for key in _keys(case.config, read) if key not in TOLD and not any(key == path or key.startswith(f"{path}.") for path in read))
 
 
-def _keys(config: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """Yield the keys of a configuration, those of the maps in it by their paths."""
+def _keys(config: Mapping[str, Any], read: Collection[str], above: str = "") -> Iterator[str]:
+    """Yield the keys of a configuration, by their paths those of a map in it of which something is read."""
     for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _keys(cast("Mapping[str, Any]", value), f"{above}{key}.")
+        path = f"{above}{key}"
+        if isinstance(value, dict) and any(known.startswith(f"{path}.") for known in read):
+            yield from _keys(cast("Mapping[str, Any]", value), read, f"{path}.")
         else:
-            yield f"{above}{key}"
+            yield path

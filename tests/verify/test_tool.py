@@ -283,9 +283,10 @@ def test_what_no_rule_fills_is_an_error(case: Path) -> None:
 def test_keys_within_keys_are_read_and_told(case: Path, tmp_path: Path) -> None:
     def nest(config: dict[str, Any]) -> None:
         config["sizes"] = {"hidden": config.pop("hidden_size"), "eps": 1e-5}
+        config["notes"] = {"a": 1, "b": 2}
 
     report = archloom.verify(SPEC.replace("config.hidden_size", "config.sizes.hidden"), changed(case, tmp_path / "nested", "config", nest))
-    assert report.ok and report.unread == ("seed", "sizes.eps")
+    assert report.ok and report.unread == ("seed", "sizes.eps", "notes")
 
 
 def test_inputs_that_are_missing(case: Path) -> None:
