@@ -86,7 +86,16 @@ def _verdict(row: Row) -> str:
 
 def _document(report: Report) -> dict[str, object]:
     rows = [
-        {"kind": r.kind, "stored": r.stored, "ours": r.ours, "difference": r.difference, "limit": r.limit, "ok": r.holds, "reason": r.reason}
+        {
+            "kind": r.kind,
+            "stored": r.stored,
+            "ours": r.ours,
+            "difference": r.difference,
+            "limit": r.limit,
+            "note": r.note,
+            "ok": r.holds,
+            "reason": r.reason,
+        }
         for r in report.rows
     ]
     return {
