@@ -257,6 +257,7 @@ class Body:
     families: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
     frozen: list[Freeze] = field(default_factory=list[Freeze])
     ties: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
+    differs_in_entries: bool = False  # it has caches or losses, itself or below
     uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
     names: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the text's names mean at its end, as the elaborator has them
     absent: set[str] = field(default_factory=set[str])  # names of statements that don't run with these arguments

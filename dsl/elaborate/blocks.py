@@ -158,10 +158,12 @@ def elaborate_block(module: Module, actual: Mapping[str, TensorType], frame: Fra
     """Return the body of a block for these types; raises Poisoned if it has errors (they are reported once)."""
     context = frame.builder.context
     patterns = {key: pattern(type_) for key, type_ in actual.items()}
-    key = (module.template.key, freeze(dict(module.arguments)), tuple(patterns.items()), context.training, context.entry is not None)
-    found = context.memo.get(key)
+    key = (module.template.key, freeze(dict(module.arguments)), tuple(patterns.items()), context.training)
+    apart = (*key, context.entry is not None)  # where a body that is another one in entries is kept
+    found = context.memo.get(key) or context.memo.get(apart)
     if found is None:
-        found = context.memo[key] = _elaborate(module, patterns, context, span)
+        found = _elaborate(module, patterns, context, span)
+        context.memo[apart if found.body.differs_in_entries else key] = found
     if found.failed:
         raise Poisoned
     return found
@@ -243,8 +245,8 @@ def _node(
     operands |= _states_in(place, body, binding, frame, span)
     types = _result_types(body, binding, builder)
     number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
-    if body.uses_training:
-        builder.body.uses_training = True
+    builder.body.uses_training |= body.uses_training
+    builder.body.differs_in_entries |= body.differs_in_entries
     _lift_losses(place, body, number, frame)
     _states_out(place, body, number, frame)
     return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)

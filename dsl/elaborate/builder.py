@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..facts import Facts
@@ -90,7 +89,8 @@ class Builder:
     def finish_state(self, key: str, result: Ref, grows: int | None) -> None:
         """Say what a state is after this body."""
         place = self.state_places[key]
-        self.body.states[place] = replace(self.body.states[place], result=result, grows=grows)
+        old = self.body.states[place]
+        self.body.states[place] = StateDecl(old.name, old.members, old.type, old.node, result, grows, old.span)
 
     def state(self, declared: StateDecl) -> None:
         """Keep a cache of this body."""

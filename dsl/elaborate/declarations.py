@@ -219,6 +219,7 @@ def _extern_out(statement: ast.Out, frame: Frame) -> None:
 
 
 def _loss(statement: ast.Loss, frame: Frame) -> None:
+    frame.builder.body.differs_in_entries = True
     if frame.builder.context.entry is not None:
         return  # an entry is called for its outputs, and its inputs may be shorter than the targets
     frame.builder.owner("losses", statement.span)

@@ -37,6 +37,7 @@ def _state(statement: ast.State, frame: Frame) -> None:
 def _one_state(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.State, frame: Frame) -> Value:
     builder = frame.builder
     members = (*frame.members(), *keys)
+    builder.body.differs_in_entries = True
     if builder.context.entry is None:
         empties = _new_symbols(statement.type, frame)
         for name in empties:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, cast
 
 from .. import ast
@@ -98,6 +99,9 @@ LEFT_OUT: Final = {
 """Arguments of PyTorch that nothing here takes."""
 
 
+LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+
+
 def pythonisms(item: ast.Item) -> list[Diagnostic]:
     """Return an error for each habit from PyTorch in an item, with its spelling here."""
     if not SUSPECT.search(item.span.text):
@@ -106,8 +110,15 @@ def pythonisms(item: ast.Item) -> list[Diagnostic]:
     return [found for node in walk(item, values) if (found := judge(node, values))]
 
 
+@cache
+def _fields(kind: type[ast.Node]) -> tuple[str, ...]:
+    return tuple(field for field in reversed(kind.__dataclass_fields__) if field != "span")
+
+
 def below(node: ast.Node) -> list[object]:
-    return [getattr(node, field) for field in reversed(node.__dataclass_fields__)]
+    """Return what may hold nodes below a node, the last first."""
+    found = [getattr(node, field) for field in _fields(node.__class__)]
+    return [thing for thing in found if thing.__class__ not in LEAVES]
 
 
 def walk(root: ast.Node, values: frozenset[str] | None = None) -> Iterator[ast.Node]:
@@ -115,7 +126,7 @@ def walk(root: ast.Node, values: frozenset[str] | None = None) -> Iterator[ast.N
     waiting: list[object] = [root]
     while waiting:
         thing = waiting.pop()
-        if isinstance(thing, tuple):
+        if thing.__class__ is tuple:
             waiting.extend(reversed(cast("tuple[object, ...]", thing)))
         elif isinstance(thing, ast.Node):
             yield thing
