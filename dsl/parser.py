@@ -73,6 +73,14 @@ class RawItem:
         return tuple(pythonisms(self.tree)) if self.tree is not None else ()
 
     @property
+    def idle(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with an expression that stands among the items, and is no docstring."""
+        if not isinstance(self.tree, ast.Bare) or isinstance(self.tree.value, ast.String):
+            return ()
+        text = self.span.text.splitlines()[0]
+        return (Diagnostic("A112", f"`{text}` does nothing: it is no item of a file", self.span, help=f"remove it, or write `name = {text}`"),)
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The item's one syntax error, if it has one."""
         return self.parsed[1]

@@ -36,8 +36,8 @@ def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @options.file
 @click.option("--input", "written", multiple=True, metavar="NAME=VALUE", callback=_inputs, help="Give an input; see above.")
 @click.option("--example", is_flag=True, help="Fill the inputs that are not given with seeded random values.")
-@click.option("--weights", type=click.Path(exists=True), help="A folder or file of safetensors, read through the file's weights map.")
-@click.option("--tokenizer", type=click.Path(exists=True, dir_okay=False), help="A tokenizers file (tokenizer.json) for text.")
+@click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
+@click.option("--tokenizer", type=click.Path(), help="A tokenizers file (tokenizer.json) for text.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Run this task alone; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, draws and examples.")
 @options.extern

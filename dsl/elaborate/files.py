@@ -121,7 +121,7 @@ class Files:
         """Return the tree of an item, or None if it has syntax errors or Pythonisms (reported once)."""
         if id(item) not in self.checked:
             tree = item.tree
-            found = item.diagnostics if tree is None else item.habits
+            found = item.diagnostics if tree is None else item.habits or item.idle
             header = self.headers.get(id(item))
             if header is not None and any(d.code == "A009" for d in header.diagnostics):
                 found, tree = (), None  # its own header was told to take it up

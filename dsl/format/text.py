@@ -15,7 +15,9 @@ def format_source(source: Source) -> str | tuple[Diagnostic, ...]:
     One statement a line, two spaces for each body, at most `WIDTH` columns (only comments and strings may be longer), at most one
     blank line in a row.  A body of one statement stays on the line of its header if it was written there and fits.
     """
-    errors = tuple(d for d in parse(source).diagnostics if d.severity is Severity.ERROR)
+    parsed = parse(source)
+    found = (*parsed.diagnostics, *(diagnostic for item in parsed.items for diagnostic in item.idle))
+    errors = tuple(d for d in found if d.severity is Severity.ERROR)
     return errors or format_text(source.text)
 
 

@@ -169,3 +169,11 @@ def test_a_file_with_an_error_is_not_run(folder: Path, capsys: pytest.CaptureFix
     Path("bad.arch").write_text(TWO.replace("kind_head(h)", "kind_haed(h)"))
     assert run(["run", "bad.arch", "--input", "image=white.png"]) == 1
     assert "did you mean `kind_head`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--weights", "--tokenizer"])
+def test_a_file_that_is_not_there_is_bad_input(option: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("t.arch").write_text("model T { in ids: int[B, S] as tokens(300); e = Embedding(300, 2); out y = e(ids) }")
+    assert run(["run", "t.arch", option, "nowhere", "--input", "ids=hello"]) == 1
+    shown = capsys.readouterr().err
+    assert "nowhere" in shown and "Traceback" not in shown and "usage" not in shown

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from archloom.compiler.check import check_text, library
+from archloom.dsl.format import format_source
 from archloom.dsl.source import Source
 
-from .elaborating import findings
+from .elaborating import findings, says
 
 WHOLE = "model M { in x: float[B, 4]; out y = x }\n"
 
@@ -78,3 +79,13 @@ def test_an_argument_of_a_model_may_choose() -> None:
     text = "model M(n: int = 4) { in x: float[B, n]; out y = x }\nmodel S = M(n = 3 if true else nope)"
     (found,) = findings(text)
     assert (found.code, found.span.text) == ("A102", "nope")
+
+
+@pytest.mark.parametrize("line", ["import.none", "foo(3)", "k"])
+def test_an_expression_among_the_items_is_an_error_and_is_not_formatted(line: str) -> None:
+    text = f"{line}\n{WHOLE}"
+    assert says(text) == f"A112 at {line}: `{line}` does nothing: it is no item of a file; remove it, or write `name = {line}`"
+    refused = format_source(Source("spec.arch", text))
+    assert not isinstance(refused, str)
+    assert [diagnostic.code for diagnostic in refused] == ["A112"]
+    assert findings(f'"""What this is."""\n{WHOLE}') == ()
