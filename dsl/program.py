@@ -45,6 +45,14 @@ class NodeKind(Enum):
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
 
+@record
+class Part:
+    """A place in the call of a Sequential: its path, and the places of the part, those of Sequentials inside it too."""
+
+    path: str
+    places: tuple[int, ...]
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """One step.  Not changed once its body is finished."""
@@ -58,6 +66,7 @@ class Node:
     name: str = ""  # the name that the text gives the value, for readable code
     primitive: Primitive | None = None
     body: Body | None = None
+    part: Part | None = None  # where it stands in a Sequential
 
 
 @record

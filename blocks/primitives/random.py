@@ -29,7 +29,8 @@ def _dropped(rule: Rule, x: TensorType, p: float) -> TensorType:
 
 def _drop(target: str) -> Any:
     def lower(b: LoweringBuilder, given: Given) -> Any:
-        return given["x"] if given["p"] == 0 else b.child(target, {"p": float(given["p"])}, given["x"])
+        p = given["p"] if isinstance(given["p"], float) else float(given["p"])
+        return given["x"] if p == 0 else b.child(target, {"p": p}, given["x"])
 
     return expand(lower)
 

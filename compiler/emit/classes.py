@@ -24,11 +24,13 @@ from .expressions import Expressions, plain
 from .functions import Function, Writer, conditioned
 from .layout import WIDTH, docstring, signature, statement
 from .loops import consecutive
+from .marking import statics, tagged
 from .merging import merged
 from .numbers import Numbers
 from .plan import Instance, Tree, holder
 from .rolling import rolled
-from .source_builder import SourceBuilder, method_name, ordered_inputs, statics, tagged
+from .sequences import APPLY, Called, Operation, Parts
+from .source_builder import SourceBuilder, method_name, ordered_inputs
 from .steps import Access, Hole, Number, Real, Text
 from .terms import Wording, loop_wording, wording
 from .units import Line, lines_of, units_of
@@ -190,6 +192,8 @@ class Draft:
     def _held(self, held: Tree | str, expressions: Expressions) -> str:
         if isinstance(held, str):
             return self._one(held, expressions)
+        if id(held) in self.instance.sequential:
+            return self._sequence(self.instance.sequential[id(held)], expressions)
         kind = holder(held, self.instance)
         texts = [self._held(below, expressions) for below in held.values()]
         alike = len(set(texts)) == 1 and len(texts) > 1
@@ -205,6 +209,19 @@ class Draft:
             word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if f"for {word} in" not in texts[0])
             return f"nn.{kind}({{{word}: {texts[0]} for {word} in ({', '.join(names)})}})"
         return f"nn.{kind}({{{', '.join(f'{name}: {text}' for name, text in zip(names, texts, strict=True))}}})"
+
+    def _sequence(self, parts: Parts, expressions: Expressions) -> str:
+        """Return the expression that makes a Sequential."""
+        texts: list[str] = []
+        for part in parts.values():
+            if isinstance(part, Operation):
+                texts.append(self._made(part.target, part.arguments, expressions))
+            elif isinstance(part, Called):
+                arguments = [Text(expressions.function(part.target)), *part.args]
+                texts.append(expressions.function(APPLY) + expressions.arguments(arguments, part.kwargs))
+            else:
+                texts.append(self._one(part, expressions) if isinstance(part, str) else self._sequence(part, expressions))
+        return f"nn.Sequential({', '.join(texts)})"
 
     def _count(self, held: Tree) -> Hole:
         """Return the number of members as one that may become a parameter."""

@@ -22,9 +22,9 @@ from ..tasks import known_tasks
 from .classes import Call, Draft, Parameters, class_lines
 from .functions import TAKEN
 from .helpers import Helpers
+from .marking import tagged
 from .numbers import NUMBER, Numbers, Row, Values, evaluated
 from .plan import Instance, Planner, Unnested
-from .source_builder import tagged
 from .steps import Number
 from .terms import block_defaults, block_inputs, wording
 from .top import Border, Entwined, TopDraft

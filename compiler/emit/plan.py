@@ -11,6 +11,7 @@ from ...dsl.program import Body, ModuleDecl
 from ..census import Bodies, Owned, Tensor, distinct, owned
 from ..lower.unit import Pair, match
 from ..paths import is_handed, resolve
+from .sequences import level_at, sequences
 from .steps import Access, Member, Text
 
 Tree = dict[str, "Tree | str"]
@@ -98,6 +99,10 @@ class Instance:
         self.tree: Tree = {}
         for path in [*self.tensors, *self.owned.declared]:
             self._plant(path)
+        self.sequences = sequences(self)
+        """What is written as `nn.Sequential`, by its path."""
+        self.sequential = {id(level_at(self.tree, path)): parts for path, parts in self.sequences.items()}
+        """The same by the levels of the tree."""
 
     def _called(self, body: Body) -> dict[str, Bodies]:
         found: dict[str, list[Body]] = {}
@@ -139,11 +144,13 @@ class Instance:
         while words and isinstance(level, dict):
             word, *words = words
             style = "attribute" if level is self.tree else holder(level, self)
-            loose = loose or style in ("ModuleList", "ModuleDict")
+            loose = loose or style in ("ModuleList", "ModuleDict", "Sequential")
             if style == "attribute":
                 yield word
             elif style == "Module":
                 yield Text(f"{_getter(level[word], self)}({json.dumps(word)})")
+            elif style == "Sequential":
+                yield Member(int(word))
             else:
                 place = -1 if style == "ParameterDict" else list(level).index(word)  # that one sorts its members
                 yield Member(int(word) if style.endswith("List") else word, len(level), place)
@@ -165,7 +172,9 @@ def _getter(held: Tree | str, instance: Instance) -> str:
 
 
 def holder(level: Tree, instance: Instance) -> str:
-    """Return the class of torch that holds a family."""
+    """Return the class of torch that holds a family, or the parts of a Sequential."""
+    if id(level) in instance.sequential:
+        return "Sequential"
     numbered = list(level) == [str(i) for i in range(len(level))]
     ends = [path for path in level.values() if isinstance(path, str)]
     tensors = [instance.tensors[path] for path in ends if path in instance.tensors]

@@ -78,7 +78,7 @@ class Roller:
             if marks[0] in text:
                 mark, total = local_mark(list_, self.names[list_]), re.escape(" + ".join(marks))
                 text = text.replace(f"[{', '.join(marks)}]", mark)
-                text = re.sub(rf"(?<!\w)\({total}\)", f"sum({mark})", text)
+                text = re.sub(rf"(?<![\w\])])\({total}\)", f"sum({mark})", text)
                 text = re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}])", lambda found, mark=mark: f"{found[1]}sum({mark})", text)
         return LOCAL.sub(lambda found: self._element(found[0], found["key"]), text)
 

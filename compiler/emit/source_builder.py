@@ -8,7 +8,6 @@ from typing import Any, Protocol, cast
 from ...blocks.lowering import Expansion, LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim
-from ...dsl.primitive import Argument, Kind
 from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, extent
 from ..graph import result_names, results
@@ -17,11 +16,12 @@ from ..lower.names import identifier
 from ..lower.sizes import Sizes
 from ..paths import HANDED, is_handed, join
 from .idioms import idiomatic
+from .marking import statics
 from .plan import Instance
-from .steps import Access, Hole, Member, Real, Step, Store, Text
+from .sequences import continued, operand_of
+from .steps import Access, Hole, Member, Step, Store, Text
 from .terms import NOTHING, Wording, wording
 
-SIZES = (Kind.INT, Kind.INTS, Kind.DIM, Kind.SHAPE, Kind.SIZES)
 ATTENTION = "archloom.compiler.runtime.modes.Attention"
 SIZED = ("torch.unflatten", "torch.split", "view", "reshape", "unflatten", "expand", "split")
 """What takes sizes in a list; others take numbers of axes."""
@@ -39,27 +39,6 @@ class Modules(Protocol):
 
     def operation(self, target: str, arguments: Mapping[str, Any]) -> str: ...
     def anchor(self) -> Access: ...
-
-
-def tagged(value: Any, words: Wording, made: bool = False, argument: str = "") -> Any:
-    """Mark numbers as such that may become parameters, also inside lists and dicts; `made` for those that a module is made with."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Hole(value, words, made, argument)
-    if isinstance(value, float):
-        return Real(value, words, made, argument)
-    if isinstance(value, (list, tuple)):
-        items = cast("Sequence[Any]", value)
-        return [tagged(item, words, made, argument if len(items) == 1 else "") for item in items]
-    if isinstance(value, dict):
-        return {key: tagged(item, words, made, key) for key, item in cast("dict[str, Any]", value).items()}
-    return value
-
-
-def statics(values: Mapping[str, Any], arguments: Sequence[Argument], words: Wording, made: bool = False, composed: bool = False) -> dict[str, Any]:
-    """Mark the numbers of a primitive's arguments that are sizes or counts, and those with fractions of what is `made` or `composed`."""
-    kinds = {argument.name: argument.kind for argument in arguments}
-    marked = (*SIZES, Kind.FLOAT, Kind.ANY) if made else (*SIZES, Kind.FLOAT) if composed else SIZES
-    return {name: tagged(value, words, made, name) if kinds.get(name) in marked else value for name, value in values.items()}
 
 
 class SourceBuilder:
@@ -85,8 +64,11 @@ class SourceBuilder:
         """Write the nodes of the body and return its results."""
         for declared in sorted(self.body.inputs, key=lambda d: (d.is_state, d.is_target, d.optional)):  # sizes are read from what is always there
             self._input(declared)
+        inner = continued(self.body, self.instance.sequences)
         for number, node in enumerate(self.body.nodes):
-            if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
+            if number in inner:
+                self.values[number, 0] = self._operand(operand_of(node))
+            elif node.kind not in (NodeKind.INPUT, NodeKind.STATE):
                 self._node(number, node)
         for update in self.body.updates:
             access = self.instance.access(update.path)
@@ -124,6 +106,8 @@ class SourceBuilder:
                 self._sizes.offer(handle, type_)
 
     def _write(self, number: int, node: Node) -> Any:
+        if node.part is not None and node.part.path in self.instance.sequences:
+            return self._sequence(node, node.part.path)
         if node.kind is NodeKind.PARAMETER:
             return self._parameter(node)
         if node.kind is NodeKind.CONSTANT:
@@ -183,6 +167,10 @@ class SourceBuilder:
         for part, label in zip(parts, entry.results, strict=False):
             part.label = part.label or label
         return parts or cast("Any", made)
+
+    def _sequence(self, node: Node, path: str) -> Step:
+        """Call the whole of which a node is the last part: what the parts before it take has been handed on to it."""
+        return self._step("module", (self.access(path), "forward"), (self._operand(operand_of(node)),), effect=True, label=_label(path))
 
     def _leaf(self, node: Node) -> Any:
         given = {**node.attributes, **{name: self._operand(operand) for name, operand in node.inputs.items()}}

@@ -1,6 +1,9 @@
-"""Modules without parameters that act in training and stand aside in evaluation."""
+"""Modules without parameters: those that act in training and stand aside in evaluation, and a function as a module."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +29,18 @@ class DropPath(nn.Module):
     def extra_repr(self) -> str:
         """Show the part that is dropped."""
         return f"p={self.p:g}"
+
+
+class Apply(nn.Module):
+    """Calls a function as a part of `nn.Sequential`: `y = function(x, *args, **options)`."""
+
+    def __init__(self, function: Callable[..., Tensor], *args: Any, **options: Any) -> None:
+        super().__init__()
+        self.function, self.args, self.options = function, args, options
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the function makes of x."""
+        return self.function(x, *self.args, **self.options)
 
 
 class Attention(nn.Module):

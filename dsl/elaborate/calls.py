@@ -9,7 +9,7 @@ from typing import Any
 from .. import ast
 from ..diagnostics import Diagnostic
 from ..primitive import Argument, Kind
-from ..program import ModuleDecl, NodeKind
+from ..program import ModuleDecl, NodeKind, Part
 from ..source import Span
 from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
@@ -319,8 +319,11 @@ def call_leaf(module: Module, values: Mapping[str, Value], frame: Frame, span: S
 
 def call_chain(module: ModuleChain, value: Value, frame: Frame, span: Span) -> Value:
     """Call the parts of a Sequential in order."""
-    for part in module.parts:
+    for place, part in enumerate(module.parts):
+        first = len(frame.builder.body.nodes)
         value = call_value(part, value, frame, span)
+        for node in frame.builder.body.nodes[first:]:
+            node.part = Part(module.path, (place, *(node.part.places if node.part is not None else ())))
     return value
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..members import member_text
-from ..program import Body, Member, ModuleDecl, Node, Operand, Ref
+from ..program import Body, Member, ModuleDecl, Node, Operand, Part, Ref
 from .builder import Builder
 from .scope import Frame, Loop
 from .values import Family, Function, Module, ModuleChain, Record, Template, Tensor, Value, is_list, is_map
@@ -100,6 +100,7 @@ class Copier:
             self._module(module, born, member, text)
         for node, moving, born in self.moving:
             self._node(node, moving, self._path(node.target, text) if born else node.target, shift, now)
+            self.body.nodes[-1].part = self._part(node.part, text)
         self._caches(text, shift, now)
         for home, name, value in self.homes:
             assert home is not None
@@ -121,6 +122,13 @@ class Copier:
 
     def _is_born(self, target: str) -> bool:
         return any(target == p or target.startswith(f"{p}.") for p in self.born)
+
+    def _holds_born(self, path: str) -> bool:
+        """Tell whether the parts of a Sequential were born in the step."""
+        return any(p.startswith(f"{path}.") for p in self.born)
+
+    def _part(self, part: Part | None, text: str) -> Part | None:
+        return Part(self._path(part.path, text), part.places) if part is not None and self._holds_born(part.path) else part
 
     def _module(self, module: ModuleDecl, born: Mapping[str, str], member: Member, text: str) -> None:
         members = (*module.members[: self.depth - 1], member, *module.members[self.depth :])
@@ -175,8 +183,7 @@ class Copier:
             return Module(path, value.template, self._each(value.arguments, shift, now, text), value.span)
         if isinstance(value, ModuleChain):
             chain = tuple(self._value(p, shift, now, text) for p in value.parts)
-            born = any(p.startswith(f"{value.path}.") for p in self.born)
-            return ModuleChain(self._path(value.path, text) if born else value.path, chain, value.span)
+            return ModuleChain(self._path(value.path, text) if self._holds_born(value.path) else value.path, chain, value.span)
         if isinstance(value, (Function, Template)):
             return replace(value, given=dict(self._each(value.given, shift, now, text))) if value.given else value
         if isinstance(value, Family):

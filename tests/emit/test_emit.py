@@ -394,6 +394,28 @@ model M { in x: float[B, 4]; out y = soft(x) }
 }
 
 
+def test_a_sequential_is_one_module_that_is_called_once() -> None:
+    text = """arch 1
+block Half(dim: int) { in x: float[B, dim]; fc = Linear(dim, dim // 2); out y = fc(x) }
+model M(dim: int = 8, drop: float = 0.25) {
+  in x: float[B, dim]
+  index parts = 0..4
+  plain = Sequential(relu, Linear(dim, dim), softmax(dim = -1, ...))
+  for p in parts {
+    f = Sequential(Linear(dim, dim), gelu(approximate = "tanh", ...), Sequential(dropout(p = drop, ...), Half(dim)), elu(alpha = 0.3, ...))
+    y = f(plain(plain(x)))
+  }
+  other = Sequential(Linear(dim // 2, dim, bias = false), square, Linear(dim, 1))
+  out z = other(sum(y[*]))
+}
+"""
+    source = compare(text)
+    assert "self.plain = nn.Sequential(nn.ReLU(), nn.Linear(dim, dim), nn.Softmax(-1))" in source
+    assert "nn.Sequential(nn.Dropout(drop), Half(dim))," in source and 'nn.GELU("tanh"),' in source and "nn.ELU(0.3)," in source
+    assert "nn.Linear(dim // 2, dim, bias=False), Apply(torch.square), nn.Linear(dim, 1)" in source
+    assert "ys = [f(self.plain(self.plain(x))) for f in self.f]" in source and '"z": self.other(sum(ys))' in source
+
+
 def test_what_torch_has_no_function_for_is_a_function_of_the_file() -> None:
     text = """arch 1
 model M(theta: float = 500.0) {
