@@ -65,6 +65,10 @@ USUAL = {"weight": "ones", "bias": "zeros", "running_mean": "zeros", "running_va
 """How the norms of torch start."""
 
 
+MOST = 4
+"""How many results have a type each."""
+
+
 class Draft:
     """What the class of one instance holds, before numbers have become parameters."""
 
@@ -136,7 +140,7 @@ class Draft:
             parameters += ["*", *(f"{identifier(name)}: Any" for name in handed)]
         counts = {len(result_names(body)) for body in pair}
         count = counts.pop() if len(counts) == 1 else None
-        named = {None: "Any", 0: "None", 1: "Tensor"}.get(count)
+        named = {None: "Any", 0: "None", 1: "Tensor"}.get(count, "tuple[Tensor, ...]" if count is not None and count > MOST else None)
         return signature(method_name(number), parameters, named or f"tuple[{', '.join(['Tensor'] * (count or 0))}]", 4)
 
     def end(self, expressions: Expressions) -> Iterator[Line]:

@@ -57,7 +57,6 @@ class Writer:
         self.unpacked = self._unpacked()
         self.inside: dict[int, int] = {}
         """Where an inlined step stands, by its id: the place of its reader."""
-        self.spread: set[int] = set()
 
     def lines(self) -> list[tuple[tuple[str, ...], str]]:
         """Return the statements with their guards."""
@@ -67,8 +66,8 @@ class Writer:
             found, long = self._write()
             if long is None:
                 return found
-            self.spread.add(id(long))
-            self.inside.pop(id(long))
+            for step in self._with_earlier(long):
+                self.inside.pop(id(step), None)
 
     # ----------------------------------------------------------------------------------------------------- inlining
 
@@ -125,9 +124,24 @@ class Writer:
 
     def _root(self, at: int) -> int:
         """Return the place of the statement that a step has become a part of."""
-        while (up := self.inside.get(id(self.order[at]))) is not None:
-            at = up
-        return at
+        return self._way(at)[-1]
+
+    def _with_earlier(self, long: Step) -> list[Step]:
+        """Return a part of a statement with the parts before it that may not trade places with it: draws keep their order."""
+        at = self.place[id(long)]
+        effects = (k for k, step in enumerate(self.order[: at + 1]) if isinstance(step, Step) and step.effect)
+        moving = [way for way in map(self._way, effects) if way[-1] == self._root(at)]
+        if not any(at in way for way in moving):
+            return [long]
+        earlier = {max(k for k in way if k < at) for way in moving if at not in way}
+        return [long, *(step for step in self.order if isinstance(step, Step) and self.place[id(step)] in earlier)]
+
+    def _way(self, at: int) -> list[int]:
+        """Return the places of a step and of the expressions around it, out to the statement."""
+        way = [at]
+        while (up := self.inside.get(id(self.order[way[-1]]))) is not None:
+            way.append(up)
+        return way
 
     # ------------------------------------------------------------------------------------------------------- naming
 

@@ -19,7 +19,12 @@ def statement(text: str, indent: int) -> list[str]:
     value = text.removeprefix("return ")
     if value != text and indent + len(text) > WIDTH and len(_split(value)) > 1 and not _comprehension(value):
         return _broken(f"return ({value})", indent, "", "")
-    return _broken(text, indent, "", "")
+    lines = _broken(text, indent, "", "")
+    targets, _, value = text.partition(" = ")
+    if len(lines[0]) > WIDTH and re.fullmatch(r"\w+(, \w+)+", targets):
+        pad = " " * indent
+        return [f"{pad}(", *(f"{pad}    {target}," for target in targets.split(", ")), *_broken(value, indent, ") = ", "")]
+    return lines
 
 
 def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
@@ -36,8 +41,9 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
     joined = ", ".join(items)
     call = text[start] == "(" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_])")
     lines = [f"{pad}{before}{head}"]
-    if (call or len(items) == 1 and not _comprehension(items[0])) and indent + 4 + len(joined) <= WIDTH:
-        comma = "" if call else ","
+    comprehension = len(items) == 1 and bool(_comprehension(items[0]))
+    if (call or len(items) == 1) and indent + 4 + len(joined) <= WIDTH:
+        comma = "" if call or comprehension else ","
         lines.append(f"{pad}    {joined}{comma}")
     elif len(items) == 1 and call:
         lines += _broken(items[0], indent + 4, "", "")

@@ -180,7 +180,9 @@ class SourceBuilder:
             args = [given.get(name) for name in (lowering.inputs if isinstance(lowering, LeafModule) else tuple(given))]
             while args and args[-1] is None:
                 args.pop()
-        return self._results(node, self._step("module", (self.access(node.target), "forward"), tuple(args), label=_label(node.target)), ())
+        random = node.primitive is not None and _entry(node).is_random
+        called = self._step("module", (self.access(node.target), "forward"), tuple(args), effect=random, label=_label(node.target))
+        return self._results(node, called, ())
 
     def _call(self, node: Node) -> Any:
         body = node.body

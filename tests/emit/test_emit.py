@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import archloom
 from archloom.blocks.examples import EXAMPLES as LIBRARY_EXAMPLES
@@ -25,13 +25,12 @@ from archloom.compiler.check import check_text
 from archloom.compiler.cli import run
 from archloom.compiler.emit.file import emit
 from archloom.compiler.emit.run import load_source
-from archloom.compiler.runtime.outputs import flat
 from archloom.dsl.diagnostics import Failure, Severity
 from archloom.dsl.program import Program
 from archloom.dsl.source import Source
 
-ROOT = Path(__file__).parents[2]
-WIDTH = 100
+from .comparing import ROOT, WIDTH, compare, values
+
 SMALL = {
     "minilm": {"vocab": 50, "dim": 16, "depth": 3, "heads": 2, "ffn": 24},
     "minilm_tasks": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
@@ -40,6 +39,9 @@ SMALL = {
     "adapterfusion": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
 }
 EXAMPLES = [pytest.param(ROOT / "examples" / f"{name}.arch", params, id=name) for name, params in SMALL.items()]
+PRESETS: dict[str, str | None] = {"unifork": None, "colm": None, "com_mlp": None, "filter": "FILTER", "mlore": None, "taskexpert": None}
+"""Examples with a preset `small`, and which model of the file it is for."""
+
 PAGE = (ROOT / "docs" / "language.md").read_text()
 TEXTS = [
     pytest.param(match[1], id=f"line{PAGE[: match.start()].count(chr(10)) + 1}")
@@ -126,57 +128,6 @@ def program(text: str) -> Program:
     return load_program(text)
 
 
-def values(outputs: Mapping[Any, Any]) -> dict[tuple[Any, ...], Tensor]:
-    return dict(flat(outputs))
-
-
-def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
-    """Compare one call in each mode, without targets and with them: outputs, gradients and buffers."""
-    targets = {d.name for d in model._plan.signature.inputs if d.is_target}
-    calls = [given] if not targets else [given, {name: value for name, value in given.items() if name not in targets}]
-    for training in (False, True):
-        for inputs in calls:
-            pair = (copy.deepcopy(model), copy.deepcopy(emitted))
-            found: list[dict[tuple[Any, ...], Tensor]] = []
-            for module in pair:
-                module.train(training)
-                torch.manual_seed(3)
-                found.append(values(module(**inputs)))
-            assert found[0].keys() == found[1].keys()
-            for path, value in found[0].items():
-                torch.testing.assert_close(found[1][path], value, rtol=0, atol=1e-12, equal_nan=True)
-            for results in found:
-                total = sum(v.abs().nan_to_num(posinf=0).sum() for v in results.values() if v.is_floating_point())
-                if isinstance(total, Tensor) and total.requires_grad:
-                    total.backward()
-            mine, theirs = (dict(module.named_parameters()) for module in pair)
-            assert mine.keys() == theirs.keys()
-            for name, value in mine.items():
-                other = theirs[name]
-                assert value.requires_grad == other.requires_grad, name
-                if value.grad is None or other.grad is None:
-                    assert value.grad is None and (other.grad is None or not other.grad.any()), name
-                else:
-                    torch.testing.assert_close(other.grad, value.grad, rtol=1e-12, atol=1e-12, equal_nan=True)
-            for (name, value), other in zip(pair[0].state_dict().items(), [pair[1].state_dict()] * 10**4, strict=False):
-                torch.testing.assert_close(other[name], value, rtol=0, atol=1e-12, equal_nan=True)
-
-
-def compare(text: str | Path, **params: Any) -> str:
-    """Compile and emit a text, compare the two, and return the emitted file."""
-    found = load_program(text, params)
-    source = emit(found)
-    torch.manual_seed(0)
-    model = archloom.compile(text, params, dtype="float64")
-    emitted = archloom.compile(text, params, dtype="float64", source=True)
-    assert not isinstance(emitted, type(model))
-    assert set(emitted.state_dict()) == set(model.state_dict())
-    emitted.load_state_dict(model.state_dict())
-    same(model, emitted, model.example_inputs())
-    assert max(map(len, source.splitlines())) <= WIDTH
-    return source
-
-
 @contextlib.contextmanager
 def refused() -> Generator[None]:
     """Let pass what is refused with a reason."""
@@ -189,11 +140,20 @@ def refused() -> Generator[None]:
 
 @pytest.mark.parametrize(("path", "params"), EXAMPLES)
 def test_examples(path: Path, params: dict[str, int]) -> None:
-    compare(path, **params)
+    compare(path, params)
 
 
-def test_every_example_has_a_small_size() -> None:
-    assert {path.stem for path in (ROOT / "examples").glob("*.arch")} - {"unifork"} == set(SMALL)
+@pytest.mark.parametrize("name", PRESETS)
+def test_small_presets(name: str) -> None:
+    compare(ROOT / "examples" / f"{name}.arch", preset="small", name=PRESETS[name])
+
+
+def test_losses_of_dense_tasks() -> None:
+    compare(ROOT / "examples" / "mtlosses.arch")
+
+
+def test_every_example_is_tried() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.arch")} == {*SMALL, *PRESETS, "mtlosses"}
 
 
 @pytest.mark.parametrize("text", LIBRARY)
@@ -275,6 +235,8 @@ def test_layout(tmp_path: Path) -> None:
     for parameter in [*EXAMPLES]:
         path, params = cast("tuple[Path, dict[str, int]]", parameter.values)
         (tmp_path / f"{path.stem}.py").write_text(emit(load_program(path, params)))
+    for name, model in PRESETS.items():
+        (tmp_path / f"{name}.py").write_text(emit(load_program(ROOT / "examples" / f"{name}.arch", None, "small", model)))
     for number, parameter in enumerate([*LIBRARY, *TEXTS]):
         with refused():
             (tmp_path / f"case{number}.py").write_text(emit(load_program(cast("str", parameter.values[0]))))
@@ -414,6 +376,21 @@ model M(dim: int = 8, drop: float = 0.25) {
     assert "nn.Sequential(nn.Dropout(drop), Half(dim))," in source and 'nn.GELU("tanh"),' in source and "nn.ELU(0.3)," in source
     assert "nn.Linear(dim // 2, dim, bias=False), Apply(torch.square), nn.Linear(dim, 1)" in source
     assert "ys = [f(self.plain(self.plain(x))) for f in self.f]" in source and '"z": self.other(sum(ys))' in source
+
+
+def test_draws_keep_their_order_where_a_long_statement_is_cut() -> None:
+    text = """arch 1
+block Noisy(dim: int) { in x: float[B, S, dim]; in mask: bool[B, S]; out y = dropout(x, 0.5) * float(mask)[..., none] }
+model M {
+  in first: float[B, S, 6]
+  in second: float[B, N, 6]
+  in first_mask: bool[B, S]
+  in second_mask: bool[B, N]
+  noisy = Noisy(6)
+  out joined_sequence = concat([noisy(first * 2.0 + 1.0, first_mask), noisy(second * 2.0 + 1.0, second_mask)], dim = 1)
+}
+"""
+    compare(text)
 
 
 def test_what_torch_has_no_function_for_is_a_function_of_the_file() -> None:

@@ -35,13 +35,14 @@ class Embeddings(nn.Module):
         types: int = 2,
         padding: int = 0,
         eps: float = 1e-12,
+        drop: float = 0.1,
     ) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(vocab, dim, padding_idx=padding)
         self.position_embeddings = nn.Embedding(positions, dim)
         self.token_type_embeddings = nn.Embedding(types, dim)
         self.LayerNorm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(drop)
 
     def forward(self, ids: Tensor) -> Tensor:
         kind = self.token_type_embeddings.weight[0]
@@ -85,11 +86,11 @@ class Output(nn.Module):
     1810.04805
     """
 
-    def __init__(self, din: int, dim: int, eps: float = 1e-12) -> None:
+    def __init__(self, din: int, dim: int, eps: float = 1e-12, drop: float = 0.1) -> None:
         super().__init__()
         self.dense = nn.Linear(din, dim)
         self.LayerNorm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(drop)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         return self.LayerNorm(self.dropout(self.dense(x)) + residual)
@@ -117,10 +118,10 @@ class Attention(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int, eps: float = 1e-12) -> None:
+    def __init__(self, dim: int, heads: int, eps: float = 1e-12, drop: float = 0.1) -> None:
         super().__init__()
         self.self = SelfAttention(dim, heads)
-        self.output = Output(dim, dim, eps)
+        self.output = Output(dim, dim, eps, drop)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.output(self.self(x, mask), x)
@@ -135,11 +136,13 @@ class Layer(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int, ffn: int, eps: float = 1e-12) -> None:
+    def __init__(
+        self, dim: int, heads: int, ffn: int, eps: float = 1e-12, drop: float = 0.1
+    ) -> None:
         super().__init__()
-        self.attention = Attention(dim, heads, eps)
+        self.attention = Attention(dim, heads, eps, drop)
         self.intermediate = Intermediate(dim, ffn)
-        self.output = Output(ffn, dim, eps)
+        self.output = Output(ffn, dim, eps, drop)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         h = self.attention(x, mask)
@@ -154,9 +157,11 @@ class Encoder(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, ffn: int, eps: float = 1e-12) -> None:
+    def __init__(
+        self, dim: int, depth: int, heads: int, ffn: int, eps: float = 1e-12, drop: float = 0.1
+    ) -> None:
         super().__init__()
-        self.layer = nn.ModuleList([Layer(dim, heads, ffn, eps) for _ in range(depth)])
+        self.layer = nn.ModuleList([Layer(dim, heads, ffn, eps, drop) for _ in range(depth)])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         for layer in self.layer:
