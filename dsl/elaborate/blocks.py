@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,7 +113,7 @@ def _called_as(path: str, body: Body, frame: Frame, span: Span) -> None:
     bodies = declared.bodies if declared is not None else frame.builder.borrowed.setdefault(path, [])
     if not any(body is known for known in bodies):
         if declared is not None:
-            _same_parameters(declared, body, span)
+            _same_parameters(declared, body, frame, span)
         bodies.append(body)
 
 
@@ -125,30 +125,33 @@ def _hand_back(name: str, path: str, borrowed: Mapping[str, list[Body]], frame: 
                 _called_as(path + inner[len(name) + 1 :], body, frame, span)
 
 
-def _same_parameters(declared: ModuleDecl, body: Body, span: Span) -> None:
+def _same_parameters(declared: ModuleDecl, body: Body, frame: Frame, span: Span) -> None:
     """Require every way of calling one module to need the same parameters."""
     if not declared.bodies:
         return
-    one, two = dict(_owned(declared.bodies[0], "")), dict(_owned(body, ""))
+    one, two = (_owned(called, frame.builder.context.memo) for called in (declared.bodies[0], body))
     different = sorted(path for path in one.keys() | two.keys() if one.get(path) != two.get(path))
     if different:
         help = "one module has one set of parameters: make two modules, or give both calls the same sizes"
         fail("A308", f"`{declared.path}` would need other parameters in this call (`{different[0]}`)", span, help)
 
 
-def _owned(body: Body, prefix: str) -> Iterator[tuple[str, object]]:
-    """Yield what a body and the modules in it own: paths, with what must be equal at each."""
-    for parameter in body.parameters.values():
-        yield f"{prefix}{parameter.path}", (parameter.shape, parameter.dtype, parameter.buffer)
+def _owned(body: Body, memo: dict[object, Any]) -> dict[str, object]:
+    """Return what a body and the modules in it own: paths, with what must be equal at each."""
+    found = memo.get(("owned", id(body)))
+    if found is not None:
+        return found[1]
+    own: dict[str, object] = {p.path: (p.shape, p.dtype, p.buffer) for p in body.parameters.values()}
     for module in body.modules.values():
-        path = f"{prefix}{module.path}"
+        path = module.path
         if module.primitive is not None:
-            for spec in module.primitive.parameters(module.arguments):
-                yield f"{path}.{spec.name}", (spec.shape, spec.dtype, spec.buffer)
+            own.update({f"{path}.{s.name}": (s.shape, s.dtype, s.buffer) for s in module.primitive.parameters(module.arguments)})
         elif module.extern is not None:
-            yield path, (module.extern, freeze(dict(module.arguments)))
+            own[path] = (module.extern, freeze(dict(module.arguments)))
         for inner in module.bodies:
-            yield from _owned(inner, f"{path}.")
+            own.update({f"{path}.{name}": what for name, what in _owned(inner, memo).items()})
+    memo[("owned", id(body))] = (body, own)  # a body's id is its own as long as it lives
+    return own
 
 
 # ------------------------------------------------------------------------------------------------------- elaboration
