@@ -26,6 +26,7 @@ from ...dsl.record import record
 from ...dsl.source import Span
 from ..graph import operands, results
 from ..reach import Reach
+from ..runtime.calls import Signature
 from ..runtime.entry import narrowed
 from ..slice import Slicer
 
@@ -43,16 +44,23 @@ class Exposed:
     losses: tuple[str, ...]
 
 
-def expose(program: Program, values: Sequence[GoldenValue], training: bool, plan: GoldenPlan, given: Collection[str]) -> Exposed:
+def expose(
+    program: Program, values: Sequence[GoldenValue], training: bool, plan: GoldenPlan, given: Collection[str], stored: Collection[str]
+) -> Exposed:
     """Return the program in one mode, of some tasks, or of one entry, with the values and losses among its outputs.
 
-    Losses are those whose targets are among the `given` inputs, by path.  Raises Failure for values that aren't there.
+    Losses are those whose targets are among the `given` inputs, by path.  Where a task's inputs are all absent it is left out, with the
+    values that aren't among the `stored` ones.  Raises Failure for values that aren't there.
     """
     entry = plan.entry
     root = program.entries[entry].eval if entry is not None else program.training if training else program.eval
     count, reach = len(root.outputs), Reach(root)
     lacking = {d.key for d in root.inputs if d.is_target and d.path not in given}
     tasks = plan.tasks if entry is None else ()
+    if entry is None and not tasks:
+        present = Signature(root, root, None, Slicer()).present(None, {d.key for d in root.inputs if d.path in given})
+        tasks = tuple(present or ())
+        values = values if present is None else [value for value in values if value.stored in stored]
     asked = [n for n, result in enumerate([*root.outputs, *root.losses]) if not tasks or result.task in tasks]
     asked = [n for n in asked if n < count or not lacking & reach.needs(root, n)]
     maker = _Maker(plan.span, root, _live(root, asked))

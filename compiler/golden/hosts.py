@@ -44,6 +44,8 @@ def _unifork_batches(config: Config, given: Tensors) -> Tensors:
     found: dict[str, Tensor] = {}
     for task, is_gen in (("understand", False), ("generate", True)):
         rows = given["is_gen"].bool() == is_gen
+        if not rows.any():
+            continue
         mask = given["attention_mask"][rows].bool()
         longest = int(mask.sum(1).max())
         ids = given["input_ids"][rows][:, :longest]
@@ -60,6 +62,8 @@ def _unifork_batches(config: Config, given: Tensors) -> Tensors:
 def _unifork_labels(config: Config, model: Any, given: Tensors, values: Tensors) -> Tensors:
     """Lay the codes out as the authors label a sequence, -1 before them, and drop the batch axes of the scores."""
     batch = _unifork_batches(config, given)
+    if "at.generate" not in batch:
+        return {}
     codes, real = values["codes_gen"], values["mask_gen"]
     labels = torch.full((*real.shape, codes.shape[-1]), config["ignore_index"])
     for row, place, own in zip(labels, batch["at.generate"], codes, strict=True):

@@ -45,12 +45,12 @@ class Run:
         self.plan, self.case, self.dtype = plan, case, dtype
         self.training = self._mode() == "train"
         self.host = self._host()
-        inner = [value for value in plan.values if (value.modules, value.path) != (TOTAL.modules, TOTAL.path) or "loss" in program.eval.names]
+        self.inner = [value for value in plan.values if (value.modules, value.path) != (TOTAL.modules, TOTAL.path) or "loss" in program.eval.names]
         self.given = {name: self._leaf(value) for name, value in case.inputs.items() if not name.startswith("cotangent.")}
         self.stored = self.host.inputs(case.config, self.given) if self.host.inputs is not None else self.given
         self.clauses = dict(plan.inputs)
         there = {d.path for d in program.eval.inputs if self.clauses.get(d.path, d.path) in self.stored}
-        self.exposed = expose(program, inner, self.training, plan, there)
+        self.exposed = expose(program, self.inner, self.training, plan, there, case.outputs.keys())
         self.model = self._build(source)
         self.official = leaves(case.weights, self._moving(), dtype)
         self.tensors = model_tensors(self.exposed.program, self.exposed.body, plan, self.official)
@@ -64,7 +64,7 @@ class Run:
         with Chance(self.model, draws) if draws is not None else nullcontext():
             result = self._call(inputs)
         values: dict[str, dict[str, Tensor]] = {}
-        for value in self.plan.values:
+        for value in (value for value in self.plan.values if value in self.exposed.names or value not in self.inner):
             values.setdefault(value.stored, {})[value.full_path] = self._value(value, result)
         if self.host.values is not None:
             more = self.host.values(self.case.config, self.model, self.given, {name: next(iter(found.values())) for name, found in values.items()})

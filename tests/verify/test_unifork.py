@@ -52,6 +52,14 @@ def test_a_random_configuration(kind: str, seed: int, tmp_path: Path) -> None:
     assert (report.golden, report.share) == (kind, 1)
 
 
+@pytest.mark.parametrize("counts", [(3, 0), (0, 2)])
+def test_a_batch_of_one_task_alone(counts: tuple[int, int], tmp_path: Path) -> None:
+    """Its loss is the whole, and nothing of the other branch gets a gradient."""
+    report = archloom.verify(EXAMPLE, write(tmp_path / "case", "training", drawn(2), counts))
+    assert report.ok, [row for row in report.rows if not row.holds]
+    assert (report.golden, report.share) == ("training", 1)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     """Both losses along a random direction of all that is trained."""
     config = drawn(2)

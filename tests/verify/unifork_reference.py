@@ -248,12 +248,15 @@ def inputs(model: UniFork, und: int = 2, gen: int = 2, longest: int = 6) -> dict
         ids[row, at] = labels[row, at] = PICTURE
         labels[row, :at] = UNREAD
     size = c["grid"] * c["patch"]
-    images = {f"images_{name}": model.draw(n, 3, size, size) for name, n in (("und", und), ("gen", gen))}
+    images = {f"images_{name}": model.draw(n, 3, size, size) for name, n in (("und", und), ("gen", gen)) if n}
     return {"input_ids": ids, "attention_mask": mask, "is_gen": is_gen, "labels": labels, **images}
 
 
-def write(folder: Path, kind: str, config: dict[str, Any]) -> Path:
-    """Write a case: `decoder`, `training`, or `painting`, whose gradients are those of the stage that trains the branch that draws."""
+def write(folder: Path, kind: str, config: dict[str, Any], counts: tuple[int, int] = (2, 2)) -> Path:
+    """Write a case: `decoder`, `training`, or `painting`, whose gradients are those of the stage that trains the branch that draws.
+
+    `counts` are the samples of each task, to understand and to generate.
+    """
     model = UniFork(config)
     trained = tuple(model.w) if kind != "painting" else tuple(n for n in model.w if n.startswith(("model.gen_fork", "model.norm_gen", HEAD)))
     for name, value in model.w.items():
@@ -272,12 +275,12 @@ def write(folder: Path, kind: str, config: dict[str, Any]) -> Path:
         }
         named = ("und_hidden", "gen_hidden", "und_logits", "gen_logits")
     else:
-        given = inputs(model)
-        tasks = {"und": model.task(given, False), "gen": model.task(given, True)}
-        loss = tasks["und"]["loss"] + tasks["gen"]["loss"]
+        given = inputs(model, *counts)
+        tasks = {short: model.task(given, short == "gen") for short in ("und", "gen") if f"images_{short}" in given}
+        loss = torch.stack([values["loss"] for values in tasks.values()]).sum()
         if kind == "training":
             outputs = {f"{name}_{short}": value for short, values in tasks.items() for name, value in values.items()} | {"loss": loss}
-            named = ("logits_und", "logits_gen", "loss")
+            named = (*(f"logits_{short}" for short in tasks), "loss")
         else:
             ids = torch.randint(config["vocab"], (4, 5), generator=model.random)
             given |= {"prompt_ids": ids, "prompt_mask": (torch.arange(5) >= torch.tensor([1, 0, 3, 2])[:, None]).long()}
