@@ -22,14 +22,14 @@ LIMITS: Mapping[torch.dtype, Mapping[Kind, float]] = {
 NOISE = 1e-6
 """A gradient below this share of the case's largest gradient is rounding: such as that of a bias in front of a norm."""
 
-ROUNDING = 2.0
+ROUNDING = 4.0
 """How many times what float32 moves a gradient by is added to its limit: the stored one was computed in float32, as perhaps ours was."""
 
 ROUNDED = "with the rounding of float32"
 """What a row with a wider limit says of it."""
 
-MOST = 5.0
-"""How many times its limit a gradient may differ by at most, however much float32 moves it."""
+MOST = 0.05
+"""The widest limit, however much float32 moves a gradient."""
 
 
 @record
@@ -73,7 +73,7 @@ def compare(kind: Kind, stored: str, theirs: Tensor, path: str, ours: Tensor | N
 
 def may_be_rounding(row: Row) -> bool:
     """Tell whether the rounding of float32 could explain a difference above the limit."""
-    return row.kind == "gradient" and not row.reason and row.difference <= MOST * row.limit
+    return row.kind == "gradient" and not row.reason and row.difference <= MOST
 
 
 def with_rounding(row: Row, ours: Tensor | None, again: Tensor | None) -> Row:
@@ -84,4 +84,4 @@ def with_rounding(row: Row, ours: Tensor | None, again: Tensor | None) -> Row:
     if row.holds or row.reason or ours is None or again is None:
         return row
     moved = compare(row.kind, row.stored, ours, row.ours, again, ours.dtype).difference
-    return replace(row, limit=min(MOST * row.limit, row.limit + ROUNDING * moved), note=ROUNDED)
+    return replace(row, limit=min(MOST, row.limit + ROUNDING * moved), note=ROUNDED)
