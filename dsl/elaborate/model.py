@@ -158,7 +158,8 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
             near = closest(request.model, [m[0] for m in found])
             fail("A811", f"`{file.name}` has no model `{request.model}`", Span(file.parsed.source, 0, 0), f"did you mean `{near}`?" if near else None)
         return chosen
-    return found
+    having = [m for m in found if any(item.name == request.preset for item in _presets(m[0], m[1], trees))]
+    return having or found  # a preset says which of several models is meant
 
 
 def alias(

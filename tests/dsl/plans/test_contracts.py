@@ -196,6 +196,12 @@ def test_the_facts_of_every_preset_are_asked_where_no_other_arguments_are_given(
     assert found(FORKED + SMALL.replace("400", "401"), params={"dim": 8}) == []
 
 
+def test_a_preset_says_which_of_several_models_is_meant() -> None:
+    one = "model A(dim: int = 4) { in x: float[B, dim]; out y = x }\nmodel B(wide: int) { in x: float[B, wide]; out y = x }\n"
+    result = check_text(Source("spec.arch", one + "preset big for B { wide = 8 }"), preset="big")
+    assert result.ok and list(result.programs) == ["B"]
+
+
 def test_what_fails_with_the_settings_of_a_preset_is_found() -> None:
     spec = "model M(dim: int = 4) { in x: float[B, 4]; f = Linear(dim, 2); out y = f(x) }\npreset wide for M { dim = 8 }"
     [error] = check_text(Source("spec.arch", spec)).diagnostics
