@@ -264,51 +264,6 @@ def test_the_parameters_of_the_file_are_those_of_the_text(name: str) -> None:
         torch.testing.assert_close(values(emitted.eval()(**given))[key], value, rtol=0, atol=0)
 
 
-def test_loops_go_through_families_lists_and_numbers() -> None:
-    text = """arch 1
-model M(dim: int = 8) {
-  in x: float[B, dim]
-  index parts = 0..3
-  cut = split(x, [2, 2, 4], dim = 1)
-  for p in parts {
-    f = Linear(4 if p == 2 else 2, dim)
-    y = roll(f(cut[p]), p - 1, dim = 1)
-  }
-  h = y[0]
-  repeat i in 1..4 carry h { g = Linear(dim, dim); h = relu(g(h)) + y[0] }
-  for t in {left, right} { e = Linear(dim, dim); out z = e(h) * mean(y[*]) }
-}
-"""
-    source = compare(text)
-    assert "for f, part, a in zip(self.f, parts, (-1, 0, 1), strict=True)" in source
-    assert "for g in self.g.values():" in source and "* (sum(ys) / 3)" in source
-
-
-def test_a_list_is_no_word_of_python() -> None:
-    text = """arch 1
-model M(dim: int = 8) {
-  in x: float[B, dim]
-  for t in {left, right, rest} { f = Linear(dim, dim); a = f(x) }
-  out y = stack(a[*], dim = 0)
-  out z = sum(a[*])
-}
-"""
-    assert "as_1 = [f(x) for f in self.f.values()]" in compare(text)
-
-
-def test_no_variable_of_a_loop_hides_an_input() -> None:
-    text = """arch 1
-model M(dim: int = 4) {
-  in x: float[B, dim]
-  draw noise[i in 0..3]: float[B, dim] ~ normal(0, 1)
-  for i in 0..3 { f = Linear(dim, dim); h = f(x) * noise[i]; g = Linear(dim, dim); y = g(h) + h }
-  out a = sum(y[*]) + noise[1] * sum(h[*])
-}
-"""
-    source = compare(text)
-    assert "for noise" not in source and ", noise in" not in source
-
-
 def test_a_file_runs_on_the_meta_device_and_for_some_tasks(tmp_path: Path) -> None:
     path, small = ROOT / "examples" / "minilm_tasks.arch", SMALL["minilm_tasks"]
     meta = archloom.compile(path, small, device="meta", source=True)
@@ -331,16 +286,6 @@ def test_lines_are_known() -> None:
         pytest.fail("a wrong shape has to fail")
 
 
-def test_equal_blocks_of_different_numbers_share_a_class() -> None:
-    text = """arch 1
-block Layer(dim: int) { in x: float[B, dim]; fc = Linear(dim, dim); out y = x + relu(fc(x)) }
-model M { in x: float[B, 8]; a = Layer(8); b = Layer(4); down = Linear(8, 4); out y = b(down(a(x))) }
-"""
-    source = compare(text)
-    assert source.count("class ") == 2
-    assert "self.a = Layer(8)" in source and "self.b = Layer(4)" in source and "nn.Linear(dim, dim)" in source
-
-
 EXTERN = {
     "a class": """arch 1
 extern block Lin(in_features: int, out_features: int) from "torch.nn:Linear" {
@@ -354,62 +299,6 @@ extern fn soft(x: float[B, N]) -> float[B, N] from "host:soft"
 model M { in x: float[B, 4]; out y = soft(x) }
 """,
 }
-
-
-def test_a_sequential_is_one_module_that_is_called_once() -> None:
-    text = """arch 1
-block Half(dim: int) { in x: float[B, dim]; fc = Linear(dim, dim // 2); out y = fc(x) }
-model M(dim: int = 8, drop: float = 0.25) {
-  in x: float[B, dim]
-  index parts = 0..4
-  plain = Sequential(relu, Linear(dim, dim), softmax(dim = -1, ...))
-  for p in parts {
-    f = Sequential(Linear(dim, dim), gelu(approximate = "tanh", ...), Sequential(dropout(p = drop, ...), Half(dim)), elu(alpha = 0.3, ...))
-    y = f(plain(plain(x)))
-  }
-  other = Sequential(Linear(dim // 2, dim, bias = false), square, Linear(dim, 1))
-  out z = other(sum(y[*]))
-}
-"""
-    source = compare(text)
-    assert "self.plain = nn.Sequential(nn.ReLU(), nn.Linear(dim, dim), nn.Softmax(-1))" in source
-    assert "nn.Sequential(nn.Dropout(drop), Half(dim))," in source and 'nn.GELU("tanh"),' in source and "nn.ELU(0.3)," in source
-    assert "nn.Linear(dim // 2, dim, bias=False), Apply(torch.square), nn.Linear(dim, 1)" in source
-    assert "ys = [f(self.plain(self.plain(x))) for f in self.f]" in source and '"z": self.other(sum(ys))' in source
-
-
-def test_draws_keep_their_order_where_a_long_statement_is_cut() -> None:
-    text = """arch 1
-block Noisy(dim: int) { in x: float[B, S, dim]; in mask: bool[B, S]; out y = dropout(x, 0.5) * float(mask)[..., none] }
-model M {
-  in first: float[B, S, 6]
-  in second: float[B, N, 6]
-  in first_mask: bool[B, S]
-  in second_mask: bool[B, N]
-  noisy = Noisy(6)
-  out joined_sequence = concat([noisy(first * 2.0 + 1.0, first_mask), noisy(second * 2.0 + 1.0, second_mask)], dim = 1)
-}
-"""
-    compare(text)
-
-
-def test_what_torch_has_no_function_for_is_a_function_of_the_file() -> None:
-    text = """arch 1
-model M(theta: float = 500.0) {
-  in x: float[B, 2, S, 8]
-  in row: float[B, S, 4]
-  in part: float[B, N, 4]
-  in at: int[B] in 0..S
-  in apply_rope: float[B, 2, S, 8]
-  y = rope(x, theta = theta) + rope(apply_rope, theta = theta, interleaved = true, dim = 4)
-  out y
-  out joined = splice(row, part, at)
-  out ids = splice(row[:, :, 0], part[:, :, 0], at, replace = 1)
-}
-"""
-    source = compare(text)
-    assert source.count("def splice(") == 1 and "splice(row, part, at)" in source and ", at, replace=1)" in source
-    assert "cos, sin = rope_table(" in source and "self.theta" in source and "apply_rope_(x, cos, sin)" in source
 
 
 @pytest.mark.parametrize("name", EXTERN)
