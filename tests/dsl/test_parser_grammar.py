@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import interegular
 import pytest
+from lark import Lark
 
 from archloom.dsl import ast
 from archloom.dsl.parse import vocabulary
@@ -19,6 +21,17 @@ from archloom.dsl.source import Source
 from archloom.dsl.tables import tables
 
 
+@cache
+def built() -> Lark:
+    """Return the parser of the grammar as it is now; building it takes most of a second."""
+    return build(STARTS)
+
+
+@cache
+def compared() -> interegular.Comparator:
+    return interegular.Comparator.from_regexes({t.name: t.pattern.to_regexp() for t in built().terminals})
+
+
 @pytest.mark.parametrize("start", [STARTS, ["file"]], ids=["items", "file"])
 def test_the_grammar_builds_strictly(start: list[str]) -> None:
     assert len(build(start, strict=True).rules) > 400
@@ -26,15 +39,13 @@ def test_the_grammar_builds_strictly(start: list[str]) -> None:
 
 def test_strictness_is_alive() -> None:
     # The collision check silently passes over patterns that it can't read: there must be none.
-    parser = build(STARTS)
-    comparator = interegular.Comparator.from_regexes({t.name: t.pattern.to_regexp() for t in parser.terminals})
+    parser, comparator = built(), compared()
     assert [t.name for t in parser.terminals if comparator.get_fsm(t.name) is None] == []
 
 
 def test_no_state_must_choose_between_two_readings_of_a_text() -> None:
     # Priorities would hide such a choice from the strict check.  A soft word against a name is the one that is meant.
-    parser = build(STARTS)
-    comparator = interegular.Comparator.from_regexes({t.name: t.pattern.to_regexp() for t in parser.terminals})
+    parser, comparator = built(), compared()
     known = {t.name for t in parser.terminals} - {"NAME"}
     always = {*parser.ignore_tokens, *Newlines.always_accept}
     states = json.loads(TABLES.read_text("utf-8"))["data"]["parser"]["parser"]
@@ -57,14 +68,14 @@ def test_the_tables_do_not_depend_on_hashes() -> None:
 
 
 def test_each_rule_has_a_builder() -> None:
-    parser = build(STARTS)
+    parser = built()
     made = {rule.alias or rule.origin.name for rule in parser.rules if not rule.origin.name.startswith("_")}
     inlined = {"item", "expr", "postfix", "atom", "type"}  # `?rule`: their one child is what they are
     assert sorted(name for name in made - inlined if not hasattr(Builder, name)) == []
 
 
 def test_each_terminal_has_a_word_for_messages() -> None:
-    for terminal in build(STARTS).terminals:
+    for terminal in built().terminals:
         said = vocabulary.spelled(terminal.name)
         assert "__" not in said and said not in ("`name`", "`lpar`")
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from archloom.compiler.api import load_program
 from archloom.compiler.emit.file import emit
 from archloom.compiler.emit.run import load_source
 from archloom.compiler.lower.names import identifier
@@ -18,7 +17,7 @@ from archloom.compiler.runtime.compiling import compile_program
 from archloom.compiler.runtime.outputs import flat
 from archloom.dsl.diagnostics import Failure
 
-from ..examples.sketch_sizes import FOLDER, TINY, UNTRAINED
+from ..examples.sketch_sizes import TINY, UNTRAINED, sketch
 
 REFUSED = {"ACRET", "CrossNER", "kmax_deeplab", "selective_amnesia", "switch_dit"}
 TRIED = {**TINY, **UNTRAINED}
@@ -38,7 +37,7 @@ def called(module: Any, inputs: Mapping[str, Any], training: bool) -> tuple[dict
 @pytest.mark.parametrize("name", sorted(TRIED.keys() - REFUSED))
 def test_sketch(name: str) -> None:
     tiny = TRIED[name]
-    program = load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model)
+    program = sketch(name)
     torch.manual_seed(0)
     model = compile_program(program, dtype="float64", extern=tiny.extern)
     before = torch.get_default_dtype()
@@ -61,7 +60,6 @@ def test_sketch(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_is_refused(name: str) -> None:
-    tiny = TRIED[name]
     with pytest.raises(Failure) as caught:
-        emit(load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model))
+        emit(sketch(name))
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["A824"]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from archloom.compiler.api import load_program
+from archloom.dsl.program import Program
 
 FOLDER = Path(__file__).parents[2] / "examples" / "sketches"
 
@@ -160,3 +164,10 @@ RESERVED: dict[str, Waiting] = {
 
 UNTRAINED: dict[str, Tiny] = {"ACRET": Tiny({"kinds": 5, "dim": 4}, extern={"acret.solver:TransferSolver": Solver})}
 """Sketches of papers that publish no loss: they run."""
+
+
+@cache
+def sketch(name: str) -> Program:
+    """Return a sketch at its small sizes, checked once for all tests."""
+    tiny = TINY.get(name) or UNTRAINED[name]
+    return load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model)

@@ -28,6 +28,7 @@ def moved(model: Any, before: dict[str, torch.Tensor]) -> set[str]:
     return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
 
 
+@pytest.mark.slow
 def test_both_tasks_learn_and_the_trunk_stands_still(script: Any) -> None:
     model, tokenizer = script.prepare()
     learn, test = script.messages(60)

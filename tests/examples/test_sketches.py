@@ -20,7 +20,7 @@ from archloom.compiler.sources import read_source
 from archloom.dsl.diagnostics import Severity
 from archloom.dsl.source import Source
 
-from .sketch_sizes import FOLDER, RESERVED, TINY, UNTRAINED
+from .sketch_sizes import FOLDER, RESERVED, TINY, UNTRAINED, sketch
 
 CODES = {"A901", "A902"}
 
@@ -63,7 +63,7 @@ def repeated(model: Any, dims: Mapping[str, int]) -> None:
 def test_sketch_trains(name: str) -> None:
     tiny = TINY[name]
     torch.manual_seed(0)
-    program = load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model)
+    program = sketch(name)
     model = compile_program(program, extern=tiny.extern).train()
     reached, moved = step(model, model.example_inputs(**tiny.dims))
     parameters = {path: p for path, p in model.named_parameters()}
@@ -86,7 +86,7 @@ def test_published_counts_hold(name: str, preset: str, model: str) -> None:
 
 
 def test_what_a_sketch_claims_of_parts_holds() -> None:
-    program = load_program(FOLDER / "fit.arch", TINY["fit"].params, model=TINY["fit"].model)
+    program = sketch("fit")
     assert len(check_claims(program, Extern(None, torch.float64))) == len(open_claims(program)) == 3
 
 
@@ -104,7 +104,7 @@ def test_only_a_reserved_construct_stops_the_others(name: str) -> None:
 @pytest.mark.parametrize("name", UNTRAINED)
 def test_sketch_without_a_loss_runs(name: str) -> None:
     tiny = UNTRAINED[name]
-    model = compile_program(load_program(FOLDER / f"{name}.arch", tiny.params, model=tiny.model), extern=tiny.extern)
+    model = compile_program(sketch(name), extern=tiny.extern)
     found = pytree.tree_leaves(model(**model.example_inputs(**tiny.dims)))
     assert found and all(torch.isfinite(value).all() for value in found)
 
