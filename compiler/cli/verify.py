@@ -62,8 +62,7 @@ def _text(report: Report, everything: bool) -> str:
     wrong = sum(not row.holds for row in report.rows)
     compared = len({row.stored for row in report.rows})
     share = f"{compared} of {compared + len(report.left_out)} stored tensors compared ({100 * report.share:.0f} %)"
-    within = f", {report.rounded} within it with the rounding of float32" if report.rounded else ""
-    parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit{within}\n")
+    parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit\n")
     if report.unread:
         parts.append(f"read by no `param`: {', '.join(report.unread)}\n")
     return "\n".join(parts)
@@ -81,7 +80,9 @@ def _difference(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    return f"ok {row.note}".rstrip() if row.holds else row.reason or "above"
+    if row.holds:
+        return f"ok {row.note}".rstrip()
+    return row.reason or (f"above; {row.note}" if row.note else "above")
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -16,7 +16,7 @@ from ...dsl.record import record
 from ...dsl.source import Source
 from ..api import read_text
 from .case import Case, read_case
-from .compare import NOISE, ROUNDED, Row, compare, may_be_rounding, with_rounding
+from .compare import NOISE, Row, compare, explained
 from .run import Run
 
 LEAST = 0.95
@@ -45,11 +45,6 @@ class Report:
         return compared / max(1, compared + len(self.left_out))
 
     @property
-    def rounded(self) -> int:
-        """How many gradients are within a limit that the rounding of float32 widened."""
-        return sum(row.holds and row.note == ROUNDED for row in self.rows)
-
-    @property
     def ok(self) -> bool:
         """Whether all that was compared is within its limit, and enough was compared: every gradient, and 95 % of all."""
         gradients = [name for name, _ in self.left_out if name.startswith(("param.", "input."))]
@@ -72,10 +67,10 @@ def verify(
     run = Run(program, plan, case, getattr(torch, dtype), source)
     rows, left = _compared(run, plan, case)
     above = [row for row in rows if not row.holds]
-    if above and all(may_be_rounding(row) for row in above):
+    if above and all(row.kind == "gradient" and not row.reason for row in above):
         again = Run(program, plan, case, torch.float32 if run.dtype == torch.float64 else torch.float64, source)
         _compared(again, plan, case)
-        rows = [with_rounding(row, _computed(run, row), _computed(again, row)) for row in rows]
+        rows = [explained(row, _computed(run, row), _computed(again, row)) for row in rows]
     return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), _unread(plan, case))
 
 
