@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import click
 
@@ -19,6 +20,7 @@ from ._writing import write_whole
 @options.preset
 @options.model
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
+@click.option("--entries", is_flag=True, help="Write the model's entries too, each as a method with its caches.")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(dir_okay=False), help="The file to write; without it the text is printed.")
 def command(
     path: str,
@@ -26,6 +28,7 @@ def command(
     preset: str | None,
     model: str | None,
     tasks: tuple[str, ...],
+    entries: bool,
     output: str | None,
 ) -> None:
     """Write the model of FILE as one Python file: classes with official parameter names that need torch and nothing else."""
@@ -33,10 +36,13 @@ def command(
         program = list(checked(path, param, preset, model).values())[-1]
         from ..emit.file import emit
 
+        left_out = () if entries or tasks else tuple(program.entries)
         try:
-            text = emit(program, tasks or None)
+            text = emit(replace(program, entries=program.entries if entries else {}), tasks or None)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
+    if left_out:
+        print(f"left out: the entries {', '.join(left_out)}; --entries writes them, too", file=sys.stderr)
     if output is None:
         sys.stdout.write(text)
     else:

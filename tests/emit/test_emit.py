@@ -204,6 +204,17 @@ def test_entries_take_what_their_outputs_need_and_make_caches_of_any_inputs() ->
             assert torch.equal(values(theirs)[path], value), path
 
 
+def test_entries_are_written_when_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    text = str(ROOT / "examples" / "unifork.arch")
+    assert run(["emit", text, "--preset", "small"]) == 0
+    plain = capsys.readouterr()
+    assert plain.err == "left out: the entries ask, tell, prompt, place, score, read; --entries writes them, too\n"
+    assert "def tell(" not in plain.out and plain.out.count("\n") < 800
+    assert run(["emit", text, "--preset", "small", "--entries"]) == 0
+    whole = capsys.readouterr()
+    assert "def tell(" in whole.out and whole.err == ""
+
+
 def test_the_command_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, path = str(ROOT / "examples" / "minilm_tasks.arch"), tmp_path / "model.py"
     assert run(["emit", text, "--param", "dim=24", "-o", str(path)]) == 0
