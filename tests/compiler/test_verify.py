@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archloom.compiler.api import load_program
+from archloom.compiler.check import check
 from archloom.compiler.graph import Graph
 from archloom.compiler.verify import verify
 from archloom.dsl.program import Freeze, NodeKind, ParameterDecl, Ref, UpdateDecl
@@ -138,7 +138,8 @@ def test_a_broken_rule_is_found(rule: int, change: Change) -> None:
 def test_the_examples_are_legal() -> None:
     folder = Path(__file__).parents[2] / "examples"
     for path in sorted(folder.glob("*.arch")):
-        assert verify(Graph(load_program(path))) == [], path.name
+        for found in check(path).programs.values():
+            assert verify(Graph(found)) == [], path.name
 
 
 def test_every_kind_of_node_is_known_to_the_rules() -> None:
