@@ -10,6 +10,7 @@ from ..diagnostics import Diagnostic
 from ..parse.pythonisms import walk
 from .arguments import static_arguments
 from .bound import bound_names
+from .builder import Builder
 from .forms import run
 from .scope import Frame
 from .statics import listed
@@ -39,6 +40,14 @@ def _gives(statement: ast.Statement, wanted: set[str]) -> bool:
     return not wanted.isdisjoint(bound_names(statement)) or any(isinstance(inner, ast.Task) for inner in walk(statement))
 
 
+def _hold_as_the_model(builder: Builder) -> None:
+    """Give the modules that an entry only looks into what their calls in the model say that they hold."""
+    for path, declared in builder.body.modules.items():
+        known = builder.model_body.modules.get(path) if builder.model_body is not None else None
+        if not declared.bodies and known is not None:
+            declared.bodies.extend(known.bodies)
+
+
 def run_entry(entry: ast.Entry, frame: Frame) -> Frame:
     """Run an entry's own statements at the end of its model, and return their frame: only its `out`s are outputs then."""
     builder = frame.builder
@@ -53,6 +62,7 @@ def run_entry(entry: ast.Entry, frame: Frame) -> Frame:
         inner.names[name] = frame.names[name]
     body = [s for s in entry.body if not (isinstance(s, (ast.In, ast.Target)) and all(d.name in present for d in s.names))]
     run(body, inner)
+    _hold_as_the_model(builder)
     if not builder.poisoned and not builder.body.outputs:
         builder.context.report(Diagnostic("A502", f"the entry `{entry.name}` has no `out`", entry.span, help="end it with `out y = ...`"))
     for statement in entry.body:

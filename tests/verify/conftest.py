@@ -1,0 +1,20 @@
+"""What of the verified systems belongs to the quick suite: each stored case once, compiled, in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the rest as slow."""
+    for item in items:
+        if item.path.parent == HERE and item.path.name != "test_tool.py":
+            call: Any = getattr(item, "callspec", None)
+            chosen = call.params if call is not None else {}
+            if chosen.get("dtype") != "float64" or chosen.get("source"):
+                item.add_marker(pytest.mark.slow)
