@@ -141,7 +141,7 @@ def test_what_must_not_pass_does_not(body: str, code: str) -> None:
 def test_blocks_may_not_nest_deeper_than_can_be_followed() -> None:
     blocks = [f"block A{i} {{ in x: float[B]; a = A{i + 1}(); out y = a(x) }}" for i in range(200)]
     last = "block A200 { in x: float[B]; out y = x }\nmodel M { in x: float[B]; a = A0(); out y = a(x) }"
-    assert codes("\n".join([*blocks, last])) in (["A805"], ["A905"])
+    assert set(codes("\n".join([*blocks, last]))) in ({"A805"}, {"A905"})
 
 
 def test_a_large_set_is_not_searched_for_each_name() -> None:
