@@ -53,5 +53,6 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     names = sorted(set(candidates))
-    found = get_close_matches(word, names, n=1, cutoff=0.65)
-    return found[0] if found else None
+    found = get_close_matches(word, names, n=3, cutoff=0.65)
+    swapped = [name for name in found if sorted(name) == sorted(word)]  # `dmi` is `dim` rather than `min`
+    return next(iter(swapped or found), None)

@@ -63,3 +63,11 @@ def test_what_is_advised_exists() -> None:
 def test_an_optional_input_is_compared_with_none() -> None:
     block = "block F {{ in x: float[B]; in k: float[B] if given(k); y = x * k if k != none else x; out z = y }}\nmodel M {{ in x: float[B]; f = F(); {} }}"
     assert codes(block.format("out y = f(x); out z = f(x, x)")) == []
+
+
+def test_letters_that_changed_places_are_the_nearest() -> None:
+    from archloom.dsl.diagnostics import closest
+
+    assert closest("dmi", ["min", "dim", "mid_dim"]) == "dim"
+    assert closest("dims", ["min", "dim"]) == "dim"
+    assert closest("q", ["min", "dim"]) is None

@@ -14,7 +14,7 @@ WHOLE = "model M { in x: float[B, 4]; out y = x }\n"
 
 UNKNOWN = [
     ("block A(dim: int) { in x: float[B, dim]; out y = gello(x) }", "A102", "gello", "did you mean `gelu`?"),
-    ("block A(dim: int) { in x: float[B, dim]; f = Linear(din = dmi, dout = 4); out y = f(x) }", "A102", "dmi", "did you mean `min`?"),
+    ("block A(dim: int) { in x: float[B, dim]; f = Linear(din = dmi, dout = 4); out y = f(x) }", "A102", "dmi", "did you mean `dim`?"),
     ("block A(width: int) { in x: float[B, widht]; out y = x }", "A102", "widht", "did you mean `width`?"),
     ("block A { in x: float[B, 4]; out y, zz; y = x }", "A102", "zz", "write `out zz = ...`"),
     ("block A(n: int) { w = Parameter([n], init = onse); out y = w }", "A102", "onse", "did you mean `ones`?"),
