@@ -79,7 +79,10 @@ EXAMPLES: dict[str, Example] = {
     "bert.MaskedHead": Example(VECTORS, "8, 11", outputs=("logits",)),
     "chain.ChainLinear": Example(CHAINS, "0..2, [4, 4], [3, 5], bias = true", call="x[*]", around="concat({}[*], dim = -1)"),
     "chain.ChainNorm": Example(CHAINS, "0..2, [4, 4]", call="x[*]", around="concat({}[*], dim = -1)"),
-    "chain.ChainAttention": Example(CHAINS, "0..2, [4, 4], [2, 2], [1, 2], bias = true", call="x[*]", around="concat({}[*], dim = -1)"),
+    "chain.ChainAttention": Example(
+        {**CHAINS, "mask": "bool[B, S]"}, "0..2, [4, 4], [2, 2], [1, 2], bias = true, causal = false", call="x[*], mask",
+        around="concat({}[*], dim = -1)",
+    ),
     "chain.ChainFeedForward": Example(CHAINS, "0..2, [4, 4], [6, 3], false, activation = gelu", call="x[*]", around="concat({}[*], dim = -1)"),
     "chain.ChainLayer": Example(CHAINS, "0..2, [4, 4], [2, 2], [2, 2], [6, 3], air = true", call="x[*]", around="concat({}[*], dim = -1)"),
     "conv.ConvNormAct": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2, dilation = 2, activation = gelu"),
@@ -183,7 +186,8 @@ EXAMPLES: dict[str, Example] = {
     "siglip.ProbePool": Example(VECTORS, "8, 2, 12"),
     "siglip.Vision": Example({"image": "float[B, 3, 12, 12]"}, "8, 2, 2, 12, size = 12, patch = 4", outputs=("patches", "pooled")),
     "filter.CutEncoder": Example(
-        {"ids[l in {a, b}]": "int[B, S] in 0..11", "mask[l in {a, b}]": "bool[B, S]"}, "{a, b}, 11, 8, 3, 1, 1, 2, 12", call="ids[*], mask[*]"
+        {"ids[l in {a, b}]": "int[B, S] in 0..11", "mask[l in {a, b}]": "bool[B, S]"}, "{a, b}, 3, 1, 1, Embeddings(11, 8), Layer(8, 2, 12)",
+        call="ids[*], mask[*]", beside="roberta.{Embeddings, Layer}", around="{}.y",
     ),
     "filter.row_divergence": Example({"logits": "float[B, S, 5]", "soft": "float[B, S, 5]"}, call="logits, soft, tau = 2.0"),
     "filter.batch_divergence": Example({"logits": "float[B, S]", "soft": "float[B, S]", "mask": "bool[B, S]"}, call="logits, soft, mask, tau = 2.0"),
@@ -191,10 +195,14 @@ EXAMPLES: dict[str, Example] = {
     "filter.span_error": Example({"start": "float[B, S]", "end": "float[B, S]", "first": "int[B] in 0..9", "last": "int[B] in 0..9"}),
     "unifork.Tower": Example({"image": "float[B, 3, 12, 12]"}, "8, 3, 2, 12, 11, 3, 12, 4", outputs=("codes", "sums", "latent")),
     "unifork.Projector": Example({"z": "float[B, N, 6]"}, "6, 8"),
-    "unifork.ForkedDecoder": Example(SEQUENCE, "{a, b}, 8, 3, 1, 2, 1, 12", without=MASK, around="concat({}[*], dim = 2)"),
+    "unifork.Fork": Example(
+        SEQUENCE, "{a, b}, 3, 1, DecoderLayer(8, 2, 1, 12), RMSNorm(8), head_dim = 4", without=MASK, beside="qwen2.DecoderLayer",
+        around="concat({}.h[*], dim = 2)",
+    ),
     "convnext.Layer": Example({"x": "float[B, 4, 8, 9]"}, "4, init = 1.0, rate = 0.1", outputs=("z",)),
     "convnext.ConvNeXt": Example({"image": "float[B, 3, 16, 24]"}, "[4, 6], [1, 1], 5, init = 1.0", outputs=("logits",), around="{}.logits"),
     "scalearn.Scales": Example({"u[s in {nli, qa}]": "float[B, S, 8]"}, "{nli, qa}, 8, sum_to_one = softmax", outputs=("m",), call="u[*]"),
+    "scalearn.ScaledLayer": Example(TURNED, "{nli, qa}, 8, 3, DecoderLayer(8, 2, 1, 12), drop = 0.1", without=ROPE, beside="qwen2.DecoderLayer"),
     "segformer.Layer": Example({"x": "float[B, 8, 4, 6]"}, "8, 2, 2, 12"),
     "segformer.SegFormer": Example(
         {"image": "float[B, 3, 64, 32]"}, "[4, 4, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], decoder = 8, classes = 5",
@@ -242,10 +250,11 @@ EXAMPLES: dict[str, Example] = {
         outputs=("logits",), around="{}.logits", beside="swin.WindowAttention",
     ),
     "taskexpert.Expert": Example({"x": "float[B, 4, S, T]"}, "4, 6, kernel = 3"),
-    "taskexpert.MapGate": Example({"x": "float[B, 4, S, T]"}, "4, 3, hidden = 5, kind = spatial"),
+    "taskexpert.MapGate": Example({"x": "float[B, 4, S, T]"}, "4, {one, two, rest}, hidden = 5, kind = spatial"),
     "taskexpert.MemoryWrite": Example({"memory": "float[B, 4, S, T]", "read": "float[B, 4, S, T]"}, "4, rule = gated"),
     "taskexpert.MemorialMixture": Example(
-        {"x": "float[B, 4, S, T]", "memory[t in {seg, edge}]": "float[B, 6, S, T]"}, "{seg, edge}, {one, two}, 4, 6, hidden = 5", call="x, memory[*]",
+        {"x": "float[B, 4, S, T]", "memory[t in {seg, edge}]": "float[B, 6, S, T]"},
+        "{seg, edge}, {one, two}, 4, 6, Expert, MapGate(hidden = 5, ...)", call="x, memory[*]", beside="taskexpert.{Expert, MapGate}",
         around="stack({}[*], dim = 1)",
     ),
     "vit.PatchEmbed": Example({"image": "float[B, 3, 4, 6]"}, "2, 8"),

@@ -23,7 +23,7 @@ class Owned:
     parts: tuple[tuple[str, tuple[object, ...]], ...]
     shape: tuple[int, ...]
     buffer: bool
-    kinds: tuple[str, ...]  # the kind of the module at each of `parts` but the last: `("ForkedDecoder", "DecoderLayer", "Attention", "Linear")`
+    kinds: tuple[str, ...]  # the kind of the module at each of `parts` but the last: `("Fork", "DecoderLayer", "Attention", "Linear")`
     tasks: tuple[str, ...]  # tasks in whose braces it or a module around it was made
     sets: tuple[tuple[SetAxis, ...], ...] = ()  # the declared index set of each member of `parts`, where it is known
 

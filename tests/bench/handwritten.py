@@ -107,13 +107,14 @@ class Mixture(nn.Module):
 # --------------------------------------------------------------------------------- a decoder that forks for two tasks
 
 DECODER = """
-import unifork.ForkedDecoder
+import qwen2.DecoderLayer
+import unifork.Fork
 model M(dim: int, heads: int) {
   index tasks = {understand, generate}
   in x: float[B, S, dim]
   in mask: bool[B, S]
-  part = ForkedDecoder(tasks, dim, depth = 4, shared = 2, heads = heads, kv_heads = heads // 2, ffn = 4 * dim)
-  out y = part(x, mask)
+  part = Fork(tasks, depth = 4, shared = 2, Layer = DecoderLayer(dim, heads, heads // 2, 4 * dim), Norm = RMSNorm(dim), head_dim = dim // heads)
+  out y = part(x, mask).h
 }
 """
 
