@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ..dsl.primitive import MISSING, Argument, Kind
+from ..dsl.primitive import MISSING, Argument, Inputs, Kind
+from ..dsl.types import Axis
 
 
-def tensor(name: str, doc: str = "", *, optional: bool = False, literal: bool = False) -> Argument:
-    """Take a tensor; an `optional` one may be `none` and is by default, a `literal` one may be a number."""
-    return Argument(name, Kind.TENSOR, None if optional else MISSING, optional=optional, literal=literal, doc=doc)
+def tensor(
+    name: str, doc: str = "", *, optional: bool = False, literal: bool = False, within: Callable[[Inputs], Axis] | None = None, beside: str = ""
+) -> Argument:
+    """Take a tensor; an `optional` one may be `none` and is by default, a `literal` one may be a number; `within` is for positions."""
+    return Argument(name, Kind.TENSOR, None if optional else MISSING, optional=optional, literal=literal, doc=doc, within=within, beside=beside)
 
 
 def number(name: str, doc: str = "", default: Any = MISSING) -> Argument:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from ..dsl.diagnostics import closest
-from ..dsl.primitive import MISSING, Argument, Cost, Inputs, Kind, ParameterSpec, Rule
+from ..dsl.primitive import MISSING, Argument, Cost, Inputs, Kind, ParameterSpec, Rule, ValueRule
 from ..dsl.record import entity
 from ..dsl.types import TensorType
 from .lowering import Child, Given, LeafModule, Lowering, LoweringBuilder
@@ -42,6 +42,7 @@ class Entry:
     bad: tuple[Sample, ...]
     several: bool = False
     """True where the result is a list, also of one tensor."""
+    values: ValueRule | None = None
 
     @property
     def mode_dependent(self) -> bool:
@@ -136,6 +137,7 @@ def operation(
     results: Sequence[str] = (),
     random: bool = False,
     several: bool = False,
+    values: ValueRule | None = None,
 ) -> Callable[[ShapeRule], ShapeRule]:
     """Register the decorated shape rule as an operation; the rule is called with `rule` and every argument by name."""
 
@@ -143,7 +145,7 @@ def operation(
         title = name or rule.__name__.rstrip("_")
         text = doc or rule.__doc__ or ""
         random_ = random or isinstance(lowering, Child)
-        args = (tuple(arguments), (), tuple(results), False, random_, text, rule, cost, None, lowering, tuple(good), tuple(bad), several)
+        args = (tuple(arguments), (), tuple(results), False, random_, text, rule, cost, None, lowering, tuple(good), tuple(bad), several, values)
         register(Entry(title, *args))
         return rule
 

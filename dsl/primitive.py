@@ -6,14 +6,30 @@ once) or a leaf module (`Linear`, capital, made with statics and then called; it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
 from .dims import Dim
-from .record import record
-from .source import Source
+from .record import entity, record
+from .source import Source, Span
 from .types import Axis, DType, TensorType
+
+Inputs = Mapping[str, Any]
+"""Bound arguments by name: TensorType for TENSOR (None when optional and absent), tuple of TensorType for TENSORS, statics else."""
+
+
+@entity
+class Numbers:
+    """Whole numbers that a tensor may hold, each of them: from `low` up to `high`, which is one past the highest."""
+
+    low: int | Dim
+    high: int | Dim
+    said: Span | None = None  # where the text says so
+
+
+ValueRule = Callable[[Inputs, Mapping[str, tuple[Numbers, ...]]], tuple[Numbers, ...]]
+"""What whole numbers a result may hold, by the arguments and by what those hold; nothing where that is open."""
 
 
 class Kind(Enum):
@@ -56,6 +72,8 @@ class Argument:
     literal: bool = False
     choices: tuple[str, ...] = ()
     doc: str = ""
+    within: Callable[[Inputs], Axis] | None = None  # of a tensor of positions: how many there are; it holds numbers from 0 up to that
+    beside: str = ""  # the argument that names one number more which it may hold
 
 
 @record
@@ -141,10 +159,6 @@ class RuleFailure(Exception):
         self.code = code
 
 
-Inputs = Mapping[str, Any]
-"""Bound arguments by name: TensorType for TENSOR (None when optional and absent), tuple of TensorType for TENSORS, statics else."""
-
-
 class Primitive(Protocol):
     """A typed operation or leaf module."""
 
@@ -170,6 +184,11 @@ class Primitive(Protocol):
     @property
     def results(self) -> tuple[str, ...]:
         """Names of the fields when there are several results (`values`, `indices`); empty for one."""
+        ...
+
+    @property
+    def values(self) -> ValueRule | None:
+        """What whole numbers its results may hold; None where nothing is known of them."""
         ...
 
     def infer(self, rule: Rule, inputs: Inputs) -> TensorType | tuple[TensorType, ...]:

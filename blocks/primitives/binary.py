@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Rule, ValueRule
 from ...dsl.types import DType, TensorType
 from ..arguments import flag, number, tensor
 from ..costs import moved
 from ..lowering import Given, LoweringBuilder, call, expand, static
 from ..operands import broadcast, common_dtype
+from ..ranges import moved_by
 from ..registry import operation
 from ..samples import Sample, refused, sample
 
@@ -38,7 +39,14 @@ NUMBERS: tuple[Sample, ...] = (
 FLOATS: tuple[Sample, ...] = (*MIXED, refused("A305", a="float[B]", b="int[B]"), refused("A305", a="int[B]", b=0.5))
 
 
-def _binary(name: str, target: str, equation: str, allowed: str = "number", samples: tuple[Sample, ...] = (*BOTH, *INTS)) -> None:
+def _binary(
+    name: str,
+    target: str,
+    equation: str,
+    allowed: str = "number",
+    samples: tuple[Sample, ...] = (*BOTH, *INTS),
+    values: ValueRule | None = None,
+) -> None:
     def rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
         return TensorType(common_dtype(rule, operands, allowed), broadcast(rule, operands))
@@ -48,14 +56,15 @@ def _binary(name: str, target: str, equation: str, allowed: str = "number", samp
         doc=f"{equation}.  a, b: {allowed}[...] of one dtype or numbers, broadcast from the right; y: the common shape.",
         arguments=(A, B),
         lowering=call(target, "a", "b"),
+        values=values,
         cost=moved,
         good=samples,
         bad=(*(FLOATS if allowed == "float" else NUMBERS), refused("A305", a="bool[B]", b="bool[B]")),
     )(rule)
 
 
-_binary("add", "operator.add", "Add: `y = a + b`")
-_binary("sub", "operator.sub", "Subtract: `y = a - b`")
+_binary("add", "operator.add", "Add: `y = a + b`", values=moved_by(1))
+_binary("sub", "operator.sub", "Subtract: `y = a - b`", values=moved_by(-1))
 _binary("mul", "operator.mul", "Multiply: `y = a * b`")
 _binary("floor_divide", "operator.floordiv", "Divide and round down: `y = floor(a / b)`", samples=(*BOTH, sample(a="int[B, 3]", b=3)))
 _binary(

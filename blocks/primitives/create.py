@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ...dsl.dims import Dim, ceil_div
-from ...dsl.primitive import Cost, Inputs, Rule
+from ...dsl.primitive import Cost, Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType
 from ..arguments import anything, dtype, integer, shape, size, tensor
 from ..costs import moved
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
 from ..operands import is_literal, is_whole
+from ..ranges import keeps
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -61,6 +62,7 @@ for _name in ("zeros", "ones"):
             "torch.full", static(b, list(given["shape"])), static(b, given["value"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device()
         )
     ),
+    values=lambda inputs, held: _single(inputs["value"]),
     cost=moved,
     good=(
         sample(shape=["B", 3], value=0.5),
@@ -73,6 +75,10 @@ for _name in ("zeros", "ones"):
 def full(rule: Rule, shape: Sequence[Axis], value: Any, dtype: DType | None) -> TensorType:
     """Fill with one number: `y = value`.  y: dtype[shape]."""
     return TensorType(number_dtype(rule, value, dtype), positive_sizes(rule, shape))
+
+
+def _single(value: Any) -> tuple[Numbers, ...]:
+    return (Numbers(value, value + 1),) if type(value) is int else ()
 
 
 def number_dtype(rule: Rule, value: Any, wanted: DType | None) -> DType:
@@ -103,6 +109,11 @@ for _name, _value in (("zeros_like", 0), ("ones_like", 1)):
     )(_like_rule)
 
 
+def _counted(inputs: Inputs, held: Mapping[str, tuple[Numbers, ...]]) -> tuple[Numbers, ...]:
+    start, stop, step = inputs["start"], inputs["stop"], inputs["step"]
+    return (Numbers(*((0, start) if stop is None else (start, stop))),) if step == 1 and inputs["dtype"] is DType.INT else ()
+
+
 def _arange(b: LoweringBuilder, given: Given) -> Any:
     start, stop, step = (static(b, given[name]) for name in ("start", "stop", "step"))
     bounds = (start,) if stop is None else (start, stop)
@@ -118,6 +129,7 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
         dtype("dtype", "the type of the elements", DType.INT),
     ),
     lowering=expand(_arange),
+    values=_counted,
     cost=moved,
     good=(
         sample(start="S"),
@@ -247,6 +259,7 @@ def _cast(name: str, dtype: DType) -> None:
         doc=f"Convert to {name}: `y = {name}(x)`; fractions lose what stands after the point, truths become 0 and 1.  x: any[...], y: {name}[...].",
         arguments=(tensor("x", "the tensor"),),
         lowering=expand(lower),
+        values=keeps("x") if dtype.is_int else None,
         cost=cost,
         good=(sample(x="float[B, 3]"), sample(x="int[B, 3]"), sample(x="bool[B, 3]")),
         bad=(refused("A202"),),

@@ -11,6 +11,7 @@ from ...dsl.types import Axis, DType, SetAxis, TensorType, extent
 from ..arguments import anything, axis, dtype, size, tensor
 from ..costs import moved, product, view
 from ..lowering import Given, Handle, LoweringBuilder, expand, static
+from ..ranges import along, keeps
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -69,6 +70,7 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
 @operation(
     arguments=(X, anything("items", "numbers, dimensions, slices `(start, stop, step)`, `none` and `...`, one for each axis")),
     lowering=expand(lambda b, given: b.call("operator.getitem", given["x"], _subscript(b, given["items"]))),
+    values=keeps("x"),
     cost=view,
     good=(
         sample(x="float[B, S, 3]", items=[slice(None), 0]),
@@ -124,8 +126,9 @@ def _whole(rule: Rule, indices: TensorType, what: str = "`index`") -> None:
 
 
 @operation(
-    arguments=(X, tensor("index", "positions"), axis("dim", "the axis they count in", 0)),
+    arguments=(X, tensor("index", "positions", within=along()), axis("dim", "the axis they count in", 0)),
     lowering=expand(lambda b, given: _take(b, given)),
+    values=keeps("x"),
     cost=moved,
     good=(
         sample(x="float[5, 3]", index="int[B, S] < 5"),
@@ -157,8 +160,9 @@ def _take(b: LoweringBuilder, given: Given) -> Any:
 
 
 @operation(
-    arguments=(X, tensor("index", "positions, with the axes of x before `dim`"), axis("dim", "the axis they count in")),
+    arguments=(X, tensor("index", "positions, with the axes of x before `dim`", within=along()), axis("dim", "the axis they count in")),
     lowering=expand(lambda b, given: _gather(b, given)),
+    values=keeps("x"),
     cost=moved,
     good=(
         sample(x="float[B, 5, 3]", index="int[B, S] < 5", dim=1),
@@ -216,8 +220,9 @@ def _gather(b: LoweringBuilder, given: Given) -> Any:
 
 
 @operation(
-    arguments=(X, tensor("index", "positions, with the rank of x"), axis("dim", "the axis they count in")),
+    arguments=(X, tensor("index", "positions, with the rank of x", within=along()), axis("dim", "the axis they count in")),
     lowering=expand(lambda b, given: _take_along(b, given)),
+    values=keeps("x"),
     cost=moved,
     good=(sample(x="float[B, 5]", index="int[B, S] < 5", dim=1), sample(x="float[B, 5, 3]", index="int[B, S, 1] < 5", dim=1)),
     bad=(
@@ -248,7 +253,7 @@ def _take_along(b: LoweringBuilder, given: Given) -> Any:
 
 @operation(
     arguments=(
-        tensor("index", "positions"),
+        tensor("index", "positions", within=lambda inputs: inputs["classes"]),
         size("classes", "how many there are; an index set for its members"),
         dtype("dtype", "the type of the result", DType.FLOAT),
     ),

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...dsl.dims import Dim, ceil_div
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import anything, axes, axis, integer, shape, size, tensor, tensors, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
 from ..operands import common_dtype, is_literal, normal_axes
+from ..ranges import keeps
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -32,6 +33,7 @@ def one_dtype(rule: Rule, tensors: Sequence[TensorType]) -> DType:
 @operation(
     arguments=(PARTS, axis("dim", "the axis along which they are joined")),
     lowering=call("torch.cat", "tensors", dim="dim"),
+    values=keeps("tensors"),
     cost=moved,
     good=(
         sample(tensors=["float[B, S, 3]", "float[B, 2, 3]"], dim=1),
@@ -68,6 +70,7 @@ def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
 @operation(
     arguments=(PARTS, axis("dim", "where the new axis goes, counted in the result", 0)),
     lowering=call("torch.stack", "tensors", dim=Omit("dim", 0)),
+    values=keeps("tensors"),
     cost=moved,
     good=(sample(tensors=["float[B, S]", "float[B, S]"]), sample(tensors=["int[B]", "int[B]", "int[B]"], dim=-1)),
     bad=(
@@ -109,6 +112,7 @@ def _equal_parts(rule: Rule, x: TensorType, parts: int, at: int) -> tuple[Tensor
     arguments=(X, shape("sizes", "a number of equal parts, or the list of their sizes"), axis("dim", "the axis to cut")),
     lowering=expand(_split),
     several=True,
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, 6]", sizes=2, dim=-1), sample(x="float[B, 6]", sizes=[1, 2, 3], dim=1), sample(x="float[S + 2]", sizes=["S", 2], dim=0)),
     bad=(
@@ -136,6 +140,7 @@ def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, 
     arguments=(X, size("chunks", "how many equal parts"), axis("dim", "the axis to cut", 0)),
     several=True,
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.chunk", given["x"], given["chunks"], dim=given["dim"]), given)),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, 6]", chunks=3, dim=1), sample(x="float[2 * B]", chunks=2)),
     bad=(refused("A302", x="float[B, 5]", chunks=2, dim=1), refused("A304", x="float[B]", chunks=1, dim=1)),
@@ -156,6 +161,7 @@ def _pieces(b: LoweringBuilder, handle: Any, given: Given) -> tuple[Any, ...]:
     arguments=(X, axis("dim", "the axis to take apart", 0)),
     several=True,
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.unbind", given["x"], given["dim"]), given)),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[3, B, S]"), sample(x="float[B, 2]", dim=-1)),
     bad=(refused("A324", x="float[B, 2]"), refused("A304", x="float[2]", dim=1)),
@@ -172,6 +178,7 @@ def unbind(rule: Rule, x: TensorType, dim: int) -> tuple[TensorType, ...]:
 @operation(
     arguments=(X, size("count", "how often"), axis("dim", "the axis that gets longer", 0)),
     lowering=expand(lambda b, given: _tile(b, given)),
+    values=keeps("x"),
     cost=moved,
     good=(sample(x="float[S, 3]", count="B"), sample(x="float[B, 3]", count=2, dim=-1)),
     bad=(refused("A304", x="float[B]", count=2, dim=1), refused("A214", x="float[B]", count=-1)),
@@ -196,6 +203,7 @@ def _tile(b: LoweringBuilder, given: Given) -> Any:
 @operation(
     arguments=(X, size("count", "how often"), axis("dim", "the axis that gets longer", 0)),
     lowering=call("torch.repeat_interleave", "x", "count", dim="dim"),
+    values=keeps("x"),
     cost=moved,
     good=(sample(x="float[S, 3]", count=2), sample(x="float[B, 3]", count=2, dim=-1)),
     bad=(refused("A304", x="float[B]", count=2, dim=1), refused("A214", x="float[B]", count=-1)),
@@ -211,6 +219,12 @@ def _widths(b: LoweringBuilder, rank: int, pairs: Mapping[int, Sequence[Any]]) -
 
 
 MODES = ("constant", "replicate", "reflect", "circular")
+
+
+def _padded(inputs: Inputs, held: Mapping[str, tuple[Numbers, ...]]) -> tuple[Numbers, ...]:
+    """The numbers of x, and what is put beside them."""
+    filler = inputs["value"] if inputs.get("mode", "constant") == "constant" else None
+    return (*held.get("x", ()), *((Numbers(filler, filler + 1),) if type(filler) is int else ()))
 
 
 def _pad(b: LoweringBuilder, given: Given) -> Any:
@@ -233,6 +247,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         anything("value", "the number in the new places", 0),
     ),
     lowering=expand(_pad),
+    values=_padded,
     cost=moved,
     good=(
         sample(x="float[B, S]", amount=[1, 2]),
@@ -309,6 +324,7 @@ def _pad_to_multiple(b: LoweringBuilder, given: Given) -> Any:
         anything("value", "the number in the new places", 0),
     ),
     lowering=expand(_pad_to_multiple),
+    values=_padded,
     cost=moved,
     good=(
         sample(x="float[B, S]", multiple=4),

@@ -108,7 +108,7 @@ def _embedding_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
         integer("padding", "the row of padding: it starts as zeros and gets no gradient", None),
         INIT,
     ),
-    call=(tensor("x", "the numbers of the rows"),),
+    call=(tensor("x", "the numbers of the rows", within=lambda inputs: inputs["count"]),),
     lowering=module("torch.nn.Embedding", num_embeddings="count", embedding_dim="dim", padding_idx=Omit("padding", None)),
     parameters=_table,
     cost=_embedding_cost,

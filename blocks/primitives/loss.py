@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Argument, Inputs, Rule
 from ...dsl.types import Axis, DType, TensorType
 from ..arguments import axis, flag, integer, real, tensor, word
 from ..costs import moved
@@ -14,13 +14,21 @@ from ..registry import operation
 from ..samples import refused, sample
 
 REDUCE = word("reduce", ("mean", "sum", "none"), "what becomes of the numbers of the elements", "mean")
-LOGITS, TARGET = tensor("logits", "scores of the classes"), tensor("target", "the right class of each place")
+LOGITS = tensor("logits", "scores of the classes")
 CLASS = axis("dim", "the axis of the classes; the one that the target lacks when `none`", None)
 IGNORE = integer("ignore", "a target that counts for nothing; every target counts when `none`", None)
 WEIGHT = tensor("weight", "the weight of each class", optional=True)
 
 NEVER_IGNORED = -(2**63)
 """Handed to torch where nothing is to be ignored: its own default, -100, would pass over wrong targets in silence."""
+
+
+def _class_target(doc: str) -> Argument:
+    def classes(inputs: Inputs) -> Axis:
+        logits = inputs["logits"]
+        return logits.shape[class_axis(logits, inputs["target"], inputs["dim"])[0]]
+
+    return tensor("target", doc, within=classes, beside="ignore")
 
 
 def left(shape: tuple[Axis, ...], reduce: str) -> tuple[Axis, ...]:
@@ -130,7 +138,7 @@ CLASS_BAD = (
 
 @operation(
     arguments=(
-        LOGITS, tensor("target", "the right class of each place, or how likely each class is"), CLASS, IGNORE, WEIGHT,
+        LOGITS, _class_target("the right class of each place, or how likely each class is"), CLASS, IGNORE, WEIGHT,
         real("smoothing", "the part of the likelihood spread over all classes", 0.0), REDUCE,
     ),
     lowering=expand(_cross_entropy),
@@ -179,7 +187,14 @@ def _soft(
 
 
 @operation(
-    arguments=(tensor("logits", "logarithms of the likelihoods of the classes"), TARGET, CLASS, IGNORE, WEIGHT, REDUCE),
+    arguments=(
+        tensor("logits", "logarithms of the likelihoods of the classes"),
+        _class_target("the right class of each place"),
+        CLASS,
+        IGNORE,
+        WEIGHT,
+        REDUCE,
+    ),
     lowering=expand(lambda b, given: _class_loss(b, given, "torch.nn.functional.nll_loss")),
     cost=moved,
     good=CLASS_GOOD,

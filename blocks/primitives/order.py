@@ -10,6 +10,7 @@ from ...dsl.types import DType, TensorType, extent
 from ..arguments import axis, flag, size, tensor
 from ..costs import moved
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
+from ..ranges import along, counts
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -64,6 +65,7 @@ def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) ->
 @operation(
     arguments=(X, DIM, flag("descending", "the largest first"), flag("stable", "equals keep their order")),
     lowering=call("torch.argsort", "x", dim="dim", descending=Omit("descending", False), stable="stable"),
+    values=counts(along()),
     cost=moved,
     good=(sample(x="float[B, 5]"), sample(x="int[B, S]", dim=0, descending=True, stable=True)),
     bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),

@@ -14,6 +14,7 @@ from ..arguments import axis_sizes, tensor, text, word
 from ..costs import moved
 from ..lowering import Given, Handle, LoweringBuilder, expand
 from ..patterns import BAD_PATTERN, Group, Pattern, Sizes, group_size, names, parse, solve, spread
+from ..ranges import keeps
 from ..registry import operation
 from ..samples import refused, sample
 from .shape import run_shape
@@ -186,6 +187,7 @@ _SILENT: Any = _Silent()
 @operation(
     arguments=(X, PATTERN, LIKE, AXES),
     lowering=_lower("rearrange"),
+    values=keeps("x"),
     cost=moved,
     good=(
         sample(x="float[B, S, 6]", pattern="b s (h d) -> b h s d", axes={"h": 2}),
@@ -249,6 +251,7 @@ def reduce(rule: Rule, x: TensorType, pattern: str, kind: str, axes: Axes) -> Te
 @operation(
     arguments=(X, PATTERN, AXES),
     lowering=_lower("repeat"),
+    values=keeps("x"),
     cost=moved,
     good=(
         sample(x="float[S, 3]", pattern="s d -> b s d", axes={"b": "B"}),

@@ -5,21 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from ...dsl.dims import Dim
-from ...dsl.primitive import Rule
-from ...dsl.types import DType, TensorType, extent
+from ...dsl.primitive import Inputs, Rule
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import axis, integer, number, size, tensor
 from ..costs import moved
 from ..lowering import COMPOSITES, Expansion, Given, Lowering, LoweringBuilder, call, expand, static
 from ..operands import common_dtype
+from ..ranges import along, keeps
 from ..registry import operation
 from ..samples import refused, sample
 
 X = tensor("x", "the tensor")
 
 
+def _starts(inputs: Inputs) -> Axis:
+    return extent(inputs["x"].shape[inputs["dim"]]) - inputs["length"] + 1
+
+
+def _gaps(inputs: Inputs) -> Axis:
+    return extent(inputs["x"].shape[1]) - inputs["replace"] + 1
+
+
 @operation(
-    arguments=(X, tensor("start", "the first position, one for each row"), size("length", "how many positions"), axis("dim", "the axis to read", 1)),
+    arguments=(
+        X,
+        tensor("start", "the first position, one for each row", within=_starts),
+        size("length", "how many positions"),
+        axis("dim", "the axis to read", 1),
+    ),
     lowering=expand(lambda b, given: _window(b, given)),
+    values=keeps("x"),
     cost=moved,
     good=(
         sample(x="float[B, 5, 3]", start="int[B] < 3", length=3),
@@ -55,10 +70,11 @@ def _window(b: LoweringBuilder, given: Given) -> Any:
     arguments=(
         tensor("x", "the sequence"),
         tensor("part", "what is put in"),
-        tensor("at", "the position of its first element, one for each row"),
+        tensor("at", "the position of its first element, one for each row", within=_gaps),
         integer("replace", "how many elements of x go away there", 0),
     ),
     lowering=expand(lambda b, given: _splice(b, given)),
+    values=keeps("x", "part"),
     cost=moved,
     good=(
         sample(x="float[B, 5, 3]", part="float[B, 2, 3]", at="int[B] < 4", replace=1),
@@ -93,7 +109,7 @@ def _splice(b: LoweringBuilder, given: Given) -> Any:
     return b.call(f"{COMPOSITES}.splice", given["x"], given["part"], given["at"], **({"replace": given["replace"]} if given["replace"] else {}))
 
 
-SEGMENT = tensor("segment", "the segment of each row")
+SEGMENT = tensor("segment", "the segment of each row", within=lambda inputs: inputs["count"])
 COUNT = size("count", "how many segments there are")
 
 
@@ -190,7 +206,7 @@ def _along(rule: Rule, x: TensorType, index: TensorType, value: Any, dim: int) -
     return x
 
 
-INDEX = tensor("index", "positions, with the axes of x")
+INDEX = tensor("index", "positions, with the axes of x", within=along())
 VALUE = number("value", "what is written, with the shape of the index, or a number")
 
 SCATTER_BAD = (
@@ -238,7 +254,7 @@ def scatter_add(rule: Rule, x: TensorType, index: TensorType, value: TensorType,
 @operation(
     arguments=(
         X,
-        tensor("index", "positions, one for each slice of the value"),
+        tensor("index", "positions, one for each slice of the value", within=along()),
         tensor("value", "what is added"),
         axis("dim", "the axis they count in", 0),
     ),

@@ -12,6 +12,7 @@ from ..arguments import axes, axis, ints, shape, tensor
 from ..costs import moved, product, view
 from ..lowering import Given, LoweringBuilder, call, expand, method, sizes, static
 from ..operands import normal_axes
+from ..ranges import keeps
 from ..registry import operation
 from ..samples import refused, sample
 
@@ -44,6 +45,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
 @operation(
     arguments=(X, shape("shape", "the new sizes; -1 for one that follows")),
     lowering=expand(lambda b, given: b.method(given["x"], "reshape", run_shape(b, sizes(given.outputs[0])))),
+    values=keeps("x"),
     cost=view,
     good=(
         sample(x="float[B, 6]", shape=["B", 2, 3]),
@@ -62,6 +64,7 @@ def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
 @operation(
     arguments=(X, axis("start", "the first axis to join", 0), axis("end", "the last axis to join", -1)),
     lowering=method("flatten", "x", "start", "end"),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, S, 3]", start=1), sample(x="float[B, S, 3]", start=-3, end=-2)),
     bad=(refused("A304", x="float[B]", start=1), refused("A324", x="float[B, S]", start=1, end=0)),
@@ -84,6 +87,7 @@ def _unflatten(b: LoweringBuilder, given: Given) -> Any:
 @operation(
     arguments=(X, axis("dim", "the axis to split"), shape("shape", "its parts; -1 for one that follows")),
     lowering=expand(_unflatten),
+    values=keeps("x"),
     cost=view,
     good=(
         sample(x="float[B, 6]", dim=1, shape=[2, 3]),
@@ -106,6 +110,7 @@ def unflatten(rule: Rule, x: TensorType, dim: int, shape: Sequence[Axis]) -> Ten
 @operation(
     arguments=(X, axis("a", "one axis"), axis("b", "the other axis")),
     lowering=method("transpose", "x", "a", "b"),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, S, 3]", a=1, b=2), sample(x="float[B, S]", a=-1, b=0)),
     bad=(refused("A304", x="float[B, S]", a=0, b=2),),
@@ -122,6 +127,7 @@ def transpose(rule: Rule, x: TensorType, a: int, b: int) -> TensorType:
     name="mT",
     arguments=(X,),
     lowering=expand(lambda b, given: b.method(given["x"], "transpose", -2, -1)),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, S]")),
     bad=(refused("A322", x="float[B]"),),
@@ -136,6 +142,7 @@ def matrix_transpose(rule: Rule, x: TensorType) -> TensorType:
 @operation(
     arguments=(X, ints("order", "the old axes in their new order")),
     lowering=method("permute", "x", "order"),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, S, 3]", order=[2, 0, 1]), sample(x="float[B, S, 3, 4]", order=[0, -1, 1, 2])),
     bad=(refused("A324", x="float[B, S]", order=[0]), refused("A304", x="float[B, S]", order=[0, 2]), refused("A324", x="float[B, S]", order=[0, 0])),
@@ -165,6 +172,7 @@ def _moved_axes(name: str, order: str, permutation: str, doc: str) -> None:
         doc=f"{doc}: `y = x` with its axes in another order, `{order}`.  x: any[...], y: any[...].",
         arguments=(X,),
         lowering=expand(lower),
+        values=keeps("x"),
         cost=view,
         good=(sample(x="float[B, 3, H, W]"), sample(x="float[B, 3, S]"), sample(x="float[B, 3]")),
         bad=(refused("A322", x="float[B]"),),
@@ -178,6 +186,7 @@ _moved_axes("channels_first", "[B, ..., C] -> [B, C, ...]", "first", "Move the c
 @operation(
     arguments=(X, axis("source", "the axis to move"), axis("to", "where it goes")),
     lowering=method("movedim", "x", "source", "to"),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, S, 3]", source=0, to=-1), sample(x="float[B, S, 3]", source=2, to=0)),
     bad=(refused("A304", x="float[B]", source=1, to=0),),
@@ -192,6 +201,7 @@ def movedim(rule: Rule, x: TensorType, source: int, to: int) -> TensorType:
 @operation(
     arguments=(X, shape("shape", "the new sizes, counted from the right; -1 keeps one")),
     lowering=expand(lambda b, given: _expand(b, given)),
+    values=keeps("x"),
     cost=view,
     good=(
         sample(x="float[1, S, 3]", shape=["B", "S", 3]),
@@ -229,6 +239,7 @@ def _expand(b: LoweringBuilder, given: Given) -> Any:
 @operation(
     arguments=(X, axes("dim", "the axes of size 1 to drop; all of them when `none`", None)),
     lowering=expand(lambda b, given: b.method(given["x"], "squeeze", tuple(_dropped(given.type("x"), given["dim"])))),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, 1, 3]", dim=1), sample(x="float[1, B, 1]"), sample(x="float[1, B, 1]", dim=[0, -1])),
     bad=(refused("A301", x="float[B, 3]", dim=1), refused("A304", x="float[B]", dim=1)),
@@ -251,6 +262,7 @@ def _dropped(x: TensorType, dim: Any) -> list[int]:
 @operation(
     arguments=(X, axis("dim", "where the new axis goes, counted in the result")),
     lowering=method("unsqueeze", "x", "dim"),
+    values=keeps("x"),
     cost=view,
     good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, 3]", dim=-1), sample(x="float[B, 3]", dim=0)),
     bad=(refused("A304", x="float[B]", dim=2),),
@@ -264,6 +276,7 @@ def unsqueeze(rule: Rule, x: TensorType, dim: int) -> TensorType:
 @operation(
     arguments=(X, axes("dim", "the axes to reverse")),
     lowering=expand(lambda b, given: b.call("torch.flip", given["x"], list(normal_list(given["dim"])))),
+    values=keeps("x"),
     cost=moved,
     good=(sample(x="float[B, 3]", dim=-1), sample(x="int[B, S]", dim=[0, 1])),
     bad=(refused("A304", x="float[B]", dim=1),),
@@ -282,6 +295,7 @@ def normal_list(dim: Any) -> list[int]:
 @operation(
     arguments=(X, ints("shift", "how far, for each axis"), axes("dim", "the axes to turn")),
     lowering=call("torch.roll", "x", "shift", "dim"),
+    values=keeps("x"),
     cost=moved,
     good=(sample(x="float[B, 3]", shift=1, dim=-1), sample(x="float[B, H, W]", shift=[-1, 2], dim=[1, 2])),
     bad=(refused("A304", x="float[B]", shift=1, dim=1), refused("A324", x="float[B, S]", shift=[1, 2], dim=0)),

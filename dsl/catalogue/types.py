@@ -102,4 +102,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B, 4, 4]; target t: int[B, 4]; loss l = cross_entropy(x, t) }",
         "model M { in x: float[B, 4, 4]; target t: int[B, 4]; loss l = cross_entropy(x, t, dim = -1) }",
     ),
+    Entry(
+        "A326",
+        "a number without a place",
+        "What an input declares of its numbers is followed to the tables and losses that it reaches: each number needs a row or a class there.",
+        "model M { in ids: int[B, S] as tokens(10); emb = Embedding(9, 4); out y = emb(ids) }",
+        "model M { in ids: int[B, S] as tokens(9); emb = Embedding(9, 4); out y = emb(ids) }",
+    ),
 )

@@ -17,9 +17,9 @@ from archloom.blocks.registry import Entry, primitives
 from archloom.blocks.samples import Sample, TensorSample, read
 from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.facts import Facts
-from archloom.dsl.primitive import RuleFailure
+from archloom.dsl.primitive import Numbers, RuleFailure
 from archloom.dsl.rule import ShapeRule
-from archloom.dsl.types import SetAxis, TensorType, extent
+from archloom.dsl.types import DType, SetAxis, TensorType, extent
 
 SIZES = {"B": 2, "S": 5, "N": 4, "H": 8, "W": 6}
 SYMBOLS = {name: Symbol(name) for name in SIZES}
@@ -198,3 +198,47 @@ def test_declaration_is_complete_and_readable(entry: Entry) -> None:
         assert argument.doc[0].islower() or not argument.doc[0].isalpha()
         assert not argument.doc.endswith(".")
     assert entry.is_leaf == isinstance(entry.lowering, LeafModule)
+
+
+@pytest.mark.parametrize(("entry", "sample"), GOOD)
+def test_positions_of_samples_are_those_that_have_places(entry: Entry, sample: Sample) -> None:
+    inputs = inputs_of(entry, sample, SIZES)
+    bound = entry.bound(types_of(inputs))
+    bounded = {name: value.below for name, value in inputs.items() if isinstance(value, TensorSample) and value.below is not None}
+    indices = [a for a in entry.all_arguments if a.within is not None and isinstance(bound[a.name], TensorType) and bound[a.name].dtype.is_int]
+    for argument in indices:
+        assert argument.within is not None
+        assert bounded[argument.name] <= number(extent(argument.within(bound)))
+
+
+WHOLE = [p for p in GOOD if cast(Entry, p.values[0]).values is not None]
+
+
+@pytest.mark.parametrize(("entry", "sample"), WHOLE)
+def test_whole_numbers_of_results_are_those_that_are_followed(entry: Entry, sample: Sample, build: Build) -> None:
+    given = inputs_of(entry, sample, SIZES)
+    inputs = {n: tuple(map(_whole, cast("tuple[Any, ...]", v))) if isinstance(v, tuple) else _whole(v) for n, v in given.items()}
+    types = types_of(inputs)
+    assert entry.values is not None
+    try:
+        infer(entry, types)
+    except RuleFailure:  # it takes no whole numbers here
+        types, inputs = types_of(given), given
+    found, values, outputs = run(entry, inputs, build("cpu", number))
+    held = {name: _held(value) for name, value in values.items()}
+    pieces = entry.values(entry.bound(types), {name: numbers for name, numbers in held.items() if numbers})
+    for tensor, type_ in zip(as_tuple(found), outputs, strict=True):
+        if type_.dtype.is_int and pieces:
+            assert all(any(number(p.low) <= int(v) < number(p.high) for p in pieces) for v in tensor.flatten())
+
+
+def _whole(value: Any) -> Any:
+    """Return a tensor of floats as one of whole numbers."""
+    if not isinstance(value, TensorSample) or not value.type.dtype.is_float:
+        return value
+    return TensorSample(TensorType(DType.INT, value.type.shape), value.below)
+
+
+def _held(value: Any) -> tuple[Numbers, ...]:
+    tensors = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return tuple(Numbers(int(t.min()), int(t.max()) + 1) for t in tensors if isinstance(t, Tensor) and t.dtype is torch.int64 and t.numel())

@@ -1,0 +1,247 @@
+"""Whether every whole number that comes in has its place: a row of the table that it is looked up in, a class of the loss.
+
+Only numbers that can occur are followed: those that an input declares (`in 0..n`, `as tokens(n)`), that the text counts (`arange`) or
+writes, as long as they are moved about and not computed with.  A model's body is looked through when it is whole, each body that it
+calls once for each set of numbers handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..dims import Dim, Symbol
+from ..primitive import Numbers, RuleFailure
+from ..program import Body, Condition, InputDecl, Node, NodeKind, Operand, Ref
+from ..record import entity
+from ..rule import ShapeRule
+from ..source import Span
+from ..types import Axis, extent
+from .context import Context, Problem, fail
+from .inputs import solve, substitute
+from .scope import Frame
+from .statements import FINISHERS
+
+Held = tuple[Numbers, ...]
+PIECES = 8  # so many stretches of numbers are kept of one value
+
+
+@entity
+class Need:
+    """Numbers of an argument that must lie among its places, and the calls that lead there, the outermost first."""
+
+    numbers: Numbers
+    places: int | Dim
+    name: str
+    argument: str
+    span: Span
+    trail: tuple[tuple[str, Span], ...] = ()
+
+    @property
+    def is_met(self) -> bool:
+        """True between numbers, where it holds."""
+        low, high = self.numbers.low, self.numbers.high
+        return isinstance(low, int) and isinstance(high, int) and isinstance(self.places, int) and low >= 0 and high <= self.places
+
+
+@entity
+class Found:
+    """What a body needs, in its own sizes, and the numbers that its results hold, by their places among the outputs of a call."""
+
+    needs: tuple[Need, ...]
+    given: Mapping[int, Held]
+
+
+class Places:
+    """Follows numbers through bodies."""
+
+    def __init__(self) -> None:
+        self._found: dict[object, Found] = {}
+
+    def of(self, body: Body, handed: Mapping[str, Held]) -> Found:
+        """Look through a body whose inputs may hold these numbers."""
+        key = (id(body), tuple((name, tuple((n.low, n.high) for n in held)) for name, held in handed.items()))
+        if key not in self._found:
+            self._found[key] = self._through(body, handed)
+        return self._found[key]
+
+    def _through(self, body: Body, handed: Mapping[str, Held]) -> Found:
+        held: dict[Ref, Held] = {}
+        for declared in body.inputs:
+            numbers = handed.get(declared.key) or _declared(declared)
+            if numbers and declared.type.dtype.is_int:
+                held[Ref(declared.node)] = numbers
+        needs: list[Need] = []
+        for number, node in enumerate(body.nodes):
+            known = {name: numbers for name, operand in node.inputs.items() if (numbers := _of(operand, held))} if held else {}
+            if node.kind is NodeKind.CALL and node.body is not None:
+                needs += self._call(body, node, number, known, held)
+            elif node.primitive is not None:
+                needs += _needed(body, node, known)
+                _keep(body, node, number, known, held)
+        results = [*(out.ref for out in body.outputs)]
+        return Found(tuple(needs), {i: only for i, ref in enumerate(results) if (only := _numbers_only(held.get(ref, ())))})
+
+    def _call(self, body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held]) -> Iterator[Need]:
+        assert node.body is not None
+        found = self.of(node.body, {name: only for name, numbers in known.items() if (only := _numbers_only(numbers))})
+        held.update((Ref(number, i), numbers) for i, numbers in found.given.items())
+        if found.needs:
+            binding = _binding(body, node)
+            step = (node.body.name, node.span)
+            for need in found.needs:
+                outer = _outside(need, binding, step)
+                if outer is not None and not outer.is_met:
+                    yield outer
+
+
+def _declared(declared: InputDecl) -> Held:
+    """Return what `in 0..n` or `as tokens(n)` says."""
+    if declared.range is not None:
+        return (Numbers(*declared.range, declared.span),)
+    vocab = declared.role.arguments.get("vocab") if declared.role is not None else None
+    return (Numbers(0, vocab, declared.span),) if vocab is not None else ()
+
+
+def _of(operand: Operand, held: Mapping[Ref, Held]) -> Held:
+    if isinstance(operand, Ref):
+        return held.get(operand, ())
+    return tuple(numbers for ref in operand or () for numbers in held.get(ref, ()))
+
+
+def _numbers_only(held: Held) -> Held:
+    """Return the stretches whose ends are numbers: they mean the same inside a called body and outside."""
+    return tuple(n for n in held if isinstance(n.low, int) and isinstance(n.high, int))
+
+
+# ----------------------------------------------------------------------------------------------------- operations
+
+
+def _inputs(body: Body, node: Node) -> dict[str, Any]:
+    """Return the arguments of an operation or a leaf as its own rules see them."""
+    made: Mapping[str, Any] = body.modules[node.target].arguments if node.kind is NodeKind.LEAF and node.target in body.modules else {}
+    types = {name: _types(body, operand) for name, operand in node.inputs.items()}
+    assert node.primitive is not None
+    defaults = {a.name: a.default for a in (*node.primitive.arguments, *node.primitive.call)}
+    return {**defaults, **made, **node.attributes, **types}
+
+
+def _types(body: Body, operand: Operand) -> Any:
+    if isinstance(operand, Ref):
+        node = body.nodes[operand.node]
+        return node.attributes["value"] if node.kind is NodeKind.CONSTANT else node.outputs[operand.index]
+    return None if operand is None else tuple(body.type(ref) for ref in operand)
+
+
+def _needed(body: Body, node: Node, known: Mapping[str, Held]) -> Iterator[Need]:
+    primitive = node.primitive
+    if not known or primitive is None or node.target.startswith("@"):
+        return
+    for argument in primitive.call or primitive.arguments:
+        if argument.within is not None and argument.name in known:
+            inputs = _inputs(body, node)
+            places = extent(argument.within(inputs))
+            for numbers in known[argument.name]:
+                need = Need(_without(numbers, inputs.get(argument.beside)), places, primitive.name, argument.name, node.span)
+                if need.numbers.low != need.numbers.high and not need.is_met:
+                    yield need
+
+
+def _without(numbers: Numbers, ignored: Any) -> Numbers:
+    """Leave out a number at an end of a stretch that needs no place."""
+    if not isinstance(ignored, int):
+        return numbers
+    if numbers.low == ignored:
+        return Numbers(numbers.low + 1, numbers.high, numbers.said)
+    return Numbers(numbers.low, numbers.high - 1, numbers.said) if numbers.high == ignored + 1 else numbers
+
+
+def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held]) -> None:
+    rule = node.primitive.values if node.primitive is not None else None
+    if rule is None or not any(type_.dtype.is_int for type_ in node.outputs):
+        return
+    found = rule(_inputs(body, node), known)[:PIECES]
+    numbers = tuple(n if n.said is not None else Numbers(n.low, n.high, node.span) for n in found)
+    if numbers:
+        held.update((Ref(number, i), numbers) for i, type_ in enumerate(node.outputs) if type_.dtype.is_int)
+
+
+# ---------------------------------------------------------------------------------------------------------- calls
+
+
+def _binding(body: Body, node: Node) -> dict[Symbol, Axis]:
+    """Return what the sizes of a called body are in this call."""
+    binding: dict[Symbol, Axis] = {}
+    assert node.body is not None
+    for declared in node.body.inputs:
+        operand = node.inputs.get(declared.key)
+        given = body.type(operand).shape if isinstance(operand, Ref) else ()
+        for local, size in zip(declared.type.shape, given, strict=False):
+            if isinstance(local, Dim):
+                _bind(binding, local, size)
+    return binding
+
+
+def _bind(binding: dict[Symbol, Axis], local: Dim, size: Axis) -> None:
+    """Solve an axis of a called body for the one symbol in it that is not known yet."""
+    unbound = [s for s in local.symbols() if s not in binding]
+    known = local.substitute({s: extent(a) for s, a in binding.items()})
+    if len(unbound) == 1 and isinstance(known, Dim):
+        solution = size if local.symbol is not None else solve(known, unbound[0], extent(size))
+        if solution is not None:
+            binding[unbound[0]] = solution
+
+
+def _outside(need: Need, binding: Mapping[Symbol, Axis], step: tuple[str, Span]) -> Need | None:
+    """Return a need of a called body in its caller's sizes; none where a size is not the caller's to know."""
+    sides = (need.numbers.low, need.numbers.high, need.places)
+    if any(s not in binding for side in sides if isinstance(side, Dim) for s in side.symbols()):
+        return None
+    low, high, places = (extent(substitute(side, binding)) for side in sides)
+    return Need(Numbers(low, high, need.numbers.said), places, need.name, need.argument, need.span, (step, *need.trail))
+
+
+# ------------------------------------------------------------------------------------------------------ judgement
+
+
+def _judge(need: Need, frame: Frame) -> None:
+    """Prove a need, refute it, or keep a condition."""
+    builder, numbers = frame.builder, need.numbers
+    rule = ShapeRule(builder.facts)
+    if rule.reaches(need.places, numbers.high) is False or rule.reaches(numbers.low, 0) is False:
+        labels = [(numbers.said, f"these numbers come from here: {_shown(numbers)}")] if numbers.said is not None else []
+        message = f"`{need.name}`: `{need.argument}` may hold {_shown(numbers)}, and its places are 0..{need.places}"
+        fail("A326", message, need.span, "declare fewer numbers where they come in, or make more places", labels)
+    try:
+        rule.at_least(need.places, numbers.high, f"the places for `{need.argument}` of `{need.name}`")
+        rule.at_least(numbers.low, 0, f"the numbers in `{need.argument}` of `{need.name}`")
+    except RuleFailure as failure:
+        fail(failure.code, f"`{need.name}`: {failure.message}", need.span, failure.help)
+    for kind, left, right, reason in rule.conditions:
+        builder.condition(Condition(kind, left, right, need.span, reason))
+
+
+def _shown(numbers: Numbers) -> str:
+    return f"{numbers.low}..{numbers.high}"
+
+
+def _placed(context: Context, need: Need, work: Callable[[], None]) -> None:
+    """Do some work as if inside the calls that lead to a need, so that its error is placed at the user's own call."""
+    context.stack.extend(need.trail)
+    try:
+        work()
+    except Problem as problem:
+        context.report(problem.diagnostic)
+    finally:
+        del context.stack[len(context.stack) - len(need.trail) :]
+
+
+def _all_have_places(frame: Frame, item: Any) -> None:
+    """Check the body of a model, which no other calls."""
+    builder = frame.builder
+    if builder.model and not builder.poisoned:
+        for need in Places().of(builder.body, {}).needs:
+            _placed(builder.context, need, lambda need=need: _judge(need, frame))
+
+
+FINISHERS.append(_all_have_places)
