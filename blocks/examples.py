@@ -130,6 +130,14 @@ EXAMPLES: dict[str, Example] = {
     "loss.triplet": Example({"a": "float[B, 8]", "same": "float[B, 8]", "other": "float[B, 8]"}),
     "loss.jensen_shannon": Example({"a": "float[B, 5]", "b": "float[B, 5]"}),
     "loss.UncertaintyWeights": Example({"l[t in {tag, parse}]": "float[]"}, "{tag, parse}", call="l[*]"),
+    "invpt.CrossTaskAttention": Example(
+        {"x[t in {seg, edge}]": "float[B, 4, 8, 4]", "before": "float[B, 2, 4, 4]"}, "{seg, edge}, 4, ratio = 4", call="x[*], before",
+        around="stack({}.y[*], dim = 1)",
+    ),
+    "invpt.CrossTaskBlock": Example(
+        {"x[t in {seg, edge}]": "float[B, 4, 8, 4]", "before": "float[B, 2, 4, 4]"}, "{seg, edge}, 4, ratio = 4, ffn = 6", call="x[*], before",
+        around="stack({}.y[*], dim = 1)",
+    ),
     "mlore.LowRankConv": Example({"x": "float[B, 4, S, T]"}, "4, 2"),
     "mlore.MapSummary": Example({"x": "float[B, 8, 5, 4]"}, "8, 20"),
     "mlore.topk_softmax": Example({"z": "float[B, 5]"}, call="z, 2, before = false"),

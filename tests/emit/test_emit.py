@@ -39,7 +39,15 @@ SMALL = {
     "adapterfusion": {"vocab": 50, "dim": 16, "depth": 2, "heads": 2, "ffn": 24},
 }
 EXAMPLES = [pytest.param(ROOT / "examples" / f"{name}.arch", params, id=name) for name, params in SMALL.items()]
-PRESETS: dict[str, str | None] = {"unifork": None, "colm": None, "com_mlp": None, "filter": "FILTER", "mlore": None, "taskexpert": None}
+PRESETS: dict[str, str | None] = {
+    "unifork": None,
+    "colm": None,
+    "com_mlp": None,
+    "filter": "FILTER",
+    "invpt": None,
+    "mlore": None,
+    "taskexpert": None,
+}
 """Examples with a preset `small`, and which model of the file it is for."""
 
 PAGE = (ROOT / "docs" / "language.md").read_text()
