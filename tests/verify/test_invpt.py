@@ -13,11 +13,13 @@ from torch import Tensor
 
 import archloom
 from archloom.compiler.check import check_text
+from archloom.compiler.golden.case import read_case
+from archloom.compiler.golden.compare import compare
 from archloom.compiler.summary import summarise
 from archloom.dsl.source import Source
 
 from .dense_reference import Backbone
-from .invpt_reference import configuration, make
+from .invpt_reference import InvPT, configuration, make
 
 ROOT = Path(archloom.__file__).parent
 EXAMPLE = ROOT / "examples" / "invpt.arch"
@@ -29,8 +31,19 @@ UNREAD = {
     "intermediates_dropped_for_size", "train_mode_note", "shims",
 }  # fmt: skip
 ABOVE = {("a", "float64"): 18, ("b", "float64"): 1, ("c", "float64"): 67, ("a", "float32"): 30, ("b", "float32"): 10, ("c", "float32"): 120}
-"""How many stored gradients may be above their limit: the last norms of these cases are over two channels, and what float32 leaves of such a
-norm's gradient is its rounding.  In float64 the same authors' weights agree with an independent reference to 1e-7, see below."""
+"""How many stored gradients may be above their limit: the last stage of these cases has two channels, and a norm over two that are almost equal
+makes much of a rounding.  In float64 an independent reference and the example agree to 1e-6 with the authors' weights, see below."""
+
+ROUNDINGS: dict[str, dict[tuple[str, int, int], float]] = {
+    "a": {
+        ("norm1", 1, 183): -3.60e-7, ("norm1", 0, 3): -6.70e-7, ("norm2", 2, 184): 2.37e-7, ("norm1", 1, 159): -2.05e-7, ("norm2", 3, 247): -1.08e-7,
+        ("norm1", 1, 36): -5.96e-7, ("norm1", 0, 170): 1.31e-7, ("norm1", 2, 119): -1.04e-6, ("norm1", 2, 101): 1.59e-6,
+    },
+    "b": {("norm2", 0, 286): 7.52e-7},
+    "c": {("norm2", 0, 502): -1.14e-6, ("norm2", 1, 46): 2.65e-6, ("norm2", 1, 225): 8.93e-7},
+}  # fmt: skip
+"""By norm of the last stage, task and place (those of a second sample after the first's): what rounding did to the difference of the two channels
+when the case was stored.  It is 2e-3 to 2e-2 there, of numbers up to 3, and the norm multiplies it by up to 300."""
 
 
 def failing(report: Any) -> list[tuple[str, float, str]]:
@@ -55,6 +68,33 @@ def test_the_authors_weights_in_float64(case: Path, tmp_path: Path) -> None:
     report = archloom.verify(EXAMPLE, make(tmp_path / "InvPT" / case.name, config, load_file(case / "weights.safetensors")))
     assert report.share == 1.0
     assert max(row.difference for row in report.rows) < 1e-6, failing(report)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
+def test_a_few_roundings_explain_what_is_stored(case: Path) -> None:
+    """Exact gradients can't meet all that is stored: they do once so few numbers are moved by some float32 steps."""
+    stored = read_case(case)
+    module = InvPT(dict(stored.config)).double().train(stored.config["mode"] == "train")
+    module.load_state_dict({name: value.double() for name, value in stored.weights.items()}, strict=False)
+    calls = {"norm1": iter(range(9)), "norm2": iter(range(9))}
+
+    def move(norm: str, x: Tensor) -> Tensor:
+        task, moved = next(calls[norm]), torch.zeros_like(x).flatten(0, 2)
+        for (name, number, place), off in ROUNDINGS[case.name].items():
+            if (name, number) == (norm, task):
+                moved[place] = torch.tensor([off / 2, -off / 2])
+        return x + moved.view_as(x)
+
+    for norm in calls:
+        layer = module.get_submodule(f"multi_task_decoder.invpt.invpt_stages.2.blocks.0.{norm}")
+        layer.register_forward_pre_hook(lambda _, given, norm=norm: (move(norm, given[0]),))
+    image = stored.inputs["image"].double().requires_grad_()
+    found = module(image)
+    torch.stack([(found[name] * cotangent.double()).sum() for name, cotangent in stored.cotangents.items()]).sum().backward()
+    ours = {f"param.{name}": value.grad for name, value in module.named_parameters()} | {"input.image": image.grad}
+    noise = 1e-6 * max(value.abs().max().item() for value in stored.gradients.values())
+    rows = [compare("gradient", name, theirs, name, ours[name], torch.float64, noise) for name, theirs in stored.gradients.items()]
+    assert [(row.stored, row.difference) for row in rows if not row.holds] == []
 
 
 @pytest.mark.parametrize("seed", range(3))
