@@ -265,6 +265,24 @@ EXAMPLES: dict[str, Example] = {
         "{seg, edge}, {one, two}, 4, 6, Expert, MapGate(hidden = 5, ...)", call="x, memory[*]", beside="taskexpert.{Expert, MapGate}",
         around="stack({}[*], dim = 1)",
     ),
+    "taskprompter.PromptAttention": Example(
+        {"x": "float[B, 24, 8]", "p": "float[B, 3, 8]"}, "8, 2, rows = 3, grid = [4, 6], side = 2",
+        outputs=("patches", "prompts", "spatial", "channel"),
+    ),
+    "taskprompter.PromptBlock": Example(
+        {"x": "float[B, 24, 8]", "p": "float[B, 3, 8]"}, "8, 2, rows = 3, grid = [4, 6], side = 2, rate = 0.1",
+        outputs=("patches", "prompts", "spatial", "channel"),
+    ),
+    "taskprompter.PromptedFeature": Example(
+        {"x": "float[B, 8, 4, 6]", "spatial": "float[B, 2, 2, 24]", "channel": "float[B, 8, 2, 2]"}, "8, heads = 2, width = 3, dim = 4",
+    ),
+    "taskprompter.TaskReweighting": Example(
+        {"scores": "float[B, 2, 2]", "f[t in {seg, edge}]": "float[B, 4, S, T]"}, "{seg, edge}, heads = 2", call="scores, f[*]",
+    ),
+    "taskprompter.PromptDecoder": Example(
+        {"x": "float[B, 8, 4, 6]", "spatial": "float[B, 2, 2, 26]", "channel": "float[B, 2, 8, 2, 2]"},
+        "{seg, edge}, 8, heads = 2, width = 3, dim = 4, cross = true", around="stack({}[*], dim = 1)",
+    ),
     "vit.PatchEmbed": Example({"image": "float[B, 3, 4, 6]"}, "2, 8"),
     "vit.Block": Example(VECTORS, "8, 2, 12, rate = 0.1"),
     "vit.Tokens": Example({"image": "float[B, 3, 4, 6]"}, "8, [4, 6], 2"),

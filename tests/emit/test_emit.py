@@ -47,6 +47,7 @@ PRESETS: dict[str, str | None] = {
     "invpt": None,
     "mlore": None,
     "taskexpert": None,
+    "taskprompter": None,
 }
 """Examples with a preset `small`, and which model of the file it is for."""
 
