@@ -32,6 +32,7 @@ def test_every_finished_example_and_every_picture_is_on_the_page() -> None:
     shown = set(re.findall(r'(?:src|srcset)="([^"]+)"', PAGE))
     assert shown == made == {f"figures/{path.name}" for path in (ROOT / "docs" / "figures").iterdir()}
     examples = {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.arch")}
+    examples |= {f"examples/pairs/{path.name}" for path in (ROOT / "examples" / "pairs").glob("*.arch")}
     assert {command.split()[2] for command in COMMANDS} == examples
 
 
