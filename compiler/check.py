@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import gc
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,20 @@ def library() -> StandardLibrary:
     return StandardLibrary()
 
 
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Keep Python from looking for garbage: nearly all that a check makes stays in its result, so that the search would take a third of the time
+    and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def check_text(
     source: Source,
     params: Mapping[str, Any] | None = None,

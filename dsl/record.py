@@ -1,17 +1,18 @@
-"""Frozen, slotted dataclasses that cost little to define.
+"""Frozen, slotted dataclasses that cost little to define and to make.
 
 `dataclasses` writes and compiles half a dozen methods for each frozen class when its module is imported; for the two hundred classes
 of this package that takes longer than checking a file does.  A `record` is a dataclass too (`fields` and `replace` work on it), but
-all records share one equality, hash, repr and refusal to be changed, and `__init__` is compiled for the first instance.
+all records share one equality, hash and repr, and `__init__` is compiled for the first instance.  That a record isn't changed is for the
+type checker to see: to refuse it at run time would take as long as making the record does, and a check makes tens of thousands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from operator import attrgetter
 from reprlib import recursive_repr
-from typing import Any, Final, NoReturn, TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 Values = Callable[[Any], tuple[Any, ...]]
@@ -55,8 +56,8 @@ def _first(self: Any, *args: Any, **named: Any) -> None:
 
 
 def _initialiser(cls: type[Any]) -> Any:
-    """Compile `__init__` from the fields: a line for each, past the class's own `__setattr__`, which refuses."""
-    scope: dict[str, Any] = {"_set": object.__setattr__, "_made": MISSING}
+    """Compile `__init__` from the fields: a line for each."""
+    scope: dict[str, Any] = {"_made": MISSING}
     arguments, lines = ["self"], list[str]()
     for item in fields(cls):
         name = value = item.name
@@ -70,7 +71,7 @@ def _initialiser(cls: type[Any]) -> Any:
         elif not item.init:
             continue  # left to `__post_init__`
         arguments += [name + default] if item.init else []
-        lines.append(f" _set(self, {name!r}, {value})")
+        lines.append(f" self.{name} = {value}")
     lines += [" self.__post_init__()"] if hasattr(cls, "__post_init__") else []
     exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), scope)
     scope["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
@@ -103,29 +104,5 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({shown})"
 
 
-def _refuse_set(self: Any, name: str, value: Any) -> NoReturn:
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def _refuse_delete(self: Any, name: str) -> NoReturn:
-    raise FrozenInstanceError(f"cannot delete field {name!r}")
-
-
-def _state(self: Any) -> list[Any]:
-    return [getattr(self, item.name) for item in fields(self)]
-
-
-def _restore(self: Any, state: list[Any]) -> None:
-    for item, value in zip(fields(self), state, strict=True):
-        object.__setattr__(self, item.name, value)
-
-
-_COMMON: Final[dict[str, Any]] = {
-    "__init__": _first,
-    "__repr__": _repr,
-    "__setattr__": _refuse_set,
-    "__delattr__": _refuse_delete,
-    "__getstate__": _state,
-    "__setstate__": _restore,
-}
+_COMMON: Final[dict[str, Any]] = {"__init__": _first, "__repr__": _repr}
 _COMPARED: Final[dict[str, Any]] = {"__eq__": _equal, "__hash__": _hash}

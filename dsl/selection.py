@@ -105,20 +105,16 @@ class Tree:
 
     def covers(self, selected: Iterable[int]) -> list[str]:
         """Return the shortest paths that name just the selected tensors: a module's where all of its tensors are selected."""
-        chosen = frozenset(selected)
-        found: list[str] = []
+        return list(self._covering(self.root, frozenset(selected)))
 
-        def visit(branch: Branch) -> None:
-            leaves = branch.leaves()
-            if branch is not self.root and all(self.one(leaf) in chosen for leaf in leaves):
-                found.append(branch.path)
-            elif any(self.one(leaf) in chosen for leaf in leaves):
-                for named in branch.children.values():
-                    for child in named.values():
-                        visit(child)
-
-        visit(self.root)
-        return found
+    def _covering(self, branch: Branch, chosen: frozenset[int]) -> Iterator[str]:
+        held = [self.one(leaf) in chosen for leaf in branch.leaves()]
+        if branch is not self.root and all(held):
+            yield branch.path
+        elif any(held):
+            for named in branch.children.values():
+                for child in named.values():
+                    yield from self._covering(child, chosen)
 
 
 # --------------------------------------------------------------------------------------------------------- matching
@@ -338,19 +334,19 @@ def _descend(match: Match, last: bool) -> Iterator[Match]:
 def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
     """Go down `**[items]`: to the branches that hold the members, and, if more parts follow, to all below them."""
     start = len(match.branch.path) + 1 if match.branch.path else 0
-
-    def down(branch: Branch) -> Iterator[Branch]:
-        for named in branch.children.values():
-            for child in named.values():
-                if not holds(child.members, child.sets, part.items):
-                    yield from down(child)
-                else:
-                    yield child
-                    if not last:
-                        yield from child.below()
-
-    for found in down(match.branch):
+    for found in _down(match.branch, part.items, last):
         yield Match(found, match.bindings, (*match.captures, found.path[start:]), match.task)
+
+
+def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]:
+    for named in branch.children.values():
+        for child in named.values():
+            if not holds(child.members, child.sets, items):
+                yield from _down(child, items, last)
+            else:
+                yield child
+                if not last:
+                    yield from child.below()
 
 
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:

@@ -13,22 +13,23 @@ T = TypeVar("T")
 
 def _collect(body: Body, own: Callable[[Body, str], Iterator[T]]) -> list[T]:
     """Gather what bodies say at each place where they are used; bodies that say nothing are looked at once."""
-    silent: dict[int, bool] = {}
+    return list(_visit(body, "", own, {}))
 
-    def quiet(at: Body) -> bool:
-        found = silent.get(id(at))
-        if found is None:
-            found = silent[id(at)] = next(own(at, ""), None) is None and all(quiet(b) for m in at.modules.values() for b in m.bodies)
-        return found
 
-    def visit(at: Body, prefix: str) -> Iterator[T]:
-        if not quiet(at):
-            yield from own(at, prefix)
-            for path, declared in at.modules.items():
-                for inner in declared.bodies:
-                    yield from visit(inner, f"{prefix}{path}.")
+def _visit(at: Body, prefix: str, own: Callable[[Body, str], Iterator[T]], silent: dict[int, bool]) -> Iterator[T]:
+    if not _quiet(at, own, silent):
+        yield from own(at, prefix)
+        for path, declared in at.modules.items():
+            for inner in declared.bodies:
+                yield from _visit(inner, f"{prefix}{path}.", own, silent)
 
-    return list(visit(body, ""))
+
+def _quiet(at: Body, own: Callable[[Body, str], Iterator[T]], silent: dict[int, bool]) -> bool:
+    found = silent.get(id(at))
+    if found is None:
+        found = next(own(at, ""), None) is None and all(_quiet(b, own, silent) for m in at.modules.values() for b in m.bodies)
+        silent[id(at)] = found
+    return found
 
 
 def frozen_paths(body: Body) -> list[tuple[str, Span]]:

@@ -49,8 +49,8 @@ class Builder:
         self.maps: list[Any] = []  # maps whose index set is not declared yet
         self.poisoned = False  # some statement failed
         self.asserts: list[tuple[Any, Any]] = []
-        self.entries: list[tuple[Any, Any]] = []
-        self.selected: list[tuple[str, Any, Any]] = []  # freeze and tie: the selectors to resolve when the body is whole
+        self.entries: list[Any] = []
+        self.selected: list[tuple[str, Any, Any]] = []  # freeze, tie and renamed: what to resolve when the body is whole
 
     def node(
         self,

@@ -100,12 +100,13 @@ def _assert(statement: ast.Assert, frame: Frame) -> None:
 
 def _check_asserts(frame: Frame, item: Any) -> None:
     """Check what was asserted, now that the whole body is known."""
-    context = frame.builder.context
-    if frame.builder.poisoned:
+    builder, context = frame.builder, frame.builder.context
+    asserts, builder.asserts = builder.asserts, []
+    if builder.poisoned:
         return
-    preset: ast.Preset | None = frame.builder.preset
+    preset: ast.Preset | None = builder.preset
     claims = [(fact, frame) for fact in (preset.settings if preset is not None else ()) if isinstance(fact, ast.Assert) and fact.relation]
-    for statement, inner in (*frame.builder.asserts, *claims):
+    for statement, inner in (*asserts, *claims):
         try:
             check_assert(statement, inner)
         except Problem as problem:

@@ -307,9 +307,9 @@ def _task(statement: ast.Task, frame: Frame) -> None:
 
 
 def _entry(statement: ast.Entry, frame: Frame) -> None:
-    if any(statement.name == other.name for other, _ in frame.builder.entries):
+    if any(statement.name == other.name for other in frame.builder.entries):
         fail("A105", f"the entry `{statement.name}` is declared twice", statement.span, "rename one of them")
-    frame.builder.entries.append((statement, frame))
+    frame.builder.entries.append(statement)
 
 
 RUNNERS.update({

@@ -17,9 +17,10 @@ from .statements import FINISHERS
 def _resolve(frame: Frame, item: Any) -> None:
     """Put what the body freezes and ties into it, now that it is whole."""
     builder = frame.builder
+    marks, builder.selected = builder.selected, [mark for mark in builder.selected if mark[0] == "renamed"]
     if builder.poisoned:
         return
-    for word, statement, inner in sorted(builder.selected, key=lambda mark: mark[0] != "tie"):  # what is tied is frozen together
+    for word, statement, inner in sorted(marks, key=lambda mark: mark[0] != "tie"):  # what is tied is frozen together
         try:
             if word == "freeze":
                 _freeze(statement, inner)

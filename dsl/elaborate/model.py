@@ -201,7 +201,7 @@ def _model(
     train = None
     if frame.builder.body.uses_training:
         train = body_of(tree, file, context.mode(training=True), preset, arguments).builder.body
-    entries = {e.name: _entry(e, tree, file, context, preset, arguments, frame.builder.body) for e, _ in frame.builder.entries}
+    entries = {e.name: _entry(e, tree, file, context, preset, arguments, frame.builder.body) for e in frame.builder.entries}
     if context.failed:
         return None
     statics = {p.name: frame.names.get(p.name) for p in tree.parameters}

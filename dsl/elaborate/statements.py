@@ -301,8 +301,8 @@ def _loop(
     close_loop(frame, loop)
     if not loop.born:
         note_absent(statement.body, frame)
-    for name in {name for inner in statement.body for name in bound_names(inner)} - carry - loop.born.keys():
-        if frame.owner(name) is None:  # no step bound it: a family without members, not an unknown name
+    for name in dict.fromkeys(name for inner in statement.body for name in bound_names(inner)):
+        if name not in carry and name not in loop.born and frame.owner(name) is None:  # no step bound it: a family without members
             frame.names[name] = Family(set_, {}, name, loop_born=True)
 
 
