@@ -14,26 +14,26 @@ from ...dsl.program import Body, ModuleDecl
 from ...dsl.record import record
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
-from ..graph import result_names
 from ..lower.body import TORCH_DTYPES
 from ..lower.build import Statics
 from ..lower.names import identifier, imported
 from ..paths import join
 from ..runtime.initial import DEFAULT
 from .expressions import Expressions, plain
+from .families import parameters, result_type, returned
 from .functions import Function, Writer, conditioned
 from .layout import WIDTH, docstring, signature, statement
-from .loops import consecutive
 from .marking import statics, tagged
 from .merging import merged
 from .numbers import Numbers
 from .plan import Instance, Tree, holder
 from .rolling import rolled
 from .sequences import APPLY, Called, Operation, Parts
-from .source_builder import SourceBuilder, method_name, ordered_inputs
+from .source_builder import SourceBuilder, method_name
 from .steps import Access, Hole, Number, Real, Text
 from .terms import Wording, loop_wording, wording
 from .units import Line, lines_of, units_of
+from .varying import consecutive
 
 
 @record
@@ -63,10 +63,6 @@ Constructor = Callable[[Instance, ModuleDecl], Call]
 
 USUAL = {"weight": "ones", "bias": "zeros", "running_mean": "zeros", "running_var": "ones", "num_batches_tracked": "zeros"}
 """How the norms of torch start."""
-
-
-MOST = 4
-"""How many results have a type each."""
 
 
 class Draft:
@@ -107,7 +103,7 @@ class Draft:
         return self.instance.access(found)
 
     def _function(self, body: Body, pair: tuple[Body, Body]) -> Function:
-        builder = SourceBuilder(self.instance, self, body)
+        builder = SourceBuilder(self.instance, self, body, parameters(pair))
         results = builder.write()
         return Function(builder.steps, results, list(builder.parameters.values()))
 
@@ -120,28 +116,29 @@ class Draft:
         within = Expressions(lambda hole: show(hole, True), helper)
         without = Expressions(lambda hole: show(hole, False), helper)
         init = [("", line) for line in self._init(within)]
-        functions = [[self._lines(function, without, width) for function in pair] for pair in self.functions]
         if not roll:
-            return [line for _, line in init], [lines_of(units_of(lines)) for pair in functions for lines in pair]
-        return rolled(init, self.tasks), [merged(*(rolled(lines, self.tasks) for lines in pair)) for pair in functions]
+            functions = [self._lines(function, without, width, False) for pair in self.functions for function in pair]
+            return [line for _, line in init], [lines_of(units_of(lines)) for lines in functions]
+        return rolled(init, self.tasks), [merged(*(self._rolled(function, without, width) for function in pair)) for pair in self.functions]
 
-    def _lines(self, function: Function, expressions: Expressions, width: int) -> list[tuple[str, Line]]:
+    def _rolled(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
+        """Return a function with loops; of the two ways of writing it, which differ in what has a line of its own, the shorter."""
+        ways = [rolled(self._lines(function, expressions, width, spread), self.tasks) for spread in (False, True)]
+        return min(ways, key=lambda lines: len(written(lines, 8)))
+
+    def _lines(self, function: Function, expressions: Expressions, width: int, spread: bool) -> list[tuple[str, Line]]:
         handed = set[str]().union(*(self.instance.planner.handed(body) for pair in self.instance.pairs for body in pair))
-        return conditioned(Writer(function, expressions, width - 8, map(identifier, handed)).lines())
+        return conditioned(Writer(function, expressions, width - 8, map(identifier, handed), spread).lines())
 
     def head(self, number: int) -> list[str]:
         """Return the head of one function."""
         pair = self.instance.pairs[number]
-        parameters = ["self"]
-        for key, optional in ordered_inputs(pair).items():
-            parameters.append(f"{identifier(key)}: Tensor{' | None = None' if optional else ''}")
+        names = ["self", *(f"{family.name}: {family.annotation}" for family in parameters(pair))]
         handed = sorted(set[str]().union(*(self.instance.planner.handed(body) for body in pair)))
         if handed:
-            parameters += ["*", *(f"{identifier(name)}: Any" for name in handed)]
-        counts = {len(result_names(body)) for body in pair}
-        count = counts.pop() if len(counts) == 1 else None
-        named = {None: "Any", 0: "None", 1: "Tensor"}.get(count, "tuple[Tensor, ...]" if count is not None and count > MOST else None)
-        return signature(method_name(number), parameters, named or f"tuple[{', '.join(['Tensor'] * (count or 0))}]", 4)
+            names += ["*", *(f"{identifier(name)}: Any" for name in handed)]
+        results = {result_type(returned(body)) for body in pair}
+        return signature(method_name(number), names, results.pop() if len(results) == 1 else "Any", 4)
 
     def end(self, expressions: Expressions) -> Iterator[Line]:
         """Return what ends `__init__`."""
@@ -343,7 +340,7 @@ def _anchor(instance: Instance) -> str | None:
     return None
 
 
-def class_lines(draft: Draft, name: str, parameters: Parameters, numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
+def class_lines(draft: Draft, name: str, made: Parameters, numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
     """Return the lines of a class."""
     init, functions = draft.text(numbers.show, helper)
     body = draft.instance.bodies[0]
@@ -352,10 +349,10 @@ def class_lines(draft: Draft, name: str, parameters: Parameters, numbers: Number
     lines = [f"# {where}, line{f's {first}-{last}' if last > first else f' {first}'}", f"class {name}(nn.Module):"]
     lines += docstring(draft.about(), 4)
     lines += _annotations(draft)
-    if init or parameters.names:
-        lines += ["", *signature("__init__", ["self", *_parameters(parameters, numbers)], "None", 4), "        super().__init__()"]
-        lines += written(_derived(parameters), 8)
-        known = {**parameters.names, **parameters.derived}
+    if init or made.names:
+        lines += ["", *signature("__init__", ["self", *_parameters(made, numbers)], "None", 4), "        super().__init__()"]
+        lines += written(_derived(made), 8)
+        known = {**made.names, **made.derived}
         lines += [f"        self.{numbers.attribute(name)} = {name}" for name in known if name in numbers.stored]
         lines += written(init, 8)
     texts: dict[str, int] = {}

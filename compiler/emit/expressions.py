@@ -56,6 +56,11 @@ def plain(text: str) -> str:
     return KEYED.sub(lambda found: json.dumps(found["before"] + json.loads(found["word"]) + found["rest"]), text)
 
 
+def size(text: str) -> int:
+    """Return the length of a text in which every member is as long, so that the turns of a loop are cut alike."""
+    return len(plain(MARKED.sub(lambda found: "member" if found["member"].startswith('"') else "0", text)))
+
+
 class Expressions:
     """Prints values; `names` tells the variable that a step has become, `hole` prints a number of the text."""
 
@@ -128,6 +133,10 @@ class Expressions:
         if step.kind in ("item", "index"):
             value, index = step.args
             return f"{self.value(value, ATOM)}[{self._index(index)}]", ATOM
+        if step.kind == "element":
+            return f"{self.value(step.args[0], ATOM)}[{member_text(step.args[1])}]", ATOM
+        if step.kind in ("whole", "family"):
+            return self._whole(step), ATOM
         if step.kind == "name":
             return str(step.target), ATOM
         if step.kind == "value":
@@ -135,6 +144,17 @@ class Expressions:
         if step.kind == "trait":
             return f"{self.value(step.args[0], ATOM)}.{step.target}", ATOM
         return self._call(step), ATOM
+
+    def _whole(self, step: Step) -> str:
+        """Return a parameter with all its members, or values as a dict or list."""
+        if step.kind == "whole":
+            found = LOCAL.match(self.value(step.args[0]))
+            return found[0] if found is not None else str(step.target)
+        values = [self.value(value) for value in step.args]
+        if step.target.is_list:
+            return f"[{', '.join(values)}]"
+        keys = (plain(member_text(step.target.member(place))) for place in range(len(values)))
+        return f"{{{', '.join(f'{key}: {value}' for key, value in zip(keys, values, strict=True))}}}"
 
     def _call(self, step: Step) -> str:
         if step.kind == "method":

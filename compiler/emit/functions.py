@@ -5,12 +5,12 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .expressions import Expressions, local_mark, plain
-from .steps import Step, Store, inputs_of, read_steps
+from .expressions import Expressions, local_mark, plain, size
+from .steps import Member, Step, Store, bearers, inputs_of, read_steps
 from .units import Line
 
 RESERVED = frozenset(("self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
@@ -39,7 +39,9 @@ class Function:
 class Writer:
     """Writes one function."""
 
-    def __init__(self, function: Function, expressions: Expressions, width: int, taken: Iterable[str] = ()) -> None:
+    def __init__(self, function: Function, expressions: Expressions, width: int, taken: Iterable[str] = (), spread: bool = False) -> None:
+        """`spread` gives each term of a long sum, and each member of a family, a line of its own: loops may make less of these."""
+        self.spread = spread
         function.results = _whole(function)
         self.function = function
         self.print = expressions
@@ -52,8 +54,9 @@ class Writer:
         self.readers: dict[int, list[int]] = {}
         for i, step in enumerate(self.order):
             for read in inputs_of(step):
-                for bearer in _bearers(read):
+                for bearer in bearers(read):
                     self.readers.setdefault(id(bearer), []).append(i)
+        self.terms = set[int]().union(*(_terms(step) for step in self.order if isinstance(step, Step))) if spread else set[int]()
         self.unpacked = self._unpacked()
         self.inside: dict[int, int] = {}
         """Where an inlined step stands, by its id: the place of its reader."""
@@ -106,6 +109,12 @@ class Writer:
             return False
         returned = reader is self.end and len(self.function.results) == 1 and self.function.results[0] is step
         if step.name and (not returned or self._again(step)):
+            return False
+        if _in_family(step, reader) or any(_in_family(before, step) for before in _direct(step)):
+            return False
+        if step.kind == "family" and any(_in_family(reader, other) for other in self.order if other is not reader):
+            return False
+        if self.spread and (isinstance(reader, Step) and reader.kind == "family" or id(step) in self.terms):
             return False
         if step.guard != reader.guard or reader is self.end and any(isinstance(s, Store) and s.kind == "update" for s in self.order):
             return False
@@ -166,8 +175,8 @@ class Writer:
                 name = self._free(base, i, last)
                 last[name] = max(self._last(one), i)
                 names[id(one)] = name
-        keys = {key: str(number) for number, key in enumerate(names)}
-        self.print.names = {key: local_mark(keys[key], name) if name.isidentifier() and name != "_" else name for key, name in names.items()}
+        told = {id(step) for step in (*self.function.parameters, *self.function.steps) if isinstance(step, Step) and step.name}
+        self.print.names = {key: _marked(f"{'' if key in told else '~'}{number}", name) for number, (key, name) in enumerate(names.items())}
 
     def _label(self, step: Step, label: str) -> str:
         """Return a name for a value that the text gives none; never that of a parameter."""
@@ -198,11 +207,16 @@ class Writer:
             if id(step) in self.inside or isinstance(step, Step) and self._is_part(step):
                 continue
             for text in self._statement(step):
-                long = len(plain(text)) > self.width - 4 * bool(step.guard) and self._longest(step)
+                long = size(text) - self._spread(step) > self.width - 4 * bool(step.guard) and self._longest(step)
                 if isinstance(long, Step):
                     return [], long
                 found.append((step.guard, text))
         return found, None
+
+    def _spread(self, step: Step | Store) -> int:
+        """Return how much shorter a statement may become because a loop adds up the terms of its sum."""
+        terms = [one for one in _inner(step, self.inside) if id(one) in self.terms]
+        return sum(len(plain(self.print.names.get(id(term), ""))) + 3 for term in terms[1:])
 
     def _statement(self, step: Step | Store) -> list[str]:
         if isinstance(step, Step):
@@ -237,7 +251,43 @@ class Writer:
         return None if flat else deeper or longest
 
     def _length(self, step: Step) -> int:
-        return len(plain(self.print.step(step)[0]))
+        return size(self.print.step(step)[0])
+
+
+def _inner(step: Step | Store, inside: Mapping[int, int]) -> Iterator[Step]:
+    """Yield what a statement reads, at any depth."""
+    for read in _direct(step):
+        yield read
+        if id(read) in inside:
+            yield from _inner(read, inside)
+
+
+def _in_family(step: Step | Store, reader: Step | Store) -> bool:
+    """Tell whether the result of one module goes into the next of its family."""
+    if not isinstance(step, Step) or step.kind != "module" or not isinstance(reader, Step) or reader.kind != "module":
+        return False
+    ways = [[None if isinstance(part, Member) else part for part in one.target[0].parts] for one in (step, reader)]
+    return None in ways[0] and ways[0] == ways[1]
+
+
+def _terms(step: Step) -> set[int]:
+    """Return the terms of a sum of three or more that are made alike."""
+    terms: list[Step] = []
+    value: Any = step
+    while isinstance(value, Step) and (value.kind, value.target) == ("operator", "add"):
+        value, last = value.args
+        terms += [last] if isinstance(last, Step) else []
+    terms += [value] if isinstance(value, Step) else []
+    forms = [(term.kind, str(term.target) if isinstance(term.target, str) else "") for term in terms]
+    return {id(term) for term, form in zip(terms, forms, strict=True) if forms.count(form) > 2}
+
+
+def _marked(key: str, name: str) -> str:
+    """Return a name with marks: that of a value, or of the family that it is read from."""
+    base = base_name(name)
+    if name == "_" or not base.isidentifier():
+        return name
+    return local_mark(key, name) if base == name else local_mark(f"of {base}", base) + name[len(base) :]
 
 
 def base_name(place: str) -> str:
@@ -247,12 +297,12 @@ def base_name(place: str) -> str:
 
 def _alive(function: Function) -> list[Step | Store]:
     """Return the steps that matter, in order."""
-    needed = {id(bearer) for value in read_steps(function.results) for bearer in _bearers(value)}
+    needed = {id(bearer) for value in read_steps(function.results) for bearer in bearers(value)}
     kept: list[Step | Store] = []
     for step in reversed(function.steps):
         if isinstance(step, Store) or step.effect or step.kind == "module" or id(step) in needed:
             kept.append(step)
-            needed |= {id(bearer) for read in inputs_of(step) for bearer in _bearers(read)}
+            needed |= {id(bearer) for read in inputs_of(step) for bearer in bearers(read)}
     return kept[::-1]
 
 
@@ -274,15 +324,8 @@ def _whole(function: Function) -> list[Any]:
     return [source] if same and source.kind == "module" and not any(part is other for part in parts for other in read) else function.results
 
 
-def _bearers(step: Step) -> list[Step]:
-    """Return the steps behind one: traits and values of modules stand where they are read."""
-    if step.kind == "trait":
-        return [bearer for arg in read_steps(step.args) for bearer in _bearers(arg)]
-    return [] if step.kind in ("value", "name") else [step]
-
-
 def _direct(step: Step | Store) -> list[Step]:
-    return [bearer for read in inputs_of(step) for bearer in _bearers(read)]
+    return [bearer for read in inputs_of(step) for bearer in bearers(read)]
 
 
 def conditioned(statements: Sequence[tuple[tuple[str, ...], str]]) -> list[tuple[str, Line]]:

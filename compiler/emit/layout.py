@@ -12,13 +12,20 @@ WHOLE = re.compile(r"`[^`]*`[.,;:)]*|\w+: \w+\[[^\]]*\][.,;:)]*")
 
 GAP = "\ue030"
 OPEN = {"(": ")", "[": "]", "{": "}"}
+LEVELS = (
+    (" if ", " else ", " for "), (" or ",), (" and ",), (" < ", " <= ", " > ", " >= ", " == ", " != ", " in ", " is "), (" | ",), (" ^ ",), (" & ",),
+    (" << ", " >> "), (" + ", " - "), (" * ", " / ", " // ", " % ", " @ "),
+)  # fmt: skip
+"""The operators at which a line may be cut, those that bind weakest first; at those of the first level none is."""
 
 
 def statement(text: str, indent: int) -> list[str]:
-    """Lay out one statement; a line that is too long is broken inside its last brackets that stand at top level."""
-    value = text.removeprefix("return ")
-    if value != text and indent + len(text) > WIDTH and len(_split(value)) > 1 and not _comprehension(value):
-        return _broken(f"return ({value})", indent, "", "")
+    """Lay out one statement; a line that is too long is broken at its operators, or inside its last brackets that stand at top level."""
+    head, value = _halves(text)
+    if indent + len(text) > WIDTH and value:
+        tuple_ = head == "return " and len(_split(value)) > 1 and not _comprehension(value)
+        if tuple_ or _wants_parentheses(value):
+            return _broken(f"{head}({value})", indent, "", "")
     lines = _broken(text, indent, "", "")
     targets, _, value = text.partition(" = ")
     if len(lines[0]) > WIDTH and re.fullmatch(r"\w+(, \w+)+", targets):
@@ -27,11 +34,49 @@ def statement(text: str, indent: int) -> list[str]:
     return lines
 
 
+def _halves(text: str) -> tuple[str, str]:
+    """Cut a statement before its value."""
+    if text.startswith("return "):
+        return "return ", text.removeprefix("return ")
+    cut = next((p for p, depth in _walk(text) if depth == 0 and text.startswith(" = ", p)), -1)
+    return (text[: cut + 3], text[cut + 3 :]) if cut >= 0 else (text, "")
+
+
+def _operators(text: str) -> list[int]:
+    """Return the places of the operators of a text that bind weakest, outside of brackets."""
+    if text.startswith(("for ", "if ")):
+        return []
+    outside = [p for p, depth in _walk(text) if depth == 0 and text[p] == " "]
+    for level in LEVELS:
+        found = [p for p in outside if text.startswith(level, p)]
+        if found:
+            return [] if level == LEVELS[0] else found
+    return []
+
+
+def _wants_parentheses(value: str) -> bool:
+    """Tell whether an expression that is too long is put into parentheses and cut at its operators."""
+    places = _operators(value)
+    if not places:
+        return False
+    first, last = value[: places[0]], value[places[-1] + 1 :].partition(" ")[2]
+    return len(places) > 1 or not (_ends_in_call(first) or _ends_in_call(last))
+
+
+def _ends_in_call(operand: str) -> bool:
+    place = _last_brackets(operand)
+    return place is not None and place[1] == len(operand) - 1 and operand[place[0]] == "("
+
+
 def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
     pad = " " * indent
     whole = f"{pad}{before}{text}{after}"
     if len(whole) <= WIDTH:
         return [whole]
+    places = _operators(text) if not before and not _halves(text)[1] else []
+    if places and _wants_parentheses(text):
+        parts = [text[a:b].strip() for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+        return [line for k, part in enumerate(parts) for line in _broken(part, indent, "", after if k == len(parts) - 1 else "")]
     place = _last_brackets(text)
     if place is None:
         return [whole]
@@ -41,7 +86,8 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
     joined = ", ".join(items)
     call = text[start] == "(" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_])")
     lines = [f"{pad}{before}{head}"]
-    comprehension = len(items) == 1 and bool(_comprehension(items[0]))
+    group = text[start] == "(" and not call and len(items) == 1 and not inside.rstrip().endswith(",")
+    comprehension = len(items) == 1 and bool(_comprehension(items[0])) or group
     if (call or len(items) == 1) and indent + 4 + len(joined) <= WIDTH:
         comma = "" if call or comprehension else ","
         lines.append(f"{pad}    {joined}{comma}")
@@ -52,7 +98,7 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
             lines += _broken(part, indent + 4, "", "")
     else:
         for item in items:
-            lines += _broken(item, indent + 4, "", ",")
+            lines += _broken(item, indent + 4, "", "" if group else ",")
     return [*lines, f"{pad}{tail}{after}"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 
 from .expressions import LOCAL, local_mark, named, plain
-from .loops import LONGEST, Loop, Unlike
-from .units import Line, Unit, lines_of, units_of
+from .loops import Loop
+from .units import Line, Unit, keys_of, lines_of, units_of
+from .varying import LONGEST, Unlike
 
 
 def rolled(lines: Sequence[tuple[str, Line]], tasks: Collection[str] = ()) -> list[Line]:
@@ -19,11 +21,11 @@ class Roller:
     """Finds loops, the shortest turns first, until there are no more."""
 
     def __init__(self, units: list[Unit], tasks: Collection[str]) -> None:
-        self.units = units
+        self.units: list[Unit] = units
         self.tasks = tasks
         self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
-        self.words = {word for unit in units for text in unit.rows for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*", plain(text))}
-        """The names that the function has before there are loops: no variable of a loop hides one."""
+        self.words = {word for unit in units for text in unit.rows for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*", plain(LOCAL.sub("", text)))}
+        """The names that are no local values: no variable of a loop hides one."""
         self.last: dict[str, int] = {}
         """Which statement is the last to read a value, as they were numbered first."""
         for number, unit in enumerate(units):
@@ -31,6 +33,8 @@ class Roller:
             self.last.update(dict.fromkeys(unit.reads(), number))
         self.lists: dict[str, tuple[str, int, int]] = {}
         """The values that a loop has put into a list, by their keys: the key of the list, their place and how many there are."""
+        self.dicts: dict[str, tuple[str, ...]] = {}
+        """Which lists are dicts, with their keys."""
         period = 1
         while period <= min(LONGEST, len(self.units) // 2):
             period = 1 if self._pass(period) else period + 1
@@ -45,43 +49,82 @@ class Roller:
             while shapes[at + times * period : at + (times + 1) * period] == shapes[at : at + period]:
                 times += 1
             for fewer in range(times, max(times - 2, 1), -1):
-                found = self._loop(at, period, fewer)
+                found, dropped = self._loop(at, period, fewer)
                 if found:
-                    end = at + period * fewer
-                    self.units[at:end] = found
-                    shapes[at:end] = [unit.skeleton() for unit in found]
+                    self.units[at : at + period * fewer] = found
+                    self.units = [unit for unit in self.units if not any(unit is one for one in dropped)]
+                    self._settle(at_once=True)
+                    shapes = [unit.skeleton() for unit in self.units]
                     at, changed = at + len(found) - 1, True
                     break
             at += 1
         return changed
 
-    def _loop(self, at: int, period: int, times: int) -> list[Unit]:
+    def _loop(self, at: int, period: int, times: int) -> tuple[list[Unit], list[Unit]]:
+        """Return the loop in the place of turns, nothing where they can't be one, and the statements that it makes needless."""
+        loop = Loop(self, at, period, times)
         try:
-            return Loop(self, at, period, times).units()
+            return loop.units(), loop.dropped
         except Unlike:
-            return []
+            return [], []
+
+    def alive(self, units: Sequence[Unit]) -> set[str]:
+        """Return the names of the local values that statements have, and of the lists that these stand in."""
+        keys = {key for unit in units for text in unit.rows for key in keys_of(text)}
+        return {self.names[one] for key in keys for one in (key, self.lists.get(key, (key,))[0]) if one in self.names}
+
+    @property
+    def collections(self) -> set[str]:
+        """The keys of the lists and dicts that loops fill."""
+        return {list_ for list_, _, _ in self.lists.values()}
 
     # ------------------------------------------------------------------------------------------------- lists of values
 
-    def _settle(self) -> None:
-        """Write what reads the values in a list: the list whole, its sum, or one by its place."""
+    def _settle(self, at_once: bool = False) -> None:
+        """Write what reads the values in a list: the list whole, its sum, or one by its place; `at_once` leaves the last for later."""
         whole: dict[str, list[str]] = {}
         for key, (list_, _, _) in self.lists.items():
             whole.setdefault(list_, []).append(key)
         for unit in self.units:
-            unit.change([self._read(text, whole) for text in unit.rows])
+            rows = unit.rows
+            read = [self._read(text, whole, at_once) for text in rows]
+            if read != rows:
+                unit.change(read)
 
-    def _read(self, text: str, whole: dict[str, list[str]]) -> str:
+    def _read(self, text: str, whole: dict[str, list[str]], at_once: bool) -> str:
         text = LOCAL.sub(lambda found: local_mark(found["key"], self.names[found["key"]]), text)
         for list_, keys in whole.items():
             marks = [local_mark(key, self.names[key]) for key in keys]
             if marks[0] in text:
-                mark, total = local_mark(list_, self.names[list_]), re.escape(" + ".join(marks))
-                text = text.replace(f"[{', '.join(marks)}]", mark)
-                text = re.sub(rf"(?<![\w\])])\({total}\)", f"sum({mark})", text)
-                text = re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}])", lambda found, mark=mark: f"{found[1]}sum({mark})", text)
-        return LOCAL.sub(lambda found: self._element(found[0], found["key"]), text)
+                text = self._at_once(text, marks, local_mark(list_, self.names[list_]), self.dicts.get(list_, ()))
+        return text if at_once else LOCAL.sub(lambda found: self._element(found[0], found["key"]), text)
+
+    def _at_once(self, text: str, marks: list[str], mark: str, members: Sequence[str]) -> str:
+        """Read values together where they are: as the whole, or as a sum."""
+        values, total = f"{mark}.values()" if members else mark, re.escape(" + ".join(marks))
+        text = text.replace(self.whole(marks, members), mark) if members else text
+        text = text.replace(self.whole(marks, ()), f"list({values})" if members else mark)
+        alike = ", ".join([f"{re.escape(marks[0])}(?P<rest>[^,]*)", *(f"{re.escape(one)}(?P=rest)" for one in marks[1:])])
+        text = re.sub(rf"\[{alike}\]", lambda found: f"[part{found['rest']} for part in {values}]", text)
+        text = re.sub(rf"(?<![\w\])])\({total}\)", f"sum({values})", text)
+        return re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}]| [+-] )", lambda found: f"{found[1]}sum({values})", text)
+
+    @staticmethod
+    def whole(marks: Sequence[str], members: Sequence[str]) -> str:
+        """Return the text of a list, or of a dict, of values."""
+        if not members:
+            return f"[{', '.join(marks)}]"
+        return f"{{{', '.join(f'{json.dumps(member)}: {mark}' for member, mark in zip(members, marks, strict=True))}}}"
+
+    def reads_apart(self, text: str, keys: Sequence[str], members: Sequence[str]) -> bool:
+        """Tell whether a text reads some of the values alone, or as a dict."""
+        marks = [local_mark(key, self.names[key]) for key in keys]
+        text = LOCAL.sub(lambda found: local_mark(found["key"], self.names[found["key"]]), text)
+        return self.whole(marks, members) in text or any(mark in self._at_once(text, marks, "", ()) for mark in marks)
 
     def _element(self, mark: str, key: str) -> str:
         list_, place, _ = self.lists.get(key, ("", 0, 0))
-        return f"{local_mark(list_, self.names[list_])}[{place}]" if list_ else mark
+        if not list_:
+            return mark
+        index = json.dumps(self.dicts[list_][place]) if list_ in self.dicts else place
+        return f"{self._element(local_mark(list_, self.names[list_]), list_)}[{index}]"

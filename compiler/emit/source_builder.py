@@ -10,11 +10,12 @@ from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, extent
-from ..graph import result_names, results
+from ..graph import results
 from ..lower.body import TORCH_DTYPES
 from ..lower.names import identifier
 from ..lower.sizes import Sizes
 from ..paths import HANDED, is_handed, join
+from .families import Family, parameters, returned
 from .idioms import idiomatic
 from .marking import statics
 from .plan import Instance
@@ -44,14 +45,16 @@ class Modules(Protocol):
 class SourceBuilder:
     """Implements `LoweringBuilder` by writing steps."""
 
-    def __init__(self, instance: Instance, modules: Modules, body: Body, is_root: bool = False) -> None:
+    def __init__(self, instance: Instance, modules: Modules, body: Body, families: Sequence[Family], is_root: bool = False) -> None:
         self._is_root = is_root
+        self.families = families
         self.instance = instance
         self.modules = modules
         self.body = body
         self.steps: list[Step | Store] = []
         self.values: dict[tuple[int, int], Any] = {}
         self.parameters: dict[str, Step] = {}
+        self._kinds: dict[int, Family] = {}
         self._sizes = Sizes(self._operator, self._size)
         self._float: Any = None
         self._any: Any = None
@@ -64,6 +67,9 @@ class SourceBuilder:
         """Write the nodes of the body and return its results."""
         for declared in sorted(self.body.inputs, key=lambda d: (d.is_state, d.is_target, d.optional)):  # sizes are read from what is always there
             self._input(declared)
+        for key, place in {key: place for family in self.families for key, place in family.places_of()}.items():
+            if key in self.parameters:
+                self.parameters[key].name = place
         inner = continued(self.body, self.instance.sequences)
         for number, node in enumerate(self.body.nodes):
             if number in inner:
@@ -78,7 +84,12 @@ class SourceBuilder:
         for value, name in zip(made, names, strict=False):
             if isinstance(value, Step) and not value.name:
                 value.label = identifier(name)
-        return made
+        return made if self._is_root else self._packed(made)
+
+    def _packed(self, made: Sequence[Any]) -> list[Any]:
+        """Return the results of a block with each family of outputs as one."""
+        groups = [(family, [made[place] for place in family.places]) for family in returned(self.body)]
+        return [self._together(family, values) if family.members else values[0] for family, values in groups]
 
     def _input(self, declared: InputDecl) -> None:
         step = self.parameters[declared.key] = Step("input", declared.key, name=identifier(declared.key))
@@ -188,17 +199,18 @@ class SourceBuilder:
         body = node.body
         if body is None:
             raise ValueError(f"the call of `{node.target}` has no body")
-        names, optional, method = self._callee(node.target, body)
+        families, method = self._callee(node.target, body)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for name in names:
-            given = self._operand(node.inputs.get(name))
+        for place, family in enumerate(families):
+            values = [self._operand(node.inputs.get(key)) for key in family.keys]
+            given = self._together(family, values) if family.members else values[0]
             if given is None:
                 continue
-            if len(args) == names.index(name) and not optional.get(name):
+            if len(args) == place and not family.optional:
                 args.append(given)
             else:
-                kwargs[identifier(name)] = given
+                kwargs[family.name] = given
         declared = self.body.modules.get(node.target)
         for name in sorted(self.instance.planner.handed(body)):
             if declared is None:
@@ -206,14 +218,48 @@ class SourceBuilder:
             kwargs[identifier(name)] = self._step("value", self.access(declared.modules[name]))
         called = self._step("module", (self.access(node.target), "forward"), tuple(args), kwargs, effect=True, label=_label(node.target))
         called.target = (called.target[0], method)
-        return self._results(node, called, result_names(body))
+        return self._returned(node, called, returned(body))
 
-    def _callee(self, target: str, body: Body) -> tuple[list[str], dict[str, bool], str]:
-        """Return the inputs of a called block in order, which are optional, and the name of its function."""
+    def _callee(self, target: str, body: Body) -> tuple[list[Family], str]:
+        """Return the parameters of a called block and the name of its function."""
         child = None if is_handed(target) else self.instance.find(target)
         child, number = self.instance.planner.called[id(body)] if child is None else (child, child.method(body))
-        declared = ordered_inputs(child.pairs[number])
-        return list(declared), declared, method_name(child.aliases.get(number, number))
+        return parameters(child.pairs[number]), method_name(child.aliases.get(number, number))
+
+    def _together(self, family: Family, values: Sequence[Any]) -> Any:
+        """Return values as one: what holds just these, or a dict or list that is made of them."""
+        first = values[0]
+        if isinstance(first, Step) and first.kind == "element":
+            whole = first.args[0]
+            if self._holds(whole).members == family.members and all(
+                isinstance(v, Step) and v.kind == "element" and v.args[0] is whole and v.args[1] == family.member(i) for i, v in enumerate(values)
+            ):
+                return whole
+        for own in self.families:
+            same = own.members == family.members and own.is_list == family.is_list
+            if same and all(self.parameters.get(key) is value for key, value in zip(own.keys, values, strict=True)):
+                return Step("whole", own.name, tuple(values))
+        step = self._step("family", family, tuple(values), label=family.name)
+        self._kinds[id(step)] = family
+        return step
+
+    def _holds(self, step: Step) -> Family:
+        return self._kinds[id(step)]
+
+    def _returned(self, node: Node, called: Step, families: Sequence[Family]) -> Any:
+        """Return the results of a block one by one: each the call itself, an item of it, or an element of either."""
+        found: dict[int, Any] = {}
+        word = node.name.rpartition(".")[2]
+        for number, family in enumerate(families):
+            part = called if len(families) == 1 else self.item(called, number)
+            if len(families) > 1:
+                part.label = identifier(join(word, family.name) if word else family.name)
+            elif family.members:
+                part.name, part.label = identifier(word) if word else "", family.name
+            self._kinds[id(part)] = family
+            for place, at in enumerate(family.places):
+                found[at] = Step("element", None, (part, family.member(place))) if family.members else part
+        return tuple(found[at] for at in range(len(found))) if len(found) > 1 else found[0]
 
     def _results(self, node: Node, called: Step, names: tuple[str, ...]) -> Any:
         if len(node.outputs) == 1:
@@ -296,16 +342,6 @@ class SourceBuilder:
             return self._step("call", function, inputs[:3], {**mask, "dropout_p": drop, **options}, effect=True)
         name = self.modules.operation(target, arguments)
         return self._step("module", (Access((name,)), "forward"), inputs, effect=True, label=name)
-
-
-def ordered_inputs(pair: tuple[Body, Body]) -> dict[str, bool]:
-    """Return the inputs of a function in order, those that may be left out last, and whether they are such."""
-    evaluate, train = pair
-    declared = {d.key: d for body in (train, evaluate) for d in body.inputs}
-    drawn = {d.key for body in pair for d in body.inputs if body.nodes[d.node].kind is NodeKind.DRAW}
-    everywhere = {key for key in declared if all(any(d.key == key for d in body.inputs) for body in pair)}
-    optional = {key: key in drawn or key not in everywhere for key in declared}
-    return {key: optional[key] for key in sorted(declared, key=lambda key: (optional[key], declared[key].optional))}
 
 
 def method_name(number: int) -> str:

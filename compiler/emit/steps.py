@@ -73,7 +73,8 @@ class Access:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One call.  `kind` is call, method, module, operator, item (one of several results), index, input or value."""
+    """One call.  `kind` is call, method, module, operator, item (one of several results), index, input or value; family (a dict or list of
+    values), element (one of these) or whole (a parameter with all its members)."""
 
     kind: str
     target: Any
@@ -116,3 +117,10 @@ def inputs_of(step: Step | Store) -> list[Step]:
         return list(read_steps(step.value))
     target = [step.target] if isinstance(step.target, Step) else []
     return [*target, *read_steps(step.args), *read_steps(step.kwargs)]
+
+
+def bearers(step: Step) -> list[Step]:
+    """Return the steps behind one: traits, elements and values of modules stand where they are read."""
+    if step.kind in ("trait", "element", "whole"):
+        return [bearer for arg in read_steps(step.args) for bearer in bearers(arg)]
+    return [] if step.kind in ("value", "name") else [step]

@@ -15,11 +15,12 @@ from ..lower.unit import Pair
 from ..runtime.calls import Signature, output_path
 from .classes import Constructor, Draft
 from .expressions import Expressions, member_text, plain
+from .families import Family
 from .functions import Function
 from .layout import signature, statement
 from .plan import Instance
 from .source_builder import SourceBuilder
-from .steps import Member, Step, Store, inputs_of
+from .steps import Member, Step, Store, bearers, inputs_of, read_steps
 from .units import Line
 
 TRAINING = ("self.training",)
@@ -41,6 +42,16 @@ class Border:
         for declared in sorted(self.inputs, key=_optional):
             found.setdefault("states" if declared.is_state else identifier(declared.name), []).append(declared)
         return found
+
+    def whole(self, body: Body) -> list[Family]:
+        """Return the families of inputs that are always there."""
+        known = {d.key for d in body.inputs}
+        found = [(name, [d for d in declared if d.key in known]) for name, declared in self.families.items()]
+        return [
+            Family(name, tuple(d.key for d in declared), tuple(d.members[0] for d in declared), keyed=True)
+            for name, declared in found
+            if declared and not any(map(_optional, declared)) and all(len(d.members) == 1 for d in declared)
+        ]
 
     def place(self, declared: InputDecl) -> str:
         """Return how an input is read: `ids`, `label["topic"]`."""
@@ -93,7 +104,7 @@ class TopDraft(Draft):
 
     def _function(self, body: Body, pair: Pair) -> Function:
         border = self.borders[id(body)]
-        builder = SourceBuilder(self.instance, self, body, is_root=True)
+        builder = SourceBuilder(self.instance, self, body, border.whole(body), is_root=True)
         results = builder.write()
         for declared in body.inputs:
             builder.parameters[declared.key].name = border.place(declared)
@@ -234,7 +245,7 @@ class _Packing:
     # ------------------------------------------------------------------------------------------------------- places
 
     def _at(self, values: Iterable[Any]) -> int:
-        return max((self.place.get(id(value), -1) for value in values), default=-1)
+        return max((self.place.get(id(bearer), -1) for value in values for step in read_steps(value) for bearer in bearers(step)), default=-1)
 
     def _outputs(self) -> None:
         groups: dict[str | None, list[tuple[tuple[Any, ...], Any]]] = {}
