@@ -8,8 +8,9 @@ from dataclasses import field
 from ..dsl.program import Body, Program, StagePlan
 from ..dsl.record import record
 from .census import Census, Tensor
+from .claims import roots
 from .cost import Expense, Expenses, Unsized, symbols_of
-from .graph import Graph
+from .graph import Graph, results
 from .paths import covers
 from .slice import Slicer
 
@@ -51,6 +52,7 @@ class Summary:
     missing: tuple[str, ...]
     expense: Expense | None
     groups: tuple[tuple[str, int], ...] = field(default=())
+    unread: tuple[tuple[str, int], ...] = field(default=())  # parameters that no output, loss or cache needs, whole modules as one
     counts: Mapping[str, int] = field(default_factory=dict[str, int])  # what the model counts itself, by its selectors
     presets: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])  # what its presets count
 
@@ -78,6 +80,7 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
         missing=missing,
         expense=expense,
         groups=tuple(_groups(tensors, sized, depth)),
+        unread=tuple(_unread(program, slicer, sized)),
         counts=program.counts,
         presets=program.presets,
     )
@@ -131,6 +134,21 @@ def _stage(plan: StagePlan, counts: Counts) -> StageShare:
     tuned = counts.paths(plan.tuned)
     everything = counts.paths(counts.sizes)
     return StageShare(plan.name, counts.total(tuned), counts.total(everything - tuned), plan.tasks, plan.losses)
+
+
+def _unread(program: Program, slicer: Slicer, counts: Counts) -> Iterable[tuple[str, int]]:
+    """Yield what no result needs, in training or not, in any entry or stage: the highest modules that hold nothing else."""
+    bodies = [slicer.variant(root.body, range(len(results(root.body))), True) for root in roots(program)]
+    needed = counts.paths(tensor.path for body in bodies for tensor in Census((body,)).tensors() if not tensor.buffer)
+    unread = counts.paths(counts.sizes) - needed
+    above = {path[:at] for path in counts.sizes if path not in unread for at, letter in enumerate(path) if letter == "."}
+    rows: dict[str, int] = {}
+    for path in (path for path in counts.sizes if path in unread):
+        parts = path.split(".")
+        names = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        name = next(name for name in names if name not in above)
+        rows[name] = rows.get(name, 0) + counts.sizes[path]
+    yield from rows.items()
 
 
 def _groups(tensors: Iterable[Tensor], counts: Counts, depth: int) -> Iterable[tuple[str, int]]:

@@ -66,6 +66,8 @@ def _text(name: str, summary: Summary) -> str:
     if summary.groups:
         rows = [[_indented(name), f"{number:,}", _share(number, summary.parameters)] for name, number in summary.groups]
         parts.append(table([["path", "parameters", "share"], *rows], RIGHT))
+    if summary.unread:
+        parts.append(table([["read by no output or loss", "parameters"], *([path, f"{number:,}"] for path, number in summary.unread)], RIGHT))
     counted = {"counted in the file": summary.counts, **{f"counted in preset {preset}": counts for preset, counts in summary.presets.items()}}
     for head, counts in counted.items():
         if counts:
@@ -115,6 +117,7 @@ def _document(summary: Summary) -> dict[str, Any]:
     return {
         "parameters": summary.parameters,
         "buffers": summary.buffers,
+        "unread": dict(summary.unread),
         "counts": dict(summary.counts),
         "presets": {preset: dict(counts) for preset, counts in summary.presets.items()},
         "paths": paths,

@@ -94,6 +94,51 @@ def test_json_is_keyed_by_path(two: str, capsys: pytest.CaptureFixture[str]) -> 
     assert document["sizes"] == ["B", "S"]
 
 
+DEAD = """\
+block Pair(dim: int) {
+  in x: float[B, dim]
+  left, right = Linear(dim, dim), Linear(dim, dim)
+  out a = left(x)
+  out b = right(x)
+}
+
+model Dead(depth: int = 3) {
+  in x: float[B, 4]
+  count = Buffer([], init = zeros)
+  moved = Linear(4, 1)
+  update count = count + mean(moved(x))
+  judge, spare = Linear(4, 4), Sequential(Linear(4, 4), relu, Linear(4, 4))
+  unused = spare(x)
+  repeat i in 0..depth carry x {
+    pair = Pair(4)
+    both = pair(x)
+    x = both.a
+  }
+  entry peek { out first = both[0].b }
+  out y = x
+  loss far = mean(judge(x))
+}
+"""
+
+
+def test_what_nothing_reads_is_named_by_whole_modules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry reads one of the right halves, a loss the judge, and a buffer that moves what it moves by."""
+    path = tmp_path / "dead.arch"
+    path.write_text(DEAD)
+    assert run(["summary", str(path)]) == 0
+    assert (
+        """
+read by no output or loss  parameters
+spare                              40
+pair.1.right                       20
+pair.2.right                       20
+"""
+        in capsys.readouterr().out
+    )
+    assert run(["summary", str(path), "--json", "--param", "depth=1"]) == 0
+    assert json.loads(capsys.readouterr().out)["Dead"]["unread"] == {"spare": 40}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -17,6 +17,7 @@ from archloom.compiler.runtime.claims import check_claims
 from archloom.compiler.runtime.compiling import compile_program
 from archloom.compiler.runtime.extern import Extern
 from archloom.compiler.sources import read_source
+from archloom.compiler.summary import summarise
 from archloom.dsl.diagnostics import Severity
 from archloom.dsl.source import Source
 
@@ -54,6 +55,8 @@ def test_sketch_trains(name: str) -> None:
     reached, moved = step(model, model.example_inputs(**tiny.dims))
     parameters = {path: p for path, p in model.named_parameters()}
     assert parameters.keys() - reached == {path for path, p in parameters.items() if path.startswith(tiny.beyond) or not p.requires_grad}
+    unread = tuple(path for path, _ in summarise(program, {}).unread)
+    assert not [path for path in reached if path.startswith(unread)]
     assert moved & parameters.keys() <= reached and moved & reached
     repeated(model, tiny.dims)
     for stage in program.stages:

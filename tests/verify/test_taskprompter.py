@@ -190,6 +190,7 @@ def test_official_counts(preset: str, parameters: int, billions: float) -> None:
     program = result.programs["TaskPrompter"]
     summary = summarise(program, {"B": 1})
     assert summary.expense is not None
+    assert [path for path, _ in summary.unread] == [f"blocks.{program.arguments['depth'] - 1}.attn.token_trans1"]
     given = program.arguments
     rows, width, depth, taps = len(program.tasks), given["width"], given["depth"], len(given["select"]) + 1
     pixels = given["size"][0] // 16 * (given["size"][1] // 16)
