@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .compiler.api import compile as compile
     from .compiler.api import load_program as load_program
+    from .compiler.audit.report import Audit as Audit
+    from .compiler.audit.run import audit as audit
+    from .compiler.audit.subject import Subject as Subject
     from .compiler.check import check as check
     from .compiler.draw.drawing import Drawing as Drawing
     from .compiler.draw.drawing import draw as draw
@@ -28,6 +31,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "compile": "compiler.api",
     "load_program": "compiler.api",
+    "audit": "compiler.audit.run",
+    "Audit": "compiler.audit.report",
+    "Subject": "compiler.audit.subject",
     "check": "compiler.check",
     "draw": "compiler.draw.drawing",
     "Drawing": "compiler.draw.drawing",

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from ...dsl.diagnostics import Diagnostic, Severity
 from ...dsl.render import WIDTH, render_all, tally, wants_colour
+from ..tables import table as table
 
 MOST = 100
 """How many diagnostics are printed; JSON has all."""
@@ -21,7 +22,7 @@ def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
     shown = diagnostics
     if len(diagnostics) > MOST:
         shown = sorted(diagnostics, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR)[:MOST]
-    stream.write(render_all(shown, colour=wants_colour(stream), width=_width(stream)))
+    stream.write(render_all(shown, colour=wants_colour(stream), width=width_of(stream)))
     more = len(diagnostics) - len(shown)
     stream.write(tally(diagnostics) + (f"; {more:,} are not shown\n" if more else "\n"))
 
@@ -31,15 +32,6 @@ def show_json(value: Any) -> None:
     import json
 
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return rows as aligned columns, those numbered in `right` to the right; empty for no rows."""
-    if not rows:
-        return ""
-    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
-    lines = ("  ".join(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
 
 
 def quantity(number: int | float, unit: str = "") -> str:
@@ -58,7 +50,8 @@ def memory(number: int | float) -> str:
     return f"{int(number)} B"
 
 
-def _width(stream: TextIO) -> int:
+def width_of(stream: TextIO) -> int:
+    """Return how wide lines are to be: as the terminal, if there is one."""
     try:
         return max(60, os.get_terminal_size(stream.fileno()).columns) if stream.isatty() else WIDTH
     except (OSError, ValueError):

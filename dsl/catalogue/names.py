@@ -100,7 +100,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A120",
         "an input or target is never read",
-        "A warning: callers would have to pass what changes nothing.",
+        "A warning: callers would have to pass what changes nothing. `archloom audit` says it of an entry of the batch: with other values every loss "
+        "and output stays the same, bit by bit.",
         "model M { in x: float[B, 4]; in z: float[B]; out y = x }",
         "model M { in x: float[B, 4]; out y = x }",
     ),
@@ -114,7 +115,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A122",
         "a module is never called",
-        "A warning: its parameters get no gradient.",
+        "A warning: its parameters get no gradient. `archloom audit` says it of a module that no step called.",
         "model M { in x: float[B, 4]; f = Linear(4, 4); g = Linear(4, 4); out y = f(x) }",
         "model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(x) }",
     ),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
+import archloom
 from archloom.compiler.api import load_program
 from archloom.compiler.check import check_text
 from archloom.compiler.claims import open_claims
@@ -66,6 +67,18 @@ def test_sketch_trains(name: str) -> None:
         reached, moved = step(model, model.example_inputs(**tiny.dims))
         assert reached and reached <= tuned, stage
         assert moved & reached and moved <= {*tuned, *chosen.plan.tuned}, stage
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, tiny in TINY.items() if tiny.beyond])
+def test_an_audit_finds_what_no_loss_reaches(name: str) -> None:
+    tiny = TINY[name]
+    torch.manual_seed(0)
+    model = compile_program(sketch(name), extern=tiny.extern)
+    found = archloom.audit(model, model.example_inputs(**tiny.dims), steps=1)
+    unreached = {path for finding in found.findings if finding.code in ("A122", "A516") for path in finding.paths}
+    assert unreached == {path for path, p in model.named_parameters() if path.startswith(tiny.beyond) and p.requires_grad}
+    assert set(found.inputs.values()) == {"changes the results"}
 
 
 @pytest.mark.parametrize(("name", "preset", "model"), PRESETS)

@@ -1,0 +1,94 @@
+"""Which frozen parts draw random numbers in training that they don't draw in evaluation: dropout that is live there."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .entries import entries
+from .errors import foreign
+from .inventory import Inventory
+from .preserving import preserved
+from .running import Runner
+
+RATES = ("dropout_p", "dropout")
+"""How operations that may draw name the part that they drop; at zero they don't."""
+
+
+class _Draws(TorchDispatchMode):
+    """Notes the frozen part in which each operation that draws stands, and whether something trained comes in there."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType] - torch leaves its types open
+        self.parts = {id(module): path for path, module in inventory.still_modules.items()}
+        self.inside: list[tuple[str, bool]] = []
+        self.found: dict[str, bool] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        options = dict(kwargs or {})
+        if self.inside and torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, options):
+            path, trained_before = self.inside[0]
+            self.found[path] = self.found.get(path, False) or trained_before
+        return func(*args, **options)
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """Note that a module begins."""
+        if id(module) in self.parts:
+            trained = any(value.requires_grad for _, value in entries(inputs))
+            self.inside.append((self.parts[id(module)], trained))
+
+    def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        """Note that a module ends."""
+        if id(module) in self.parts:
+            self.inside.pop()
+
+
+def live_draws(runner: Runner, inventory: Inventory) -> dict[str, bool]:
+    """Return the frozen modules in which something is drawn in training mode and not in eval mode.
+
+    The value tells whether what comes into any of them depends on trained parameters.
+    """
+    if not inventory.still_modules or not inventory.trained:
+        return {}
+    live = _drawn(runner, inventory)
+    with preserved(runner.subject.model):
+        for module in inventory.still_modules.values():
+            module.training = False
+        still = _drawn(runner, inventory)
+    return {path: trained for path, trained in live.items() if path not in still}
+
+
+def _drawn(runner: Runner, inventory: Inventory) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for batch in runner.subject.all_batches:
+        with preserved(runner.subject.model), foreign("A562", "computing the losses"), _noted(_Draws(inventory)) as draws:
+            runner.losses(batch, runner.subject.seed)
+        found.update({path: found.get(path, False) or trained for path, trained in draws.found.items()})
+    return found
+
+
+@contextmanager
+def _noted(draws: _Draws) -> Generator[_Draws]:
+    hooks = [
+        register_module_forward_pre_hook(draws.enter),
+        register_module_forward_hook(draws.leave, always_call=True),
+    ]
+    try:
+        with draws:
+            yield draws
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _draws(func: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+    """Tell whether an operation that can draw does so: a dropout of nothing doesn't."""
+    names = [argument.name for argument in func._schema.arguments]
+    given = {**dict(zip(names, args, strict=False)), **options}
+    return all(given.get(name, 0.0) != 0.0 for name in RATES if name in names)

@@ -1,0 +1,176 @@
+"""Everything that is observed of a subject, in one go: the facts only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...dsl.record import record
+from .chance import live_draws
+from .entries import entries
+from .errors import foreign
+from .inputs import Effect, Verdict, input_effects
+from .inventory import Inventory
+from .keys import Keys, compare_keys
+from .preserving import preserved, seeded
+from .running import Gradient, Runner, same
+from .subject import Subject, patterns
+
+Reach = Mapping[str, Mapping[str, Gradient]]
+"""By loss and parameter the most that any step gave."""
+
+JITTER = (0.1, 0.1, 0.5, 0.5, 1.0, 1.0)
+"""By which part of its spread all that is trained is moved at random, again and again, to see whether a gradient of zero stays."""
+
+
+@record
+class Observed:
+    """What steps of training showed.
+
+    `values` are the losses of the first step; `reach` what each loss gives each trained parameter; `moved` the frozen parameters and
+    `moved_buffers` the buffers whose values the steps changed; `called` the modules that ran; `touches` which losses change with each
+    group of parameters that no gradient reaches; `live` the frozen parts that draw in training what they don't draw in evaluation;
+    `outside` what the optimisers hold that isn't the model's, each with whether a loss reaches it.
+    """
+
+    subject: Subject
+    inventory: Inventory
+    values: Mapping[str, Tensor]
+    reach: Reach
+    moved: tuple[str, ...]
+    moved_buffers: tuple[str, ...]
+    called: frozenset[int]
+    touches: Mapping[str, frozenset[str]]
+    live: Mapping[str, bool]
+    inputs: Mapping[str, Effect]
+    outside: Mapping[str, bool]
+    keys: Keys | None
+
+    def best(self, path: str) -> Gradient:
+        """Return the most that any loss gives a parameter."""
+        return max((found[path] for found in self.reach.values()), default=Gradient.NONE)
+
+    def optimized(self) -> frozenset[int]:
+        """Return the identities of all that the optimisers hold."""
+        return frozenset(id(value) for o in self.subject.optimizers for group in o.param_groups for value in group["params"])
+
+    def unreached(self) -> dict[str, tuple[str, ...]]:
+        """Return what is trained and gets no gradient, by module."""
+        return self.inventory.groups(path for path in self.inventory.trained if self.best(path) is Gradient.NONE)
+
+
+def observe(subject: Subject) -> Observed:
+    """Run a subject and return what is seen; its model, optimisers and random states are as before afterwards.
+
+    Raises Failure where the model can't be run (A562), has no such loss (A563) or the checkpoint can't be read (A650 to A652).
+    """
+    inventory = Inventory(subject.model, patterns(subject.frozen), patterns(subject.select))
+    outside = _outside(subject, inventory)
+    keys = compare_keys(subject.model, subject.checkpoint) if subject.checkpoint is not None else None
+    runner = Runner(subject, {**{path: inventory.parameters[path] for path in inventory.trained}, **outside})
+    fed = [value for batch in subject.all_batches for _, value in entries(batch)]
+    with preserved(subject.model, subject.optimizers, (*outside.values(), *fed)):
+        runner.settle()
+        live = live_draws(runner, inventory)
+        inputs = input_effects(runner, {}, subject.seed)
+        values, reach, moved, moved_buffers = _steps(runner, inventory)
+        _jitter(runner, inventory, reach)
+        for number, part in enumerate(JITTER):  # again, for what a factor that starts at zero keeps out
+            if any(effect.verdict is Verdict.NOTHING for effect in inputs.values()):
+                _shake([inventory.parameters[path] for path in inventory.trained], part)
+                inputs = input_effects(runner, inputs, subject.seed + number)
+        unreached = inventory.groups(p for p in inventory.trained if all(found[p] is Gradient.NONE for found in reach.values()))
+        touches = {group: _touched(runner, inventory, paths) for group, paths in unreached.items()}
+    kept = {name: any(found[name] is not Gradient.NONE for found in reach.values()) for name in outside}
+    return Observed(
+        subject, inventory, values, reach, moved, moved_buffers, frozenset(runner.called), touches, live, inputs, kept, keys
+    )  # fmt: skip
+
+
+def _outside(subject: Subject, inventory: Inventory) -> dict[str, nn.Parameter]:
+    """Return what optimisers hold that isn't a parameter of the model, by its place there."""
+    own = {id(value) for value in inventory.parameters.values()}
+    found: dict[str, nn.Parameter] = {}
+    for number, optimizer in enumerate(subject.optimizers):
+        name = "optimizer" if len(subject.optimizers) == 1 else f"optimizer[{number}]"
+        for g, group in enumerate(optimizer.param_groups):
+            for p, value in enumerate(group["params"]):
+                if id(value) not in own:
+                    found[f"{name}.param_groups[{g}][{p}]"] = value
+    return found
+
+
+def _steps(runner: Runner, inventory: Inventory) -> tuple[dict[str, Tensor], dict[str, dict[str, Gradient]], tuple[str, ...], tuple[str, ...]]:
+    """Take steps of training; return the losses before them, what reached what, and which frozen parameters and which buffers moved."""
+    subject, batches = runner.subject, runner.subject.all_batches
+    trained = [value for value in subject.model.parameters() if value.requires_grad]
+    optimizers = subject.optimizers or ((torch.optim.SGD(trained, lr=1e-3),) if trained else ())
+    before = {path: inventory.parameters[path].detach().clone() for path in inventory.frozen}
+    buffers = {path: value.detach().clone() for path, value in _buffers(subject.model)}
+    values: dict[str, Tensor] = {}
+    reach: dict[str, dict[str, Gradient]] = {}
+    for step in range(max(subject.steps, len(batches))):
+        batch, seed = batches[step % len(batches)], subject.seed + step
+        losses, found = runner.gradients(batch, seed)
+        values = {**losses, **values}
+        _merge(reach, found)
+        runner.step(batch, seed, optimizers)
+    moved = tuple(path for path, value in before.items() if not same([value], [inventory.parameters[path].detach()]))
+    after = dict(_buffers(subject.model))
+    moved_buffers = tuple(path for path, value in buffers.items() if path in after and not same([value], [after[path]]))
+    return values, reach, tuple(path for path in inventory.parameters if path in moved), moved_buffers
+
+
+def _buffers(model: nn.Module) -> Iterable[tuple[str, Tensor]]:
+    tree: Any = model
+    return tree.named_buffers()
+
+
+def _merge(reach: dict[str, dict[str, Gradient]], found: Mapping[str, Mapping[str, Gradient]]) -> None:
+    for name, gradients in found.items():
+        known = reach.setdefault(name, dict(gradients))
+        known.update({path: max(known[path], gradient) for path, gradient in gradients.items()})
+
+
+def _jitter(runner: Runner, inventory: Inventory, reach: dict[str, dict[str, Gradient]]) -> None:
+    """Look again from other values, where some gradient was none or zero.
+
+    A factor that starts at zero, as LoRA's B, makes the gradient of the other one zero, and a rate that warms up from zero keeps it so; of
+    many experts some may see no token of these batches.
+    """
+    trained, seed = [inventory.parameters[path] for path in inventory.trained], runner.subject.seed
+    with preserved(runner.subject.model):
+        for number, part in enumerate(JITTER):
+            if all(any(found[path] is Gradient.SOME for found in reach.values()) for path in inventory.trained):
+                return
+            seeded(seed + number)
+            _shake(trained, part)
+            for batch in runner.subject.all_batches:
+                losses, found = runner.gradients(batch, seed + number)
+                _merge(reach, {name: gradients for name, gradients in found.items() if bool(losses[name].isfinite())})
+
+
+def _shake(values: Iterable[Tensor], part: float) -> None:
+    """Add noise: a part of the spread that the values have, or of a fifth where they have none."""
+    with torch.no_grad():
+        for value in values:
+            if value.is_floating_point() and value.numel():
+                spread = float(value.float().std(correction=0)) * part
+                value.add_(torch.randn_like(value), alpha=spread or 0.2 * part)
+
+
+def _touched(runner: Runner, inventory: Inventory, paths: Iterable[str]) -> frozenset[str]:
+    """Return the losses whose values change with parameters that no gradient reaches: a path leads there, but none back."""
+    subject, found = runner.subject, set[str]()
+    for batch in subject.all_batches:
+        with preserved(subject.model), foreign("A562", "computing the losses"):
+            before = runner.losses(batch, subject.seed)
+        with preserved(subject.model), foreign("A562", "computing the losses with other parameters"):
+            seeded(subject.seed)
+            _shake([inventory.parameters[path] for path in paths], 1.0)
+            after = runner.losses(batch, subject.seed)
+            found |= {name for name, value in after.items() if name in before and not same([value.detach()], [before[name].detach()])}
+    return frozenset(found)
