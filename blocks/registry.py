@@ -11,8 +11,9 @@ from typing import Any
 from ..dsl.diagnostics import closest
 from ..dsl.primitive import MISSING, Argument, Cost, Inputs, Kind, ParameterSpec, Rule, ValueRule
 from ..dsl.record import entity
-from ..dsl.types import TensorType
+from ..dsl.types import DType, TensorType
 from .lowering import Child, Given, LeafModule, Lowering, LoweringBuilder
+from .operands import MIXED
 from .samples import Sample
 
 Result = TensorType | tuple[TensorType, ...]
@@ -63,7 +64,16 @@ class Entry:
         bound = self.bound(inputs)
         for argument in self.all_arguments:
             _check(rule, self.name, argument, bound[argument.name])
-        return self.shape_rule(rule, **bound)
+        found = self.shape_rule(rule, **bound)
+        self._check_weights(rule, bound)
+        return found
+
+    def _check_weights(self, rule: Rule, bound: Mapping[str, Any]) -> None:
+        """Refuse floats of another dtype than that of the leaf's own tensors, with which they are reckoned."""
+        others = [a.name for a in self.call if isinstance(t := bound[a.name], TensorType) and t.dtype.is_float and t.dtype is not DType.FLOAT]
+        if others and any(own.dtype is DType.FLOAT for own in self.parameters(bound)):
+            message = f"`{others[0]}` is {bound[others[0]].dtype} and the weights of `{self.name}` are float"
+            raise rule.fail(message, f"convert it: `float({others[0]})`", MIXED)
 
     def parameters(self, inputs: Inputs) -> tuple[ParameterSpec, ...]:
         """Return the tensors that the leaf owns, by the names of its state dict."""

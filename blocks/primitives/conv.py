@@ -40,9 +40,20 @@ def _sizes(rule: Rule, name: str, x: TensorType, kernel: Any, stride: Any, paddi
     k, s, d = (places(rule, name, w, v, count, 1) for w, v in (("kernel", kernel), ("stride", stride), ("dilation", dilation)))
     if padding == "same":
         return same_windows(rule, name, x.shape[2:], s)
-    if isinstance(padding, str):
-        raise rule.fail(f"`padding` of `{name}` can't be `{padding}`", 'give numbers, or `"same"`', "A213")
+    listed: list[Any] = list(padding) if isinstance(padding, (list, tuple)) else [padding]  # pyright: ignore[reportUnknownArgumentType]
+    if any(isinstance(n, bool) or not isinstance(n, int) for n in listed):
+        raise rule.fail(f"`padding` of `{name}` can't be `{padding}`", 'give whole numbers, or `"same"`', "A213")
     return windows(rule, x.shape[2:], k, s, places(rule, name, "padding", padding, count, 0), d)
+
+
+def _shown_again(rule: Rule, x: TensorType, kernel: Any, padding: Any, dilation: Any, mode: str) -> None:
+    """Require that a mirror or a circle shows no more than there is."""
+    count = x.rank - 2
+    least = {"reflect": 1, "circular": 0}.get(mode)
+    for i, (n, k, d) in enumerate(zip(x.shape[2:], per_axis(kernel, count), per_axis(dilation, count), strict=True)):
+        if least is not None:
+            amount = (d * (k - 1) + 1) // 2 if padding == "same" else per_axis(padding, count)[i]
+            rule.at_least(extent(n), amount + least, f"axis {i + 2} of `x`, of which so many are shown again")
 
 
 def _conv(count: int) -> None:
@@ -63,7 +74,9 @@ def _conv(count: int) -> None:
         _groups(rule, cin, cout, groups)
         ranked(rule, name, x, count)
         rule.same(x.shape[1], cin, "axis 1 of `x` and `cin`")
-        return TensorType(x.dtype, (x.shape[0], cout, *_sizes(rule, name, x, kernel, stride, padding, dilation)))
+        sizes = _sizes(rule, name, x, kernel, stride, padding, dilation)
+        _shown_again(rule, x, kernel, padding, dilation, padding_mode)
+        return TensorType(x.dtype, (x.shape[0], cout, *sizes))
 
     def cost(inputs: Inputs, y: TensorType) -> int | Dim:
         return flops(extent(y.shape[0]) * product(y.shape[2:]), per_axis(inputs["kernel"], count), inputs["cin"] // inputs["groups"], inputs["cout"])
@@ -95,6 +108,11 @@ def _conv(count: int) -> None:
             refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
             refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
             refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
+            refused("A213", x=x, cin=4, cout=6, kernel=3, padding=0.5),
+            refused("A213", x=x, cin=4, cout=6, kernel=3, padding=True),
+            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=5, padding=2, padding_mode="reflect"),
+            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=7, padding="same", padding_mode="circular"),
+            refused("A321", x=x.replace("float", "float32"), cin=4, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=3, stride=2, padding="same"),
             refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
         ),

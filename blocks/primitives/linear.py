@@ -42,6 +42,7 @@ def _linear_flops(inputs: Inputs, y: TensorType) -> int | Dim:
     cost=leaf_cost(_linear_parameters, _linear_flops),
     good=(sample(x="float[B, S, 4]", din=4, dout=3), sample(x="float[4]", din=4, dout=3, bias=False), sample(x="float[B, 4]", din=4, dout=1)),
     bad=(
+        refused("A321", x="float32[B, 4]", din=4, dout=3),
         refused("A301", x="float[B, 5]", din=4, dout=3),
         refused("A305", x="int[B, 4]", din=4, dout=3),
         refused("A304", x="float[]", din=4, dout=3),
