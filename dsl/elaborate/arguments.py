@@ -56,7 +56,9 @@ class Bound:
     open: tuple[str, ...] | None
 
 
-def bind(name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], span: Span, skip: frozenset[str] = frozenset()) -> Bound:
+def bind(
+    name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], span: Span, skip: frozenset[str] = frozenset(), hint: str = ""
+) -> Bound:
     """Match arguments to slots by position and name; unknown, doubled and missing ones are errors."""
     given: dict[str, ast.Expr] = {}
     left: list[str] = []
@@ -78,7 +80,7 @@ def bind(name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], sp
     if rest:
         left.extend(s.name for s in slots if s.name not in given and s.name not in left)
     elif missing:
-        fail("A202", f"`{name}` needs {statics.listed(missing)}", span, f"it takes {signature(slots)}")
+        fail("A202", f"`{name}` needs {statics.listed(missing)}", span, f"it takes {signature(slots)}{hint}")
     return Bound(given, tuple(left) if rest or left else None)
 
 
@@ -215,8 +217,13 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
         if isinstance(value, (Dim, SetAxis)):
             help = "give the model a parameter for it, `H: int = 224`; a size only known at run time can't shape a module"
             fail("A206", f"`{name}` must be a number that is known here, not `{value}`", span, help)
-        fail("A203", f"`{name}` takes {article(type_)}, not {describe(value)}", span)
+        fail("A203", f"`{name}` takes {article(type_)}, not {describe(value)}", span, unmade(value) if type_.name == "block" else None)
     return found
+
+
+def unmade(value: Value) -> str | None:
+    """Say how a module would have stayed a block."""
+    return f"with `...` as its last argument `{value.template.name}` stays a block" if isinstance(value, Module) else None
 
 
 def check_type(name: str, type_: ast.TypeRef) -> None:

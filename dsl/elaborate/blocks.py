@@ -11,7 +11,7 @@ from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind
 from ..source import Span
 from ..types import TensorType, extent
 from . import statics
-from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression
+from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression, unmade
 from .builder import Builder
 from .conditions import lifted
 from .context import Context, Poisoned, Problem, fail, too_long
@@ -50,7 +50,7 @@ def inputs_of(item: ast.Block | ast.Model | ast.ExternBlock) -> tuple[Wanted, ..
 def call_block(module: Module, arguments: Sequence[ast.Argument], frame: Frame, span: Span) -> Value:
     """Call a block instance: find or make its body, match the types, append one node."""
     slots = [Slot(s.name, not s.optional, s.draw) for s in _slots(module, frame, span)]
-    bound = bind(module.template.name, arguments, slots, span).given
+    bound = bind(module.template.name, arguments, slots, span, hint="" if arguments else f"; {unmade(module)}").given
     values = {key: _argument(node, frame) for key, node in bound.items()}
     return _call(module, values, {key: node.span for key, node in bound.items()}, frame, span)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from .. import ast
@@ -42,8 +42,11 @@ class Stored:
         return replace(source, names=tuple(kept))
 
 
-def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Sequence[ast.Item], frame: Frame) -> Stored:
-    """Elaborate the model that a source names, with its arguments; raises Problem or Poisoned."""
+def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Sequence[ast.Item], frame: Frame, here: Collection[str]) -> Stored:
+    """Elaborate the model that a source names, with its arguments; raises Problem or Poisoned.
+
+    `...` as the last argument hands on the values of the parameters `here` that the model has, too.
+    """
     from .model import alias, body_of  # which imports the plans
 
     context = frame.builder.context.mode()
@@ -52,6 +55,12 @@ def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Seque
         _, model, given = alias(model, list(trees), (), frame.file, context.files, context.library)
     types = {parameter.name: parameter.type for parameter in model.parameters}
     for argument in node.arguments if isinstance(node, ast.Call) else ():
+        if isinstance(argument.value, ast.Ellipsis):
+            rest = [name for name in types if name in here and name not in given]
+            if not rest:
+                fail("A201", f"`...` hands nothing on to `{named.name}`", argument.span, "it stands for the parameters that both models have")
+            given |= {name: typed_expression(types[name], ast.Name(argument.span, name), frame) for name in rest}
+            continue
         name = argument.name or ""
         if name not in types:
             help = suggest(name, types, f"name each argument; they are {statics.listed(types)}")

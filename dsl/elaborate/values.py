@@ -292,6 +292,8 @@ def describe(value: Value) -> str:
         return f"the member `{value.key}` of `{value.set.name}`"
     if isinstance(value, IndexSet):
         return f"the index set `{value.name}`"
+    if isinstance(value, EnumValue):
+        return f"the choice `{value.name}`"
     if value is None:
         return "`none`"
     if isinstance(value, bool):

@@ -91,7 +91,7 @@ class _Map:
                 return f"family:{self.family.value}"
             if function.id in models:
                 if len(self.item.sources) == 1:
-                    self.stored = stored_model(node, models[function.id], trees, self.frame)
+                    self.stored = stored_model(node, models[function.id], trees, self.frame, self.program.arguments)
                 return f"model:{' '.join(node.span.text.split())}"
         help = suggest(function.span.text, models, 'write a folder, file or hub name in quotes, `family "adapters/{s}"`, or a model of this file')
         fail("A609", f"`{node.span.text}` is no source of weights", node.span, help)

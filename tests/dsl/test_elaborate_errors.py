@@ -125,6 +125,7 @@ MISTAKES: list[tuple[str, str, str, str | None]] = [
     ("z = reshape(x, [B, dim])", "A301", "`reshape`: the elements of `x` and of the new shape: `4 * B * S` is not `4 * B`, fails at B = 2, S = 3",
      "if they are always equal, say so: `require 4 * B * S == 4 * B`"),
     ("z = x.relu", "A104", "a tensor has no `relu`", "operations are functions here: write `relu(x, ...)`"),
+    ("z = kind.logits", "A104", "the choice `add` has no `logits`", None),
     ("a, b = x", "A215", "a tensor `float[B, S, 4]` can't be given to 2 names",
      "cut a tensor with `chunk(x, n, dim)` or `unbind(x, dim)`; several results, a list and a family can be given to several names"),
     ("z = dim(x)", "A216", "`4` can't be called", "blocks, modules and operations can"),

@@ -32,6 +32,10 @@ LINES = [
     ("// what follows", "A007", "a comment starts with `#`"),
 ]
 
+STAYS = """block F(n: int) { in x: float[B, n]; f = Linear(n, n); out y = f(x) }
+block G(Inner: block) { in x: float[B, N]; inner = Inner(); out y = inner(x) }
+model M { in x: float[B, 4];"""
+
 
 @pytest.mark.parametrize(("line", "code", "help"), LINES)
 def test_what_a_newcomer_is_told(line: str, code: str, help: str) -> None:
@@ -44,6 +48,8 @@ def test_what_a_newcomer_is_told(line: str, code: str, help: str) -> None:
     [
         ("import torch.nn as nn\nmodel M { in x: float[B]; out y = x }", "A020", "leave the line out"),
         ("block F(dim) { in x: float[B, dim]; out y = x }\nmodel M { in x: float[B, 4]; f = F(4); out y = f(x) }", "A018", "write `dim: int`"),
+        (f"{STAYS} Layer = F(4); f = Layer(); out y = f(x) }}", "A202", "it takes `x`; with `...` as its last argument `F` stays a block"),
+        (f"{STAYS} Layer = F(4); g = G(Layer); out y = g(x) }}", "A203", "with `...` as its last argument `F` stays a block"),
         ("block F { in x: float[B]; out y = x }\nmodel M { in x: float[B]; out y = F(x) }", "A201", "`F` is made first, then called"),
     ],
 )

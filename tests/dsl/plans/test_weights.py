@@ -266,6 +266,13 @@ def test_errors_of_a_rule(rules: str, code: str, message: str, help_: str) -> No
         ("from Tow", 'embed <- "a"', "A609", "`Tow` is no source of weights", "did you mean `Two`?"),
         ('from family "adapters/{t}"', 'lm.trunk[i] <- "a"', "A609", "`{t}`: `t` is not defined", "the index variables of this rule are `i`"),
         ("from Two(dm = 16)", 'embed <- "embed"', "A201", "`Two` takes no `dm`", "did you mean `dim`?"),
+        (
+            "from Two(vocab = 100, dim = 8, depth = 4, shared = 2, ...)",
+            'embed <- "embed"',
+            "A201",
+            "`...` hands nothing on to `Two`",
+            "it stands for the parameters that both models have",
+        ),
         ("from Two", 'embed <- "embd"', "A611", "`Two` has no parameter `embd.weight`", "did you mean `embed.weight`?"),
         (
             "from Two(dim = 16)",
@@ -290,6 +297,13 @@ def test_errors_of_a_map(head: str, rules: str, code: str, message: str, help_: 
 def test_a_family_of_files_stands_alone() -> None:
     wrong = ("A609", "a `family` source stands beside another", "write a map for each")
     assert found(FORKED + weights('lm.last[t] <- "norm"', 'from family "adapters/{t}", "base"')) == [wrong]
+
+
+def test_dots_hand_on_what_both_models_have() -> None:
+    rules = weights('lm.fork[t, i] <- "lm.trunk.{i}"', "from Two(shared = depth, ...)")
+    made = program(FORKED + rules, params={"dim": 6}).weights["start"]
+    assert made.rules[0].names == ("lm.trunk.2.norm.weight",)
+    assert {code for code, *_ in found(FORKED + rules.replace(", ...", ""), params={"dim": 6})} == {"A610"}
 
 
 def test_a_tied_parameter_of_another_model_goes_by_the_name_that_is_saved() -> None:
