@@ -47,6 +47,15 @@ LEAKS = {
 }
 """A slip in each file of chains that lets a chain read a later one of the same width."""
 
+DECODER = """import qwen2.Decoder
+model Base {
+  in ids: int[B, S] in 0..256
+  in mask: bool[B, S]
+  model = Decoder(256, 16, depth = 3, heads = 2, kv_heads = 1, ffn = 24)
+  out y = model(ids, mask)
+}
+"""
+
 
 def of(mechanism: str) -> list[str]:
     return [name for name in FILES if mechanism in name.split("_")]
@@ -193,6 +202,27 @@ def test_branches_start_as_copies_of_one_trunk(name: str) -> None:
     assert len({id(p) for p in state.values()}) == len(state)  # copies, not ties
     unforked = {path for path in state if path not in copies} & whole.keys()
     assert all(torch.equal(state[path], whole[path]) for path in unforked)
+    if name != "fork_memory":  # which remembers beside the branches
+        given = batch(model)
+        expected = answers(base.eval(), given)
+        for key, value in answers(model.eval(), given).items():
+            torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_without_its_sources_a_scaled_fork_is_the_decoder_it_comes_from(tmp_path: Path) -> None:
+    base: Any = archloom.compile(DECODER)
+    base.save_weights(tmp_path)
+    model: Any = archloom.compile(FILES["fork_scaling"], weights={"start": tmp_path}).eval()
+    for path, value in model.named_parameters():
+        if path.endswith("omega"):
+            value.data.zero_()
+    given = batch(model)
+    rows: list[Tensor] = []
+    model.lm_head.register_forward_pre_hook(lambda module, args: rows.append(args[0]))
+    answers(model, given)
+    with torch.no_grad():
+        torch.testing.assert_close(rows[0], base.eval()(ids=given["ids"], mask=given["mask"]).y, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", of("chains"))
@@ -204,6 +234,21 @@ def test_a_chain_is_unmoved_by_later_ones(name: str) -> None:
     assert {key[-1] for key in every} == {*chains}
     for c in chains:
         assert changed(model, given, rf"^embed\.{c}\.") == {key for key in every if key[-1] >= c}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", of("chains"))
+def test_the_first_chain_is_a_whole_smaller_model(name: str) -> None:
+    model, sizes = built(name), program(name).arguments
+    share = sizes["ratio"][0]
+    narrow = {key: sizes[key] * share // sum(sizes["ratio"]) for key in ("dim", "heads", "ffn")}
+    small: Any = archloom.compile(FILES[name], {"ratio": [share], **narrow}, dtype=torch.float64).eval()
+    whole = model.state_dict()
+    small.load_state_dict({path: whole[path] for path in small.state_dict()})
+    given = batch(model)
+    expected = answers(model, given)
+    for key, value in answers(small, given).items():
+        torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "slip"), LEAKS.items(), ids=LEAKS)
