@@ -16,7 +16,7 @@ from ..dsl.source import Source
 
 if TYPE_CHECKING:
     from ..blocks.library import StandardLibrary
-    from ..dsl.elaborate.goldens import Reference
+    from ..dsl.elaborate.references import Reference
 
 
 @record

@@ -344,11 +344,12 @@ class GoldenValue:
 
 @record
 class GoldenPlan:
-    """How stored reference tensors are read, by concrete paths; `parameters` are expressions over `config`, as text."""
+    """How stored reference tensors are read, by concrete paths; `parameters` and `facts` are expressions over `config`, as text."""
 
     name: str
     model: str
     parameters: tuple[tuple[str, str], ...]
+    facts: tuple[str, ...]
     inputs: tuple[tuple[str, str], ...]  # key of the input, name of the stored tensor
     values: tuple[GoldenValue, ...]
     host: str | None

@@ -80,9 +80,12 @@ def _guarded(arguments: list[str]) -> int:
         _show_click(error)
         return error.exit_code
     except Failure as failure:
-        from ._printing import show
+        from ...dsl.render import to_json
+        from ._printing import show, show_json
 
         show(failure.diagnostics, sys.stderr)
+        if "--json" in arguments:
+            show_json({"ok": False, "diagnostics": [to_json(diagnostic) for diagnostic in failure.diagnostics]})
         return 1
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)

@@ -64,7 +64,7 @@ def _text(report: Report, everything: bool) -> str:
     share = f"{compared} of {compared + len(report.left_out)} stored tensors compared ({100 * report.share:.0f} %)"
     parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit\n")
     if report.unread:
-        parts.append(f"read by no `param`: {', '.join(report.unread)}\n")
+        parts.append(f"read by no clause: {', '.join(report.unread)}\n")
     return "\n".join(parts)
 
 

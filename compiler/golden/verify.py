@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
 from os import PathLike
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ...dsl.diagnostics import Failure
+from ...dsl.elaborate import references
 from ...dsl.program import GoldenPlan, Program
 from ...dsl.record import record
 from ...dsl.source import Source
@@ -21,9 +19,6 @@ from .run import Run
 
 LEAST = 0.95
 """The share of a case's stored tensors that must be compared."""
-
-TOLD = frozenset({"source", "mode", "module"})
-"""What a configuration says about itself."""
 
 
 @record
@@ -36,7 +31,7 @@ class Report:
     dtype: str
     rows: tuple[Row, ...]
     left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
-    unread: tuple[str, ...]  # keys of the configuration that no `param` reads, `outer.inner` for those of a map that is read in part
+    unread: tuple[str, ...]  # keys of the configuration that no clause reads, `outer.inner` for those of a map that is read in part
 
     @property
     def share(self) -> float:
@@ -64,23 +59,27 @@ def verify(
     text = spec if isinstance(spec, Source) else read_text(spec)
     program = golden_program(text, case, golden)
     plan = program.goldens[program.golden or ""]
-    run = Run(program, plan, case, getattr(torch, dtype), source)
+    unread = references.unread((*(text for _, text in plan.parameters), *plan.facts), case.config)
+    try:
+        run = Run(program, plan, case, getattr(torch, dtype), source)
+    except Failure as failure:
+        warning = references.warning_of(unread, plan.name, plan.span)
+        raise Failure((*failure.diagnostics, *([warning] if warning is not None else []))) from None
     rows, left = _compared(run, plan, case)
     above = [row for row in rows if not row.holds]
     if above and all(row.kind == "gradient" and not row.reason for row in above):
         again = Run(program, plan, case, torch.float32 if run.dtype == torch.float64 else torch.float64, source)
         _compared(again, plan, case)
         rows = [explained(row, _computed(run, row), _computed(again, row)) for row in rows]
-    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), _unread(plan, case))
+    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread)
 
 
 def golden_program(text: Source, case: Case, golden: str | None) -> Program:
     """Return the program of the model that a golden clause is for, with the arguments of a case."""
-    from ...dsl.elaborate.goldens import Reference
     from ..check import check_text
 
     names = frozenset(name for name in case.inputs if not name.startswith("cotangent."))
-    result = check_text(text, reference=Reference(case.config, names, frozenset(case.outputs), golden))
+    result = check_text(text, reference=references.Reference(case.config, names, frozenset(case.outputs), golden))
     if not result.ok:
         raise Failure(result.diagnostics)
     return next(iter(result.programs.values()))
@@ -126,18 +125,3 @@ def _computed(run: Run, row: Row) -> Tensor | None:
     kind, _, inner = row.stored.partition(".")
     leaf = (run.official if kind == "param" else run.given).get(inner) if row.kind == "gradient" else None
     return leaf.grad if leaf is not None else None
-
-
-def _unread(plan: GoldenPlan, case: Case) -> tuple[str, ...]:
-    read = {path for _, text in plan.parameters for path in re.findall(r"config\.([\w.]+)", text)}
-    return tuple(key for key in _keys(case.config, read) if key not in TOLD and not any(key == path or key.startswith(f"{path}.") for path in read))
-
-
-def _keys(config: Mapping[str, Any], read: Collection[str], above: str = "") -> Iterator[str]:
-    """Yield the keys of a configuration, by their paths those of a map in it of which something is read."""
-    for key, value in config.items():
-        path = f"{above}{key}"
-        if isinstance(value, dict) and any(known.startswith(f"{path}.") for known in read):
-            yield from _keys(cast("Mapping[str, Any]", value), read, f"{path}.")
-        else:
-            yield path

@@ -265,7 +265,14 @@ class GoldenUse(Node):
     names: tuple[Expr, ...]
 
 
-GoldenClause = GoldenParam | GoldenIn | GoldenValue | GoldenHost | GoldenUse
+@record
+class GoldenFact(Node):
+    """`assert not config.flag`: what a configuration must say, for the model to be the one that the case is of."""
+
+    fact: Expr
+
+
+GoldenClause = GoldenParam | GoldenIn | GoldenValue | GoldenHost | GoldenUse | GoldenFact
 
 
 @record

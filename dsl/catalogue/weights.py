@@ -263,4 +263,18 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "archloom verify model.arch --against nowhere",
         "archloom verify model.arch --against reference/case",
     ),
+    Entry(
+        "A663",
+        "a case that a golden clause is not for",
+        "`assert` in a golden clause says what the configuration must say, where the model describes one choice of several.",
+        "assert not config.pre_norm     # the case's configuration says true",
+        "param before = config.pre_norm     # the model describes both",
+    ),
+    Entry(
+        "A664",
+        "what a golden clause leaves of a configuration",
+        "A warning beside an error: no `param` and no `assert` reads these keys, and one of them may be the reason.",
+        "golden authors for M { param dim = config.hidden }     # the configuration also has num_layers",
+        "golden authors for M { param dim = config.hidden; param depth = config.num_layers }",
+    ),
 )

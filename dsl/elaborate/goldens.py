@@ -6,40 +6,24 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any
 
 from .. import ast
 from ..diagnostics import Diagnostic, Label
 from ..inspector import Owned
 from ..members import member_text
 from ..program import Body, GoldenPlan, GoldenValue, ModuleDecl, Program
-from ..record import record
 from ..selection import Tree
-from ..source import Span
 from . import statics
-from .arguments import typed_expression
 from .context import Poisoned, Problem, fail, suggest
-from .expressions import evaluate
-from .files import File
 from .literals import clauses
 from .named import named_values
+from .references import no_parameter
 from .scope import Frame
 from .selecting import selector
 from .templates import fill
-from .values import Value
 from .weightmaps import hits, scope_of
 
 Part = tuple[str, tuple[object, ...]]
-
-
-@record
-class Reference:
-    """What is known of a case before its model is elaborated: its configuration, the names of what it stores, the `golden` asked for."""
-
-    config: Mapping[str, Any]
-    inputs: frozenset[str] = frozenset()
-    outputs: frozenset[str] = frozenset()
-    golden: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +31,7 @@ class _Reading:
     """A golden clause list while it is read."""
 
     parameters: dict[str, str] = field(default_factory=dict[str, str])
+    facts: list[str] = field(default_factory=list[str])
     inputs: dict[str, str] = field(default_factory=dict[str, str])
     values: dict[str, GoldenValue] = field(default_factory=dict[str, GoldenValue])
     host: str | None = None
@@ -55,11 +40,11 @@ class _Reading:
     single: dict[str, str] = field(default_factory=dict[str, str])  # from, mode, entry, stage
 
 
-def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, frame: Frame) -> None:
-    """Check a golden item and put it into the program."""
+def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, frame: Frame, declared: Collection[str]) -> None:
+    """Check a golden item and put it into the program; `declared` are the maps and stages that the file has, those with errors too."""
     context = frame.builder.context
     read = _Reading()
-    reader = _Reader(program, model, frame, read, _words(item))
+    reader = _Reader(program, model, frame, read, _words(item), declared)
     if item.name in program.goldens:
         first = (Label(program.goldens[item.name].span, "the first one"),)
         context.report(Diagnostic("A624", f"`golden {item.name}` is declared twice", item.span, first, "rename one of them"))
@@ -71,82 +56,12 @@ def add_golden(item: ast.Golden, program: Program, model: ast.Model | None, fram
         except Poisoned:
             continue
     base = program.goldens.get(read.single.get("from", ""))
-    parameters = {**dict(base.parameters if base else ()), **read.parameters}
+    parameters, facts, weights = (base.parameters, base.facts, base.weights) if base is not None else ((), (), ())
     program.goldens[item.name] = GoldenPlan(
-        item.name, program.name, tuple(parameters.items()), tuple(read.inputs.items()), tuple(read.values.values()), read.host,
-        read.weights or (base.weights if base else ()), read.tasks, read.single.get("mode"), read.single.get("entry"), read.single.get("stage"),
-        item.span,
+        item.name, program.name, tuple((dict(parameters) | read.parameters).items()), (*facts, *read.facts), tuple(read.inputs.items()),
+        tuple(read.values.values()), read.host, read.weights or weights, read.tasks, read.single.get("mode"), read.single.get("entry"),
+        read.single.get("stage"), item.span,
     )  # fmt: skip
-
-
-def chosen(file: File, trees: Sequence[ast.Item], reference: Reference) -> ast.Golden:
-    """Return the `golden` of a file that is asked for by name, or the one that reads most of what a case stores; raises Problem.
-
-    Every input that it names must be stored, or come from its host.
-    """
-    there = {item.name: item for item in trees if isinstance(item, ast.Golden)}
-    start = Span(file.parsed.source, 0, 0)
-    name = reference.golden
-    if not there:
-        fail("A660", f"`{file.name}` has no `golden`", start, "`golden NAME for MODEL { ... }` says how reference tensors are read")
-    if name is not None:
-        if name not in there:
-            fail("A660", f"`{file.name}` has no `golden {name}`", start, suggest(name, there, f"it has {statics.listed(there)}"))
-        return there[name]
-    reads = {item.name: _named(item, ast.GoldenIn, reference.inputs) for item in there.values()}
-    fitting = {
-        item.name: len(found) + len(_named(item, ast.GoldenValue, reference.outputs)[0])
-        for item in there.values()
-        for found, lacking in [reads[item.name]]
-        if not lacking or _has_host(item)
-    }
-    best = [name for name, count in fitting.items() if count == max(fitting.values())]
-    if len(best) == 1 or len(there) == 1:
-        return there[best[0]] if best else next(iter(there.values()))
-    if best:
-        fail("A660", f"several `golden`s of `{file.name}` fit the case: {statics.listed(best)}", start, f"choose one: `--golden {best[0]}`")
-    reasons = "; ".join(f"`{name}` reads {statics.listed(lacking, 3)}" for name, (_, lacking) in reads.items())
-    fail("A660", f"no `golden` of `{file.name}` fits the case: it stores no such inputs", start, reasons)
-
-
-def _has_host(item: ast.Golden) -> bool:
-    """Say whether a host makes some of the inputs."""
-    return any(isinstance(clause, ast.GoldenHost) for clause in item.clauses)
-
-
-def _named(item: ast.Golden, kind: type[ast.GoldenIn | ast.GoldenValue], stored: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return the names that the clauses of one kind give, those that match a stored tensor and those that don't."""
-    clauses = (clause for clause in item.clauses if isinstance(clause, (ast.GoldenIn, ast.GoldenValue)) and isinstance(clause, kind))
-    names = [clause.value if isinstance(clause, ast.GoldenIn) else clause.name for clause in clauses]
-    templates = [name.value for name in names if isinstance(name, ast.String)]
-    patterns = {text: ".+".join(map(re.escape, re.split(r"\{.*?\}", text))) for text in templates}
-    found = [text for text in templates if any(re.fullmatch(patterns[text], name) for name in stored)]
-    return found, [text for text in templates if text not in found]
-
-
-def configured(
-    item: ast.Golden, trees: Sequence[ast.Item], types: Mapping[str, ast.Type], frame: Frame, config: Mapping[str, Any]
-) -> tuple[dict[str, Value], list[Diagnostic]]:
-    """Return the arguments that the `param` clauses read from a configuration, as parameters of these types, and what is wrong with them."""
-    frame = frame.child("comprehension")
-    frame.names["config"] = dict(config)
-    arguments: dict[str, Value] = {}
-    problems: list[Diagnostic] = []
-    for clause in _params(item, trees).values():
-        try:
-            known = clause.name in types
-            arguments[clause.name] = typed_expression(types[clause.name], clause.value, frame) if known else evaluate(clause.value, frame)
-        except Problem as problem:
-            problems.append(problem.diagnostic)
-    return arguments, problems
-
-
-def _params(item: ast.Golden, trees: Sequence[ast.Item]) -> dict[str, ast.GoldenParam]:
-    """Return the `param` clauses that hold in a golden item: those of the earlier one that it starts from, and its own."""
-    earlier = [tree for tree in trees[: trees.index(item)] if isinstance(tree, ast.Golden)]
-    starts = {node.id for c in item.clauses if isinstance(c, ast.GoldenUse) and c.word == "from" for node in c.names if isinstance(node, ast.Name)}
-    found = {name: clause for tree in earlier if tree.name in starts for name, clause in _params(tree, earlier + [tree]).items()}
-    return found | {clause.name: clause for clause in item.clauses if isinstance(clause, ast.GoldenParam)}
 
 
 @dataclass(slots=True, eq=False)
@@ -156,6 +71,7 @@ class _Reader:
     frame: Frame
     read: _Reading
     words: Sequence[Sequence[str]] | None  # of the paths that `value` clauses name; None where one has holes
+    declared: Collection[str]  # maps and stages
     trees: dict[str, Tree] = field(default_factory=dict[str, Tree])
     places: dict[str, GoldenValue] = field(default_factory=dict[str, GoldenValue])  # of the values, by path
 
@@ -171,14 +87,15 @@ class _Reader:
             if self.read.host is not None:
                 fail("A624", "`host` is given twice", clause.span, "keep one of them")
             self.read.host = clause.name.value
+        elif isinstance(clause, ast.GoldenFact):
+            self.read.facts.append(clause.fact.span.text)
         else:
             self._use(clause)
 
     def _param(self, clause: ast.GoldenParam) -> None:
         names = [parameter.name for parameter in self.model.parameters] if self.model is not None else []
         if clause.name not in names:
-            help = suggest(clause.name, names, f"its parameters are {statics.listed(names)}" if names else "the model has no parameters")
-            fail("A620", f"`{self.program.name}` has no parameter `{clause.name}`", clause.span, help)
+            no_parameter(clause, self.program.name, names)
         if clause.name in self.read.parameters:
             fail("A624", f"`param {clause.name}` is given twice", clause.span, "keep one of them")
         self.read.parameters[clause.name] = " ".join(clause.value.span.text.split())
@@ -188,6 +105,8 @@ class _Reader:
         known = list(self._known(clause.word))
         for name, node in zip(names, clause.names, strict=True):
             if name not in known:
+                if clause.word in ("weights", "stage") and name in self.declared:
+                    raise Poisoned  # its errors are reported
                 noun = {"weights": "weights map", "tasks": "task", "from": "earlier golden"}.get(clause.word, clause.word)
                 there = f"there {'is' if len(known) == 1 else 'are'} {statics.listed(known)}" if known else f"the model has no {noun}"
                 fail("A623", f"there is no {noun} `{name}`", node.span, suggest(name, known, there))

@@ -20,9 +20,9 @@ from .context import Context, Limits, Poisoned, Problem, fail, suggest
 from .entries import needed, run_entry
 from .files import File, Files, Loader
 from .forms import finish, run
-from .goldens import Reference, chosen, configured
 from .plans import plan
 from .presets import check_presets
+from .references import Reference, chosen, configured, unread_of
 from .scope import Frame
 from .statics import listed
 from .unreached import check_unreached, unreached
@@ -86,9 +86,12 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
             for asked in _asked(name, tree, given, trees, request):
                 program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)
                 if program is not None:
-                    program.golden = golden
+                    program.golden = golden.name if golden is not None else None
                     key = name if asked is request else f"{name}, preset {asked.preset}"
                     result.programs[key] = program
+        if golden is not None and request.reference is not None and any(d.severity is Severity.ERROR for d in result.diagnostics):
+            unread = unread_of(golden, trees, request.reference.config)
+            result.diagnostics += [unread] if unread is not None else []
         result.unreached = _unreached(trees, file, files, request)
     except Problem as problem:
         report(problem.diagnostic)
@@ -113,7 +116,7 @@ def _warn_of_transforms(trees: list[ast.Item], report: Callable[[Diagnostic], No
             report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
 
 
-def _configured(file: File, trees: list[ast.Item], files: Files, request: Request, reference: Reference) -> tuple[Request, str]:
+def _configured(file: File, trees: list[ast.Item], files: Files, request: Request, reference: Reference) -> tuple[Request, ast.Golden]:
     """Return the request with the arguments that a `golden` reads from a configuration, for its model; all that is wrong is reported."""
     item = chosen(file, trees, reference)
     frame = Frame("block", Builder(Context(files.library, files, report_to=files.report), item.name, item.span), file)
@@ -124,7 +127,7 @@ def _configured(file: File, trees: list[ast.Item], files: Files, request: Reques
         files.report(problem)
     if problems:
         raise Poisoned
-    return replace(request, arguments={**arguments, **request.arguments}, model=item.model), item.name
+    return replace(request, arguments={**arguments, **request.arguments}, model=item.model), item
 
 
 def _asked(name: str, tree: ast.Model, given: Mapping[str, Value], trees: list[ast.Item], request: Request) -> list[Request]:

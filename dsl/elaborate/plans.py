@@ -37,13 +37,14 @@ def plan(program: Program, frame: Frame, trees: Sequence[ast.Item], inspector: I
         if isinstance(item, ast.Weights):
             maps.add(item)
     names = [stage.name for item in about if isinstance(item, ast.Train) for stage in item.stages if isinstance(stage, ast.Stage)]
-    stages = Stages(program, frame, model, [item.name for item in about if isinstance(item, ast.Weights)], names)
+    stored = [item.name for item in about if isinstance(item, ast.Weights)]
+    stages = Stages(program, frame, model, stored, names)
     for item in about:
         if isinstance(item, ast.Train):
             stages.add(item)
     for item in about:
         if isinstance(item, ast.Golden):
-            add_golden(item, program, model, frame)
+            add_golden(item, program, model, frame, {*stored, *names})
 
 
 def _known_models(trees: Sequence[ast.Item], frame: Frame) -> None:

@@ -154,6 +154,9 @@ class Builder(Statements):
     def golden_host(self, c: Children) -> ast.GoldenHost:
         return ast.GoldenHost(self.span(c), self.string(c[1:]))
 
+    def golden_fact(self, c: Children) -> ast.GoldenFact:
+        return ast.GoldenFact(self.span(c), c[1])
+
     def golden_use(self, c: Children) -> ast.GoldenUse:
         return ast.GoldenUse(self.span(c), c[0].value, tuple(nodes(c)))
 

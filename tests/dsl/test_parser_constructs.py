@@ -203,10 +203,10 @@ ITEMS = {
     "train M { stage s for t in c { tune x }; for k in w { stage k { } }\n repeat r in 0..3 { stage a { } } }": (
         "Train(M, [Reserved(for), Reserved(for), Reserved(repeat)])"
     ),
-    'golden g for M { param d = c.h; in x[t] <- "x.{t}" for t in s; value l[i].p -> "l"; host "fn"; weights o; tasks a, b; mode train }': (
+    'golden g for M { param d = c.h; in x[t] <- "x.{t}" for t in s; value l[i].p -> "l"; host "fn"; weights o; tasks a, b; mode train; assert c.h }': (
         "Golden(g, M, [GoldenParam(d, Attribute(c, h)), GoldenIn(Index(x, [t]), 'x.{t}', [Clause([t], s, None)]), "
         "GoldenValue(Attribute(Index(l, [i]), p), 'l', []), GoldenHost('fn'), GoldenUse(weights, [o]), GoldenUse(tasks, [a, b]), "
-        "GoldenUse(mode, [train])])"
+        "GoldenUse(mode, [train]), GoldenFact(Attribute(c, h))])"
     ),
     "preset p for M { dim = 896; assert params() == 5 }": "Preset(p, M, [Setting(dim, 896), Assert(Binary(==, Call(params, []), 5), None, None)])",
     "transform T(base: weights, t: weights[tasks]) { match p { anything at all ( ) } }": "Transform(T)",

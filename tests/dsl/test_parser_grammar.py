@@ -124,7 +124,7 @@ SOFT = sorted({
         "train M {{ stage {0} {{ set {0} = 1; emit {0} = x; use {0}; use {0} = {0} }} }}",
         "preset {0} for M {{ {0} = 3; assert {0} }}",
         "weights {0} for {0} from {0} {{ {0}[i] <- \"x\" where {0} = {{a: 1}} }}",
-        "golden {0} for M {{ param {0} = 3; in {0} <- \"x\"; value {0} -> \"x\"; weights {0}; tasks {0}; mode {0} }}",
+        "golden {0} for M {{ param {0} = 3; in {0} <- \"x\"; value {0} -> \"x\"; weights {0}; tasks {0}; mode {0}; assert {0} }}",
         "{0} = 3",
         "import {0}.{0} as {0}",
     ],

@@ -44,14 +44,16 @@ def configuration(system: str, seed: int) -> dict[str, Any]:
     draw = Random(f"{system} {seed}")
     heads, names = draw.randint(1, 3), draw.sample(["rte", "mrpc", "cola", "mnli", "qnli", "sst2"], draw.randint(1, 4))
     hidden = heads * draw.choice([4, 5, 7])
-    fusion = {"value": draw.random() < 0.7, "query_before_ln": draw.random() < 0.5, "residual_before": draw.random() < 0.5}
+    fusion = {name: draw.random() < chance for name, chance in (("value", 0.7), ("query_before_ln", 0.5), ("residual_before", 0.5))}
+    fusion |= {"query": draw.random() < 0.7, "key": draw.random() < 0.7}
     scales = {
         "omega_shape": draw.choice(["vector", "scalar"]), "per_layer": draw.random() < 0.5, "residual": draw.random() < 0.8,
-        "take_mean": draw.random() < 0.3, "take_softmax": draw.random() < 0.3, "dropout_ratio": draw.choice([0.0, 0.3, 0.5]),
+        "take_mean": draw.random() < 0.3, "take_softmax": draw.random() < 0.3, "learn_omega": True, "dropout_ratio": draw.choice([0.0, 0.3, 0.5]),
         "omega_init_type": "avg", "omega_init_scale": 2.0, "lambda_reg": 0.0,
     }  # fmt: skip
     before, after = draw.choice([(True, True), (True, False), (False, True)])
-    place = {"original_ln_before": before, "original_ln_after": after, "residual_before_ln": draw.random() < 0.6}
+    place = {"ln_before": False, "ln_after": False, "mh_adapter": False, "output_adapter": True}
+    place |= {"original_ln_before": before, "original_ln_after": after, "residual_before_ln": draw.random() < 0.6}
     return {
         "system": system, "mode": draw.choice(["train", "eval"]) if system == "scalearn" else "eval", "adapters": names,
         "hidden_size": hidden, "num_hidden_layers": draw.randint(1, 3), "num_attention_heads": heads, "intermediate_size": draw.randint(5, 12),
@@ -90,8 +92,8 @@ def shapes(config: Config) -> dict[str, list[int]]:
             linear(f"{layer}.output.adapters.{name}.adapter_down.0", width, dim)
             linear(f"{layer}.output.adapters.{name}.adapter_up", dim, width)
         if "per_layer" not in transfer:
-            linear(f"{layer}.output.adapter_fusion_layer.{joined}.query", dim, dim)
-            linear(f"{layer}.output.adapter_fusion_layer.{joined}.key", dim, dim)
+            for part in (part for part in ("query", "key") if transfer[part]):
+                linear(f"{layer}.output.adapter_fusion_layer.{joined}.{part}", dim, dim)
             found |= {f"{layer}.output.adapter_fusion_layer.{joined}.value.weight": [dim, dim]} if transfer["value"] else {}
         else:
             shared = transfer["per_layer"]
@@ -183,8 +185,10 @@ def _fused(config: Config, w: Mapping[str, Tensor], number: int, u: Tensor, f: T
     residual = f if config["adapter_config"]["residual_before_ln"] else x
     if transfer["residual_before"]:
         u = u + residual[:, :, None]
-    query = F.linear(f if transfer["query_before_ln"] else x, w[f"{path}.query.weight"], w[f"{path}.query.bias"])
-    scores = torch.einsum("bnd,bnsd->bns", query, F.linear(u, w[f"{path}.key.weight"], w[f"{path}.key.bias"]))
+    asked = f if transfer["query_before_ln"] else x
+    query = F.linear(asked, w[f"{path}.query.weight"], w[f"{path}.query.bias"]) if transfer["query"] else asked
+    key = F.linear(u, w[f"{path}.key.weight"], w[f"{path}.key.bias"]) if transfer["key"] else u
+    scores = torch.einsum("bnd,bnsd->bns", query, key)
     weight = (drop(scores, config["attention_probs_dropout_prob"], f"fusion.{number}.dropout") / (50 if transfer["temperature"] else 1)).softmax(-1)
     mixed = torch.einsum("bns,bnsd->bnd", weight, F.linear(u, w[f"{path}.value.weight"]) if transfer["value"] else u)
     return mixed if transfer["residual_before"] else mixed + residual

@@ -146,6 +146,39 @@ def test_the_second_stage_in_training_with_the_dropout_of_the_frozen_base(case: 
         torch.testing.assert_close(ours[path], weights[name].grad, rtol=1e-9, atol=1e-10)
 
 
+def test_the_temperature_of_a_fusion_falls_with_each_step_of_training() -> None:
+    """From 50 by 0.05 to 1, in each layer; what is asked in between, in eval mode, doesn't cool it."""
+    torch.manual_seed(0)
+    params = {"temperature": 1.12, "cooling": 0.05, "values": False}
+    model = archloom.compile(EXAMPLES / "adapterfusion.arch", params, preset="small", dtype=F64)
+    model.stage("transfer")
+    assert model.fusion[0].heat.item() == pytest.approx(1.12)
+    inputs = model.example_inputs(B=2, N=4)
+    warm = archloom.compile(EXAMPLES / "adapterfusion.arch", {"temperature": 1.02, "values": False}, preset="small", dtype=F64).eval()
+    warm.load_state_dict({name: value for name, value in model.state_dict().items() if not name.endswith("heat")})
+    for wanted in (1.07, 1.02, 1.0, 1.0):
+        model.train()(**inputs)
+        model.eval()(**inputs)
+        for number in range(2):
+            assert model.fusion[number].heat.item() == pytest.approx(wanted)
+        if wanted == 1.02:
+            torch.testing.assert_close(model(**inputs).goal.logits, warm(**inputs).goal.logits)
+
+
+def test_cases_of_other_adapters_are_refused_by_name(tmp_path: Path) -> None:
+    for system, key, wrong in (("scalearn", "mh_adapter", True), ("adapterfusion", "ln_after", True), ("scalearn", "learn_omega", False)):
+        folder = Path(shutil.copytree(GOLDEN / system / "a", tmp_path / key))
+        config = json.loads((folder / "config.json").read_text())
+        place = "transfer_config" if key == "learn_omega" else "adapter_config"
+        config[place][key] = wrong
+        (folder / "config.json").chmod(0o644)
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(Failure) as caught:
+            archloom.verify(example(system), folder)
+        [refusal] = caught.value.diagnostics
+        assert refusal.code == "A663" and f"`{place}.{key}` is {json.dumps(wrong)}" in (refusal.help or "")
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     _, model, _ = given("scalearn/b")
     ids, mask = (load_file(GOLDEN / "scalearn" / "b" / "inputs.safetensors")[name] for name in ("input_ids", "attention_mask"))

@@ -1,88 +1,20 @@
-"""`archloom verify` on the page's own spec, against a torch module that is written out here: what passes, and all that is found."""
+"""`archloom verify` on the page's own spec, against a torch module: what passes, and what is above."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import archloom
 from archloom.compiler.cli import run
 from archloom.compiler.golden.compare import Row, explained
-from archloom.dsl.diagnostics import Failure
 
-ROOT = Path(archloom.__file__).parent
-[SPEC] = re.findall(r"```arch\n(.*?)```", (ROOT / "docs" / "verify.md").read_text(), re.DOTALL)
-
-
-class Reference(nn.Module):
-    """The authors' code, as it were."""
-
-    def __init__(self, dim: int, depth: int, classes: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(nn.ModuleDict({"fc": nn.Linear(dim, dim)}) for _ in range(depth))
-        self.classifier = nn.Linear(dim, classes)
-
-    def forward(self, x: Tensor, label: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for i, block in enumerate(self.blocks):
-            h = nn.functional.gelu(block.get_submodule("fc")(x))
-            found[f"blocks.{i}.act"] = h
-            x = x + h
-        logits = self.classifier(x)
-        return {**found, "logits": logits, "loss": nn.functional.cross_entropy(logits, label)}
-
-
-def make(folder: Path, dim: int = 6, depth: int = 2, classes: int = 3, seed: int = 0) -> Path:
-    """Write the reference's case."""
-    torch.manual_seed(seed)
-    model = Reference(dim, depth, classes).double()
-    for value in model.parameters():
-        nn.init.normal_(value)
-    with torch.no_grad():
-        for value in model.parameters():
-            value.copy_(value.float())
-    x, label = torch.randn(5, dim).double().requires_grad_(), torch.randint(classes, (5,))
-    outputs = model(x, label)
-    cotangents = {name: torch.randn(outputs[name].shape).double() for name in ("logits", "loss")}
-    torch.stack([(outputs[name] * value).sum() for name, value in cotangents.items()]).sum().backward()
-    assert x.grad is not None
-    folder.mkdir()
-    config = {
-        "source": "here",
-        "mode": "eval",
-        "module": "all",
-        "hidden_size": dim,
-        "num_layers": depth,
-        "labels": list("abcdef"[:classes]),
-        "seed": seed,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    stored = {
-        "weights": dict(model.state_dict()),
-        "inputs": {"features": x, "labels": label, **{f"cotangent.{name}": value for name, value in cotangents.items()}},
-        "outputs": outputs,
-        "grads": {"input.features": x.grad, **{f"param.{name}": value.grad for name, value in model.named_parameters()}},
-    }
-    for name, tensors in stored.items():
-        save_file(
-            {k: (v.float() if v.is_floating_point() else v).detach().contiguous() for k, v in tensors.items() if v is not None},
-            folder / f"{name}.safetensors",
-        )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("cases") / "one")
+from .net_reference import SPEC, changed, failures, make
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -125,20 +57,6 @@ def test_too_little_compared_is_no_success(case: Path) -> None:
     assert report.left_out == (("blocks.0.act", "no `value` clause names it"), ("blocks.1.act", "no `value` clause names it"))
     report = archloom.verify(SPEC.replace('  value loss -> "loss"\n', ""), case)
     assert ("param.classifier.bias", "no `value` clause names `loss`, which is differentiated") in report.left_out
-
-
-def changed(case: Path, folder: Path, file: str, change: Callable[[dict[str, Any]], None]) -> Path:
-    shutil.copytree(case, folder)
-    path = folder / f"{file}.safetensors"
-    if file == "config":
-        content = json.loads((folder / "config.json").read_text())
-        change(content)
-        (folder / "config.json").write_text(json.dumps(content))
-    else:
-        tensors = load_file(path)
-        change(tensors)
-        save_file(tensors, path)
-    return folder
 
 
 def test_two_swapped_tensors_are_caught(case: Path, tmp_path: Path) -> None:
@@ -247,81 +165,6 @@ def test_values_that_need_targets_are_compared_in_emitted_source(case: Path) -> 
     assert failures(spec, case)[0] == ("A661", "the case has no input `label`, for `kind.label`")
 
 
-# ----------------------------------------------------------------------------------------------------------- bad input
-
-
-def failures(spec: str, folder: Path, **asked: Any) -> list[tuple[str, str]]:
-    with pytest.raises(Failure) as caught:
-        archloom.verify(spec, folder, **asked)
-    return [(d.code, d.message) for d in caught.value.diagnostics]
-
-
-def test_a_case_of_another_system_names_all_that_it_lacks(case: Path, tmp_path: Path) -> None:
-    def rename(config: dict[str, Any]) -> None:
-        config["width"], config["depth"] = config.pop("hidden_size"), config.pop("num_layers")
-
-    assert failures(SPEC, changed(case, tmp_path / "other", "config", rename)) == [
-        ("A104", "the map has no key `hidden_size`"),
-        ("A104", "the map has no key `num_layers`"),
-    ]
-
-
-def test_weights_that_are_missing_misshapen_or_left_over_are_listed_at_once(case: Path, tmp_path: Path) -> None:
-    def damage(tensors: dict[str, Tensor]) -> None:
-        tensors["extra"] = tensors.pop("blocks.0.fc.bias")
-        tensors["classifier.weight"] = tensors["classifier.weight"].T.contiguous()
-
-    found = failures(SPEC, changed(case, tmp_path / "damaged", "weights", damage))
-    assert [code for code, _ in found] == ["A653", "A654", "A655"]
-
-
-def test_what_no_rule_fills_is_an_error(case: Path) -> None:
-    spec = SPEC.replace('  head <- "classifier"\n', '  drop "classifier.**"\n')
-    assert failures(spec, case) == [("A661", "no rule fills `head.weight`, `head.bias`")]
-
-
-def test_keys_within_keys_are_read_and_told(case: Path, tmp_path: Path) -> None:
-    def nest(config: dict[str, Any]) -> None:
-        config["sizes"] = {"hidden": config.pop("hidden_size"), "eps": 1e-5}
-        config["notes"] = {"a": 1, "b": 2}
-
-    report = archloom.verify(SPEC.replace("config.hidden_size", "config.sizes.hidden"), changed(case, tmp_path / "nested", "config", nest))
-    assert report.ok and report.unread == ("seed", "sizes.eps", "notes")
-
-
-def test_inputs_that_are_missing(case: Path) -> None:
-    assert failures(SPEC.replace('  in x <- "features"\n', ""), case) == [("A661", "nothing is given for the input `x`")]
-    assert failures(SPEC.replace('"features"', '"feature"'), case) == [("A661", "the case has no input `feature`, for `x`")]
-
-
-def test_a_file_without_a_clause_or_with_several(case: Path) -> None:
-    head, clause = SPEC[: SPEC.index("golden")], SPEC[SPEC.index("golden") :]
-    assert failures(head, case) == [("A660", "`<text>` has no `golden`")]
-    other = clause.replace("golden authors", "golden others")
-    assert failures(SPEC + other, case) == [("A660", "several `golden`s of `<text>` fit the case: `authors`, `others`")]
-    assert archloom.verify(SPEC + other, case, golden="others").golden == "others"
-    assert archloom.verify(SPEC + other.replace('"features"', '"pixels"'), case).golden == "authors"
-    assert failures(SPEC, case, golden="author") == [("A660", "`<text>` has no `golden author`")]
-
-
-def test_values_of_a_module_called_twice(case: Path) -> None:
-    spec = SPEC.replace("  head = Linear", "  again = layer[0](x)\n  head = Linear").replace("logits = head(x)", "logits = head(again)")
-    assert failures(spec, case) == [("A661", "`layer.0.h` is no single value: `layer.0` is called 2 times in `Net`")]
-
-
-def test_an_unknown_host(case: Path) -> None:
-    [(code, message)] = failures(SPEC.replace("golden authors for Net {", 'golden authors for Net {\n  host "nobody"'), case)
-    assert (code, message) == ("A661", "there is no host `nobody`")
-
-
-def test_a_folder_that_is_no_case(case: Path, tmp_path: Path) -> None:
-    assert failures(SPEC, tmp_path / "nowhere") == [("A662", f"there is no folder `{tmp_path / 'nowhere'}`")]
-    assert [code for code, _ in failures(SPEC, tmp_path)] == ["A662", "A650", "A650", "A650"]
-    broken = changed(case, tmp_path / "broken", "config", lambda config: None)
-    (broken / "config.json").write_text("[1, 2")
-    assert failures(SPEC, broken)[0][0] == "A662"
-
-
 # ------------------------------------------------------------------------------------------------------- command line
 
 
@@ -346,6 +189,9 @@ def test_the_command_fails_when_something_is_above(case: Path, tmp_path: Path, c
     assert "above" in shown and "10 above the limit" in shown
     assert run(["verify", str(path), "--against", str(tmp_path / "nowhere")]) == 1
     assert "error[A662]" in capsys.readouterr().err
+    assert run(["verify", str(path), "--against", str(tmp_path / "nowhere"), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], [d["code"] for d in document["diagnostics"]]) == (False, ["A662"])
     assert run(["verify", str(path)]) == 2
 
 
