@@ -79,6 +79,7 @@ UNBEARABLE = frozenset(
         "set_extra_state",
         "set_submodule",
         "shape_env",
+        "smart_apply",  # transformers puts it on torch's modules
         "to_empty",
         "to_folder",
         "xpu",
