@@ -12,6 +12,7 @@ from .context import Problem, fail, suggest
 from .expressions import visible
 from .scope import Frame
 from .statements import FINISHERS, WORDS
+from .statics import listed
 
 
 def _words(frame: Frame, item: Any) -> None:
@@ -72,9 +73,17 @@ def _unread(frame: Frame, item: Any) -> None:
     for parameter in item.parameters:
         if parameter.name not in builder.read and parameter.name not in named:
             warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
-    for module in builder.body.modules.values():
-        if module.name not in builder.read and module.name not in named and module.path not in builder.used:
-            warn("A122", f"the module `{module.path}` is never called", module.span, "call it or remove it: its parameters get no gradient")
+    modules = builder.body.modules.values()
+    used = builder.used.union(*(module.modules.values() for module in modules))  # a module that is handed on may be called there
+    called = {module.name for module in modules if module.path in used}
+    idle: dict[Span, list[str]] = {}
+    for module in modules:
+        spared = module.name not in called and (module.name in builder.read or module.name in named)
+        if module.path not in used and not spared:
+            idle.setdefault(module.span, []).append(module.path)
+    for span, paths in idle.items():
+        subject = f"the module {listed(paths)} is" if len(paths) == 1 else f"the modules {listed(paths, 4)} are"
+        warn("A122", f"{subject} never called", span, "call it or remove it: its parameters get no gradient")
 
 
 def _share_names(frame: Frame, item: Any) -> None:

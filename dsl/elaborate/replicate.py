@@ -150,7 +150,8 @@ class Copier:
                 module.sets,
             )
         )
-        self.builder.used.add(path)
+        if module.path in self.builder.used:
+            self.builder.used.add(path)
         if module.path in self.builder.calls:
             self.builder.calls[path] = self.builder.calls[module.path]
 

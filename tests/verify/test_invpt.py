@@ -187,6 +187,24 @@ def test_one_task_alone_is_the_same() -> None:
     assert torch.equal(alone(image=image).depth.pred, both(image=image).depth.pred)
 
 
+def test_what_the_authors_make_and_never_read_is_told() -> None:
+    """A third skip whose map nothing takes, channels of the first stage that need no reducing, a last norm."""
+    text = TEXT.replace(" complete {", " {")
+    for here, more in (
+        ("  score = none\n", "  skip_first = Conv2d(width, dims[0], 3, padding = 1); spare = skip_first(tap[2])\n"),
+        ("      y = own[t]\n", "      reduce = Conv2d(dims[s], dims[0], 1)\n"),
+        ("  criterion = {\n", "  last_norm = LayerNorm(len(tasks) * dims[2])\n"),
+    ):
+        assert text.count(here) == 1
+        text = text.replace(here, more + here)
+    found = check_text(Source("invpt.arch", text.replace("        reduce = Conv2d(dims[s], dims[0], 1)\n", "")), preset="small")
+    assert [(d.code, d.message) for d in found.diagnostics] == [
+        ("A122", "the modules `reduce.0.semseg`, `reduce.0.depth`, `reduce.0.normals` are never called"),
+        ("A122", "the module `last_norm` is never called"),
+    ]
+    assert {path for path, _ in summarise(found.programs["InvPT"], {}).unread} == {"skip_first", "reduce.0", "last_norm"}
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
