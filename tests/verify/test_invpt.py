@@ -263,5 +263,5 @@ def test_official_counts(preset: str, places: int, parameters: int, unread: int,
     assert result.ok, result.diagnostics
     summary = summarise(result.programs["InvPT"], {"B": 1})
     assert summary.expense is not None
-    assert summary.parameters + unread == parameters
+    assert summary.parameters + unread == parameters and not summary.unread
     assert round((summary.expense.multiply_adds + places * 9 * 1024 * 576) / 1e9, 1) == billions
