@@ -22,37 +22,40 @@ RATES = ("dropout_p", "dropout")
 
 
 class _Draws(TorchDispatchMode):
-    """Notes the frozen part in which each operation that draws stands, and whether something trained comes in there."""
+    """Notes each frozen module that was called from outside of its part and drew, and whether what it gave depends on trained parameters."""
 
     def __init__(self, inventory: Inventory) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType] - torch leaves its types open
         self.parts = {id(module): path for path, module in inventory.still_modules.items()}
-        self.inside: list[tuple[str, bool]] = []
+        self.inside: list[str] = []
+        self.drew = False
         self.found: dict[str, bool] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = dict(kwargs or {})
         if self.inside and torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, options):
-            path, trained_before = self.inside[0]
-            self.found[path] = self.found.get(path, False) or trained_before
+            self.drew = True
         return func(*args, **options)
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """Note that a module begins."""
         if id(module) in self.parts:
-            trained = any(value.requires_grad for _, value in entries(inputs))
-            self.inside.append((self.parts[id(module)], trained))
+            self.inside.append(self.parts[id(module)])
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Note that a module ends."""
         if id(module) in self.parts:
-            self.inside.pop()
+            path = self.inside.pop()
+            if not self.inside and self.drew:
+                trained = any(value.requires_grad for _, value in entries(output))
+                self.found[path] = self.found.get(path, False) or trained
+                self.drew = False
 
 
 def live_draws(runner: Runner, inventory: Inventory) -> dict[str, bool]:
     """Return the frozen modules in which something is drawn in training mode and not in eval mode.
 
-    The value tells whether what comes into any of them depends on trained parameters.
+    The value tells whether what one gives depends on trained parameters, which then come before it.
     """
     if not inventory.still_modules or not inventory.trained:
         return {}

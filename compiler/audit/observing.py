@@ -106,8 +106,6 @@ def _outside(subject: Subject, inventory: Inventory) -> dict[str, nn.Parameter]:
 def _steps(runner: Runner, inventory: Inventory) -> tuple[dict[str, Tensor], dict[str, dict[str, Gradient]], tuple[str, ...], tuple[str, ...]]:
     """Take steps of training; return the losses before them, what reached what, and which frozen parameters and which buffers moved."""
     subject, batches = runner.subject, runner.subject.all_batches
-    trained = [value for value in subject.model.parameters() if value.requires_grad]
-    optimizers = subject.optimizers or ((torch.optim.SGD(trained, lr=1e-3),) if trained else ())
     before = {path: inventory.parameters[path].detach().clone() for path in inventory.frozen}
     buffers = {path: value.detach().clone() for path, value in _buffers(subject.model)}
     values: dict[str, Tensor] = {}
@@ -117,7 +115,7 @@ def _steps(runner: Runner, inventory: Inventory) -> tuple[dict[str, Tensor], dic
         losses, found = runner.gradients(batch, seed)
         values = {**losses, **values}
         _merge(reach, found)
-        runner.step(batch, seed, optimizers)
+        runner.step(batch, seed)
     moved = tuple(path for path, value in before.items() if not same([value], [inventory.parameters[path].detach()]))
     after = dict(_buffers(subject.model))
     moved_buffers = tuple(path for path, value in buffers.items() if path in after and not same([value], [after[path]]))

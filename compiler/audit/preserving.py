@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -28,10 +28,11 @@ def preserved(model: nn.Module, optimizers: Sequence[Optimizer] = (), more: Iter
     `more` are tensors outside of the model that are to be kept too.
     """
     undo = [*_random(), *_tensors(model, more), *_modules(model), *(restore for optimizer in optimizers for restore in _optimizer(optimizer))]
-    with ExitStack() as stack:
-        for restore in reversed(undo):
-            stack.callback(restore)
+    try:
         yield
+    finally:
+        for restore in undo:
+            restore()
 
 
 def seeded(seed: int) -> None:

@@ -31,7 +31,7 @@ def audit(
 ) -> Audit:
     """Train a model for some steps and say what is wrong with that: what no loss reaches, what moves though frozen, what is fed in vain.
 
-    The arguments are the fields of `Subject`.  Without an optimiser the steps are those of SGD.  The model, its optimisers and all random
+    The arguments are the fields of `Subject`.  Without an optimiser each step goes a little down the gradient.  The model, its optimisers and all random
     states are afterwards what they were, bit by bit.  Raises Failure for what can't be run or read.
     """
     return audited(Subject(model, batch, losses, batches, optimizer, frozen, select, checkpoint, prepare, steps, seed))

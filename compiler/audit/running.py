@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
@@ -17,7 +17,8 @@ from .losses import losses_of
 from .preserving import seeded
 from .subject import Subject
 
-Undo = Callable[[], object]
+RATE = 1e-3
+"""How far a step goes where there is no optimiser."""
 
 
 class Gradient(IntEnum):
@@ -74,8 +75,8 @@ class Runner:
         self.clear()
         return {name: loss.detach() for name, loss in losses.items()}, found
 
-    def step(self, batch: Any, seed: int, optimizers: Iterable[torch.optim.Optimizer]) -> None:
-        """Take one step of training: the sum of all losses, backward, every optimiser's step."""
+    def step(self, batch: Any, seed: int) -> None:
+        """Take one step of training: the sum of all losses, backward, every optimiser's step; without one a step down the gradient."""
 
         def closure() -> Tensor:
             self.clear()
@@ -86,9 +87,11 @@ class Runner:
 
         with foreign("A562", "a step of training"):
             closure()
-            for optimizer in optimizers:
+            for optimizer in self.subject.optimizers:
                 step: Any = optimizer.step
                 step(closure) if _wants_closure(optimizer) else step()
+            if not self.subject.optimizers:
+                descend(self.subject.model)
         self.clear()
 
     def clear(self) -> None:
@@ -108,6 +111,14 @@ class Runner:
             yield
         finally:
             hook.remove()
+
+
+def descend(model: nn.Module) -> None:
+    """Move every parameter that has a gradient against it, as SGD does; torch's own takes seconds to import."""
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.grad is not None:
+                value.add_(value.grad, alpha=-RATE)
 
 
 def gradient_of(value: Tensor) -> Gradient:

@@ -15,7 +15,7 @@ from archloom.compiler.audit.run import audited
 from .clean import CLEAN
 from .tricky import TRICKY
 
-QUICK = ("bert, classes", "llama with lora")
+QUICK = ("bert, classes",)
 
 
 def slowly(names: Iterable[str]) -> list[Any]:
