@@ -31,8 +31,8 @@ def audit(
 ) -> Audit:
     """Train a model for some steps and say what is wrong with that: what no loss reaches, what moves though frozen, what is fed in vain.
 
-    The arguments are the fields of `Subject`.  Without an optimiser each step goes a little down the gradient.  The model, its optimisers and all random
-    states are afterwards what they were, bit by bit.  Raises Failure for what can't be run or read.
+    The arguments are the fields of `Subject`.  Without an optimiser each step goes a little down the gradient.  The model, its optimisers and
+    all random states are afterwards what they were, bit by bit.  Raises Failure for what can't be run or read.
     """
     return audited(Subject(model, batch, losses, batches, optimizer, frozen, select, checkpoint, prepare, steps, seed))
 
