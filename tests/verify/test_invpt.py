@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,15 @@ def test_other_configurations(seed: int, tmp_path: Path) -> None:
     report = archloom.verify(EXAMPLE, make(tmp_path / "InvPT" / str(seed), configuration(seed)), source=seed == 1)
     assert report.ok, failing(report)
     assert report.share == 1.0
+
+
+def test_a_case_of_another_resolution_is_refused(tmp_path: Path) -> None:
+    config = json.loads((GOLDEN / "c" / "config.json").read_text()) | {"downsample": 1}
+    shutil.copytree(GOLDEN / "c", tmp_path / "c")
+    (tmp_path / "c" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(archloom.Failure) as caught:
+        archloom.verify(EXAMPLE, tmp_path / "c")
+    assert [(d.code, d.help) for d in caught.value.diagnostics] == [("A663", "`downsample` is 1")]
 
 
 @pytest.mark.parametrize(
@@ -208,9 +218,8 @@ def test_what_the_authors_make_and_never_read_is_told() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"size": [16, 24]}, "`all(side % (2 * downsample * patch) == 0 for side in size)` does not hold"),
+        ({"size": [16, 24]}, "`all(side % (4 * patch) == 0 for side in size)` does not hold"),
         ({"select": [1, 2]}, "`len(select) == 3` does not hold"),
-        ({"downsample": 1}, "`add`: axis -2 of `a` and `b`, `[B, 8, 8, 16]` and `[B, 8, 4, 8]`: `8` is not `4`"),
     ],
 )
 def test_grids_that_scores_cannot_grow_on_are_refused(params: dict[str, Any], message: str) -> None:
