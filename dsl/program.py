@@ -124,7 +124,7 @@ class InputDecl:
 
     @property
     def key(self) -> str:
-        return ".".join([self.name, *map(str, self.members)])
+        return ".".join([self.name, *map(str, self.members)]) if self.members else self.name
 
     @property
     def path(self) -> str:
@@ -183,7 +183,7 @@ class StateDecl:
 
     @property
     def key(self) -> str:
-        return ".".join([self.name, *map(str, self.members)])
+        return ".".join([self.name, *map(str, self.members)]) if self.members else self.name
 
 
 @record

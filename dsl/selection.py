@@ -7,8 +7,9 @@ with these arguments, is matched by nothing: an index set that is empty, a loop 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from .branches import Branch
 from .diagnostics import closest
 from .inspector import Owned
 from .members import member_text
@@ -20,34 +21,6 @@ from .types import SetAxis
 from .unborn import is_unborn
 
 
-@dataclass(slots=True, eq=False)
-class Branch:
-    """A module (with one member of each index) or a tensor; `children` by name, each name's in order of birth."""
-
-    name: str
-    members: tuple[object, ...]
-    sets: tuple[SetAxis, ...]
-    path: str
-    kind: str | None = None
-    children: dict[str, dict[tuple[str, ...], Branch]] = field(default_factory=dict[str, "dict[tuple[str, ...], Branch]"])
-    own: list[int] = field(default_factory=list[int])  # entries at this very path; losses of several tasks may share one
-    _leaves: tuple[int, ...] | None = None
-
-    def below(self) -> Iterator[Branch]:
-        """Yield every branch below this one, a module before what it holds."""
-        for named in self.children.values():
-            for branch in named.values():
-                yield branch
-                yield from branch.below()
-
-    def leaves(self) -> tuple[int, ...]:
-        """Return the numbers of the tensors at or below this branch, of a tree that is whole."""
-        if self._leaves is None:
-            below = (branch.leaves() for named in self.children.values() for branch in named.values())
-            self._leaves = (*self.own, *(number for numbers in below for number in numbers))
-        return self._leaves
-
-
 class Tree:
     """What a model owns (or its losses), by path; `noun` says what the entries are, for messages, `bodies` the text that makes them."""
 
@@ -55,28 +28,11 @@ class Tree:
         self.bodies = bodies
         self.entries: Sequence[Owned] = tuple(entries)
         self.noun = noun
-        self.root = Branch("", (), (), "")
+        self.root = Branch("", (), (), "", self.entries, 0, leaves=list(range(len(self.entries))))
         self.tasks = tuple(dict.fromkeys([*tasks, *(task for entry in self.entries for task in entry.tasks)]))
         self.by_path = {entry.path: number for number, entry in enumerate(self.entries)}
         self._first: dict[int, int] = {}
         self._tied: dict[int, list[int]] = {}
-        for number, entry in enumerate(self.entries):
-            self._plant(number, entry)
-
-    def _plant(self, number: int, entry: Owned) -> None:
-        branch = self.root
-        for place, (name, members) in enumerate(entry.parts):
-            key = tuple(map(member_text, members))
-            named = branch.children.setdefault(name, {})
-            found = named.get(key)
-            if found is None:
-                own = ".".join((name, *key))
-                sets = entry.sets[place] if place < len(entry.sets) else ()
-                found = named[key] = Branch(name, members, sets, f"{branch.path}.{own}" if branch.path else own)
-            if found.kind is None and place < len(entry.kinds):
-                found.kind = entry.kinds[place]
-            branch = found
-        branch.own.append(number)
 
     def unite(self, first: str, second: str) -> None:
         """Make two paths one entry: `tie first, second`."""
@@ -108,7 +64,7 @@ class Tree:
         return list(self._covering(self.root, frozenset(selected)))
 
     def _covering(self, branch: Branch, chosen: frozenset[int]) -> Iterator[str]:
-        held = [self.one(leaf) in chosen for leaf in branch.leaves()]
+        held = [self.one(leaf) in chosen for leaf in branch.leaves]
         if branch is not self.root and all(held):
             yield branch.path
         elif any(held):
@@ -153,7 +109,7 @@ def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
 
 def _held(match: Match, tree: Tree) -> Iterator[int]:
     """Yield what a match selects: everything below its branch, of its task."""
-    for number in match.branch.leaves():
+    for number in match.branch.leaves:
         if match.task is None or match.task in tree.entries[number].tasks:
             yield tree.one(number)
 
@@ -183,7 +139,7 @@ def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
         found = matches(selector, tree)
         for match in () if isinstance(found, Miss) else found:
             depth = _depth(match.branch, tree)
-            for number in map(tree.one, match.branch.leaves()):
+            for number in map(tree.one, match.branch.leaves):
                 depths[number] = min(depths.get(number, depth), depth)
     elif isinstance(selector, Either):
         for option in selector.options:
@@ -195,7 +151,7 @@ def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
 
 
 def _depth(branch: Branch, tree: Tree) -> int:
-    leaf = next(iter(branch.leaves()), None)
+    leaf = next(iter(branch.leaves), None)
     if leaf is None or branch is tree.root:
         return 0
     path = ""
@@ -302,7 +258,7 @@ def _other_task(task: str, part: Part, frontier: list[Match], tree: Tree) -> Mis
 
 
 def _of_task(branch: Branch, task: str, tree: Tree) -> bool:
-    return any(task in tree.entries[number].tasks for number in branch.leaves())
+    return any(task in tree.entries[number].tasks for number in branch.leaves)
 
 
 def _anchored(part: Anchor, tree: Tree) -> list[Match] | Miss:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ast
@@ -17,21 +16,11 @@ from .conditions import lifted
 from .context import Context, Poisoned, Problem, fail, too_long
 from .expressions import evaluate, lookup
 from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, substitute, tensor_type, wanted
+from .kept import Elaborated, keep, recall
 from .scope import Earlier, Frame
 from .statements import finish, run
-from .states import lifted_state, lifted_type
+from .states import lifted_states
 from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
-
-
-@dataclass(slots=True, eq=False)
-class Elaborated:
-    """A body with the values that its `out`s have, as its own tensors; `failed` ones are not called again."""
-
-    body: Body
-    outs: dict[str, Value]
-    failed: bool = False
-    borrowed: Mapping[str, list[Body]] = field(default_factory=dict[str, list[Body]])  # how its module arguments are called in it
-
 
 _WANTED: dict[int, tuple[object, tuple[Wanted, ...]]] = {}
 
@@ -165,8 +154,19 @@ def elaborate_block(module: Module, actual: Mapping[str, TensorType], frame: Fra
     apart = (*key, context.entry is not None)  # where a body that is another one in entries is kept
     found = context.memo.get(key) or context.memo.get(apart)
     if found is None:
-        found = _elaborate(module, patterns, context, span)
-        context.memo[apart if found.body.differs_in_entries else key] = found
+        steps, nodes = context.steps, context.nodes
+        found = recall(key, context) or recall(apart, context)
+        if found is None:
+            found = _elaborate(module, patterns, context, span)
+            keep(apart if found.body.differs_in_entries else key, found, module)
+        for outer in context.making[-1:]:
+            outer.steps -= context.steps - steps
+            outer.nodes -= context.nodes - nodes
+    place = apart if found.body.differs_in_entries else key
+    context.memo[place] = found
+    for outer in context.making[-1:]:
+        outer.inner[place] = found
+        outer.sources.update(found.sources)
     if found.failed:
         raise Poisoned
     return found
@@ -180,12 +180,15 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         names = [name for name, _ in context.active]
         chain = " > ".join([*names[names.index(template.name) if template.name in names else 0 :], template.name])
         fail("A905", f"`{template.name}` contains itself: {chain}", span, "recursion is not in the language: use `repeat` over an index set")
+    before, reports, steps, nodes = len(context.diagnostics), context.reports, context.steps, context.nodes
     context.step(span, 40)
     builder = Builder(context, template.name, item.span)
     builder.given = patterns
     inner = Frame("block", builder, file)
-    before = len(context.diagnostics)
+    found = Elaborated(item, builder.body, builder.outs, borrowed=builder.borrowed)
+    followed, context.files.followed = context.files.followed, found.sources
     context.stack.append((template.name, span))
+    context.making.append(found)
     context.enter(template.name, item)
     try:
         _prepare(module, item, inner)
@@ -200,9 +203,14 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         pass
     finally:
         context.stack.pop()
+        context.making.pop()
         context.active.pop()
-    failed = any(d.severity.value == "error" for d in context.diagnostics[before:]) or builder.poisoned
-    return Elaborated(builder.body, builder.outs, failed, builder.borrowed)
+        context.files.followed = followed
+    found.failed = any(d.severity.value == "error" for d in context.diagnostics[before:]) or builder.poisoned
+    found.quiet = context.reports == reports
+    found.steps += context.steps - steps
+    found.nodes += context.nodes - nodes
+    return found
 
 
 def _prepare(module: Module, item: ast.Block | ast.Model | ast.ExternBlock, inner: Frame) -> None:
@@ -245,13 +253,12 @@ def _node(
     lift_conditions(builder, body, binding, span, name)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     place = _place(module, builder)
-    operands |= _states_in(place, body, binding, frame, span)
+    operands |= lifted_states(frame, place, body, binding, span)
     types = _result_types(body, binding, builder)
     number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
     builder.body.uses_training |= body.uses_training
     builder.body.differs_in_entries |= body.differs_in_entries
     _lift_losses(place, body, number, frame)
-    _states_out(place, body, number, frame)
     return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)
 
 
@@ -261,8 +268,9 @@ def _result_types(body: Body, binding: Mapping[Any, Any], builder: Builder) -> t
     found = builder.context.memo.get(key)
     if found is None:
         results = [*(out.ref for out in body.outputs), *(loss.ref for loss in body.losses), *(state.result for state in body.states)]
-        distinct = {type_: outside(type_, binding) for type_ in {body.type(ref) for ref in results}}
-        types = tuple(distinct[body.type(ref)] for ref in results)
+        inside = [body.type(ref) for ref in results]
+        distinct = {id(type_): outside(type_, binding) for type_ in {id(type_): type_ for type_ in inside}.values()}
+        types = tuple(distinct[id(type_)] for type_ in inside)
         found = builder.context.memo[key] = (body, types)  # a body's id is its own as long as it lives
     return found[1]
 
@@ -290,18 +298,6 @@ def _lift_losses(place: str, body: Body, number: int, frame: Frame) -> None:
     for i, loss in enumerate(body.losses):
         ref = Ref(number, len(body.outputs) + i)
         frame.builder.body.losses.append(LossDecl(f"{place}.{loss.path}", ref, loss.weight, loss.span, frame.task))
-
-
-def _states_in(place: str, body: Body, binding: dict[Any, Any], frame: Frame, span: Span) -> dict[str, Ref]:
-    """Hand caches through: each state of the callee is a state of the caller under the place of the call."""
-    types = {type_: lifted_type(frame, type_, binding) for type_ in dict.fromkeys(state.type for state in body.states)}
-    return {state.key: lifted_state(frame, f"{place}.{state.key}", types[state.type], span) for state in body.states}
-
-
-def _states_out(place: str, body: Body, number: int, frame: Frame) -> None:
-    first = len(body.outputs) + len(body.losses)
-    for i, state in enumerate(body.states):
-        frame.builder.finish_state(f"{place}.{state.key}", Ref(number, first + i), state.grows)
 
 
 def rebuilt(outs: Mapping[str, Value], tensors: Mapping[Ref, Tensor], name: str) -> Value:

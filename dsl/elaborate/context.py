@@ -15,6 +15,7 @@ from ..source import Span
 if TYPE_CHECKING:
     from ..selection import Tree
     from .files import Files
+    from .kept import Elaborated
 
 
 class Problem(Exception):
@@ -75,11 +76,13 @@ class Context:
     diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
     training: bool = False
     entry: str | None = None
-    memo: dict[object, Any] = field(default_factory=dict[object, Any])  # blocks.Elaborated by what they depend on
+    memo: dict[Any, Any] = field(default_factory=dict[Any, Any])  # Elaborated by what they depend on
     stack: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+    making: list[Elaborated] = field(default_factory=list["Elaborated"])  # the blocks at hand, the innermost last
     steps: int = 0
     nodes: int = 0
+    reports: int = 0  # those left out because they were made already, too
     exhausted: bool = False  # a limit is reached: nothing more is elaborated
     bulks: dict[int, tuple[Any, int]] = field(default_factory=dict[int, tuple[Any, int]])  # what static values hold, by their identity
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
@@ -100,6 +103,7 @@ class Context:
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic, once for each place and message, with the calls that led to it."""
+        self.reports += 1
         key = (diagnostic.code, diagnostic.span.source.name, diagnostic.span.start, diagnostic.span.end)
         if key in self.seen:
             return

@@ -54,10 +54,13 @@ class Files:
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
         self.reached: set[int] = set()  # the trees whose elaboration began
+        self.followed: dict[str, Source] = {}  # library files that names led to, since someone began to ask
         self.headers: dict[int, RawItem] = {}  # of braces that stand alone: the item above
 
     def open(self, source: Source, local: bool = True) -> File:
         """Return the file of a source, its names and imports known."""
+        if not local:
+            self.followed[source.name] = source
         found = self.opened.get(source.name)
         if found is not None and found.parsed.source.text == source.text:
             return found

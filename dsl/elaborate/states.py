@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ast
 from ..dims import Dim, Symbol
-from ..program import InputDecl, Member, NodeKind, Ref, StateDecl
+from ..program import Body, InputDecl, Member, NodeKind, Ref, StateDecl
 from ..source import Span
 from ..types import TensorType
 from .arguments import Slot, bind
@@ -110,12 +110,28 @@ def _growing(held: TensorType, dim: int, node: ast.Call) -> int:
 SPECIAL["append"] = _append
 
 
-def lifted_state(frame: Frame, path: str, type_: TensorType, span: Span) -> Ref:
-    """Make a caller's own state for a state of the module that it calls."""
-    return _open_state(frame, path, (), type_, span).tensor.ref
+def lifted_states(frame: Frame, place: str, body: Body, binding: dict[Any, Any], span: Span) -> dict[str, Ref]:
+    """Hand caches through: make a state of the caller, under the place of the call, for each of the body that its next node but these calls.
+
+    Returns what comes in, by the body's own keys.
+    """
+    builder = frame.builder
+    call, first = len(builder.body.nodes) + len(body.states), len(body.outputs) + len(body.losses)
+    types: dict[int, TensorType] = {}
+    operands: dict[str, Ref] = {}
+    for i, state in enumerate(body.states):
+        type_ = types.get(id(state.type))
+        if type_ is None:
+            type_ = types[id(state.type)] = _lifted_type(frame, state.type, binding)
+        key = f"{place}.{state.key}"
+        number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
+        builder.body.inputs.append(InputDecl(key, (), type_, number, span, is_state=True))
+        builder.state(StateDecl(key, (), type_, number, Ref(call, first + i), state.grows, span))
+        operands[state.key] = Ref(number)
+    return operands
 
 
-def lifted_type(frame: Frame, type_: TensorType, binding: dict[Any, Any]) -> TensorType:
+def _lifted_type(frame: Frame, type_: TensorType, binding: dict[Any, Any]) -> TensorType:
     """Return a callee's state's type as the caller sees it; a length that the state introduces is the caller's own of that name."""
     builder = frame.builder
     for size in type_.shape:

@@ -263,11 +263,11 @@ def _function(value: Function) -> object:
 
 
 def _set(value: IndexSet) -> object:
-    return ("set", value.name, value.members, value.declared)
+    return ("set", value.name, value.members, value.declared, tuple(value.parts.items()))
 
 
 _FREEZERS: dict[type, Callable[[Any], object]] = {}
-_FREEZERS[float] = lambda v: ("float", v)  # 1.0 and 1 and true are three
+_FREEZERS[float] = lambda v: ("float", repr(v))  # 1.0 and 1 and true are three, 0.0 and -0.0 two
 _FREEZERS[bool] = lambda v: ("bool", v)
 _FREEZERS[list] = lambda v: ("list", _each(v))
 _FREEZERS[tuple] = lambda v: ("tuple", _each(v))

@@ -114,7 +114,7 @@ class _Map:
         start = len(match.branch.path) + 1
         made: dict[str, tuple[tuple[str, ...], tuple[tuple[str, Mapping[str, object]], ...]]] = {}
         file = fill(self.family.value, scope, self.family.span, file=True) if self.family is not None else None
-        for number in match.branch.leaves():
+        for number in match.branch.leaves:
             own = self.tree.entries[number]
             if number in filled or self.tree.one(number) in without or (match.task is not None and match.task not in own.tasks):
                 continue

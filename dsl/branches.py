@@ -1,0 +1,65 @@
+"""The branches of a tree of what a model owns: its modules and tensors, by the parts of their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .inspector import Owned
+from .members import member_text
+from .types import SetAxis
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """A module (with one member of each index) or a tensor, of a tree whose entries are `entries`; it grows when it is looked into."""
+
+    name: str
+    members: tuple[object, ...]
+    sets: tuple[SetAxis, ...]
+    path: str
+    entries: Sequence[Owned]
+    depth: int
+    kind: str | None = None
+    leaves: list[int] = field(default_factory=list[int])  # numbers of the entries at or below it, in order of birth
+    _grown: tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]] | None = None
+
+    @property
+    def own(self) -> list[int]:
+        """The entries at this very path; losses of several tasks may share one."""
+        return (self._grown or self._grow())[0]
+
+    @property
+    def children(self) -> dict[str, dict[tuple[str, ...], Branch]]:
+        """What lies right below by name, each name's in order of birth."""
+        return (self._grown or self._grow())[1]
+
+    def _grow(self) -> tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]]:
+        own: list[int] = []
+        children: dict[str, dict[tuple[str, ...], Branch]] = {}
+        for number in self.leaves:
+            entry = self.entries[number]
+            if len(entry.parts) == self.depth:
+                own.append(number)
+                continue
+            name, members = entry.parts[self.depth]
+            key = tuple(map(member_text, members))
+            named = children.setdefault(name, {})
+            branch = named.get(key)
+            if branch is None:
+                own_path = ".".join((name, *key))
+                path = f"{self.path}.{own_path}" if self.path else own_path
+                sets = entry.sets[self.depth] if self.depth < len(entry.sets) else ()
+                branch = named[key] = Branch(name, members, sets, path, self.entries, self.depth + 1)
+            if branch.kind is None and self.depth < len(entry.kinds):
+                branch.kind = entry.kinds[self.depth]
+            branch.leaves.append(number)
+        self._grown = own, children
+        return self._grown
+
+    def below(self) -> Iterator[Branch]:
+        """Yield every branch below this one, a module before what it holds."""
+        for named in self.children.values():
+            for branch in named.values():
+                yield branch
+                yield from branch.below()
