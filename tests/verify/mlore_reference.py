@@ -49,6 +49,7 @@ class Mixture(nn.Module):
         self.bn, self.bn_all = (nn.ModuleDict({task: nn.BatchNorm2d(d) for task in tasks}) for _ in range(2))
         self.router_1 = nn.ModuleDict({t: nn.Sequential(Summary(d, pixels), nn.Conv2d(d // 2, 2 * self.n + 1, 1)) for t in tasks})
         self.topk, self.before = config["topk"], config["pre_softmax"]
+        self.noise: list[Tensor] = []  # of each task, in order
 
     def weights(self, logits: Tensor) -> Tensor:
         chosen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.topk(self.topk, dim=1).indices, True)
@@ -57,7 +58,11 @@ class Mixture(nn.Module):
     def forward(self, x: Tensor, task: str) -> tuple[Tensor, Tensor]:
         o = self.conv1[task](x)
         scores = self.router_1[task](o).flatten(1)
-        g = self.weights(scores[:, : self.n])
+        logits = scores[:, : self.n]
+        if self.training:
+            self.noise.append(torch.randn_like(logits))
+            logits = logits + self.noise[-1] * scores[:, self.n : -1]
+        g = self.weights(logits)
         mixed = torch.stack([g[:, e, None, None, None] * expert(o) for e, expert in enumerate(self.lora_list_1)]).sum(0)
         y = self.bn_all[task](mixed) + self.conv2[task](o) * scores[:, -1, None, None, None] + self.share_conv(o.detach())
         return self.conv3[task](F.gelu(self.bn[task](y))), g

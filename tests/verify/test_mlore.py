@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import archloom
@@ -17,6 +17,7 @@ from archloom.compiler.golden.compare import compare
 from archloom.compiler.summary import summarise
 from archloom.dsl.source import Source
 
+from .cases import randomise
 from .dense_reference import Backbone
 from .mlore_reference import MLoRE, configuration, make
 
@@ -205,6 +206,53 @@ def test_the_backbone_starts_as_a_pretrained_one(tmp_path: Path) -> None:
     ours(image=image)
     for i, tap in enumerate(theirs(image)[:3]):
         torch.testing.assert_close(seen[i], tap)
+
+
+@pytest.mark.parametrize("seed", [3, 10])
+def test_training_with_noise_from_outside(seed: int, tmp_path: Path) -> None:
+    """Noisy routers, statistics of the batch, and the loss that keeps experts busy: values, gradients and moved buffers."""
+    torch.manual_seed(seed)
+    config = configuration(seed) | {"rank_list": [1, 2, 3], "topk": 2}
+    module = MLoRE(config).double().train()
+    randomise(module)
+    before = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+    save_file({name: value.clone() for name, value in before.items()}, tmp_path / "mlore.safetensors")
+    names = {"dim": "final_embed_dim", "ranks": "rank_list", "special": "spe_rank", "topk": "topk", "before": "pre_softmax", "size": "img_size"}
+    names |= {"classes": "num_output", "patch": "patch_size", "width": "vit_dim", "depth": "depth", "heads": "num_heads", "select": "select_list"}
+    params = {ours: config[theirs] for ours, theirs in names.items()} | {"rate": 0.0, "balance": 0.1}
+    model = archloom.compile(EXAMPLE, params, weights={"official": tmp_path / "mlore.safetensors"}, dtype=torch.float64).train()
+    image = torch.randn(3, 3, *config["img_size"], dtype=torch.float64)
+    wanted = module(image)
+    noise = {
+        f"mixture.{level}.{step}.randn_like": mixture.noise
+        for step, mixtures in enumerate((module.backbone.MLoRE_1, module.backbone.MLoRE_2))
+        for level, mixture in enumerate(mixtures)
+    }
+    assert {path: len(types) for path, types in model.draw_names().items()} == {path: len(drawn) for path, drawn in noise.items()}
+    with model.draws(noise):
+        found = model(**{**model.example_inputs(B=3), "image": image})
+    balance = list[Tensor]()
+    for path in noise:
+        _, level, step, _ = path.split(".")
+        chosen = torch.stack([wanted[f"router.MLoRE_{int(step) + 1}.{level}.{task}.prob"] for task in config["tasks"]]).mean((0, 1))
+        balance.append(0.1 * (chosen.std() / chosen.mean()) ** 2)
+    ours = [value for name, value in found.losses.items() if name.endswith("balance")]
+    torch.testing.assert_close(torch.stack(ours).sum(), torch.stack(balance).sum())
+    for losses, outputs in ((balance, wanted), (ours, {task: found[task].pred for task in config["tasks"]})):
+        torch.stack([*losses, *(outputs[task].sin().sum() for task in config["tasks"])]).sum().backward()
+    for task in config["tasks"]:
+        torch.testing.assert_close(found[task].pred, wanted[task])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.grad if parameter.grad is not None else torch.zeros_like(parameter))
+    model.save_weights(tmp_path / "after", map="official")  # gradients in the places of parameters, and the buffers
+    [file] = (tmp_path / "after").glob("*.safetensors")
+    after = load_file(file)
+    grads = {name: value.grad if value.grad is not None else torch.zeros_like(value) for name, value in module.named_parameters()}
+    moved = {name: value for name, value in module.named_buffers() if value.is_floating_point()}
+    assert len(moved) > 20
+    for name, value in {**grads, **moved}.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-6, atol=1e-9, msg=name)
 
 
 def test_one_task_alone_is_the_same_and_builds_no_more() -> None:
