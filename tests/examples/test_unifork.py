@@ -27,7 +27,11 @@ COUNTS = {
     "head.layers[0]": 64_252_160,
     "head": 401_936_896,
     "projector": 1_723_904,
+    "embed_tokens, lm.trunk, lm.**[understand], lm_head": 494_032_768,
+    "head, projector": 403_660_800,
     "embed_tokens, lm, lm_head, head, projector": 1_076_643_072,
+    "lm.**[generate], head": 580_886_400,
+    "lm.**[understand]": 178_949_504,
 }
 TRAINED = {
     "align": 403_660_800,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import archloom
 from archloom.dsl.diagnostics import Failure
 
 from .net_reference import SPEC, changed, failures
+
+ROOT = Path(archloom.__file__).parent
 
 
 def test_keys_that_no_clause_reads_are_told_beside_an_error(case: Path, tmp_path: Path) -> None:
@@ -121,6 +124,17 @@ def test_values_of_a_module_called_twice(case: Path) -> None:
 def test_an_unknown_host(case: Path) -> None:
     [(code, message)] = failures(SPEC.replace("golden authors for Net {", 'golden authors for Net {\n  host "nobody"'), case)
     assert (code, message) == ("A661", "there is no host `nobody`")
+
+
+def test_hosts_move_data_alone() -> None:
+    """They are in one file, which has no matrix product and no part of a network."""
+    tree = ast.parse((ROOT / "compiler" / "golden" / "hosts.py").read_text())
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name)
+    }
+    names |= {alias.name for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    assert not names & {"nn", "functional", "F", "matmul", "mm", "bmm", "einsum", "linear", "tensordot", "addmm", "baddbmm", "softmax", "embedding"}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.MatMult)]
 
 
 def test_a_folder_that_is_no_case(case: Path, tmp_path: Path) -> None:

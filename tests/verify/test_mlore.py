@@ -19,7 +19,7 @@ from archloom.dsl.source import Source
 
 from .cases import randomise
 from .dense_reference import Backbone
-from .mlore_reference import MLoRE, configuration, make
+from .mlore_reference import Mixture, MLoRE, configuration, make
 
 ROOT = Path(archloom.__file__).parent
 EXAMPLE = ROOT / "examples" / "mlore.arch"
@@ -212,7 +212,7 @@ def test_the_backbone_starts_as_a_pretrained_one(tmp_path: Path) -> None:
 def test_training_with_noise_from_outside(seed: int, tmp_path: Path) -> None:
     """Noisy routers, statistics of the batch, and the loss that keeps experts busy: values, gradients and moved buffers."""
     torch.manual_seed(seed)
-    config = configuration(seed) | {"rank_list": [1, 2, 3], "topk": 2}
+    config: dict[str, Any] = {**configuration(seed), "rank_list": [1, 2, 3], "topk": 2}
     module = MLoRE(config).double().train()
     randomise(module)
     before = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
@@ -227,6 +227,7 @@ def test_training_with_noise_from_outside(seed: int, tmp_path: Path) -> None:
         f"mixture.{level}.{step}.randn_like": mixture.noise
         for step, mixtures in enumerate((module.backbone.MLoRE_1, module.backbone.MLoRE_2))
         for level, mixture in enumerate(mixtures)
+        if isinstance(mixture, Mixture)
     }
     assert {path: len(types) for path, types in model.draw_names().items()} == {path: len(drawn) for path, drawn in noise.items()}
     with model.draws(noise):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -111,6 +113,22 @@ def test_other_tasks_and_settings(seed: int, tmp_path: Path) -> None:
     report = archloom.verify(EXAMPLE, make(tmp_path / "MTLosses" / str(seed), seed), source=seed % 2 == 1)
     assert report.ok, failing(report)
     assert (report.share, report.unread) == (1.0, ())
+
+
+def test_gradients_are_those_of_differences() -> None:
+    """Along a random direction of each prediction."""
+    config = json.loads((GOLDEN / "b" / "config.json").read_text())
+    params = {"emphasis": config["loss_weights"], "edge_w": config["edge_w"], "depth_void": config["depth_ignore_value"]}
+    model = archloom.compile(EXAMPLE, params, dtype=torch.float64)
+    stored = load_file(GOLDEN / "b" / "inputs.safetensors")
+    pred, label = ({task: stored[f"{kind}.{task}"].double() for task in config["loss_weights"]} for kind in ("pred", "gt"))
+    torch.manual_seed(0)
+    for task, value in pred.items():
+        way = torch.randn_like(value)
+        ends = [model(pred={**pred, task: value + step * way}, label=label).loss for step in (1e-6, -1e-6)]
+        model(pred={**pred, task: value.requires_grad_()}, label=label).loss.backward()
+        assert value.grad is not None
+        torch.testing.assert_close((ends[0] - ends[1]) / 2e-6, (value.grad * way).sum(), rtol=1e-6, atol=1e-8, msg=task)
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,14 @@ def test_a_case_of_the_other_system_names_all_that_it_lacks() -> None:
 
 
 def arguments(config: Config) -> dict[str, Any]:
-    """Return the arguments of scalearn.arch for a configuration."""
+    """Return the arguments of a system's file for a configuration."""
     transfer = config["transfer_config"]
-    return {
-        "sources": config["adapters"], "uniform": transfer["omega_shape"] == "scalar", "plus": transfer["per_layer"],
-        "omega_drop": transfer["dropout_ratio"], "dim": config["hidden_size"], "depth": config["num_hidden_layers"],
+    own = {
+        "scalearn": lambda: {"uniform": transfer["omega_shape"] == "scalar", "plus": transfer["per_layer"], "omega_drop": transfer["dropout_ratio"]},
+        "adapterfusion": lambda: {"values": transfer["value"]},
+    }  # fmt: skip
+    return own["adapterfusion" if config["system"] == "adapterfusion" else "scalearn"]() | {
+        "sources": config["adapters"], "dim": config["hidden_size"], "depth": config["num_hidden_layers"],
         "heads": config["num_attention_heads"], "ffn": config["intermediate_size"],
         "width": max(1, config["hidden_size"] // config["reduction_factor"]), "vocab": config["vocab_size"],
         "positions": config["max_position_embeddings"], "eps": config["layer_norm_eps"], "drop": config["hidden_dropout_prob"],
@@ -112,7 +115,7 @@ def given(case: str, **changes: Any) -> tuple[dict[str, Any], archloom.Model, di
     """Return a golden case's configuration with changes, its model in float64, and its official weights."""
     config = {**json.loads((GOLDEN / case / "config.json").read_text()), **changes}
     weights = GOLDEN / case / "weights.safetensors"
-    model = archloom.compile(EXAMPLES / "scalearn.arch", arguments(config), weights={"official": weights}, dtype=F64)
+    model = archloom.compile(example(config["system"]), arguments(config), weights={"official": weights}, dtype=F64)
     return config, model, {name: value.double() for name, value in load_file(weights).items()}
 
 
@@ -180,9 +183,10 @@ def test_cases_of_other_adapters_are_refused_by_name(tmp_path: Path) -> None:
         assert refusal.code == "A663" and f"`{place}.{key}` is {json.dumps(wrong)}" in (refusal.help or "")
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    _, model, _ = given("scalearn/b")
-    ids, mask = (load_file(GOLDEN / "scalearn" / "b" / "inputs.safetensors")[name] for name in ("input_ids", "attention_mask"))
+@pytest.mark.parametrize("case", ["scalearn/b", "adapterfusion/b"])
+def test_gradients_are_those_of_finite_differences(case: str) -> None:
+    _, model, _ = given(case)
+    ids, mask = (load_file(GOLDEN / case / "inputs.safetensors")[name] for name in ("input_ids", "attention_mask"))
     model.eval()
 
     def value() -> Tensor:
