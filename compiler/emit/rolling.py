@@ -69,9 +69,11 @@ class Roller:
             return [], []
 
     def alive(self, units: Sequence[Unit]) -> set[str]:
-        """Return the names of the local values that statements have, and of the lists that these stand in."""
-        keys = {key for unit in units for text in unit.rows for key in keys_of(text)}
-        return {self.names[one] for key in keys for one in (key, self.lists.get(key, (key,))[0]) if one in self.names}
+        """Return the names of the local values that statements have, and of the lists that these stand in, and those in turn."""
+        keys = new = {key for unit in units for text in unit.rows for key in keys_of(text)}
+        while new := {self.lists[key][0] for key in new if key in self.lists} - keys:
+            keys = keys | new
+        return {self.names[key] for key in keys if key in self.names}
 
     @property
     def collections(self) -> set[str]:
