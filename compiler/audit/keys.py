@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -17,8 +17,8 @@ from ..runtime.checkpoint import Checkpoint
 class Keys:
     """What a checkpoint and a model's state dict have in common.
 
-    `held` are the common ones whose values in the model are those of the checkpoint; `prefix` is what all names of one side have before
-    those of the other, if that is all that is wrong.
+    `held` are the common ones whose values in the model are those of the checkpoint; `alike` are missing ones that are there under a name
+    that differs by `prefix` in front, by what it is there.
     """
 
     name: str
@@ -27,7 +27,8 @@ class Keys:
     missing: tuple[str, ...]
     unused: tuple[str, ...]
     misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    prefix: str | None
+    prefix: str
+    alike: Mapping[str, str]
 
 
 def compare_keys(model: nn.Module, checkpoint: Mapping[str, Tensor] | str | PathLike[str]) -> Keys:
@@ -42,7 +43,7 @@ def compare_keys(model: nn.Module, checkpoint: Mapping[str, Tensor] | str | Path
     missing = [key for key in own if key not in shapes and (not own[key].numel() or _memory(own[key]) not in there)]
     held = [key for key in common if key not in misshapen and torch.equal(own[key].cpu(), stored[key].cpu().to(own[key].dtype))]
     unused = [key for key in shapes if key not in own]
-    return Keys(name, tuple(common), tuple(held), tuple(missing), tuple(unused), misshapen, _prefix(missing, unused))
+    return Keys(name, tuple(common), tuple(held), tuple(missing), tuple(unused), misshapen, *_alike(missing, unused))
 
 
 class _File(Mapping[str, Tensor]):
@@ -69,16 +70,24 @@ def _memory(value: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     return value.data_ptr(), tuple(value.shape), tuple(value.stride())
 
 
-def _prefix(missing: Iterable[str], unused: Iterable[str]) -> str | None:
-    """Return what turns names that are missing into names that are there, or the other way round."""
-    lacking, extra = sorted(missing), set(unused)
-    if not lacking or not extra:
-        return None
-    for name in extra:
-        if name.endswith(f".{lacking[0]}"):
-            prefix = name.removesuffix(lacking[0])
-            return prefix if all(prefix + key in extra for key in lacking) else None
-        if lacking[0].endswith(f".{name}"):
-            prefix = lacking[0].removesuffix(name)
-            return prefix if all(key.startswith(prefix) and key.removeprefix(prefix) in extra for key in lacking) else None
-    return None
+def _alike(missing: Sequence[str], unused: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return the text in front by which half the names of one side or more differ from the other's, and those pairs."""
+    prefixes: dict[str, dict[str, str]] = {"": {}}
+    there, lacking = set(unused), set(missing)
+    for name in missing:
+        for long, short in _shorter(name):
+            if short in there:
+                prefixes.setdefault(long, {})[name] = short
+    for name in unused:
+        for long, short in _shorter(name):
+            if short in lacking:
+                prefixes.setdefault(long, {})[short] = name
+    prefix, alike = max(prefixes.items(), key=lambda item: len(item[1]))
+    return (prefix, alike) if 2 * len(alike) >= min(len(missing), len(unused)) else ("", {})
+
+
+def _shorter(name: str) -> Iterator[tuple[str, str]]:
+    """Yield a name in two, at each dot."""
+    for place, letter in enumerate(name):
+        if letter == ".":
+            yield name[: place + 1], name[place + 1 :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor
@@ -79,7 +79,9 @@ def _parts(value: Any) -> Mapping[str, Any]:
         return {str(name): part for name, part in cast("Mapping[Any, Any]", value).items()}
     if hasattr(value, "_asdict"):
         return dict(cast("Mapping[str, Any]", value._asdict()))
-    if isinstance(value, (Tensor, tuple, list)):
+    if isinstance(value, (tuple, list)):
+        return {str(number): part for number, part in enumerate(cast("Sequence[Any]", value))}
+    if isinstance(value, Tensor):
         return {}
     return {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}
 

@@ -72,7 +72,7 @@ def observe(subject: Subject) -> Observed:
     keys = compare_keys(subject.model, subject.checkpoint) if subject.checkpoint is not None else None
     runner = Runner(subject, {**{path: inventory.parameters[path] for path in inventory.trained}, **outside})
     fed = [value for batch in subject.all_batches for _, value in entries(batch)]
-    with preserved(subject.model, subject.optimizers, (*outside.values(), *fed)):
+    with preserved(subject.model, subject.optimizers, (*outside.values(), *fed)), runner.watching():
         runner.settle()
         live = live_draws(runner, inventory)
         inputs = input_effects(runner, {}, subject.seed)

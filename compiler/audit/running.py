@@ -37,6 +37,7 @@ class Runner:
         self.subject = subject
         self.owned = owned
         self.called: set[int] = set()
+        self._given: list[Tensor] = []
 
     def settle(self) -> None:
         """Set the modes as the training loop does."""
@@ -48,18 +49,14 @@ class Runner:
     def losses(self, batch: Any, seed: int) -> dict[str, Tensor]:
         """Compute the losses of a batch; whatever it raises comes out."""
         seeded(seed)
-        with torch.enable_grad(), self._calls():
+        self._given = []
+        with torch.enable_grad():
             return losses_of(self.subject.losses, self.subject.model, batch)
 
     def results(self, batch: Any, seed: int) -> list[Tensor]:
         """Return the losses of a batch and all tensors that the model gave on the way to them."""
-        given: list[Tensor] = []
-        hook = self.subject.model.register_forward_hook(lambda _module, _inputs, output: given.extend(v for _, v in entries(output)))
-        try:
-            losses = self.losses(batch, seed)
-        finally:
-            hook.remove()
-        return [value.detach() for value in (*losses.values(), *given)]
+        losses = self.losses(batch, seed)
+        return [value.detach() for value in (*losses.values(), *self._given)]
 
     def gradients(self, batch: Any, seed: int) -> tuple[dict[str, Tensor], dict[str, dict[str, Gradient]]]:
         """Return the losses of a batch, and by loss and parameter what gradient there is; none is left behind."""
@@ -100,11 +97,13 @@ class Runner:
             value.grad = None
 
     @contextmanager
-    def _calls(self) -> Generator[None]:
-        """Note which modules are called."""
+    def watching(self) -> Generator[None]:
+        """Note, while the `with` lasts, which modules are called and what the model itself gives."""
 
-        def note(module: nn.Module, _inputs: Any, _output: Any) -> None:
+        def note(module: nn.Module, _inputs: Any, output: Any) -> None:
             self.called.add(id(module))
+            if module is self.subject.model:
+                self._given.extend(value for _, value in entries(output))
 
         hook = register_module_forward_hook(note)
         try:

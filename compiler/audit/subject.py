@@ -97,6 +97,8 @@ def _problem(given: Any) -> tuple[str, str] | None:
         return "the model has parameters without a shape", "call it once, so that its lazy modules are whole"
     if any(value.is_meta for value in (*given.model.parameters(), *given.model.buffers())):
         return "the model is on the meta device, where nothing is computed", "give it values first: `to_empty`, `materialize`, or load a checkpoint"
+    if not isinstance(given.batches, (tuple, list)):
+        return f"`batches` is {_kind(given.batches)}, not a list", "take a few: `list(itertools.islice(loader, 4))`"
     if not given.all_batches:
         return "there is no batch to run the model on", "give `batch`, or several as `batches`"
     if not all(isinstance(optimizer, Optimizer) for optimizer in given.optimizers):

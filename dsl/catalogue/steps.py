@@ -56,9 +56,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A552",
         "dropout is live in a frozen part",
-        "The frozen part comes before all that is trained, and draws random numbers in training mode that it doesn't draw in evaluation: the "
-        "features that are trained on are not those that are used later. Where trained parameters work inside of what is frozen, as adapters "
-        "do, live dropout is a choice, and only the table says it.",
+        "The part draws random numbers in training mode that it doesn't draw in evaluation: what is trained on isn't what is used later. It is a "
+        "finding where the part comes before all that is trained, or is said to be frozen by a selector. Where trained parameters work inside of "
+        "what is frozen, as adapters do, live dropout is a choice, and the table alone says it.",
         _net(_DROPOUT) + _subject("", _FREEZE),
         _net(_DROPOUT) + _subject(_QUIET, _FREEZE),
         python=True,

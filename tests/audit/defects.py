@@ -131,6 +131,27 @@ def noise() -> archloom.Subject:
     return subject(net)
 
 
+def noise_on_the_way() -> archloom.Subject:
+    """The frozen part stands between trained ones, and its dropout is a function's."""
+
+    class Between(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.trunk = nn.Linear(4, 4), Noisy()
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return super().forward(self.stem(x))
+
+    class Noisy(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(4, 6)
+
+        def forward(self, input: Tensor) -> Tensor:
+            return nn.functional.dropout(super().forward(input), 0.1, self.training)
+
+    return subject(still(Between()), frozen=["trunk"])
+
+
 def always_off() -> archloom.Subject:
     class Off(Net):
         def __init__(self) -> None:
@@ -213,6 +234,7 @@ DEFECTS: dict[str, tuple[str, str, Callable[[], archloom.Subject]]] = {
     "moved by forward though frozen": ("A550", "center", moved_by_hand),
     "statistics of a frozen part": ("A551", "trunk", statistics),
     "dropout in a frozen part": ("A552", "trunk", noise),
+    "dropout in a part that is said to be frozen": ("A552", "trunk", noise_on_the_way),
     "a ReLU that is always off": ("A553", "gate", always_off),
     "left out of the optimiser": ("A554", "heads.depth", forgotten),
     "frozen and in the optimiser": ("A555", "optimizer", held_though_frozen),

@@ -16,6 +16,7 @@ from archloom.compiler.audit.run import audited
 from archloom.compiler.audit.subject import as_subject
 
 from .defects import Net, batch, losses, subject
+from .tricky import TRICKY
 
 X = torch.randn(3, 4)
 
@@ -44,6 +45,7 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
     "a misspelt field": ("A561", "a subject has no `optimiser`", given(optimiser=None)),
     "a class": ("A561", "the model is a `type`, not a `torch.nn.Module`", given(model=nn.Linear)),
     "no batch": ("A561", "there is no batch to run the model on", given(batch=None)),
+    "a loader": ("A561", "`batches` is a `set`, not a list", given(batches={1, 2})),
     "no steps": ("A561", "0 steps show nothing", given(steps=0)),
     "no optimiser": ("A561", "`optimizer` is a `str`, not a `torch.optim.Optimizer`", given(optimizer="adam")),
     "no text": ("A561", "3 is no selector", given(frozen=[3])),
@@ -115,6 +117,52 @@ def test_a_checkpoint_in_a_file(tmp_path: Path) -> None:
     found = archloom.audit(net, batch(), losses, checkpoint=tmp_path / "model.safetensors")
     assert found.ok and found.checkpoint is not None
     assert set(found.checkpoint.common) - set(found.checkpoint.held) == {"heads.kind.bias"}
+
+
+@pytest.mark.parametrize(
+    ("rename", "missing", "unused", "help"),
+    [
+        (lambda name: f"module.{name}", 11, 0, "all of them are there, under names that differ by `module.` in front"),
+        (lambda name: name.removeprefix("trunk."), 7, 0, "all of them are there, under names that differ by `trunk.` in front"),
+        (lambda name: f"net.{name}" if "trunk" in name else f"{name}_", 11, 4, "7 of them are there, under names that differ by `net.` in front"),
+        (lambda name: f"{name}_", 11, 11, "`trunk.0.weight` is nearest to `trunk.0.weight_`"),
+    ],
+)
+def test_names_that_differ_in_front(rename: Callable[[str], str], missing: int, unused: int, help: str) -> None:
+    net = Net()
+    found = archloom.audit(net, batch(), losses, checkpoint={rename(name): value for name, value in net.state_dict().items()})
+    counts = {finding.code: len(finding.paths) for finding in found.findings}
+    assert counts == {"A653": missing, **({"A655": unused} if unused else {})}
+    assert found.findings[0].diagnostic.help == help
+
+
+def test_a_tied_parameter_stands_once() -> None:
+    made = TRICKY["tied parameters, one batch for both"]()
+    found = archloom.audit(made.model, made.batch, frozen="head", checkpoint={"head.weight": torch.zeros(7, 4)})
+    assert found.tied == {"embed.weight": ("head.weight",)}
+    assert [(part.path, part.tensors, part.numbers) for part in found.parts] == [("embed", 1, 28)]
+    finding, nothing_trained = found.findings
+    assert (finding.code, finding.paths, nothing_trained.code) == ("A550", ("embed.weight",), "A557")
+    assert "`embed.weight` (tied: `head.weight`)" in finding.message
+
+
+def test_several_optimisers() -> None:
+    net: Any = Net()
+    parts = [torch.optim.SGD(net.trunk.parameters(), lr=0.1), torch.optim.Adam(net.heads.depth.parameters())]
+    [finding] = archloom.audit(net, batch(), losses, optimizer=parts).findings
+    assert (finding.code, finding.paths) == ("A554", ("heads.kind.weight", "heads.kind.bias"))
+
+
+def test_a_batch_is_given_back_as_it_was() -> None:
+    given = batch()
+    before = {name: value.clone() for name, value in given.items()}
+
+    def overwrites(net: Any, given: Any) -> Any:
+        given["x"][0] = 0
+        return losses(net, given)
+
+    assert archloom.audit(Net(), given, overwrites).ok
+    assert all(torch.equal(value, before[name]) for name, value in given.items())
 
 
 def test_selectors_say_what_they_match() -> None:

@@ -15,6 +15,7 @@ def find(seen: Observed) -> Iterator[Finding]:
     if keys is not None and keys.missing:
         near = closest(keys.missing[0], keys.unused)
         help = f"`{keys.missing[0]}` is nearest to `{near}`" if near else "they keep the values that the model starts with"
-        if keys.prefix is not None:
-            help = f"the names differ by `{keys.prefix}` in front"
+        if keys.alike:
+            some = "all" if len(keys.alike) == len(keys.missing) else f"{len(keys.alike):,}"
+            help = f"{some} of them are there, under names that differ by `{keys.prefix}` in front"
         yield warning("A653", f"`{keys.name}` has no {listed(keys.missing)}", keys.name, keys.missing, help)
