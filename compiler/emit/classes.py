@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from ...blocks.initialisers import filling
 from ...blocks.registry import Entry
 from ...dsl.primitive import Initialiser
 from ...dsl.program import Body, ModuleDecl
@@ -16,13 +15,14 @@ from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
 from ..lower.body import TORCH_DTYPES
 from ..lower.build import Statics
-from ..lower.names import identifier, imported
+from ..lower.names import identifier
 from ..paths import join
 from ..runtime.initial import DEFAULT
 from .expressions import Expressions, plain
 from .families import parameters, result_type, returned
-from .functions import Function, Writer, conditioned
+from .functions import RESERVED, Function, Writer, base_name, conditioned
 from .layout import WIDTH, docstring, signature, statement
+from .making import fill, made
 from .marking import statics, tagged
 from .merging import merged
 from .numbers import Numbers
@@ -30,8 +30,9 @@ from .plan import Instance, Tree, holder
 from .rolling import rolled
 from .sequences import APPLY, Called, Operation, Parts
 from .source_builder import SourceBuilder, method_name
-from .steps import Access, Hole, Number, Real, Text
+from .steps import Access, Hole, Number, Text
 from .terms import Wording, loop_wording, wording
+from .tidying import tidied
 from .units import Line, lines_of, units_of
 from .varying import consecutive
 
@@ -57,6 +58,9 @@ class Parameters:
     free: bool = False
 
 
+NESTED = re.compile(r"self\.(\w+)\[[^\[\]]+\](?:\[|\.(?!children\b)\w+\b(?!\())")
+"""A member of a family whose own parts are read: what a checker can't follow."""
+
 Constructor = Callable[[Instance, ModuleDecl], Call]
 """Tells how a child is made."""
 
@@ -73,7 +77,6 @@ class Draft:
         self.constructor = constructor
         self.operations: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self.needs_anchor = False
-        self.tasks: tuple[str, ...] = ()
         self.functions = [tuple(self._function(body, pair) for body in pair) for pair in instance.pairs]
         self._holes: dict[tuple[int, int], Hole] = {}
         self._values: dict[str, Any] = {}
@@ -103,7 +106,7 @@ class Draft:
         return self.instance.access(found)
 
     def _function(self, body: Body, pair: tuple[Body, Body]) -> Function:
-        builder = SourceBuilder(self.instance, self, body, parameters(pair))
+        builder = SourceBuilder(self.instance, self, body, parameters(pair), self.instance.told.get(id(pair[0])))
         results = builder.write()
         return Function(builder.steps, results, list(builder.parameters.values()))
 
@@ -119,11 +122,17 @@ class Draft:
         if not roll:
             functions = [self._lines(function, without, width, False) for pair in self.functions for function in pair]
             return [line for _, line in init], [lines_of(units_of(lines)) for lines in functions]
-        return rolled(init, self.tasks), [merged(*(self._rolled(function, without, width) for function in pair)) for pair in self.functions]
+        written_ = [merged(*(self._rolled(function, without, width) for function in pair)) for pair in self.functions]
+        known = {
+            *RESERVED,
+            *self.instance.planner.sets.constants.values(),
+            *(base_name(p.name) for pair in self.functions for f in pair for p in f.parameters),
+        }
+        return rolled(init, self.instance.planner.sets), [tidied(lines, known) for lines in written_]
 
     def _rolled(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
         """Return a function with loops; of the two ways of writing it, which differ in what has a line of its own, the shorter."""
-        ways = [rolled(self._lines(function, expressions, width, spread), self.tasks) for spread in (False, True)]
+        ways = [rolled(self._lines(function, expressions, width, spread), self.instance.planner.sets) for spread in (False, True)]
         return min(ways, key=lambda lines: len(written(lines, 8)))
 
     def _lines(self, function: Function, expressions: Expressions, width: int, spread: bool) -> list[tuple[str, Line]]:
@@ -133,11 +142,15 @@ class Draft:
     def head(self, number: int) -> list[str]:
         """Return the head of one function."""
         pair = self.instance.pairs[number]
-        names = ["self", *(f"{family.name}: {family.annotation}" for family in parameters(pair))]
+        told = self.instance.told.get(id(pair[0]))
+        found = parameters(pair)
+        names = ["self", *(f"{family.name}: {family.annotation}" for family in found if not family.optional)]
+        names += [f"{self.instance.planner.word(told)}: str"] if told is not None else []
+        names += [f"{family.name}: {family.annotation}" for family in found if family.optional]
         handed = sorted(set[str]().union(*(self.instance.planner.handed(body) for body in pair)))
         if handed:
             names += ["*", *(f"{identifier(name)}: Any" for name in handed)]
-        results = {result_type(returned(body)) for body in pair}
+        results = {result_type(returned(body, told)) for body in pair}
         return signature(method_name(number), names, results.pop() if len(results) == 1 else "Any", 4)
 
     def end(self, expressions: Expressions) -> Iterator[Line]:
@@ -161,7 +174,7 @@ class Draft:
         for word, held in self.instance.tree.items():
             yield from self._top(word, held, expressions)
         for name, (target, arguments) in self.operations.items():
-            yield 0, f"self.{name} = {self._made(target, dict(arguments), expressions)}"
+            yield 0, f"self.{name} = {made(target, dict(arguments), expressions)}"
         if self.needs_anchor:
             yield 0, 'self.register_buffer("anchor", torch.empty(0), persistent=False)'
         yield from self._start(expressions)
@@ -208,7 +221,8 @@ class Draft:
             return f"nn.{kind}({{str(i): {texts[0]} for i in range({last if first == '0' else f'{first}, {last}'})}})"
         if alike:
             word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if f"for {word} in" not in texts[0])
-            return f"nn.{kind}({{{word}: {texts[0]} for {word} in ({', '.join(names)})}})"
+            members = list(held)
+            return f"nn.{kind}({{{word}: {texts[0]} for {word} in {self.instance.planner.sets.text(members)}}})"
         return f"nn.{kind}({{{', '.join(f'{name}: {text}' for name, text in zip(names, texts, strict=True))}}})"
 
     def _sequence(self, parts: Parts, expressions: Expressions) -> str:
@@ -216,7 +230,7 @@ class Draft:
         texts: list[str] = []
         for part in parts.values():
             if isinstance(part, Operation):
-                texts.append(self._made(part.target, part.arguments, expressions))
+                texts.append(made(part.target, part.arguments, expressions))
             elif isinstance(part, Called):
                 arguments = [Text(expressions.function(part.target)), *part.args]
                 texts.append(expressions.function(APPLY) + expressions.arguments(arguments, part.kwargs))
@@ -259,7 +273,7 @@ class Draft:
         if isinstance(found, Call):
             return f"{found.name}{expressions.arguments(found.args, found.kwargs)}"
         target, arguments = cast("tuple[str, dict[str, Any]]", found)
-        return self._made(target, arguments, expressions)
+        return made(target, arguments, expressions)
 
     def _leaf(self, declared: ModuleDecl) -> tuple[str, dict[str, Any]]:
         entry = declared.primitive
@@ -271,16 +285,6 @@ class Draft:
         if exact in TORCH_DTYPES:
             arguments["dtype"] = Text(str(TORCH_DTYPES[exact]))
         return target, arguments
-
-    def _made(self, target: str, arguments: dict[str, Any], expressions: Expressions) -> str:
-        """Return a call of a class: what it needs by position, the rest by name where it isn't the default."""
-        known = inspect.signature(imported(target)).parameters
-        needed = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty and name in arguments]
-        first = [name for name in list(known)[: len(needed)] if name in needed] if list(known)[: len(needed)] == needed else []
-        if not needed and len(arguments) == 1 and next(iter(known)) in arguments:
-            first = list(arguments)
-        rest = {name: value for name, value in arguments.items() if name not in first and not _default(known.get(name), value)}
-        return expressions.function(target) + expressions.arguments([arguments[name] for name in first], rest)
 
     def _tensor(self, path: str, tensor: Tensor, expressions: Expressions) -> str:
         sizes: list[Any] | None = self._values.get(path)
@@ -297,32 +301,13 @@ class Draft:
         """Write first values that differ from those of torch's own classes."""
         for path, tensor in self.instance.tensors.items():
             if not tensor.buffer or tensor.init not in (None, Initialiser("zeros", {})):
-                yield 0, _fill(self.instance.access(path), tensor.init or DEFAULT, expressions)
+                yield 0, fill(self.instance.access(path), tensor.init or DEFAULT, expressions)
         for path, declared in self.instance.leaves.items():
             for spec in leaf_specs(declared):
                 usual = "norm" in declared.kind.lower() and spec.init == Initialiser(USUAL.get(spec.name, ""), {})
                 if spec.init is not None and not usual:
                     access = self.instance.access(path)
-                    yield 0, _fill(Access((*access.parts, spec.name)), spec.init, expressions)
-
-
-def _fill(access: Access, initialiser: Initialiser, expressions: Expressions) -> str:
-    target, keywords = filling(initialiser)
-    known = inspect.signature(imported(target)).parameters
-    rest = {name: value for name, value in keywords.items() if not _default(known.get(name), value)}
-    alone = len(known) == 2 and len(rest) == 1  # nn.init.constant_(tensor, value)
-    return expressions.function(target) + expressions.arguments([access, *(rest.values() if alone else ())], {} if alone else rest)
-
-
-def _default(parameter: inspect.Parameter | None, value: Any) -> bool:
-    if parameter is None or isinstance(value, Text):
-        return False
-    default = parameter.default
-    if isinstance(value, (Hole, Real)):
-        return not value.words.behind(value.argument) and not isinstance(default, bool) and default == value
-    if isinstance(value, (list, tuple)) or isinstance(default, bool) != isinstance(value, bool):
-        return False
-    return default is not inspect.Parameter.empty and (value is default or type(value) is type(default) and value == default)
+                    yield 0, fill(Access((*access.parts, spec.name)), spec.init, expressions)
 
 
 def _anchor(instance: Instance) -> str | None:
@@ -348,7 +333,7 @@ def class_lines(draft: Draft, name: str, made: Parameters, numbers: Numbers, hel
     where = body.span.source.name.rpartition("/")[2]
     lines = [f"# {where}, line{f's {first}-{last}' if last > first else f' {first}'}", f"class {name}(nn.Module):"]
     lines += docstring(draft.about(), 4)
-    lines += _annotations(draft)
+    lines += _annotations(draft, functions)
     if init or made.names:
         lines += ["", *signature("__init__", ["self", *_parameters(made, numbers)], "None", 4), "        super().__init__()"]
         lines += written(_derived(made), 8)
@@ -380,10 +365,12 @@ def _parameters(parameters: Parameters, numbers: Numbers) -> list[str]:
     return found
 
 
-def _annotations(draft: Draft) -> list[str]:
+def _annotations(draft: Draft, functions: Sequence[Sequence[Line]]) -> list[str]:
     buffers = [path for path, tensor in draft.instance.tensors.items() if tensor.buffer and "." not in path]
     buffers += ["anchor"] if draft.needs_anchor else []
-    return ["", *(f"    {name}: Tensor" for name in buffers)] if buffers else []
+    nested = dict.fromkeys(word for lines in functions for _, text in lines for word in NESTED.findall(plain(text)))
+    found = [*(f"    {name}: Tensor" for name in buffers), *(f"    {word}: Any  # modules in modules" for word in nested)]
+    return ["", *found] if found else []
 
 
 def written(lines: Sequence[Line], indent: int) -> list[str]:

@@ -33,6 +33,8 @@ LOCAL = re.compile(f"{BEGIN}(?P<key>{INNER}){NAMED}(?P<name>{INNER}){DONE}")
 
 def member_text(member: Member) -> str:
     """Return a member with marks, so that a loop can put its variable there."""
+    if isinstance(member.value, Text):
+        return member.value.text
     if isinstance(member.value, tuple):
         return f"({', '.join(map(json.dumps, member.value))})"
     if member.rest or member.before:

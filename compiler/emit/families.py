@@ -10,6 +10,7 @@ from ...dsl.record import record
 from ..lower.names import identifier
 from .expressions import member_text
 from .steps import Member
+from .variants import Told
 
 
 @record
@@ -55,8 +56,9 @@ Item = tuple[str, tuple[Any, ...], str]
 """The name of a value, its members and its flat name."""
 
 
-def families(items: Iterable[Item], apart: frozenset[str] = frozenset()) -> list[Family]:
-    """Put together what has one name and one member each; what is `apart` stays alone."""
+def families(items: Iterable[Item], optional: frozenset[str] = frozenset(), states: frozenset[str] = frozenset()) -> list[Family]:
+    """Put together what has one name and one member each; what is optional, and a cache, stays alone."""
+    apart = optional | states
     groups: dict[tuple[str, bool], list[tuple[int, Item]]] = {}
     for place, (name, members, key) in enumerate(items):
         together = len(members) == 1 and key not in apart
@@ -65,7 +67,7 @@ def families(items: Iterable[Item], apart: frozenset[str] = frozenset()) -> list
     for (name, together), group in groups.items():
         members = tuple(members[0] for _, (_, members, _) in group) if together else ()
         keys = tuple(key for _, (*_, key) in group)
-        found.append(Family(identifier(name), keys, members, any(key in apart for key in keys), places=tuple(place for place, _ in group)))
+        found.append(Family(identifier(name), keys, members, any(key in optional for key in keys), places=tuple(place for place, _ in group)))
     return found
 
 
@@ -77,12 +79,18 @@ def parameters(pair: tuple[Body, Body]) -> list[Family]:
     everywhere = {key for key in declared if all(any(d.key == key for d in body.inputs) for body in pair)}
     optional = frozenset(key for key in declared if key in drawn or key not in everywhere)
     order = sorted(declared, key=lambda key: (key in optional, declared[key].optional))
-    return families(((declared[key].name, declared[key].members, key) for key in order), optional | {d.key for d in declared.values() if d.is_state})
+    states = frozenset(d.key for d in declared.values() if d.is_state)
+    return families(((declared[key].name, declared[key].members, key) for key in order), optional, states)
 
 
-def returned(body: Body) -> list[Family]:
-    """Return what a call of a body gives: families of outputs, losses, caches."""
-    outputs = families((".".join([*([o.task] if o.task else []), o.name]), o.members, ".".join([o.name, *map(str, o.members)])) for o in body.outputs)
+def returned(body: Body, told: Told | None = None) -> list[Family]:
+    """Return what a call of a body gives: families of outputs, losses, caches; of a family of which it is told the member, that one alone."""
+    keys = [".".join([*([o.task] if o.task else []), o.name, *map(str, o.members)]) for o in body.outputs]
+    alone = [told is not None and key in told.places for key in keys]
+    names = [".".join([*([o.task] if o.task else []), o.name]) for o in body.outputs]
+    outputs = families(
+        (name, () if only else o.members, name if only else key) for o, name, key, only in zip(body.outputs, names, keys, alone, strict=True)
+    )
     rest = (*(loss.path for loss in body.losses), *(state.key for state in body.states))
     return [*outputs, *(Family(identifier(name), (name,), places=(place,)) for place, name in enumerate(rest, len(body.outputs)))]
 

@@ -22,6 +22,8 @@ from ..tasks import known_tasks
 from .classes import Call, Draft, Parameters, class_lines
 from .functions import TAKEN
 from .helpers import Helpers
+from .index_sets import Sets
+from .layout import statement
 from .marking import tagged
 from .numbers import NUMBER, Numbers, Row, Values, evaluated
 from .plan import Instance, Planner, Unnested
@@ -82,12 +84,13 @@ class _File:
     def __init__(self, program: Program, tasks: Sequence[str] | None) -> None:
         self.program = program
         self.helpers = Helpers({identifier(declared.name) for body in Graph(program).bodies for declared in body.inputs})
-        self.planner = Planner()
+        self.planner = Planner(Sets(program, Graph(program).bodies))
         self.rows: dict[int, list[Row]] = {}
         self.given: dict[int, set[str]] = {}
         """The parameters that are named where an instance is made."""
         self.made: dict[int, Made] = {}
         self.names = {identifier(program.name)} | TAKEN | {"nn", "DropPath", "normal", "uniform", "bernoulli", "permutation", "gumbel"}
+        self.names |= {*self.planner.sets.constants.values()}
         self.parts: list[list[str]] = []
         asked = known_tasks(program, tasks)
         slicer = Slicer()
@@ -218,7 +221,6 @@ class _File:
 
     def _top(self) -> None:
         draft = TopDraft(self.root, self._constructor, self.borders, self.tied, self.frozen, self._doc())
-        draft.tasks = self.program.tasks
         row = _completed(self.program.arguments, self.root)
         self.rows[id(self.root)] = [row]
         numbers, _ = self._numbers([self._shape(draft)])
@@ -237,6 +239,8 @@ class _File:
     def _assembled(self) -> str:
         lines = [*(line for part in self.parts for line in ["", "", *part])]
         body = "\n".join([*self.helpers.lines(), *lines])
+        constants = [row for line in self.planner.sets.lines(body) for row in statement(line, 0)]
+        body = "\n".join([*([""] if constants else []), *constants, body])
         head = self._imports(body)
         about = f'"""{self.program.name}, written by archloom from {self.root.bodies[0].span.source.name.rpartition("/")[2]}."""'
         return "\n".join([about, "", *head]) + body + "\n"

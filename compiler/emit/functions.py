@@ -82,7 +82,7 @@ class Writer:
                 items.setdefault(id(step.args[0]), []).append(step)
         found: dict[int, list[Step]] = {}
         for step in self.order:
-            parts = items.get(id(step), [])
+            parts = sorted(items.get(id(step), []), key=lambda part: part.args[1])
             live = [part for part in parts if id(part) in self.place]
             whole = [part.args[1] for part in parts] == list(range(len(parts))) and len(parts) > 1
             if whole and live and len(live) == len(self.readers.get(id(step), [])):
@@ -157,6 +157,8 @@ class Writer:
     def _name(self) -> None:
         names: dict[int, str] = {}
         last: dict[str, int] = {}
+        whole = [step for step in self.order if isinstance(step, Step) and id(step) in self.unpacked]
+        read = {(_called_as(step), part.args[1]) for step in whole for part in self.unpacked[id(step)] if id(part) in self.place}
         for parameter in self.function.parameters:
             name = parameter.name
             names[id(parameter)] = name
@@ -168,7 +170,7 @@ class Writer:
             for one in parts if parts is not None else [step]:
                 if parts is None and self._is_part(step):
                     continue
-                if parts is not None and id(one) not in self.place:
+                if parts is not None and id(one) not in self.place and (_called_as(step), one.args[1]) not in read:
                     names[id(one)] = "_"
                     continue
                 base = one.name or self._label(one, one.label or step.label)
@@ -260,6 +262,13 @@ def _inner(step: Step | Store, inside: Mapping[int, int]) -> Iterator[Step]:
         yield read
         if id(read) in inside:
             yield from _inner(read, inside)
+
+
+def _called_as(step: Step) -> tuple[Any, ...]:
+    """Return what the calls of all members of a family have alike."""
+    if step.kind != "module":
+        return (id(step),)
+    return (tuple(None if isinstance(part, Member) else str(part) for part in step.target[0].parts), step.target[1])
 
 
 def _in_family(step: Step | Store, reader: Step | Store) -> bool:

@@ -17,10 +17,10 @@ class Loop(Varying):
     def units(self) -> list[Unit]:
         """Return the loop with what stands before it."""
         plan = [self._column(column) for column in self.turns.columns]
-        self.collected = self._collected()
+        self.collected = self._collected(plan)
         self._worth(plan)
         self._variables(plan)
-        body = self._body(plan)
+        body = self.body = self._body(plan)
         names = self._named(body)
         return self._written(body, names)
 
@@ -173,6 +173,10 @@ class Loop(Varying):
             if len(unit.lines) == 1 and unit.defines() == [key] and not any(key in other.reads() for other in body):
                 value = unit.lines[0][1].partition(" = ")[2]  # nothing else reads it
                 unit = Unit([], unit.guard)
+            elif len(unit.lines) == 1 and self._is_dict(mark) and not any(key in other.reads() for other in body):
+                targets, sign, made = unit.lines[0][1].partition(" = ")
+                unit = Unit([(0, targets.replace(value, f"{mark}[{self.key}]") + sign + made)], unit.guard)
+                continue
             found.append((0, f"{mark}[{self.key}] = {value}" if self._is_dict(mark) else f"{mark}.append({value})"))
         return [*unit.lines, *found]
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
 from ...dsl.program import Body, ModuleDecl
+from ...dsl.source import Span
 from ..census import Bodies, Owned, Tensor, distinct, owned
+from ..graph import result_names
+from ..lower.names import identifier
 from ..lower.unit import Pair, match
 from ..paths import is_handed, resolve
+from .index_sets import Sets
 from .sequences import level_at, sequences
 from .steps import Access, Member, Text
+from .variants import Told, Way, distinct_pairs, told_pairs
 
 Tree = dict[str, "Tree | str"]
 """What an instance holds by the words of its paths; a path at each end."""
@@ -29,12 +36,18 @@ class Unnested(Exception):
 class Planner:
     """Makes instances and remembers them."""
 
-    def __init__(self) -> None:
+    def __init__(self, sets: Sets) -> None:
+        """Take the index sets of the program: a function that is told a task calls it `task`."""
+        self.sets = sets
         self._made: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Instance] = {}
         self._uses: dict[int, tuple[tuple[str, Body], ...]] = {}
         self._reads: dict[int, frozenset[str]] = {}
-        self.called: dict[int, tuple[Instance, int]] = {}
-        """The instance and the number of the pair that a body is called by."""
+        self.called: dict[int, Instance] = {}
+        """The instance that a body is called of."""
+
+    def word(self, told: Told) -> str:
+        """Return the name under which a function is told a member."""
+        return "task" if told.member in self.sets.tasks else "name"
 
     def instance(self, name: str, bodies: Bodies, pairs: Sequence[Pair]) -> Instance:
         """Return the instance that owns what `bodies` own and is called as `pairs`."""
@@ -81,21 +94,21 @@ class Instance:
         self.planner = planner
         self.name = name
         self.bodies = bodies
-        self.pairs = list(pairs)
         self.aliases: dict[int, int] = {}
         """Which function does what another does, by their numbers, once the class is written."""
         self.owned: Owned = owned(bodies)
-        for number, pair in enumerate(pairs):
-            planner.called.update((id(body), (self, number)) for body in pair)
+        planner.called.update((id(body), self) for pair in pairs for body in pair)
         self.tensors: dict[str, Tensor] = {tensor.path: tensor for tensor in self.owned.own}
         self.leaves: Mapping[str, ModuleDecl] = self.owned.leaves
-        calls: dict[str, list[Pair]] = {}
-        for evaluate, train in pairs:
-            left, right = self._called(evaluate), self._called(train)
-            for path in {**left, **right}:
-                known = calls.setdefault(path, [])
-                known += [pair for pair in match(left.get(path, ()), right.get(path, ())) if pair not in known]
-        self.children = {path: planner.instance(declared.kind, called, calls.get(path, [])) for path, (declared, called) in self.owned.blocks.items()}
+        kept, self._served = distinct_pairs(pairs)
+        self.pairs, self._others, self.told = told_pairs(kept)
+        self._kept = kept
+        self.children = self._children()
+        if any(self._child(path, told.member) is not self._child(path, word) for path, word, told in self._swapped()):
+            self.pairs, self._others, self.told = kept, {}, {}
+            self.children = self._children()
+        self.renamed = nameless(self.owned)
+        """Where blocks without parameters stand that the text gives no name."""
         self.tree: Tree = {}
         for path in [*self.tensors, *self.owned.declared]:
             self._plant(path)
@@ -103,6 +116,44 @@ class Instance:
         """What is written as `nn.Sequential`, by its path."""
         self.sequential = {id(level_at(self.tree, path)): parts for path, parts in self.sequences.items()}
         """The same by the levels of the tree."""
+
+    def _children(self) -> dict[str, Instance]:
+        calls: dict[str, list[Pair]] = {}
+        for evaluate, train in self.pairs:
+            left, right = self._called(evaluate), self._called(train)
+            for path in {**left, **right}:
+                for one in (path, *(_renamed(path, told, word) for word, told in self._words(evaluate) if path in told.places)):
+                    known = calls.setdefault(one, [])
+                    known += [pair for pair in match(left.get(path, ()), right.get(path, ())) if pair not in known]
+        blocks = self.owned.blocks.items()
+        return {path: self.planner.instance(declared.kind, called, calls.get(path, [])) for path, (declared, called) in blocks}
+
+    def _words(self, body: Body) -> list[tuple[str, Told]]:
+        """Return the members that the function of a body may be told, beside its own."""
+        told = self.told.get(id(body))
+        return [] if told is None else [(word, told) for pair, word in self._others.values() if pair[0] is body]
+
+    def _swapped(self) -> Iterator[tuple[str, str, Told]]:
+        for pair, word in self._others.values():
+            told = self.told[id(pair[0])]
+            yield from ((path, word, told) for path in told.places)
+
+    def _child(self, path: str, word: str) -> Any:
+        told = next(told for told in self.told.values() if path in told.places)
+        found = _renamed(path, told, word)
+        return self.children.get(found, self.owned.leaves[found].kind if found in self.owned.leaves else None)
+
+    def way(self, body: Body) -> Way:
+        """Return how a body is called."""
+        body = self._served.get(id(body), body)
+        at = next(i for i, pair in enumerate(self._kept) if any(body is one for one in pair))
+        pair, member = self._others.get(at, (self._kept[at], None))
+        told = self.told.get(id(pair[0]))
+        written = pair[0] if body is self._kept[at][0] else pair[1]
+        return Way(self._number(pair), written, result_names(body), told, told.member if told is not None and member is None else member)
+
+    def _number(self, pair: Pair) -> int:
+        return next(i for i, one in enumerate(self.pairs) if one is pair)
 
     def _called(self, body: Body) -> dict[str, Bodies]:
         found: dict[str, list[Body]] = {}
@@ -113,17 +164,13 @@ class Instance:
 
     def _plant(self, path: str) -> None:
         level: Tree = self.tree
-        *above, last = path.split(".")
+        *above, last = self.renamed.get(path, path).split(".")
         for word in above:
             below = level.setdefault(word, {})
             if isinstance(below, str):
                 raise ValueError(f"`{path}` lies below a module of the same block")
             level = below
         level[last] = path
-
-    def method(self, body: Body) -> int:
-        """Return the number of the pair that a body is in."""
-        return next(i for i, pair in enumerate(self.pairs) if any(body is one for one in pair))
 
     def find(self, path: str) -> Instance | None:
         """Return the block instance at a path, which may lie in a child."""
@@ -136,7 +183,7 @@ class Instance:
 
     def access(self, path: str) -> Access:
         """Return how Python reaches a module or tensor below this instance."""
-        return Access(tuple(self._steps(path.split("."), "self")))
+        return Access(tuple(self._steps(self.renamed.get(path, path).split("."), "self")))
 
     def _steps(self, words: list[str], before: str) -> Iterator[str | Member | Text]:
         level: Tree | str = self.tree
@@ -164,6 +211,31 @@ class Instance:
                 yield Text(f'get_parameter("{words[0]}")')
             else:
                 yield from words
+
+
+def nameless(held: Owned) -> dict[str, str]:
+    """Return other paths for blocks without parameters that are called where they are made: `criterion.depth` for `Depth_1.depth`."""
+    found: dict[str, str] = {}
+    taken: dict[str, Span] = {}
+    for path, (declared, _) in held.blocks.items():
+        first, *members = path.split(".")
+        kind, _, number = first.rpartition("_")
+        if kind != declared.kind.rpartition(".")[2] or not number.isdecimal():
+            continue
+        written = re.match(r"[a-z]\w*(?=\[)", declared.span.text)
+        word = identifier(written[0]) if written is not None else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
+        own = {p.split(".")[0] for p in (*held.declared, *(tensor.path for tensor in held.own))}
+        name = next(
+            n for n in (word, *(f"{word}_{i}" for i in range(2, 1000))) if n not in own and taken.setdefault(n, declared.span) == declared.span
+        )
+        found[path] = ".".join([name, *members])
+        if not members:
+            taken[name] = Span(declared.span.source, -1, len(taken))
+    return found
+
+
+def _renamed(path: str, told: Told, word: str) -> str:
+    return ".".join(word if part == told.member else part for part in path.split("."))
 
 
 def _getter(held: Tree | str, instance: Instance) -> str:

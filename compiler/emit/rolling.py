@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from .expressions import LOCAL, local_mark, named, plain
+from .index_sets import Sets
 from .loops import Loop
 from .units import Line, Unit, keys_of, lines_of, units_of
 from .varying import LONGEST, Unlike
 
 
-def rolled(lines: Sequence[tuple[str, Line]], tasks: Collection[str] = ()) -> list[Line]:
-    """Return lines with loops over `name`, over `task` where all members are `tasks`, over `i`, or over modules and values."""
-    return [(depth, named(text)) for depth, text in lines_of(Roller(units_of(lines), tasks).units)]
+def rolled(lines: Sequence[tuple[str, Line]], sets: Sets) -> list[Line]:
+    """Return lines with loops over `name`, over `task` where all members are tasks, over `i`, or over modules and values."""
+    return [(depth, named(text)) for depth, text in lines_of(Roller(units_of(lines), sets).units)]
 
 
 class Roller:
     """Finds loops, the shortest turns first, until there are no more."""
 
-    def __init__(self, units: list[Unit], tasks: Collection[str]) -> None:
+    def __init__(self, units: list[Unit], sets: Sets) -> None:
         self.units: list[Unit] = units
-        self.tasks = tasks
+        self.sets = sets
         self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
-        self.words = {word for unit in units for text in unit.rows for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*", plain(LOCAL.sub("", text)))}
+        bare = (plain(LOCAL.sub("", text)) for unit in units for text in unit.rows)
+        self.words = {word for text in bare for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*\b(?!=[^=])", text)}
         """The names that are no local values: no variable of a loop hides one."""
         self.last: dict[str, int] = {}
         """Which statement is the last to read a value, as they were numbered first."""
@@ -69,10 +71,10 @@ class Roller:
             return [], []
 
     def alive(self, units: Sequence[Unit]) -> set[str]:
-        """Return the names of the local values that statements have, and of the lists that these stand in, and those in turn."""
-        keys = new = {key for unit in units for text in unit.rows for key in keys_of(text)}
-        while new := {self.lists[key][0] for key in new if key in self.lists} - keys:
-            keys = keys | new
+        """Return the names of the local values that statements have; what stands in a list counts by that list's name, which may be in another."""
+        keys = {key for unit in units for text in unit.rows for key in keys_of(text)}
+        while held := keys & self.lists.keys():
+            keys = (keys - held) | {self.lists[key][0] for key in held}
         return {self.names[key] for key in keys if key in self.names}
 
     @property

@@ -102,7 +102,9 @@ def _part(instance: Instance, body: Body, node: Node) -> str | Operation | Calle
     if node.body is not None:
         child = instance.children[node.target]
         first = next(iter(node.inputs)) == next(iter(d.key for d in node.body.inputs), None)
-        if not first or child.method(node.body) or instance.planner.handed(node.body) or len(result_names(node.body)) > 1:
+        way = child.way(node.body)
+        plain = way.number == 0 and way.told is None and way.body is node.body
+        if not first or not plain or instance.planner.handed(node.body) or len(result_names(node.body)) > 1:
             raise _Unfit
     return node.target
 

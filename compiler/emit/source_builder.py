@@ -10,7 +10,7 @@ from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, extent
-from ..graph import results
+from ..graph import result_names, results
 from ..lower.body import TORCH_DTYPES
 from ..lower.names import identifier
 from ..lower.sizes import Sizes
@@ -21,7 +21,9 @@ from .marking import statics
 from .plan import Instance
 from .sequences import continued, operand_of
 from .steps import Access, Hole, Member, Step, Store, Text
+from .tables import Tables, bearers_of_size
 from .terms import NOTHING, Wording, wording
+from .variants import Told
 
 ATTENTION = "archloom.compiler.runtime.modes.Attention"
 SIZED = ("torch.unflatten", "torch.split", "view", "reshape", "unflatten", "expand", "split")
@@ -45,7 +47,10 @@ class Modules(Protocol):
 class SourceBuilder:
     """Implements `LoweringBuilder` by writing steps."""
 
-    def __init__(self, instance: Instance, modules: Modules, body: Body, families: Sequence[Family], is_root: bool = False) -> None:
+    def __init__(
+        self, instance: Instance, modules: Modules, body: Body, families: Sequence[Family], told: Told | None = None, is_root: bool = False
+    ) -> None:
+        self.told = told
         self._is_root = is_root
         self.families = families
         self.instance = instance
@@ -58,6 +63,8 @@ class SourceBuilder:
         self._sizes = Sizes(self._operator, self._size)
         self._float: Any = None
         self._any: Any = None
+        self._near: Any = None
+        self._tables = Tables()
         self._words: Wording = NOTHING
         self._line = 0
 
@@ -76,6 +83,7 @@ class SourceBuilder:
                 self.values[number, 0] = self._operand(operand_of(node))
             elif node.kind not in (NodeKind.INPUT, NodeKind.STATE):
                 self._node(number, node)
+        self.steps = self._tables.first(self.steps)
         for update in self.body.updates:
             access = self.instance.access(update.path)
             self.steps.append(Store((), (access, self.values[update.ref.node, update.ref.index]), "update"))
@@ -88,7 +96,7 @@ class SourceBuilder:
 
     def _packed(self, made: Sequence[Any]) -> list[Any]:
         """Return the results of a block with each family of outputs as one."""
-        groups = [(family, [made[place] for place in family.places]) for family in returned(self.body)]
+        groups = [(family, [made[place] for place in family.places]) for family in returned(self.body, self.told)]
         return [self._together(family, values) if family.members else values[0] for family, values in groups]
 
     def _input(self, declared: InputDecl) -> None:
@@ -104,7 +112,8 @@ class SourceBuilder:
             self._float = self._float or step
 
     def _node(self, number: int, node: Node) -> None:
-        self._words, self._line = wording(node.span), node.span.line
+        self._words, self._line, self._near = wording(node.span), node.span.line, None
+        self._sizes.forget()
         first = len(self.steps)
         made = self._write(number, node)
         handles: tuple[Any, ...] = cast("tuple[Any, ...]", made) if isinstance(made, tuple) else (made,)
@@ -146,7 +155,11 @@ class SourceBuilder:
     def access(self, target: str) -> Access:
         """Return how a path of the body is reached; below a module that was handed in by that one's own structure."""
         if not is_handed(target):
-            return self.instance.access(target)
+            found = self.instance.access(target)
+            if self.told is None or target not in self.told.places:
+                return found
+            word = Member(Text(self.instance.planner.word(self.told)))
+            return Access(tuple(word if isinstance(p, Member) and p.value == self.told.member else p for p in found.parts), found.base)
         name, *rest = target.removeprefix(HANDED).split(".")
         return Access(tuple(Member(int(word)) if word.isdigit() else word for word in rest), identifier(name))
 
@@ -181,7 +194,7 @@ class SourceBuilder:
 
     def _sequence(self, node: Node, path: str) -> Step:
         """Call the whole of which a node is the last part: what the parts before it take has been handed on to it."""
-        return self._step("module", (self.access(path), "forward"), (self._operand(operand_of(node)),), effect=True, label=_label(path))
+        return self._step("module", (self.access(path), "forward"), (self._operand(operand_of(node)),), effect=True, label=self._label(path))
 
     def _leaf(self, node: Node) -> Any:
         given = {**node.attributes, **{name: self._operand(operand) for name, operand in node.inputs.items()}}
@@ -192,14 +205,17 @@ class SourceBuilder:
             while args and args[-1] is None:
                 args.pop()
         random = node.primitive is not None and _entry(node).is_random
-        called = self._step("module", (self.access(node.target), "forward"), tuple(args), effect=random, label=_label(node.target))
+        called = self._step("module", (self.access(node.target), "forward"), tuple(args), effect=random, label=self._label(node.target))
         return self._results(node, called, ())
 
     def _call(self, node: Node) -> Any:
         body = node.body
         if body is None:
             raise ValueError(f"the call of `{node.target}` has no body")
-        families, method = self._callee(node.target, body)
+        child = None if is_handed(node.target) else self.instance.find(node.target)
+        child = child or self.instance.planner.called[id(body)]
+        way = child.way(body)
+        families = parameters(child.pairs[way.number])
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for place, family in enumerate(families):
@@ -216,15 +232,21 @@ class SourceBuilder:
             if declared is None:
                 raise ValueError(f"`{node.target}` was handed in, and needs modules itself")
             kwargs[identifier(name)] = self._step("value", self.access(declared.modules[name]))
-        called = self._step("module", (self.access(node.target), "forward"), tuple(args), kwargs, effect=True, label=_label(node.target))
-        called.target = (called.target[0], method)
-        return self._returned(node, called, returned(body))
+        if way.told is not None:
+            kwargs[self.instance.planner.word(way.told)] = Member(way.member or "")
+        called = self._step("module", (self.access(node.target), "forward"), tuple(args), kwargs, effect=True, label=self._label(node.target))
+        called.target = (called.target[0], method_name(child.aliases.get(way.number, way.number)))
+        made = self._returned(node, called, returned(way.body, way.told))
+        return (
+            tuple(made[way.names.index(name)] for name in result_names(body))
+            if len(node.outputs) > 1
+            else made[way.names.index(result_names(body)[0])]
+        )
 
-    def _callee(self, target: str, body: Body) -> tuple[list[Family], str]:
-        """Return the parameters of a called block and the name of its function."""
-        child = None if is_handed(target) else self.instance.find(target)
-        child, number = self.instance.planner.called[id(body)] if child is None else (child, child.method(body))
-        return parameters(child.pairs[number]), method_name(child.aliases.get(number, number))
+    def _label(self, target: str) -> str:
+        """Return the name of a module as a name for what it gives."""
+        declared = self.body.modules.get(target)
+        return identifier(declared.name) if declared is not None and target not in self.instance.renamed else _label(target)
 
     def _together(self, family: Family, values: Sequence[Any]) -> Any:
         """Return values as one: what holds just these, or a dict or list that is made of them."""
@@ -246,20 +268,20 @@ class SourceBuilder:
     def _holds(self, step: Step) -> Family:
         return self._kinds[id(step)]
 
-    def _returned(self, node: Node, called: Step, families: Sequence[Family]) -> Any:
+    def _returned(self, node: Node, called: Step, families: Sequence[Family]) -> list[Any]:
         """Return the results of a block one by one: each the call itself, an item of it, or an element of either."""
         found: dict[int, Any] = {}
         word = node.name.rpartition(".")[2]
         for number, family in enumerate(families):
             part = called if len(families) == 1 else self.item(called, number)
             if len(families) > 1:
-                part.label = identifier(join(word, family.name) if word else family.name)
+                part.label = family.name
             elif family.members:
                 part.name, part.label = identifier(word) if word else "", family.name
             self._kinds[id(part)] = family
             for place, at in enumerate(family.places):
                 found[at] = Step("element", None, (part, family.member(place))) if family.members else part
-        return tuple(found[at] for at in range(len(found))) if len(found) > 1 else found[0]
+        return [found[at] for at in range(len(found))]
 
     def _results(self, node: Node, called: Step, names: tuple[str, ...]) -> Any:
         if len(node.outputs) == 1:
@@ -278,9 +300,10 @@ class SourceBuilder:
         if target in SIZED:
             args = tuple(self._sized(cast("Sequence[Any]", arg), target) if isinstance(arg, (list, tuple)) else arg for arg in args)
         step = idiomatic(Step(kind, target, args, kwargs or {}, effect=effect, line=self._line, label=label))
-        if kind != "value":
+        known = self._tables.once(step)
+        if kind != "value" and known is step:
             self.steps.append(step)
-        return step
+        return known
 
     def _sized(self, sizes: Sequence[Any], target: str) -> list[Any]:
         """Mark sizes; torch finds one of those of a view by itself, unless another is -1 or known at run time alone."""
@@ -293,7 +316,7 @@ class SourceBuilder:
 
     def _size(self, handle: Any, axis: int, name: str) -> Step:
         step = self._step("method", "size", (handle, axis))
-        step.label = identifier(name).strip("_")
+        step.label = identifier(name.partition("[")[0]).strip("_")
         return step
 
     def call(self, target: str, *args: Any, **kwargs: Any) -> Step:
@@ -316,7 +339,11 @@ class SourceBuilder:
 
     def dim(self, extent: int | Dim) -> Any:
         """Return a size: a number that may become a parameter, or what tells it at run time."""
-        return Hole(extent, getattr(extent, "words", self._words)) if isinstance(extent, int) else self._sizes.value(extent)
+        if isinstance(extent, int):
+            return Hole(extent, getattr(extent, "words", self._words))
+        size = self._sizes.value(extent)
+        self._near = self._near or next(bearers_of_size(size), None)
+        return size
 
     def dtype(self, dtype: DType) -> Any:
         """Return a dtype; `float` is that of the first float input or parameter."""
@@ -325,8 +352,8 @@ class SourceBuilder:
         return self._trait(self._float, "dtype")
 
     def device(self) -> Any:
-        """Return the device of the first input, or of the parameters."""
-        return self._trait(self._any, "device")
+        """Return the device of a tensor that told a size here, of the first input, or of the parameters."""
+        return self._trait(self._near or self._any, "device")
 
     def _trait(self, bearer: Any, trait: str) -> Step:
         found = bearer if bearer is not None else self._step("value", self.modules.anchor())

@@ -56,7 +56,7 @@ class Member:
     """A member of a family in an index or a key; loops are found by these.  In a key `before` and `rest` stand around it:
     `f"{task}.error"`."""
 
-    value: int | str | tuple[object, ...]
+    value: int | str | tuple[object, ...] | Text
     count: int = 0  # how many members the family has
     place: int = -1  # where it stands among them
     rest: str = ""

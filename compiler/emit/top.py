@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ...dsl.dims import Dim
@@ -58,6 +58,9 @@ class Border:
         if declared.is_state:
             return f'states["{declared.key}"]'
         marks = [member_text(_member(m)) for m in declared.members]
+        if len(marks) == 1 and not _optional(declared):
+            own = [d.members for d in self.families[identifier(declared.name)]]
+            marks = [member_text(replace(_member(declared.members[0]), count=len(own), place=own.index(declared.members)))]
         if marks and declared.optional and not declared.is_target:
             return identifier(declared.name) + "".join(f".get({mark}, {{}})" for mark in marks[:-1]) + f".get({marks[-1]})"
         return identifier(declared.name) + "".join(f"[{mark}]" for mark in marks)

@@ -79,6 +79,8 @@ class Varying:
         """The variables of the loop, with what they go through."""
         self.collected: list[int] = []
         """The places of what later statements read of all turns."""
+        self.body: list[Unit] = []
+        """One turn with variables in place."""
         self.elements: dict[str, tuple[int, int, int]] = {}
         """What is read of the lists that the second turn makes: their place, that of the element, and how many there are."""
         self.keys: tuple[str, ...] = ()
@@ -130,12 +132,13 @@ class Varying:
         self.elements[keys[1]] = (place, lists[0][1], lists[0][2])
         return ("",)
 
-    def _collected(self) -> list[int]:
-        """Return what a turn binds and later statements read of all turns, by its place."""
+    def _collected(self, plan: list[tuple[str, ...] | None]) -> list[int]:
+        """Return what a turn binds and later statements read of all turns, or by the name of the last one, by its place."""
         found: list[int] = []
+        named = any(column is not None and column[0] == "member" and not _member_of(column[1]).isdecimal() for column in plan)
         for place, keys in enumerate(zip(*self.turns.binds, strict=True)):
             used = [key for key in keys if self._read_later(key)]
-            if used and used != [keys[-1]]:
+            if used and (used != [keys[-1]] or named and place not in self.starts):
                 unit = [unit for unit in self.turns.units[0] if keys[0] in unit.defines()][-1]
                 if len(unit.lines) > 1 and not unit.loop:
                     raise Unlike
@@ -157,7 +160,8 @@ class Varying:
 
     def _complete(self, plan: list[tuple[str, ...] | None]) -> str | None:
         """Tell whether all that varies are members of families, each gone through whole."""
-        ends = [value.split("#")[1:] for column in plan if column is not None and column[0] == "member" for value in column[1:]]
+        members = [column for column in plan if column is not None and column[0] == "member"]
+        ends = [value.split("#")[1:] for column in members for value in column[1:] if value.split("#")[1] != "0"]
         wanted = [[str(self.times), str(k)] for k in range(self.times)]
         alike = all(column is None or column[0] in ("member", "dict", "list") for column in plan)
         return "complete" if alike and ends and ends == wanted * (len(ends) // self.times) else None
@@ -181,7 +185,10 @@ class Varying:
                 return None
             listed = not members[0][0].startswith('"')
             bases.add(base[0][:-1])
-        return None if len(bases) != 1 else bases.pop() + ("" if listed else ".values()")
+        if len(bases) != 1:
+            return None
+        base = bases.pop()
+        return base + (".children()" if base.endswith("]") else "" if listed else ".values()")  # a checker knows a member as a module
 
     # ------------------------------------------------------------------------------------------------------- variables
 
@@ -196,7 +203,8 @@ class Varying:
         self.keys = words if consecutive(words) is None else ()
         keyed = any(self._is_keyed(place) for place in self.collected)
         if family is not None and not keyed:
-            word = self._variable(_singular(re.findall(r"\w+", plain(family.removesuffix(".values()")))[-1]))
+            base = re.sub(r"\[.*?\]|\.(values|children)\(\)", "", plain(family))
+            word = self._variable(_singular(base.rpartition(".")[2]), base.startswith("self."))
             self.variables.update((column, word) for column in members)
             self.over.append((word, family))
             self.family = True
@@ -236,8 +244,8 @@ class Varying:
         values = [json.loads(value.split("#")[0]) for value in members[0][2 if members[0][0] == "dict" else 1 :]]
         over = consecutive(values)
         if over is None:
-            word = self._variable("task" if all(value in self.roller.tasks for value in values) else "name")
-            over = f"({', '.join(map(json.dumps, values))})"
+            word = self._variable("task" if all(value in self.roller.sets.tasks for value in values) else "name")
+            over = self.roller.sets.text(values)
             self.variables.update((column, self._indexed(column, word)) for column in members)
         else:
             word = self._variable("i")
@@ -257,19 +265,22 @@ class Varying:
         keys = [keys[place] for keys in self.turns.binds]
         return bool(self.keys) and any(self.roller.reads_apart(text, keys, self.keys) for unit in self.after for text in unit.rows)
 
-    def _variable(self, word: str) -> str:
+    def _variable(self, word: str, module: bool = False) -> str:
         """Return a name that nothing in the loop, and no value of the function, has."""
         texts = " ".join(plain(text) for turn in self.turns.units for unit in turn for text in unit.rows)
-        taken = {*self.roller.words, *self.roller.alive([*self.before, *self.after]), *(name for name, _ in self.over)}
-        for candidate in (word, *(["j", "k"] if word == "i" else []), "module" if self.family else "item", *(f"{word}_{n}" for n in range(1, 100))):
-            if candidate not in taken and not re.search(rf"(?<![.\w]){candidate}\b", texts):
+        taken = {*self.roller.words, *self.roller.alive([*self.before, *self.after]), *(name for name, _ in self.over), *keyword.kwlist}
+        others = ("j", "k") if word == "i" else ("module",) if module else ("part", "item")
+        for candidate in chain((word, *others), numbered(word)):
+            if candidate not in taken and not re.search(rf"(?<![.\w]){candidate}\b(?!=[^=])", texts):
                 return candidate
         raise Unlike
 
     def _new_list(self, keys: tuple[str, ...], *words: str) -> str:
         """Name a new list; the last word is tried with numbers, too."""
         roller = self.roller
-        inside = {roller.names[key] for key in (*self.own, *self.turns.binds[1]) if key in roller.names}
+        read = {key for unit in self.body for key in unit.reads()}
+        inside = {roller.names[key] for key in self.own if key in roller.names and (key in read or not self.keys)}
+        roller.lists.update((one, ("", 0, 0)) for one in keys)
         taken = {*roller.alive([*self.before, *self.after]), *inside, *(name for name, _ in self.over), *roller.words, *keyword.kwlist}
         name = next(n for n in chain(words, numbered(words[-1])) if n not in taken)
         key = f"list {len(roller.lists)} {name}"
@@ -293,6 +304,7 @@ def numbered(word: str) -> Iterator[str]:
 
 
 def _singular(word: str) -> str:
+    word = re.sub(r"_\d+$", "", word)
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
 
 

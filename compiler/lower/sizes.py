@@ -35,6 +35,11 @@ class Sizes:
                 elif is_input:
                     self._inside.append((handle, axis, extent))
 
+    def forget(self) -> None:
+        """Read sizes that belong to a member, `B[depth]`, anew from now on: where they are read again is the business of that member."""
+        self._made = {dim: handle for dim, handle in self._made.items() if not any("[" in symbol.name for symbol in dim.symbols())}
+        self._symbols = {symbol: handle for symbol, handle in self._symbols.items() if "[" not in symbol.name}
+
     def value(self, extent: int | Dim) -> Handle:
         """Return an extent as an int or as a node."""
         if isinstance(extent, int):

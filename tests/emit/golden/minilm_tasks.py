@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TASKS = ("language", "topic")
+
 
 def masked_mean(x: Tensor, mask: Tensor, dim: int | list[int], keepdim: bool = False) -> Tensor:
     """Average `x` along `dim` where the mask is true, zero where it never is.
@@ -213,7 +215,7 @@ class MiniLMTasks(nn.Module):
         losses: dict[str, Tensor] = {}
         token = self.encoder(self.embeddings(ids), mask)
         sentence = masked_mean(token, mask[..., None], 1)
-        for task in ("language", "topic"):
+        for task in TASKS:
             logits = self.head[task](sentence)
             outputs[task] = {"logits": logits}
             if task in label:
