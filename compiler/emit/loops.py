@@ -134,7 +134,7 @@ class Loop(Varying):
         enters: list[Enter] = []
         for place, start in self.starts.items():
             key = second[place]
-            if roller.names[start] == names[key]:
+            if roller.names[start] == names[key] and start not in roller.lists:  # what stands in a list has no name of its own
                 enters.append(Enter(key, start))
             else:
                 found.append(Unit([(0, f"{local_mark(key, names[key])} = {local_mark(start, roller.names[start])}")], guard))

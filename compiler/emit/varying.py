@@ -140,7 +140,8 @@ class Varying:
             used = [key for key in keys if self._read_later(key)]
             if used and (used != [keys[-1]] or named and place not in self.starts):
                 unit = [unit for unit in self.turns.units[0] if keys[0] in unit.defines()][-1]
-                if len(unit.lines) > 1 and not unit.loop:
+                begun = any(enter.start in keys for later in self.after for enter in later.enters)  # a loop goes on from them, by their names
+                if len(unit.lines) > 1 and not unit.loop or begun:
                     raise Unlike
                 found.append(place)
         return found

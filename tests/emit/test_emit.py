@@ -161,6 +161,20 @@ def test_losses_of_dense_tasks() -> None:
     compare(ROOT / "examples" / "mtlosses.arch")
 
 
+def test_a_loop_goes_on_from_what_another_put_into_a_dict() -> None:
+    compare("""block Cut(texts: index) {
+  in x[l in texts]: float[B, 4]
+  embed = Linear(4, 4)
+  for l in texts { h = embed(x[l]) }
+  repeat i in 0..3 carry h {
+    layer = Linear(4, 4)
+    for l in texts { h[l] = layer(h[l]) }
+  }
+  out y = concat(h[*], dim = 1)
+}
+model M { index texts = {a, b}; in x[l in texts]: float[B, 4]; cut = Cut(texts); out y = cut(x[*]) }""")
+
+
 def test_every_example_is_tried() -> None:
     assert {path.stem for path in (ROOT / "examples").glob("*.arch")} == {*SMALL, *PRESETS, "mtlosses"}
 

@@ -49,7 +49,7 @@ def test_other_configurations(seed: int, tmp_path: Path) -> None:
     [
         ("a", '<- "mmoe.{l}.experts.{e}.3"', '<- "mmoe.{l}.experts.{experts - 1 - e}.3"', "mmoe.0.expert.0"),
         ("b", '<- "backbone.blocks.{i}.norm1"', '<- "backbone.blocks.{depth - 1 - i}.norm1"', "backbone.tap0"),
-        ("b", "gate = gate,", "gate = sample,", "mmoe.0.gate.edge"),
+        ("b", "kind = gate,", "kind = sample,", "mmoe.0.gate.edge"),
         ("c", "mmoe(tap[l],", "mmoe(tap[max(0, l - 1)],", "mmoe.1.gate.depth"),
     ],
 )
