@@ -10,10 +10,15 @@ from ..dsl.types import Axis
 
 
 def tensor(
-    name: str, doc: str = "", *, optional: bool = False, literal: bool = False, within: Callable[[Inputs], Axis] | None = None, beside: str = ""
-) -> Argument:
-    """Take a tensor; an `optional` one may be `none` and is by default, a `literal` one may be a number; `within` is for positions."""
-    return Argument(name, Kind.TENSOR, None if optional else MISSING, optional=optional, literal=literal, doc=doc, within=within, beside=beside)
+    name: str, doc: str = "", *, optional: bool = False, literal: bool = False, within: Callable[[Inputs], Axis] | None = None,
+    beside: str = "", flat: bool = False, fixed: bool = False,
+) -> Argument:  # fmt: skip
+    """Take a tensor; an `optional` one may be `none` and is by default, a `literal` one may be a number.
+
+    `within` is for positions.  No gradient goes to a `flat` one; a `fixed` one may not depend on what is trained.
+    """
+    default = None if optional else MISSING
+    return Argument(name, Kind.TENSOR, default, optional=optional, literal=literal, doc=doc, within=within, beside=beside, flat=flat, fixed=fixed)
 
 
 def number(name: str, doc: str = "", default: Any = MISSING) -> Argument:

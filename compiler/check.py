@@ -73,13 +73,17 @@ def check_text(
     model that has no values of its own is taken with each of its presets; with a `reference` the arguments come from its configuration.
     """
     from ..dsl.elaborate.model import Request, Text, elaborate
+    from .facts import findings
     from .inspector import GraphInspector
     from .sources import beside
 
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
     found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets, reference=reference))
-    report = tuple(line for program in found.programs.values() for line in describe(program)) if found.ok else ()
-    return CheckResult(tuple(found.diagnostics), found.programs, report, found.unreached)
+    if not found.ok:
+        return CheckResult(tuple(found.diagnostics), found.programs, (), found.unreached)
+    report = tuple(line for program in found.programs.values() for line in describe(program))
+    facts = {(fact.code, fact.span): fact for program in found.programs.values() for fact in findings(program)}
+    return CheckResult((*found.diagnostics, *facts.values()), found.programs, report, found.unreached)
 
 
 def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None) -> CheckResult:

@@ -10,8 +10,9 @@ from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
 from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
-from .graph import operand_refs, operands, result_names, results
-from .paths import covers, is_handed, join, resolve
+from .flow import Flow
+from .graph import result_names, results
+from .paths import covers, join
 from .reach import Occurrence, Reach
 
 Part = tuple[str, tuple[object, ...]]
@@ -23,7 +24,7 @@ class GraphInspector:
     def __init__(self) -> None:
         self._owned: dict[tuple[int, ...], tuple[Bodies, tuple[Owned, ...]]] = {}
         self._reach: dict[int, Reach] = {}
-        self._reached = _Reached()
+        self._gradient, self._dependence = Flow(gradient=True), Flow(gradient=False)
 
     # ---------------------------------------------------------------------------------------------------- ownership
 
@@ -81,9 +82,14 @@ class GraphInspector:
             yield from reach.occurrences(source)
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
-        """Return the paths of the parameters that the named losses depend on, or of modules around them."""
+        """Return the paths of the parameters that get a gradient from the named losses, or of modules around them."""
         wanted = set(losses)
-        return self._reached.of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted))[0]
+        return self._gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted)).paths
+
+    def results_reach(self, bodies: Iterable[Body]) -> frozenset[str]:
+        """Return the paths of the parameters that outputs, losses, states and updates depend on, or of modules around them."""
+        ends = ((body, frozenset((*results(body), *(update.ref for update in body.updates)))) for body in bodies)
+        return frozenset[str]().union(*(self._dependence.of(body, refs).paths for body, refs in ends))
 
 
 def _inside(body: Body, calls: Sequence[int]) -> Body:
@@ -103,68 +109,6 @@ def _step(node: Node, ref: Ref) -> str:
     if node.kind is NodeKind.LEAF:
         return f"`{node.target}(...)`"
     return f"`{node.name or node.target}`" if node.name or node.kind is NodeKind.PARAMETER else f"`{node.target}(...)`"
-
-
-class _Reached:
-    """Follows results back to parameters and inputs, once for each body and set of results."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, frozenset[Ref]], tuple[frozenset[str], frozenset[str]]] = {}
-        self._kept: list[Body] = []  # an id is a body's own as long as the body lives
-
-    def of(self, body: Body, refs: frozenset[Ref]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the paths of the parameters, and the inputs, that the values depend on."""
-        key = (id(body), refs)
-        found = self._found.get(key)
-        if found is None:
-            self._kept.append(body)
-            found = self._found[key] = self._follow(body, refs)
-        return found
-
-    def _follow(self, body: Body, refs: frozenset[Ref]) -> tuple[frozenset[str], frozenset[str]]:
-        wanted: dict[int, set[int]] = {}
-        paths: set[str] = set()
-        inputs: set[str] = set()
-        for ref in refs:
-            wanted.setdefault(ref.node, set()).add(ref.index)
-        for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
-            if number not in wanted:
-                continue
-            node = body.nodes[number]
-            if node.body is not None:
-                ends = results(node.body)
-                inner, names = self.of(node.body, frozenset(ends[index] for index in wanted[number]))
-                paths.update(filter(None, (_outside(body, node, path) for path in inner)))
-                read = [ref for name in names for ref in operand_refs(node.inputs.get(name))]
-            else:
-                paths.update(_tensors(body, node))
-                inputs.update([node.target] if node.kind in (NodeKind.INPUT, NodeKind.STATE) else ())
-                read = [ref for _, ref in operands(node)]
-            for ref in read:
-                wanted.setdefault(ref.node, set()).add(ref.index)
-        return frozenset(paths), frozenset(inputs)
-
-
-def _tensors(body: Body, node: Node) -> Iterator[str]:
-    """Yield the paths of what a node reads by itself, the module's own where its maker knows the tensors; a handed one keeps its mark."""
-    if node.kind is NodeKind.PARAMETER:
-        yield node.target
-    elif node.kind is NodeKind.EXTERN:
-        yield ""  # the instance itself
-    elif node.kind is NodeKind.LEAF:
-        declared = body.modules.get(node.target)
-        if declared is None or declared.extern is not None:
-            yield node.target
-        else:
-            yield from (join(node.target, spec.name) for spec in leaf_specs(declared))
-
-
-def _outside(body: Body, node: Node, path: str) -> str | None:
-    """Return a path of a called body as the caller sees it."""
-    if not is_handed(path):
-        return join(node.target, path)
-    declared = body.modules.get(node.target)
-    return resolve(path, declared.modules) if declared is not None else None
 
 
 # ---------------------------------------------------------------------------------------------------------- ownership

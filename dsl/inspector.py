@@ -55,5 +55,9 @@ class Inspector(Protocol):
         ...
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
-        """Return the absolute paths of the parameters that the named losses depend on."""
+        """Return the absolute paths of the parameters that get a gradient from the named losses, or of modules around them."""
+        ...
+
+    def results_reach(self, bodies: Iterable[Body]) -> frozenset[str]:
+        """Return the absolute paths of the parameters that any result of the bodies depends on, or of modules around them."""
         ...

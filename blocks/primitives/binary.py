@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...dsl.primitive import Rule, ValueRule
 from ...dsl.types import DType, TensorType
 from ..arguments import flag, number, tensor
 from ..costs import moved
-from ..lowering import Given, LoweringBuilder, call, expand, static
+from ..lowering import Given, Handle, Lowering, LoweringBuilder, call, expand, static
 from ..operands import broadcast, common_dtype
 from ..ranges import moved_by
 from ..registry import operation
@@ -41,11 +42,12 @@ FLOATS: tuple[Sample, ...] = (*MIXED, refused("A305", a="float[B]", b="int[B]"),
 
 def _binary(
     name: str,
-    target: str,
+    target: str | Lowering,
     equation: str,
     allowed: str = "number",
     samples: tuple[Sample, ...] = (*BOTH, *INTS),
     values: ValueRule | None = None,
+    flat: bool = False,
 ) -> None:
     def rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
@@ -54,8 +56,8 @@ def _binary(
     operation(
         name=name,
         doc=f"{equation}.  a, b: {allowed}[...] of one dtype or numbers, broadcast from the right; y: the common shape.",
-        arguments=(A, B),
-        lowering=call(target, "a", "b"),
+        arguments=(replace(A, flat=flat), replace(B, flat=flat)),
+        lowering=call(target, "a", "b") if isinstance(target, str) else target,
         values=values,
         cost=moved,
         good=samples,
@@ -63,13 +65,38 @@ def _binary(
     )(rule)
 
 
+def _quotient(b: LoweringBuilder, given: Given) -> Any:
+    """Floats are divided by what torch can differentiate: `//` can't be."""
+    if given.outputs[0].dtype.is_int:
+        return b.call("operator.floordiv", static(b, given["a"]), static(b, given["b"]))
+    return b.call("torch.div", *_tensor_and_other(b, given), rounding_mode="floor")
+
+
+def _remainder(b: LoweringBuilder, given: Given) -> Any:
+    if given.outputs[0].dtype.is_int:
+        return b.call("operator.mod", static(b, given["a"]), static(b, given["b"]))
+    return b.call("operator.mod", *_tensor_and_other(b, given))
+
+
+def _tensor_and_other(b: LoweringBuilder, given: Given) -> tuple[Handle, Handle]:
+    """Return both operands, the first as a tensor in any case."""
+    a, other = static(b, given["a"]), static(b, given["b"])
+    return (a if isinstance(given.types["a"], TensorType) else b.call("torch.full_like", other, a)), other
+
+
 _binary("add", "operator.add", "Add: `y = a + b`", values=moved_by(1))
 _binary("sub", "operator.sub", "Subtract: `y = a - b`", values=moved_by(-1))
 _binary("mul", "operator.mul", "Multiply: `y = a * b`")
-_binary("floor_divide", "operator.floordiv", "Divide and round down: `y = floor(a / b)`", samples=(*BOTH, sample(a="int[B, 3]", b=3)))
+_binary(
+    "floor_divide",
+    expand(lambda b, given: _quotient(b, given)),
+    "Divide and round down: `y = floor(a / b)`",
+    samples=(*BOTH, sample(a="int[B, 3]", b=3)),
+    flat=True,
+)
 _binary(
     "remainder",
-    "operator.mod",
+    expand(lambda b, given: _remainder(b, given)),
     "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`",
     samples=(*BOTH, sample(a="int[B]", b=3)),
 )

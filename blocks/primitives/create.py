@@ -101,7 +101,10 @@ for _name, _value in (("zeros_like", 0), ("ones_like", 1)):
     operation(
         name=_name,
         doc=f"Make a tensor in the shape of another: `y = {_value}`.  x: any[...], y: dtype[...], of x when `none`.",
-        arguments=(tensor("x", "the tensor whose shape is taken"), dtype("dtype", "the type of the elements; that of x when `none`", None)),
+        arguments=(
+            tensor("x", "the tensor whose shape is taken", flat=True),
+            dtype("dtype", "the type of the elements; that of x when `none`", None),
+        ),
         lowering=call(f"torch.{_name}", "x", dtype=Omit("dtype", None)),
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="int[B]", dtype="float")),

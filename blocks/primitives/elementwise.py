@@ -14,6 +14,7 @@ from ..registry import ShapeRule, operation
 from ..samples import refused, sample
 
 X = tensor("x", "the tensor")
+FLAT = tensor("x", "the tensor", flat=True)
 
 
 def _same(allowed: str, result: DType | None = None) -> ShapeRule:
@@ -24,12 +25,12 @@ def _same(allowed: str, result: DType | None = None) -> ShapeRule:
     return rule
 
 
-def _unary(name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None) -> None:
+def _unary(name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None, flat: bool = False) -> None:
     words = {"float": "float[B, 3]", "number": "int[B, 3]"}
     operation(
         name=name,
         doc=f"{equation}.  x: {allowed}[...], y: the same shape{f', {result}' if result else ''}.",
-        arguments=(X,),
+        arguments=(FLAT if flat else X,),
         lowering=call(target, "x"),
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed == "number" else [])),
@@ -74,15 +75,19 @@ for _name, _target, _equation in (
 for _name, _target, _equation in (
     ("neg", "operator.neg", "Negate: `y = -x`"),
     ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
-    ("sign", "torch.sign", "Take the sign: `x = y |x|`, y one of -1, 0 and 1"),
     ("square", "torch.square", "Square: `y = x^2`"),
     ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
+):  # fmt: skip
+    _unary(_name, _target, _equation, "number")
+
+for _name, _target, _equation in (
+    ("sign", "torch.sign", "Take the sign: `x = y |x|`, y one of -1, 0 and 1"),
     ("round", "torch.round", "Round to the nearest whole number, halves to even: `|y - x| <= 1/2`"),
     ("floor", "torch.floor", "Round down: `y <= x < y + 1`"),
     ("ceil", "torch.ceil", "Round up: `y - 1 < x <= y`"),
     ("trunc", "torch.trunc", "Round towards zero: `y = sign(x) floor(|x|)`"),
 ):  # fmt: skip
-    _unary(_name, _target, _equation, "number")
+    _unary(_name, _target, _equation, "number", flat=True)
 
 for _name, _target, _equation in (
     ("isnan", "torch.isnan", "Tell where an element is not a number: `y = [x != x]`"),
@@ -217,7 +222,7 @@ def nan_to_num(rule: Rule, x: TensorType, value: float) -> TensorType:
 
 
 @operation(
-    arguments=(X,),
+    arguments=(FLAT,),
     lowering=method("detach", "x"),
     cost=view,
     good=(sample(x="float[B, 3]"), sample(x="int[B]")),

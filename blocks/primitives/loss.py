@@ -17,7 +17,7 @@ REDUCE = word("reduce", ("mean", "sum", "none"), "what becomes of the numbers of
 LOGITS = tensor("logits", "scores of the classes")
 CLASS = axis("dim", "the axis of the classes; the one that the target lacks when `none`", None)
 IGNORE = integer("ignore", "a target that counts for nothing; every target counts when `none`", None)
-WEIGHT = tensor("weight", "the weight of each class", optional=True)
+WEIGHT = tensor("weight", "the weight of each class", optional=True, fixed=True)
 
 NEVER_IGNORED = -(2**63)
 """Handed to torch where nothing is to be ignored: its own default, -100, would pass over wrong targets in silence."""
@@ -282,8 +282,8 @@ def _positive_weight(rule: Rule, name: str, weight: TensorType | None, x: Tensor
 @operation(
     arguments=(
         tensor("x", "scores"), tensor("target", "0 or 1, or how likely"),
-        tensor("weight", "the weight of each element, broadcast to x", optional=True),
-        tensor("positive", "the weight of the positive part, broadcast to x", optional=True), REDUCE,
+        tensor("weight", "the weight of each element, broadcast to x", optional=True, fixed=True),
+        tensor("positive", "the weight of the positive part, broadcast to x", optional=True, fixed=True), REDUCE,
     ),
     lowering=call(
         "torch.nn.functional.binary_cross_entropy_with_logits", "x", "target", weight=Omit("weight", None), pos_weight=Omit("positive", None),

@@ -21,7 +21,7 @@ from .shape import run_shape
 
 X = tensor("x", "the tensor")
 PATTERN = text("pattern", "`axes of x -> axes of the result`: names, `1`, lists in parentheses, `...`")
-LIKE = tensor("like", "a tensor of the result's shape, from which sizes that stay open are read", optional=True)
+LIKE = tensor("like", "a tensor of the result's shape, from which sizes that stay open are read", optional=True, flat=True)
 AXES = axis_sizes("axes", "sizes of axes by their names: `h = 8`")
 
 Axes = Mapping[str, Axis]

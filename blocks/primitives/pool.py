@@ -112,7 +112,7 @@ def _scaled(rule: Rule, n: Axis, scale: Any) -> Axis:
 @operation(
     arguments=(
         X, shape("size", "the new sizes of the places", None), anything("scale", "how much larger each axis gets", None),
-        tensor("like", "take the sizes of this one's last axes", optional=True),
+        tensor("like", "take the sizes of this one's last axes", optional=True, flat=True),
         word("mode", MODES, "how values between places are found", "bilinear"),
         flag("align", "the corners' centres stay where they are"), flag("antialias", "smooth when getting smaller"),
     ),

@@ -109,7 +109,7 @@ def _like(name: str, target: str, equation: str) -> None:
     operation(
         name=name,
         doc=f"Draw anew at every call: {equation}.  x: float[...], y: as x.",
-        arguments=(tensor("x", "the tensor whose shape is taken"),),
+        arguments=(tensor("x", "the tensor whose shape is taken", flat=True),),
         lowering=call(target, "x"),
         cost=moved,
         random=True,

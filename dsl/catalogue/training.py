@@ -19,6 +19,15 @@ _MODEL: Final = """model M {
 }
 """
 
+_TWO: Final = """model M {
+  in x: float[B, 4]
+  trunk = Linear(4, 4)
+  side = Linear(4, 4)
+  task a { target y: float[B, 4]; out z = trunk(x); loss fit = mse(z, y) }
+  task b { target y: float[B, 4]; out z = side(x); loss fit = mse(z, y) }
+}
+"""
+
 _LAYERS: Final = """model M {
   in x: float[B, 4]
   repeat i in 0..4 carry x {
@@ -102,8 +111,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "alternatives, `**: Linear` what modules of a kind hold, `except` takes away. It selects everything below what it matches. "
         "The message says where matching stopped, the help what there is. What the text makes only with other arguments, in a loop without "
         "steps or the arm of an `if` that isn't taken, is no misspelling, and selects nothing.",
-        _stage("tune trunc"),
-        _stage("tune trunk"),
+        _stage("tune trunc, head"),
+        _stage("tune trunk, head"),
     ),
     Entry(
         "A513",
@@ -132,8 +141,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "trained without a gradient",
         "A warning: no active loss of the stage depends on what it trains, so it would stay as it is. `archloom audit` says it of any module, and "
         "whether a loss changes with it all the same, by a way that was cut off for gradients.",
-        _stage("tune side", _MODEL.replace("  task", "  side = Linear(4, 4)\n  out other = side(x)\n  task", 1)),
-        _stage("tune trunk"),
+        _stage("tune trunk, head, side", _MODEL.replace("  task", "  side = Linear(4, 4)\n  out other = side(x)\n  task", 1)),
+        _stage("tune trunk, head"),
     ),
     Entry(
         "A517",
@@ -208,5 +217,27 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "`train`, `weights`, `golden` and `preset` are about a model of the same file.",
         _MODEL + "train N { stage s { tune all } }",
         _MODEL + "train M { stage s { tune all } }",
+    ),
+    Entry(
+        "A530",
+        "neither trained nor filled",
+        "A warning: losses would train the parameter, no stage does, and no weights map fills it: it stays as it was initialised. `freeze` says that "
+        "it stands still on purpose, as what is loaded in Python does.",
+        _TWO + "train M { stage one { tune trunk } }",
+        _TWO + "train M { stage one { tune trunk, side } }",
+    ),
+    Entry(
+        "A532",
+        "a task that nothing trains",
+        "A warning: other tasks of the model have a loss, this one has outputs alone.",
+        _TWO.replace("; loss fit = mse(z, y)", "", 1),
+        _TWO,
+    ),
+    Entry(
+        "A533",
+        "a loss that no stage uses",
+        "A warning: the loss is computed and in no stage's sum, so nothing is trained by it.",
+        _TWO + "train M { stage one { tasks a; tune trunk } }",
+        _TWO + "train M { stage one { tasks a; tune trunk }; stage two { tasks b; tune side } }",
     ),
 )

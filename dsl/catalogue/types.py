@@ -109,4 +109,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in ids: int[B, S] as tokens(10); emb = Embedding(9, 4); out y = emb(ids) }",
         "model M { in ids: int[B, S] as tokens(9); emb = Embedding(9, 4); out y = emb(ids) }",
     ),
+    Entry(
+        "A327",
+        "no gradient can be taken here",
+        "PyTorch can't differentiate these losses by the weights they are given, and fails when it should. Where a value is computed from parameters "
+        "that move, `detach` says that no gradient is meant.",
+        "model M { in x: float[B, 4]; target t: int[B]; w = Parameter([4], init = ones); head = Linear(4, 4); "
+        "loss l = cross_entropy(head(x), t, weight = w) }",
+        "model M { in x: float[B, 4]; target t: int[B]; w = Parameter([4], init = ones); head = Linear(4, 4); "
+        "loss l = cross_entropy(head(x) * w, t) }",
+    ),
 )

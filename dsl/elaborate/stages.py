@@ -190,19 +190,37 @@ class Stages:
         return moving
 
     def _reached(self, node: ast.Expr, moving: frozenset[int], view: View, losses: Mapping[str, float]) -> None:
-        """Warn of a selector whose parameters no active loss depends on."""
+        """Warn of parameters of a selector that get no gradient from any active loss."""
         inspector = self.frame.builder.context.inspector
-        if inspector is None or (isinstance(node, ast.Name) and node.id == "all"):
+        if inspector is None:
             return
         reached = inspector.losses_reach(view.training, losses)
-        paths = {view.tree.entries[n].path for n in view.tree.spread(moving)}
-        if not any(path in reached or any(path[:i] in reached for i, c in enumerate(path) if c == ".") for path in paths):
-            names = statics.listed(losses)
-            message = f"no loss of this stage depends on `{node.span.text}`: it gets no gradient"
-            self._warn("A516", message, node.span, f"the active losses are {names}")
+        idle = [number for number in sorted(moving) if not view.tree.entries[number].buffer and not _gets(view.tree, number, reached)]
+        if idle:
+            used = inspector.results_reach(self._bodies(view))
+            idle = [number for number in idle if _gets(view.tree, number, used)]  # what no result needs is said of the model
+        if not idle:
+            return
+        text, active = " ".join(node.span.text.split()), f"the active losses are {statics.listed(losses)}"
+        if all(number in idle or view.tree.entries[number].buffer for number in moving):
+            self._warn("A516", f"no loss of this stage depends on `{text}`: it gets no gradient", node.span, active)
+        else:
+            paths = statics.listed((view.tree.entries[number].path for number in idle), 3)
+            message = f"{len(idle)} of the parameters that `{text}` trains get no gradient in this stage: {paths}"
+            self._warn("A516", message, node.span, f"leave them out with `except`; {active}")
+
+    def _bodies(self, view: View) -> list[Body]:
+        entries = (body for plan in self.program.entries.values() for body in (plan.eval, plan.train))
+        return [body for body in (view.frame.builder.body, view.training, *entries) if body is not None]
 
     def _warn(self, code: str, message: str, span: Span, help: str) -> None:
         self._report(Diagnostic(code, message, span, (), help, Severity.WARNING))
+
+
+def _gets(tree: Tree, number: int, reached: frozenset[str]) -> bool:
+    """Tell whether one of the names of a parameter, or a module around it, is among the paths."""
+    names = [tree.entries[n].path for n in tree.spread((number,))]
+    return any(path in reached or any(path[:i] in reached for i, c in enumerate(path) if c == ".") for path in names)
 
 
 def _of(stage: ast.Stage, kind: type[Clause]) -> list[Clause]:

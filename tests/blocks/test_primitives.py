@@ -25,15 +25,6 @@ SIZES = {"B": 2, "S": 5, "N": 4, "H": 8, "W": 6}
 SYMBOLS = {name: Symbol(name) for name in SIZES}
 OPEN: Mapping[str, Any] = {name: Dim.of(s) for name, s in SYMBOLS.items()}
 
-NO_GRADIENT = {
-    "sign", "round", "floor", "ceil", "trunc", "floor_divide", "detach", "zeros_like", "ones_like", "randn_like", "rand_like", "bernoulli",
-    "multinomial", "isnan", "isinf", "isfinite", "rope_table",
-}  # fmt: skip
-NO_GRADIENT_TO = {
-    ("bce_with_logits", "weight"), ("bce_with_logits", "positive"), ("cross_entropy", "weight"), ("nll", "weight"), ("rearrange", "like"),
-    ("resize", "like"), ("remainder", "b"),
-}  # fmt: skip
-
 ENTRIES = primitives()
 GOOD = [pytest.param(e, s, id=f"{e.name}-{i}") for e in ENTRIES.values() for i, s in enumerate(e.good)]
 BAD = [pytest.param(e, s, id=f"{e.name}-{i}") for e in ENTRIES.values() for i, s in enumerate(e.bad)]
@@ -96,8 +87,9 @@ def values_of(entry: Entry, inputs: Mapping[str, Any], builder: LoweringBuilder,
     """Make the tensors of a sample."""
 
     def one(name: str, value: Any) -> Any:
-        return make(value, builder, seeded, grad and (entry.name, name) not in NO_GRADIENT_TO) if isinstance(value, TensorSample) else value
+        return make(value, builder, seeded, grad and not fixed[name]) if isinstance(value, TensorSample) else value
 
+    fixed = {a.name: a.flat or a.fixed for a in entry.all_arguments}
     seeded = torch.Generator().manual_seed(0)
     return {n: [one(n, i) for i in cast("tuple[Any, ...]", v)] if isinstance(v, tuple) else one(n, v) for n, v in inputs.items()}
 
@@ -169,11 +161,43 @@ def test_gradient_reaches_every_float_input(entry: Entry, sample: Sample, build:
     found, values, outputs = run(entry, inputs_of(entry, sample, OPEN), build("cpu", number), grad=True)
     flat: list[Any] = [t for v in values.values() for t in (cast("list[Any]", v) if isinstance(v, list) else [v])]
     tensors = [t for t in flat if isinstance(t, Tensor) and t.requires_grad]
-    if not tensors or not any(o.dtype.is_float for o in outputs) or entry.name in NO_GRADIENT:
+    if not tensors or not any(o.dtype.is_float for o in outputs):
         return
     results = [t for t, o in zip(as_tuple(found), outputs, strict=True) if o.dtype.is_float and t.requires_grad]
     gradients = torch.autograd.grad([r.sum() for r in results], tensors)
     assert all(g.shape == t.shape for g, t in zip(gradients, tensors, strict=True))
+
+
+FLAT = [p for p in GOOD if any(a.flat for a in cast(Entry, p.values[0]).all_arguments)]
+
+
+@pytest.mark.parametrize(("entry", "sample"), FLAT)
+def test_no_gradient_goes_to_what_is_flat(entry: Entry, sample: Sample, build: Build) -> None:
+    inputs, builder = inputs_of(entry, sample, OPEN), build("cpu", number)
+    types = types_of(inputs)
+    values = values_of(entry, inputs, builder, grad=False)
+    flat = [values[a.name] for a in entry.all_arguments if a.flat and isinstance(values.get(a.name), Tensor) and values[a.name].is_floating_point()]
+    for tensor in flat:
+        tensor.requires_grad_()
+    found = as_tuple(entry.lower(builder, values, types, infer(entry, types)))
+    results = [t.sum() for t in found if t.requires_grad]
+    gradients = torch.autograd.grad(results, flat, allow_unused=True) if results and flat else []
+    assert all(g is None or not g.any() for g in gradients)
+
+
+FIXED = [p for p in GOOD for a in cast(Entry, p.values[0]).all_arguments if a.fixed and a.name in cast(Sample, p.values[1]).inputs]
+
+
+@pytest.mark.parametrize(("entry", "sample"), FIXED)
+def test_torch_refuses_to_differentiate_by_what_is_fixed(entry: Entry, sample: Sample, build: Build) -> None:
+    inputs, builder = inputs_of(entry, sample, OPEN), build("cpu", number)
+    types = types_of(inputs)
+    values = values_of(entry, inputs, builder, grad=False)
+    for argument in entry.all_arguments:
+        if argument.fixed and values.get(argument.name) is not None:
+            values[argument.name].requires_grad_()
+    with pytest.raises(RuntimeError, match="not differentiable"):
+        entry.lower(builder, values, types, infer(entry, types))
 
 
 @pytest.mark.parametrize(("entry", "sample"), LEAVES)

@@ -163,7 +163,7 @@ def test_modules_are_never_born_twice_under_one_path() -> None:
 
 def test_two_loops_over_disjoint_sets_make_one_family_of_modules() -> None:
     body = model(
-        "index ls = 0..4; for i in ls[..2] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); h = f(-x) }; out y = f[3](f[0](x))"
+        "index ls = 0..4; for i in ls[..2] { f = Linear(4, 4); h = f(x) }; for i in ls[2..] { f = Linear(4, 4); h = f(-x) }; out y = f[3](f[0](x)); out z = f[2](f[1](x))"
     )
     assert chain(body, "y") == "f.3(f.0(x))"
     assert owned(body) == ["f.0", "f.1", "f.2", "f.3"]

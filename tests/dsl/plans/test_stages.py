@@ -296,7 +296,7 @@ def test_training_what_is_frozen_for_good() -> None:
 
 
 def test_training_what_no_loss_reaches_is_a_warning() -> None:
-    spec = FORKED + stages("stage s { tune lm.fork[understand]; tasks generate }")
+    spec = FORKED + stages("stage s { tune lm.fork[understand]; tasks generate }\nstage all { tune all }")
     assert found(spec) == [
         ("A516", "no loss of this stage depends on `lm.fork[understand]`: it gets no gradient", "the active losses are `generate.image`"),
     ]

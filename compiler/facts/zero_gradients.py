@@ -1,0 +1,18 @@
+"""Parameters that losses depend on in steps only: their gradient is zero, or there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...dsl.diagnostics import Diagnostic
+from .view import View, amount, warning
+
+
+def find(view: View) -> Iterator[Diagnostic]:
+    """Yield what a loss depends on, and gets no gradient from any; what is frozen for good needs none."""
+    moving = [t for t in view.parameters if view.is_moving(t.path)]
+    silent = view.among(moving, view.lost) - view.among(moving, view.taught)
+    for path, tensors in view.groups(silent):
+        message = f"the losses depend on `{path}` ({amount(tensors)}), but no gradient reaches it"
+        help = "every way goes through whole numbers, truths, rounding or `detach`; freeze it, or give it another way"
+        yield warning("A553", message, view.place(path, tensors[0]), help)
