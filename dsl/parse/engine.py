@@ -23,6 +23,7 @@ from lark.utils import TextSlice
 from ..record import record
 from ..source import Source
 from .items import Builder
+from .straight import STUCK, Straight
 
 ROOT: Final = Path(__file__).parents[2]
 GRAMMAR: Final = ROOT / "grammar.lark"
@@ -108,6 +109,7 @@ class Engine:
         self.lock = Lock()
         # Lark's one way to load tables without pickle has a leading underscore; its standalone parsers stand on it.
         self.lark: Any = cast(Any, Lark)._load_from_dict(tables["data"], numbered(tables["memo"]), transformer=self.builder, postlex=Newlines())
+        self.straight = Straight(self.lark, Newlines().process)
 
     def parse(self, source: Source, start: int, end: int, rule: str) -> Any:
         """Return the node that `rule` makes of source[start:end], or the Fault that stopped it.
@@ -116,6 +118,9 @@ class Engine:
         """
         with self.lock:
             self.builder.source = source
+            node = self.straight.parse(source.text, start, end, rule)
+            if node is not STUCK:
+                return node
             try:
                 return self.lark.parse(TextSlice(source.text, start, end), start=rule)
             except UnexpectedInput as problem:

@@ -10,12 +10,14 @@ from functools import cache
 import interegular
 import pytest
 from lark import Lark
+from lark.utils import TextSlice
 
 from archloom.dsl import ast
 from archloom.dsl.parse import vocabulary
-from archloom.dsl.parse.engine import GRAMMAR, HARD_WORDS, STARTS, TABLES, Newlines, build
+from archloom.dsl.parse.engine import GRAMMAR, HARD_WORDS, STARTS, TABLES, Newlines, build, engine
 from archloom.dsl.parse.items import Builder
 from archloom.dsl.parse.operators import LEVELS, NOT, UNARY
+from archloom.dsl.parse.straight import STUCK
 from archloom.dsl.parser import parse, parse_expression
 from archloom.dsl.source import Source
 from archloom.dsl.tables import tables
@@ -141,3 +143,17 @@ def test_a_hard_word_is_no_name_but_a_member(word: str) -> None:
     assert parse(Source("t", f"{word} = 3")).diagnostics[0].code == "A008"
     tree, diagnostics = parse_expression(Source("t", f"x.{word}"))
     assert isinstance(tree, ast.Attribute) and tree.part == word and not diagnostics
+
+
+def test_right_texts_are_read_as_lark_reads_them() -> None:
+    for path in sorted((GRAMMAR.parent / "blocks").glob("*.arch")):
+        for item in parse(Source(path.name, path.read_text("utf-8"))).items:
+            span, parser = item.span, engine()
+            parser.builder.source = span.source
+            straight = parser.straight.parse(span.source.text, span.start, span.end, "item")
+            assert straight == parser.lark.parse(TextSlice(span.source.text, span.start, span.end), start="item")
+
+
+@pytest.mark.parametrize("text", ["", "model M {", "model M { in x: }", "model M { $ }", "model M {} }"])
+def test_texts_with_a_fault_are_left_to_lark(text: str) -> None:
+    assert engine().straight.parse(text, 0, len(text), "item") is STUCK
