@@ -28,16 +28,13 @@ class Flow:
 
     def __init__(self, gradient: bool) -> None:
         self.gradient = gradient
-        self._found: dict[tuple[int, frozenset[Ref]], Origins] = {}
-        self._kept: list[Body] = []  # an id is a body's own as long as the body lives
 
     def of(self, body: Body, refs: frozenset[Ref]) -> Origins:
         """Return where values of a body come from."""
-        key = (id(body), refs)
-        found = self._found.get(key)
+        key = ("flow", self.gradient, refs)
+        found = body.found.get(key)
         if found is None:
-            self._kept.append(body)
-            found = self._found[key] = self._follow(body, refs)
+            found = body.found[key] = self._follow(body, refs)
         return found
 
     def read(self, body: Body, number: int, indices: frozenset[int]) -> tuple[frozenset[str], list[Ref]]:

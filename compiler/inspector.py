@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..dsl.inspector import Owned
 from ..dsl.members import member_text
@@ -22,7 +22,6 @@ class GraphInspector:
     """Implements `dsl.inspector.Inspector`; keeps what it found by body, so that a thousand equal layers are looked at once."""
 
     def __init__(self) -> None:
-        self._owned: dict[tuple[int, ...], tuple[Bodies, tuple[Owned, ...]]] = {}
         self._reach: dict[int, Reach] = {}
         self._gradient, self._dependence = Flow(gradient=True), Flow(gradient=False)
 
@@ -30,14 +29,7 @@ class GraphInspector:
 
     def owned(self, body: Body) -> Sequence[Owned]:
         """Return every parameter and buffer below a body; an extern module, whose tensors its class alone knows, as one entry of size 0."""
-        return self._below((body,))
-
-    def _below(self, bodies: Bodies) -> tuple[Owned, ...]:
-        key = tuple(map(id, bodies))
-        found = self._owned.get(key)
-        if found is None:
-            found = self._owned[key] = (bodies, tuple(_entries(bodies, self._below)))
-        return found[1]
+        return _below((body,))
 
     # --------------------------------------------------------------------------------------------------- dependence
 
@@ -114,10 +106,17 @@ def _step(node: Node, ref: Ref) -> str:
 # ---------------------------------------------------------------------------------------------------------- ownership
 
 
-Below = Callable[[Bodies], tuple[Owned, ...]]
+def _below(bodies: Bodies) -> tuple[Owned, ...]:
+    """Return what some bodies of one module own together; found once for the first of them."""
+    key = ("owned", *map(id, bodies[1:]))
+    if not bodies:
+        return ()
+    if key not in bodies[0].found:
+        bodies[0].found[key] = (bodies[1:], tuple(_entries(bodies)))
+    return bodies[0].found[key][1]
 
 
-def _entries(bodies: Bodies, below: Below) -> Iterator[Owned]:
+def _entries(bodies: Bodies) -> Iterator[Owned]:
     seen: set[str] = set()
     for body in bodies:
         for own in body.parameters.values():
@@ -129,7 +128,7 @@ def _entries(bodies: Bodies, below: Below) -> Iterator[Owned]:
         for path, declared in body.modules.items():
             modules.setdefault(path, (declared, []))[1].extend(declared.bodies)
     for declared, called in modules.values():
-        yield from _module(declared, distinct(called), below)
+        yield from _module(declared, distinct(called))
 
 
 def _parameter(own: ParameterDecl) -> Owned:
@@ -143,7 +142,7 @@ def _named(path: str) -> Part:
     return name, tuple(members)
 
 
-def _module(declared: ModuleDecl, called: Bodies, below: Below) -> Iterator[Owned]:
+def _module(declared: ModuleDecl, called: Bodies) -> Iterator[Owned]:
     parts, sets = _place(declared)
     kinds = (*("Sequential" for _ in parts[1:]), declared.kind)
     tasks = (declared.task,) if declared.task else ()
@@ -154,7 +153,7 @@ def _module(declared: ModuleDecl, called: Bodies, below: Below) -> Iterator[Owne
             names = tuple((word, ()) for word in spec.name.split("."))
             yield Owned(join(declared.path, spec.name), (*parts, *names), sizes(spec.shape), spec.buffer, kinds, tasks, (*sets, *(() for _ in names)))
     else:
-        for own in below(called):
+        for own in _below(called):
             path = join(declared.path, own.path)
             yield Owned(path, (*parts, *own.parts), own.shape, own.buffer, (*kinds, *own.kinds), (*tasks, *own.tasks), (*sets, *own.sets))
 

@@ -47,26 +47,24 @@ class Reach:
 
     def __init__(self, root: Body) -> None:
         self.root = root
-        self._needs: dict[tuple[int, int], frozenset[str]] = {}
-        self._ancestors: dict[tuple[int, frozenset[Ref]], frozenset[Ref]] = {}
         self._handed: dict[str, dict[str, str]] = {}
 
     # ------------------------------------------------------------------------------------------- within one body
 
     def needs(self, body: Body, result: int) -> frozenset[str]:
         """Return the inputs of a body (flat names) that one of its results depends on."""
-        key = (id(body), result)
-        found = self._needs.get(key)
+        key = ("needs", result)
+        found = body.found.get(key)
         if found is None:
             before = self.ancestors(body, [results(body)[result]])
             targets = {body.nodes[ref.node].target for ref in before if body.nodes[ref.node].kind is NodeKind.INPUT}
-            found = self._needs[key] = frozenset(targets)
+            found = body.found[key] = frozenset(targets)
         return found
 
     def ancestors(self, body: Body, refs: Iterable[Ref]) -> frozenset[Ref]:
         """Return all values of a body that the given ones depend on, themselves included."""
-        key = (id(body), frozenset(refs))
-        found = self._ancestors.get(key)
+        key = ("ancestors", frozenset(refs))
+        found = body.found.get(key)
         if found is None:
             seen: set[Ref] = set()
             stack = list(key[1])
@@ -75,7 +73,7 @@ class Reach:
                 if ref not in seen:
                     seen.add(ref)
                     stack.extend(self._read(body.nodes[ref.node], ref.index))
-            found = self._ancestors[key] = frozenset(seen)
+            found = body.found[key] = frozenset(seen)
         return found
 
     def _read(self, node: Node, index: int) -> Iterator[Ref]:

@@ -272,6 +272,7 @@ class Body:
     absent: set[str] = field(default_factory=set[str])  # names of statements that don't run with these arguments
     doc: str | None = None
     claims: list[Claim] = field(default_factory=list[Claim])
+    found: dict[Any, Any] = field(init=False, default_factory=dict[Any, Any])  # what was found out about it once it was whole, by what was asked
 
     def type(self, ref: Ref) -> TensorType:
         return self.nodes[ref.node].outputs[ref.index]

@@ -118,18 +118,18 @@ def _same_parameters(declared: ModuleDecl, body: Body, frame: Frame, span: Span)
     """Require every way of calling one module to need the same parameters."""
     if not declared.bodies:
         return
-    one, two = (_owned(called, frame.builder.context.memo) for called in (declared.bodies[0], body))
+    one, two = (_owned(called) for called in (declared.bodies[0], body))
     different = sorted(path for path in one.keys() | two.keys() if one.get(path) != two.get(path))
     if different:
         help = "one module has one set of parameters: make two modules, or give both calls the same sizes"
         fail("A308", f"`{declared.path}` would need other parameters in this call (`{different[0]}`)", span, help)
 
 
-def _owned(body: Body, memo: dict[object, Any]) -> dict[str, object]:
+def _owned(body: Body) -> dict[str, object]:
     """Return what a body and the modules in it own: paths, with what must be equal at each."""
-    found = memo.get(("owned", id(body)))
+    found = body.found.get("tensors")
     if found is not None:
-        return found[1]
+        return found
     own: dict[str, object] = {p.path: (p.shape, p.dtype, p.buffer) for p in body.parameters.values()}
     for module in body.modules.values():
         path = module.path
@@ -138,8 +138,8 @@ def _owned(body: Body, memo: dict[object, Any]) -> dict[str, object]:
         elif module.extern is not None:
             own[path] = (module.extern, freeze(dict(module.arguments)))
         for inner in module.bodies:
-            own.update({f"{path}.{name}": what for name, what in _owned(inner, memo).items()})
-    memo[("owned", id(body))] = (body, own)  # a body's id is its own as long as it lives
+            own.update({f"{path}.{name}": what for name, what in _owned(inner).items()})
+    body.found["tensors"] = own
     return own
 
 

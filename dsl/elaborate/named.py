@@ -15,9 +15,11 @@ Part = tuple[str, tuple[object, ...]]
 
 def named_values(body: Body) -> dict[str, tuple[Owned, Ref]]:
     """Return, by path, what each name means at the end of a body (a family's members apart): its values, those of its tasks, outputs, losses."""
-    found: dict[str, tuple[Owned, Ref]] = {}
-    for entry, ref in _all(body):
-        found.setdefault(entry.path, (entry, ref))
+    found: dict[str, tuple[Owned, Ref]] | None = body.found.get("names")
+    if found is None:
+        found = body.found["names"] = {}
+        for entry, ref in _all(body):
+            found.setdefault(entry.path, (entry, ref))
     return found
 
 

@@ -60,6 +60,10 @@ class Places:
 
     def of(self, body: Body, handed: Mapping[str, Held]) -> Found:
         """Look through a body whose inputs may hold these numbers."""
+        if not handed:
+            if "places" not in body.found:
+                body.found["places"] = self._through(body, handed)
+            return body.found["places"]
         key = (id(body), tuple((name, tuple((n.low, n.high) for n in held)) for name, held in handed.items()))
         if key not in self._found:
             self._found[key] = self._through(body, handed)

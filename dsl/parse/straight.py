@@ -61,14 +61,15 @@ class Straight:
         while at < end:
             row = rows.get(states[-1]) or self._row(states[-1])
             found = row.match(text, at, end)
-            word = Word("" if found is None else found[0])
-            kind = "" if found is None else cast(str, found.lastgroup)
+            read, kind = ("", "") if found is None else (found[0], cast(str, found.lastgroup))
+            after = at + len(read)
             if kind not in row.ignored:
                 if kind in row.unless:
-                    kind = row.unless[kind](word) or kind
-                word.type, word.value, word.start_pos, word.end_pos = kind, word, at, at + len(word)
+                    kind = row.unless[kind](read) or kind
+                word = Word(read)
+                word.type, word.value, word.start_pos, word.end_pos = kind, read, at, after
                 yield word
-            at += len(word)
+            at = after
 
     def _take(self, token: Word | None, kind: str, states: list[int], values: list[Any], last: int = -1) -> bool:
         """Reduce as long as the token asks for it, then shift it, or end in the state `last`; return whether it fits."""
