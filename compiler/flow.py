@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..dsl.program import Body, Node, NodeKind, Ref
-from ..dsl.record import record
+from ..dsl.record import entity
 from ..dsl.types import DType, TensorType
 from .census import leaf_specs
 from .graph import operand_refs, operands, results
-from .paths import HANDED, is_handed, join, resolve
+from .paths import is_handed, join, resolve
 
 
-@record
+@entity
 class Origins:
-    """Paths of parameters, or of modules around them, and names of inputs."""
+    """Where values of a body come from: what it reads itself by path (tensors, or modules around them), what the calls of its modules
+    read below theirs, and the names of its inputs.  Equal calls share what they read."""
 
-    paths: frozenset[str]
+    own: frozenset[str]
+    calls: Mapping[str, tuple[Origins, ...]]
     inputs: frozenset[str]
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a tensor is among what is read."""
+        if "" in self.own or path in self.own:
+            return True
+        return any(stem in self.own or any(o.holds(path[len(stem) + 1 :]) for o in self.calls.get(stem, ())) for stem in stems(path))
+
+    def paths(self) -> Iterator[str]:
+        """Yield every path that is read."""
+        yield from self.own
+        for target, read in self.calls.items():
+            yield from (join(target, path) for path in dict.fromkeys(path for origins in read for path in origins.paths()))
+
+
+def together(found: Iterable[Origins]) -> Origins:
+    """Return what any of several reads."""
+    own, calls, inputs = set[str](), dict[str, dict[int, Origins]](), set[str]()
+    for origins in found:
+        own |= origins.own
+        inputs |= origins.inputs
+        for target, read in origins.calls.items():
+            calls.setdefault(target, {}).update((id(o), o) for o in read)
+    return Origins(frozenset(own), {target: tuple(read.values()) for target, read in calls.items()}, frozenset(inputs))
 
 
 class Flow:
@@ -37,38 +62,44 @@ class Flow:
             found = body.found[key] = self._follow(body, refs)
         return found
 
-    def read(self, body: Body, number: int, indices: frozenset[int]) -> tuple[frozenset[str], list[Ref]]:
-        """Return the parameters that a node itself brings in for some of its results, and the values that it reads for them."""
-        node = body.nodes[number]
-        if self.gradient and not any(carries(node.outputs[index]) for index in indices):
-            return frozenset(), []
-        if node.body is not None:
-            ends = results(node.body)
-            inner = self.of(node.body, frozenset(ends[index] for index in indices))
-            paths = frozenset(f"{node.target}.{path}" if path and path[0] != HANDED else _outside(body, node, path) for path in inner.paths) - {""}
-            read = [ref for name in inner.inputs for ref in operand_refs(node.inputs.get(name))]
-        else:
-            paths = frozenset(_tensors(body, node, self.gradient))
-            still = flat(node) if self.gradient else frozenset[str]()
-            read = [ref for name, ref in operands(node) if name not in still]
-        return paths, [ref for ref in read if not self.gradient or carries(body.type(ref))]
-
     def _follow(self, body: Body, refs: frozenset[Ref]) -> Origins:
         wanted: dict[int, set[int]] = {}
-        paths: set[str] = set()
-        inputs: set[str] = set()
         for ref in refs:
             wanted.setdefault(ref.node, set()).add(ref.index)
+        own, calls, inputs = set[str](), dict[str, dict[int, Origins]](), set[str]()
         for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
             if number not in wanted:
                 continue
-            own, read = self.read(body, number, frozenset(wanted[number]))
-            paths |= own
-            node = body.nodes[number]
-            inputs.update([node.target] if node.kind in (NodeKind.INPUT, NodeKind.STATE) else ())
+            node, indices = body.nodes[number], wanted[number]
+            if node.kind is NodeKind.INPUT or node.kind is NodeKind.STATE:
+                inputs.add(node.target)
+            if self.gradient and not any(carries(node.outputs[index]) for index in indices):
+                continue
+            if node.body is None:
+                own.update(_tensors(body, node, self.gradient))
+                still = flat(node) if self.gradient else frozenset[str]()
+                read = [ref for name, ref in operands(node) if name not in still]
+            else:
+                inner = self._called(body, node, indices, own, calls)
+                read = [ref for name in inner.inputs for ref in operand_refs(node.inputs.get(name))]
             for ref in read:
-                wanted.setdefault(ref.node, set()).add(ref.index)
-        return Origins(frozenset(paths), frozenset(inputs))
+                if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
+                    wanted.setdefault(ref.node, set()).add(ref.index)
+        return Origins(frozenset(own), {target: tuple(read.values()) for target, read in calls.items()}, frozenset(inputs))
+
+    def _called(self, body: Body, node: Node, indices: Iterable[int], own: set[str], calls: dict[str, dict[int, Origins]]) -> Origins:
+        """Follow a call, and keep what it reads: below its own path, and of modules that it was handed."""
+        assert node.body is not None
+        ends = results(node.body)
+        inner = self.of(node.body, frozenset(ends[index] for index in indices))
+        calls.setdefault(node.target, {})[id(inner)] = inner
+        declared = body.modules.get(node.target)
+        if declared is not None and declared.modules:
+            own.update(resolve(path, declared.modules) for path in inner.own if is_handed(path))
+            for target, read in inner.calls.items():
+                if is_handed(target):
+                    calls.setdefault(resolve(target, declared.modules), {}).update((id(o), o) for o in read)
+        return inner
 
 
 def carries(type_: TensorType) -> bool:
@@ -80,6 +111,15 @@ def flat(node: Node) -> frozenset[str]:
     """Return the arguments of an operation that get no gradient."""
     primitive = node.primitive
     return frozenset(a.name for a in (*primitive.arguments, *primitive.call) if a.flat) if primitive is not None else frozenset()
+
+
+def stems(path: str) -> Iterator[str]:
+    """Yield the paths around a path and itself, the widest first: `a`, `a.b`, `a.b.c`."""
+    at = path.find(".")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(".", at + 1)
+    yield path
 
 
 def _tensors(body: Body, node: Node, gradient: bool) -> Iterator[str]:
@@ -95,15 +135,7 @@ def _tensors(body: Body, node: Node, gradient: bool) -> Iterator[str]:
         yield ""  # the instance itself
     elif node.kind is NodeKind.LEAF:
         declared = body.modules.get(node.target)
-        if declared is None or declared.extern is not None:
+        if declared is None or declared.extern is not None or not gradient:
             yield node.target
         else:
-            yield from (join(node.target, spec.name) for spec in leaf_specs(declared) if not (gradient and spec.buffer))
-
-
-def _outside(body: Body, node: Node, path: str) -> str:
-    """Return a path of a called body as the caller sees it; nothing for a handed module that the caller doesn't know."""
-    if not is_handed(path):
-        return join(node.target, path)
-    declared = body.modules.get(node.target)
-    return resolve(path, declared.modules) if declared is not None else ""
+            yield from (join(node.target, spec.name) for spec in leaf_specs(declared) if not spec.buffer)

@@ -10,7 +10,7 @@ from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
 from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
-from .flow import Flow
+from .flow import Flow, Origins, together
 from .graph import result_names, results
 from .paths import covers, join
 from .reach import Occurrence, Reach
@@ -73,15 +73,15 @@ class GraphInspector:
         else:
             yield from reach.occurrences(source)
 
-    def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
-        """Return the paths of the parameters that get a gradient from the named losses, or of modules around them."""
+    def losses_reach(self, body: Body, losses: Iterable[str]) -> Origins:
+        """Return what gets a gradient from the named losses."""
         wanted = set(losses)
-        return self._gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted)).paths
+        return self._gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in wanted))
 
-    def results_reach(self, bodies: Iterable[Body]) -> frozenset[str]:
-        """Return the paths of the parameters that outputs, losses, states and updates depend on, or of modules around them."""
+    def results_reach(self, bodies: Iterable[Body]) -> Origins:
+        """Return what outputs, losses, states and updates depend on."""
         ends = ((body, frozenset((*results(body), *(update.ref for update in body.updates)))) for body in bodies)
-        return frozenset[str]().union(*(self._dependence.of(body, refs).paths for body, refs in ends))
+        return together(self._dependence.of(body, refs) for body, refs in ends)
 
 
 def _inside(body: Body, calls: Sequence[int]) -> Body:

@@ -35,6 +35,14 @@ class Owned:
         return result
 
 
+class Reached(Protocol):
+    """Parameters that something comes from."""
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a parameter, by its absolute path, is one of them."""
+        ...
+
+
 class Inspector(Protocol):
     """Answers about parameters and dependence."""
 
@@ -54,10 +62,10 @@ class Inspector(Protocol):
         """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
         ...
 
-    def losses_reach(self, body: Body, losses: Iterable[str]) -> frozenset[str]:
-        """Return the absolute paths of the parameters that get a gradient from the named losses, or of modules around them."""
+    def losses_reach(self, body: Body, losses: Iterable[str]) -> Reached:
+        """Return what gets a gradient from the named losses."""
         ...
 
-    def results_reach(self, bodies: Iterable[Body]) -> frozenset[str]:
-        """Return the absolute paths of the parameters that any result of the bodies depends on, or of modules around them."""
+    def results_reach(self, bodies: Iterable[Body]) -> Reached:
+        """Return what any result of the bodies depends on."""
         ...

@@ -31,7 +31,7 @@ def _is_trained(view: View, body: Body, operand: Operand) -> bool:
     if not refs:
         return False
     origins = view.gradient.of(body, refs)
-    if any(_moves(view, path) for path in origins.paths):
+    if any(_moves(view, path) for path in origins.paths()):
         return True
     callers = ((caller, node) for caller in view.graph.bodies for node in caller.nodes if node.body is body) if origins.inputs else ()
     return any(_is_trained(view, caller, node.inputs.get(name)) for caller, node in callers for name in origins.inputs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...dsl.diagnostics import Diagnostic
-from .view import View, amount, stems, warning
+from ..flow import stems
+from .view import View, amount, warning
 
 
 def find(view: View) -> Iterator[Diagnostic]:
@@ -17,9 +18,9 @@ def find(view: View) -> Iterator[Diagnostic]:
     filled = {rule.target for weights in view.program.weights.values() for rule in weights.rules}
     active = {path for stage in stages for path in stage.losses}
     body = view.program.training
-    taught = view.among(view.parameters, view.gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in active)))
-    still = [t for t in view.parameters if not view.is_moving(t.path) and not view.is_still(t.path)]
-    idle = [t.path for t in still if t.path in taught and not any(stem in filled for stem in stems(t.path))]
+    taught = view.gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in active))
+    still = [own.path for own in view.parameters if not view.is_moving(own.path) and not view.is_still(own.path)]
+    idle = [path for path in still if not any(stem in filled for stem in stems(path)) and taught.holds(path)]
     for path, tensors in view.groups(idle):
         message = f"no stage trains `{path}` ({amount(tensors)}), and no weights map fills it: it stays as it was initialised"
         yield warning("A530", message, view.place(path, tensors[0]), f"`tune` it in a stage, or say that it stands still: `freeze {path}`")

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from ...dsl.diagnostics import Diagnostic, Severity
-from ...dsl.elaborate.below import frozen_paths
+from ...dsl.elaborate.below import frozen_paths, ties
+from ...dsl.inspector import Owned
 from ...dsl.program import Body, Program
 from ...dsl.source import Span
-from ..census import Tensor, distinct
-from ..flow import Flow, Origins
+from ..census import distinct
+from ..flow import Flow, Origins, stems, together
 from ..graph import Graph, results
+from ..inspector import GraphInspector
 from ..paths import covers
 
 
@@ -21,6 +23,7 @@ class View:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.graph = Graph(program)
+        self.inspector = GraphInspector()
         self.dependence = Flow(gradient=False)
         self.gradient = Flow(gradient=True)
 
@@ -31,10 +34,11 @@ class View:
         return distinct((*self.graph.roots, *(body for plan in plans for body in (plan.eval, plan.train))))
 
     @cached_property
-    def parameters(self) -> tuple[Tensor, ...]:
+    def parameters(self) -> tuple[Owned, ...]:
         """Every parameter of the model, tied ones by the path that stays."""
-        gone = {path for group in self.graph.census.tie_groups for path in group[1:]}
-        return tuple(t for t in self.graph.parameters() if not t.buffer and t.path not in gone)
+        gone = {second for _, second in ties(self.program.training)}
+        found = {own.path: own for body in (self.program.eval, self.program.training) for own in self.inspector.owned(body)}
+        return tuple(own for own in found.values() if not own.buffer and own.path not in gone)
 
     @cached_property
     def still(self) -> tuple[str, ...]:
@@ -53,21 +57,21 @@ class View:
     def is_moving(self, path: str) -> bool:
         """Tell whether a parameter is meant to be trained: by a stage, or where there are no stages because it is not frozen."""
         if self.program.stages:
-            return _holds(self.tuned, path)
+            return path in self.tuned or any(stem in self.tuned for stem in stems(path))
         return not self.is_still(path)
 
     @cached_property
     def used(self) -> Origins:
         """What any result, loss, state or update depends on; entries are asked only while the rest leaves something out."""
-        found = Origins(frozenset(), frozenset())
+        found: list[Origins] = []
         for root in self.roots:
-            if self._is_all(found):
+            if found and self._is_all(together(found)):
                 break
-            found = _both(found, self.dependence.of(root, frozenset((*results(root), *(update.ref for update in root.updates)))))
-        return found
+            found.append(self.dependence.of(root, frozenset((*results(root), *(update.ref for update in root.updates)))))
+        return together(found)
 
     def _is_all(self, found: Origins) -> bool:
-        return self.names <= found.inputs and all(_holds(found.paths, t.path) for t in self.parameters)
+        return self.names <= found.inputs and all(found.holds(own.path) for own in self.parameters)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -85,19 +89,11 @@ class View:
         return self._of_losses(self.gradient)
 
     def _of_losses(self, flow: Flow) -> Origins:
-        found = Origins(frozenset(), frozenset())
-        for root in self.roots:
-            if root.losses:
-                found = _both(found, flow.of(root, frozenset(loss.ref for loss in root.losses)))
-        return found
-
-    def among(self, tensors: Iterable[Tensor], origins: Origins) -> frozenset[str]:
-        """Return the paths of those tensors that are, or lie below, the paths of the origins."""
-        return frozenset(t.path for t in tensors if _holds(origins.paths, t.path))
+        return together(flow.of(root, frozenset(loss.ref for loss in root.losses)) for root in self.roots if root.losses)
 
     # -------------------------------------------------------------------------------------------------------- places
 
-    def groups(self, paths: Iterable[str]) -> Iterator[tuple[str, list[Tensor]]]:
+    def groups(self, paths: Iterable[str]) -> Iterator[tuple[str, list[Owned]]]:
         """Yield tensors by the widest modules all of whose parameters are among the paths, in order of birth."""
         wanted = frozenset(paths)
         if not wanted:
@@ -106,7 +102,7 @@ class View:
         for tensor in self.parameters:
             for stem in stems(tensor.path):
                 whole[stem] = whole.get(stem, True) and tensor.path in wanted
-        found: dict[str, list[Tensor]] = {}
+        found: dict[str, list[Owned]] = {}
         for tensor in self.parameters:
             if tensor.path in wanted:
                 found.setdefault(next(stem for stem in stems(tensor.path) if whole[stem]), []).append(tensor)
@@ -116,14 +112,14 @@ class View:
         """Tell whether each of the modules around a path, and the one at it, is called somewhere: it is not made for other arguments."""
         return _is_called(self.roots, path)
 
-    def place(self, path: str, tensor: Tensor) -> Span:
+    def place(self, path: str, tensor: Owned) -> Span:
         """Return where the model's own text makes what lies at a path."""
         for root in self.roots:
             for stem in stems(path):
                 made = root.modules.get(stem) or root.parameters.get(stem)
                 if made is not None:
                     return made.span
-        return tensor.span
+        return self.program.eval.span
 
 
 def _is_called(bodies: Iterable[Body], path: str) -> bool:
@@ -135,24 +131,7 @@ def _is_called(bodies: Iterable[Body], path: str) -> bool:
     return all(_is_called(declared.bodies, path[len(declared.path) + 1 :]) for _, declared in made if declared.bodies and declared.path != path)
 
 
-def _both(one: Origins, other: Origins) -> Origins:
-    return Origins(one.paths | other.paths, one.inputs | other.inputs)
-
-
-def _holds(paths: frozenset[str], path: str) -> bool:
-    return path in paths or any(stem in paths for stem in stems(path))
-
-
-def stems(path: str) -> Iterator[str]:
-    """Yield the paths around a path and itself, the widest first: `a`, `a.b`, `a.b.c`."""
-    at = path.find(".")
-    while at >= 0:
-        yield path[:at]
-        at = path.find(".", at + 1)
-    yield path
-
-
-def amount(tensors: list[Tensor]) -> str:
+def amount(tensors: list[Owned]) -> str:
     """Return how many numbers tensors hold, in words."""
     count = sum(tensor.size for tensor in tensors)
     return f"{count:,} parameters" if count != 1 else "1 parameter"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from .. import ast
 from ..diagnostics import Diagnostic, Label, Severity
+from ..inspector import Reached
 from ..program import Body, EntryPlan, Program, StagePlan
 from ..selection import Tree
 from ..source import Span
@@ -217,10 +218,9 @@ class Stages:
         self._report(Diagnostic(code, message, span, (), help, Severity.WARNING))
 
 
-def _gets(tree: Tree, number: int, reached: frozenset[str]) -> bool:
-    """Tell whether one of the names of a parameter, or a module around it, is among the paths."""
-    names = [tree.entries[n].path for n in tree.spread((number,))]
-    return any(path in reached or any(path[:i] in reached for i, c in enumerate(path) if c == ".") for path in names)
+def _gets(tree: Tree, number: int, reached: Reached) -> bool:
+    """Tell whether a parameter is reached by one of its names."""
+    return any(reached.holds(tree.entries[n].path) for n in tree.spread((number,)))
 
 
 def _of(stage: ast.Stage, kind: type[Clause]) -> list[Clause]:
