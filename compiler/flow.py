@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 
 from ..dsl.program import Body, Node, NodeKind, Ref
 from ..dsl.record import entity
@@ -20,18 +21,19 @@ class Origins:
     own: frozenset[str]
     calls: Mapping[str, tuple[Origins, ...]]
     inputs: frozenset[str]
+    spelt: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # all paths, once they were asked for
 
     def holds(self, path: str) -> bool:
         """Tell whether a tensor is among what is read."""
-        if "" in self.own or path in self.own:
-            return True
-        return any(stem in self.own or any(o.holds(path[len(stem) + 1 :]) for o in self.calls.get(stem, ())) for stem in stems(path))
+        read = self.paths()
+        return path in read or "" in read or any(stem in read for stem in stems(path))
 
-    def paths(self) -> Iterator[str]:
-        """Yield every path that is read."""
-        yield from self.own
-        for target, read in self.calls.items():
-            yield from (join(target, path) for path in dict.fromkeys(path for origins in read for path in origins.paths()))
+    def paths(self) -> frozenset[str]:
+        """Return every path that is read."""
+        if not self.spelt:
+            below = (f"{target}.{path}" if path else target for target, read in self.calls.items() for o in read for path in o.paths())
+            self.spelt.append(self.own.union(below))
+        return self.spelt[0]
 
 
 def together(found: Iterable[Origins]) -> Origins:
@@ -135,7 +137,7 @@ def _tensors(body: Body, node: Node, gradient: bool) -> Iterator[str]:
         yield ""  # the instance itself
     elif node.kind is NodeKind.LEAF:
         declared = body.modules.get(node.target)
-        if declared is None or declared.extern is not None or not gradient:
+        if declared is None or declared.extern is not None:
             yield node.target
         else:
-            yield from (join(node.target, spec.name) for spec in leaf_specs(declared) if not spec.buffer)
+            yield from (join(node.target, spec.name) for spec in leaf_specs(declared) if not (gradient and spec.buffer))
