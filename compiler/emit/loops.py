@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Sequence
 from itertools import chain
@@ -17,6 +18,7 @@ class Loop(Varying):
     def units(self) -> list[Unit]:
         """Return the loop with what stands before it."""
         plan = [self._column(column) for column in self.turns.columns]
+        self._entered()
         self.collected = self._collected(plan)
         self._worth(plan)
         self._variables(plan)
@@ -83,7 +85,8 @@ class Loop(Varying):
         found: dict[str, str] = {}
         for own, key in zip(self.own, keys, strict=True):
             base = re.sub(r"_\d+$", "", self.roller.names[key])
-            found[own] = next(name for name in chain([base], numbered(base)) if name not in known and name not in found.values())
+            taken = {*known, *found.values(), *keyword.kwlist}
+            found[own] = next(name for name in chain([base], numbered(base)) if name not in taken)
         return found
 
     def _sound(self, body: list[Unit], names: dict[str, str]) -> bool:

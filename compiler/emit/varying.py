@@ -123,6 +123,22 @@ class Varying:
             return None
         raise Unlike
 
+    def _entered(self) -> None:
+        """Carry what a loop in each turn starts from by its name: what the turn before has left there."""
+        for units in zip(*self.turns.units, strict=True):
+            if len({len(unit.enters) for unit in units}) > 1:
+                raise Unlike
+            for enters in zip(*(unit.enters for unit in units), strict=True):
+                starts = [enter.start for enter in enters]
+                places = [self.bound.get(start) for start in starts]
+                _, place = next((found for found in places if found is not None), (0, -1))
+                if places == [(k, place) for k in range(self.times)] or place < 0 and len(set(starts)) == 1:
+                    continue
+                if places != [None, *((k, place) for k in range(self.times - 1))]:
+                    raise Unlike
+                if self.starts.setdefault(place, starts[0]) != starts[0]:
+                    raise Unlike
+
     def _element(self, keys: tuple[str, ...], lists: list[tuple[str, int, int] | None]) -> tuple[str, ...]:
         """Return a mark where each turn reads the same element of a list that it has made itself."""
         found = [(self.bound.get(one[0]), one[1]) for one in lists if one is not None]

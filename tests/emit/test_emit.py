@@ -108,6 +108,41 @@ model M(dim: int = 8) {
   out y = z[1] + z[2] * z[3]
 }
 """
+NESTED = """block Gate(dim: int) {
+  in x: float[B, dim]
+  a, b = Linear(dim, dim), Linear(dim, dim)
+  u = a(x)
+  out y = u + b(x)
+  out left = sigmoid(u)
+  out right = tanh(u)
+}
+model M {
+  in x: float[B, 4]
+  repeat i in 0..3 carry x {
+    z = x
+    repeat j in 0..2 carry z {
+      gate = Gate(4)
+      r = gate(z)
+      z = r.y
+      l, k = r.left, r.right
+    }
+    x = z
+  }
+  out y = x
+  for i in 0..3 { for j in 0..2 { out a = l[i, j]; out b = k[i, j] } }
+}
+"""
+STARTED = """
+model M {
+  index texts = {a, b}
+  in x[t in texts]: float[B, 4]
+  first = Linear(4, 4)
+  h[t in texts] = first(x[t])
+  repeat i in 0..3 carry h { layer = Linear(4, 4); for t in texts { h[t] = layer(h[t]) } }
+  out y = concat(h[*], dim = -1)
+  out own = h[a]
+}
+"""
 CACHED = """arch 1
 block Memory(dim: int) {
   in x: float[B, S, dim]
@@ -192,7 +227,7 @@ def test_reference(text: str) -> None:
         compare(text)
 
 
-@pytest.mark.parametrize("text", [HANDED, UPDATED, TIED, DRAWN], ids=["handed", "updated", "tied", "drawn"])
+@pytest.mark.parametrize("text", [HANDED, UPDATED, TIED, DRAWN, NESTED, STARTED], ids=["handed", "updated", "tied", "drawn", "nested", "started"])
 def test_corners(text: str) -> None:
     compare(text)
 
