@@ -26,7 +26,8 @@ def tidied(lines: Sequence[Line], known: Collection[str]) -> list[Line]:
         match = NUMBERED.fullmatch(word)
         if match is None or word not in bound or word in known or word in kept:
             continue
-        short = next(name for name in (match[1], *(f"{match[1]}_{i}" for i in range(1, int(match[2]) + 1))) if name not in taken or name == word)
+        shorter = (match[1], *(f"{match[1]}_{i}" for i in range(1, int(match[2]))))
+        short = next((name for name in shorter if name not in taken), word)
         names[word] = short
         taken.add(short)
     return [(depth, WORD.sub(lambda one: names.get(one[0], one[0]), text)) for depth, text in found] if names else found
