@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from torch import Tensor
@@ -22,9 +22,9 @@ def entries(batch: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
     elif isinstance(batch, (tuple, list)):
         for number, value in enumerate(cast("Sequence[Any]", batch)):
             yield from entries(value, (*path, number))
-    elif is_dataclass(batch):
-        for name, value in vars(batch).items():
-            yield from entries(value, (*path, name))
+    elif is_dataclass(batch) and not isinstance(batch, type):
+        for field in fields(batch):
+            yield from entries(getattr(batch, field.name), (*path, field.name))
 
 
 def exchanged(batch: Any, path: Path, value: Tensor) -> Any:

@@ -65,7 +65,7 @@ def _effect(runner: Runner, batch: Any, path: Path, value: Tensor, first: list[T
     ran, why = False, "no other values are known for it"
     for other in others(value):
         try:
-            results = _results(runner, exchanged(batch, path, other), seed)
+            results = _results(runner, exchanged(batch, path, other.requires_grad_(value.requires_grad)), seed)
         except Exception as error:  # noqa: BLE001 - the model may refuse values in any way
             why = f"it refuses other values: {type(error).__name__}"
             continue

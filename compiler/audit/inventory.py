@@ -96,8 +96,9 @@ class Inventory:
         """Return how many numbers parameters hold."""
         return sum(self.parameters[path].numel() for path in paths)
 
-    def below(self, group: str) -> list[nn.Module]:
-        """Return the modules at and below a path; the owner of a parameter."""
-        if group not in self.modules:
-            return [self.modules[group.rpartition(".")[0]]]
-        return [module for path, module in self.modules.items() if covers(group, path)]
+    def is_called(self, group: str, called: frozenset[int]) -> bool:
+        """Tell whether any module at or below a path was called; parameters and lists of them are used, and never called."""
+        module = self.modules.get(group)
+        if module is None or isinstance(module, (nn.ParameterList, nn.ParameterDict)):
+            return True
+        return any(id(module) in called for path, module in self.modules.items() if covers(group, path))

@@ -22,27 +22,38 @@ from .subject import Subject, patterns
 Reach = Mapping[str, Mapping[str, Gradient]]
 """By loss and parameter the most that any step gave."""
 
-JITTER = (0.1, 0.1, 0.5, 0.5, 1.0, 1.0)
-"""By which part of its spread all that is trained is moved at random, again and again, to see whether a gradient of zero stays."""
+SHAKES = (0.1, 0.5, 1.0)
+"""By which parts of its spread all that is trained is moved at random, to see whether what was nothing stays nothing."""
+
+
+@record
+class Steps:
+    """What some steps of training did.
+
+    `values` are the losses of the first step; `reach` what each loss gives each trained parameter; `moved` the frozen parameters and
+    `moved_buffers` the buffers whose values were changed.
+    """
+
+    values: Mapping[str, Tensor]
+    reach: dict[str, dict[str, Gradient]]
+    moved: frozenset[str]
+    moved_buffers: tuple[str, ...]
 
 
 @record
 class Observed:
     """What steps of training showed.
 
-    `values` are the losses of the first step; `reach` what each loss gives each trained parameter; `moved` the frozen parameters and
-    `moved_buffers` the buffers whose values the steps changed; `called` the modules that ran; `touches` which losses change with each
-    group of parameters that no gradient reaches; `live` the frozen parts that draw in training what they don't draw in evaluation;
-    `outside` what the optimisers hold that isn't the model's, each with whether a loss reaches it.
+    `called` are the modules that ran; `unreached` what is trained and gets no gradient, by module, and `touches` which losses change with
+    it; `live` the frozen modules that draw in training what they don't draw in evaluation; `outside` what the optimisers hold that isn't
+    the model's, each with whether a loss reaches it.
     """
 
     subject: Subject
     inventory: Inventory
-    values: Mapping[str, Tensor]
-    reach: Reach
-    moved: tuple[str, ...]
-    moved_buffers: tuple[str, ...]
+    steps: Steps
     called: frozenset[int]
+    unreached: Mapping[str, tuple[str, ...]]
     touches: Mapping[str, frozenset[str]]
     live: Mapping[str, bool]
     inputs: Mapping[str, Effect]
@@ -51,15 +62,11 @@ class Observed:
 
     def best(self, path: str) -> Gradient:
         """Return the most that any loss gives a parameter."""
-        return max((found[path] for found in self.reach.values()), default=Gradient.NONE)
+        return _best(self.steps.reach, path)
 
     def optimized(self) -> frozenset[int]:
         """Return the identities of all that the optimisers hold."""
         return frozenset(id(value) for o in self.subject.optimizers for group in o.param_groups for value in group["params"])
-
-    def unreached(self) -> dict[str, tuple[str, ...]]:
-        """Return what is trained and gets no gradient, by module."""
-        return self.inventory.groups(path for path in self.inventory.trained if self.best(path) is Gradient.NONE)
 
 
 def observe(subject: Subject) -> Observed:
@@ -76,18 +83,20 @@ def observe(subject: Subject) -> Observed:
         runner.settle()
         live = live_draws(runner, inventory)
         inputs = input_effects(runner, {}, subject.seed)
-        values, reach, moved, moved_buffers = _steps(runner, inventory)
-        _jitter(runner, inventory, reach)
-        for number, part in enumerate(JITTER):  # again, for what a factor that starts at zero keeps out
+        steps = _steps(runner, inventory)
+        _look_again(runner, inventory, steps.reach)
+        unreached = inventory.groups(path for path in inventory.trained if _best(steps.reach, path) is Gradient.NONE)
+        touches = {group: _touched(runner, inventory, paths) for group, paths in unreached.items()}
+        for number, part in enumerate(SHAKES):  # again, for what a factor that starts at zero keeps out
             if any(effect.verdict is Verdict.NOTHING for effect in inputs.values()):
                 _shake([inventory.parameters[path] for path in inventory.trained], part)
                 inputs = input_effects(runner, inputs, subject.seed + number)
-        unreached = inventory.groups(p for p in inventory.trained if all(found[p] is Gradient.NONE for found in reach.values()))
-        touches = {group: _touched(runner, inventory, paths) for group, paths in unreached.items()}
-    kept = {name: any(found[name] is not Gradient.NONE for found in reach.values()) for name in outside}
-    return Observed(
-        subject, inventory, values, reach, moved, moved_buffers, frozenset(runner.called), touches, live, inputs, kept, keys
-    )  # fmt: skip
+    reached = {name: _best(steps.reach, name) is not Gradient.NONE for name in outside}
+    return Observed(subject, inventory, steps, frozenset(runner.called), unreached, touches, live, inputs, reached, keys)
+
+
+def _best(reach: Reach, path: str) -> Gradient:
+    return max((found[path] for found in reach.values()), default=Gradient.NONE)
 
 
 def _outside(subject: Subject, inventory: Inventory) -> dict[str, nn.Parameter]:
@@ -103,8 +112,8 @@ def _outside(subject: Subject, inventory: Inventory) -> dict[str, nn.Parameter]:
     return found
 
 
-def _steps(runner: Runner, inventory: Inventory) -> tuple[dict[str, Tensor], dict[str, dict[str, Gradient]], tuple[str, ...], tuple[str, ...]]:
-    """Take steps of training; return the losses before them, what reached what, and which frozen parameters and which buffers moved."""
+def _steps(runner: Runner, inventory: Inventory) -> Steps:
+    """Take steps of training."""
     subject, batches = runner.subject, runner.subject.all_batches
     before = {path: inventory.parameters[path].detach().clone() for path in inventory.frozen}
     buffers = {path: value.detach().clone() for path, value in _buffers(subject.model)}
@@ -116,10 +125,10 @@ def _steps(runner: Runner, inventory: Inventory) -> tuple[dict[str, Tensor], dic
         values = {**losses, **values}
         _merge(reach, found)
         runner.step(batch, seed)
-    moved = tuple(path for path, value in before.items() if not same([value], [inventory.parameters[path].detach()]))
+    moved = frozenset(path for path, value in before.items() if not same([value], [inventory.parameters[path].detach()]))
     after = dict(_buffers(subject.model))
     moved_buffers = tuple(path for path, value in buffers.items() if path in after and not same([value], [after[path]]))
-    return values, reach, tuple(path for path in inventory.parameters if path in moved), moved_buffers
+    return Steps(values, reach, moved, moved_buffers)
 
 
 def _buffers(model: nn.Module) -> Iterable[tuple[str, Tensor]]:
@@ -133,16 +142,16 @@ def _merge(reach: dict[str, dict[str, Gradient]], found: Mapping[str, Mapping[st
         known.update({path: max(known[path], gradient) for path, gradient in gradients.items()})
 
 
-def _jitter(runner: Runner, inventory: Inventory, reach: dict[str, dict[str, Gradient]]) -> None:
-    """Look again from other values, where some gradient was none or zero.
+def _look_again(runner: Runner, inventory: Inventory, reach: dict[str, dict[str, Gradient]]) -> None:
+    """Compute gradients from other values, where some were none or zero.
 
     A factor that starts at zero, as LoRA's B, makes the gradient of the other one zero, and a rate that warms up from zero keeps it so; of
     many experts some may see no token of these batches.
     """
     trained, seed = [inventory.parameters[path] for path in inventory.trained], runner.subject.seed
     with preserved(runner.subject.model):
-        for number, part in enumerate(JITTER):
-            if all(any(found[path] is Gradient.SOME for found in reach.values()) for path in inventory.trained):
+        for number, part in enumerate(part for part in SHAKES for _ in range(2)):
+            if all(_best(reach, path) is Gradient.SOME for path in inventory.trained):
                 return
             seeded(seed + number)
             _shake(trained, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from ...dsl.diagnostics import Severity
@@ -80,7 +81,7 @@ class Audit:
             "model": self.model,
             "steps": self.steps,
             "batches": self.batches,
-            "losses": {name: {"value": value, "reaches": list(self.reach[name])} for name, value in self.losses.items()},
+            "losses": {name: {"value": value if isfinite(value) else None, "reaches": list(self.reach[name])} for name, value in self.losses.items()},
             "parts": [
                 {"path": p.path, "trained": p.trained, "tensors": p.tensors, "numbers": p.numbers, "reached": dict(p.reached), "live": p.live}
                 for p in self.parts
@@ -110,12 +111,12 @@ def report(seen: Observed, findings: Sequence[Finding]) -> Audit:
     """Return what was observed as an `Audit`; the worst findings come first."""
     inventory = seen.inventory
     reach = {name: tuple(path for path, gradient in found.items() if gradient is Gradient.SOME and path not in seen.outside)
-             for name, found in seen.reach.items()}  # fmt: skip
+             for name, found in seen.steps.reach.items()}  # fmt: skip
     return Audit(
         type(seen.subject.model).__name__,
         max(seen.subject.steps, len(seen.subject.all_batches)),
         len(seen.subject.all_batches),
-        {name: value.item() for name, value in seen.values.items()},
+        {name: value.item() for name, value in seen.steps.values.items()},
         reach,
         tuple(_parts(inventory, reach, seen.live)),
         {path: tuple(others) for path, others in inventory.aliases.items()},

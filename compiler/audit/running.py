@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -135,4 +136,5 @@ def same(one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
 
 def _wants_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Tell whether an optimiser can't step without computing the loss itself, as LBFGS."""
-    return isinstance(optimizer, torch.optim.LBFGS)
+    closure = signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is Parameter.empty

@@ -7,6 +7,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
@@ -93,6 +94,8 @@ def _problem(given: Any) -> tuple[str, str] | None:
     """Say what is wrong with the values of a subject, and what to give."""
     if not isinstance(given.model, nn.Module):
         return f"the model is {_kind(given.model)}, not a `torch.nn.Module`", "give the module itself"
+    if any(isinstance(module, torch.jit.ScriptModule) for module in given.model.modules()):
+        return "the model is TorchScript, whose steps can't be watched", "audit the Python module that it was made from"
     if any(is_lazy(value) for value in given.model.parameters()):
         return "the model has parameters without a shape", "call it once, so that its lazy modules are whole"
     if any(value.is_meta for value in (*given.model.parameters(), *given.model.buffers())):

@@ -37,8 +37,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A550",
         "what is frozen moves",
-        "Steps of training changed a parameter that requires no gradient or that a `frozen` selector says is frozen; or it requires a "
-        "gradient though it is said to be frozen, so that some optimiser will move it.",
+        "Steps of training changed a parameter that requires no gradient or that a `frozen` selector says is frozen; or it is said "
+        "to be frozen, requires a gradient and is in an optimiser, which will move it.",
         _net() + _subject(', "frozen": ["trunk"]'),
         _net() + _subject(', "frozen": ["trunk"]', _FREEZE),
         python=True,

@@ -73,6 +73,18 @@ def never_called() -> archloom.Subject:
     return subject(net)
 
 
+def listed() -> archloom.Subject:
+    class Listed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shifts = nn.ParameterList([nn.Parameter(torch.zeros(4)) for _ in range(3)])
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return super().forward(x + self.shifts[0] + self.shifts[1])
+
+    return subject(Listed())
+
+
 def unread() -> archloom.Subject:
     class Unread(Net):
         def __init__(self) -> None:
@@ -226,6 +238,7 @@ DEFECTS: dict[str, tuple[str, str, Callable[[], archloom.Subject]]] = {
     "an entry of the batch that is never read": ("A120", "batch.mask", idle_entry),
     "whole numbers that are never read": ("A120", "batch.ids", idle_numbers),
     "a module that is never called": ("A122", "side", never_called),
+    "one of a list that is never used": ("A516", "shifts.2", listed),
     "a module whose output no loss reads": ("A516", "side", unread),
     "a part that is cut off by detach": ("A516", "trunk", severed_part),
     "a selector of nothing": ("A510", "trnk", nothing_by_that_name),

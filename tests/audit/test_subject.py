@@ -50,6 +50,7 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
     "no optimiser": ("A561", "`optimizer` is a `str`, not a `torch.optim.Optimizer`", given(optimizer="adam")),
     "no text": ("A561", "3 is no selector", given(frozen=[3])),
     "the meta device": ("A561", "the model is on the meta device, where nothing is computed", given(model=nn.Linear(4, 2, device="meta"))),
+    "a script": ("A561", "the model is TorchScript, whose steps can't be watched", lambda: given(model=torch.jit.script(nn.Linear(4, 2)))()),
     "a lazy module": ("A561", "the model has parameters without a shape", given(model=nn.LazyLinear(2))),
     "a model that raises": ("A562", "computing the losses failed: KeyError: 'depth'", run(model=Raising(4, 2))),
     "a wrong batch": ("A562", "mat1 and mat2 shapes cannot be multiplied", run(batch=X[:, :3])),

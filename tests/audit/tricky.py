@@ -159,6 +159,14 @@ def frozen_well() -> archloom.Subject:
     return archloom.Subject(net, batch(), losses, optimizer=optimizer, frozen=["trunk"], prepare=lambda net: net.trunk.eval())
 
 
+def left_out() -> archloom.Subject:
+    """What is frozen by leaving it out of the optimiser stands still as well."""
+    net = Net()
+    return archloom.Subject(
+        net, batch(), losses, optimizer=torch.optim.AdamW(net.heads.parameters()), frozen="trunk", prepare=lambda net: net.trunk.eval()
+    )
+
+
 def by_turns() -> archloom.Subject:
     """Each batch is of one task."""
 
@@ -189,6 +197,12 @@ def by_names() -> archloom.Subject:
     )
 
 
+def penalty(net: Any, given: Any) -> Tensor:
+    """Differentiate what the network gives by its input."""
+    slope: Tensor = torch.autograd.grad(net(given).sum(), given, create_graph=True)[0]
+    return (slope.norm(dim=-1) - 1).square().mean()
+
+
 def second_order() -> archloom.Subject:
     net = Residual()
     return archloom.Subject(net, pair(3, 4), mse, optimizer=torch.optim.LBFGS(net.parameters(), max_iter=2))
@@ -208,10 +222,14 @@ TRICKY: dict[str, Callable[[], archloom.Subject]] = {
     "sparse gradients": lambda: archloom.Subject(nn.Sequential(nn.Embedding(7, 4, sparse=True)), (torch.arange(5), torch.randn(5, 4)), mse),
     "a loss with parameters of its own": weighted,
     "a part that is frozen well": frozen_well,
+    "a part that the optimiser doesn't hold": left_out,
     "batches of one task each": by_turns,
     "a batch that is overwritten": in_place,
     "a batch by position": twins,
     "losses by name": by_names,
+    "a loss of a gradient": lambda: archloom.Subject(
+        nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1, bias=False)), torch.randn(3, 4, requires_grad=True), penalty
+    ),
     "an optimiser that computes the loss": second_order,
 }
 """What makes each subject."""

@@ -9,15 +9,19 @@ from ..observing import Observed
 
 
 def find(seen: Observed) -> Iterator[Finding]:
-    """Yield a finding for each module or parameter that steps of training changed, or that is said to be frozen and requires a gradient."""
-    inventory = seen.inventory
-    open_ = [path for path in inventory.declared if inventory.parameters[path].requires_grad]
-    for group, paths in inventory.groups(dict.fromkeys((*seen.moved, *open_))).items():
+    """Yield a finding for each module or parameter that steps of training changed, or that a selector calls frozen and that can move.
+
+    What requires a gradient and is left out of the optimiser stands still, too.
+    """
+    inventory, held = seen.inventory, seen.optimized()
+    values = inventory.parameters
+    free = {path for path in inventory.declared if values[path].requires_grad and (not held or id(values[path]) in held)}
+    for group, paths in inventory.groups(path for path in values if path in seen.steps.moved or path in free).items():
         said = f" by `{inventory.declared[paths[0]]}`" if paths[0] in inventory.declared else ""
-        moves = "and moves" if any(path in seen.moved for path in paths) else "and would move"
+        moves = "and moves" if any(path in seen.steps.moved for path in paths) else "and would move"
         what = f"`{group}` is frozen{said} ({amount(inventory, paths)}) {moves}"
-        if any(path in open_ for path in paths):
+        if any(path in free for path in paths):
             yield error("A550", f"{what}: it requires a gradient", group, paths, "call `requires_grad_(False)` on it")
         else:
-            help = "an optimiser may still hold its momentum, or `forward` writes to it: make it a buffer if that is meant"
+            help = "`forward` writes to it: make it a buffer if that is meant"
             yield error("A550", f"{what}, though it requires no gradient", group, paths, help)

@@ -11,7 +11,7 @@ from ..observing import Observed
 def find(seen: Observed) -> Iterator[Finding]:
     """Yield a finding for each frozen part."""
     parts: dict[str, list[str]] = {}
-    for path in seen.moved_buffers:
+    for path in seen.steps.moved_buffers:
         part = seen.inventory.still_part(path)
         if part is not None:
             parts.setdefault(part, []).append(path)

@@ -11,7 +11,7 @@ from ..observing import Observed
 
 def find(seen: Observed) -> Iterator[Finding]:
     """Yield a finding for each; a loss that is no number shows nothing of what it depends on."""
-    if not all(bool(value.isfinite()) for value in seen.values.values()):
+    if not all(bool(value.isfinite()) for value in seen.steps.values.values()):
         return
     for name, effect in seen.inputs.items():
         if effect.verdict is Verdict.NOTHING:

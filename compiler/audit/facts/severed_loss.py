@@ -10,7 +10,7 @@ from ..observing import Observed
 
 def find(seen: Observed) -> Iterator[Finding]:
     """Yield a finding for each such loss."""
-    for name, found in seen.reach.items():
+    for name, found in seen.steps.reach.items():
         if not any(found.values()):
             cause = "nothing is trained: every parameter is frozen" if not seen.inventory.trained else "it was cut off, or all on its way is frozen"
             help = "look for `detach`, `no_grad`, `argmax`, `.item()`, or a tensor made anew from the loss"

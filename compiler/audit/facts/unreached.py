@@ -11,8 +11,8 @@ from ..observing import Observed
 def find(seen: Observed) -> Iterator[Finding]:
     """Yield a finding for each module or parameter; what only a loss without a gradient depends on is left to that loss."""
     inventory = seen.inventory
-    severed = {name for name, found in seen.reach.items() if not any(found.values())}
-    for group, paths in seen.unreached().items():
+    severed = {name for name, found in seen.steps.reach.items() if not any(found.values())}
+    for group, paths in seen.unreached.items():
         touched = seen.touches[group]
         if touched & severed:
             continue
@@ -21,7 +21,7 @@ def find(seen: Observed) -> Iterator[Finding]:
             help = "look for `detach`, `no_grad`, `argmax`, `.item()` or `.data` on the way from it"
             change = "change" if len(touched) > 1 else "changes"
             yield warning("A516", f"{what} and gets no gradient, though {listed(sorted(touched))} {change} with it", group, paths, help)
-        elif not any(id(module) in seen.called for module in inventory.below(group)):
+        elif not inventory.is_called(group, seen.called):
             yield warning("A122", f"{what} and its module is never called", group, paths, "call it in `forward`, or take it out")
         else:
             yield warning("A516", f"{what} and no loss depends on it", group, paths, "use what it gives in a loss, freeze it, or take it out")
