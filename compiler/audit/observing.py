@@ -41,20 +41,28 @@ class Steps:
 
 
 @record
+class Unreached:
+    """Trained parameters without a gradient: the losses that change with them all the same, and whether outputs do."""
+
+    paths: tuple[str, ...]
+    losses: frozenset[str]
+    outputs: bool
+
+
+@record
 class Observed:
     """What steps of training showed.
 
-    `called` are the modules that ran; `unreached` what is trained and gets no gradient, by module, and `touches` which losses change with
-    it; `live` the frozen modules that draw in training what they don't draw in evaluation; `outside` what the optimisers hold that isn't
-    the model's, each with whether a loss reaches it.
+    `called` are the modules that ran; `unreached` what is trained and gets no gradient, by module; `live` the frozen modules that draw in
+    training what they don't draw in evaluation; `outside` what the optimisers hold that isn't the model's, each with whether a loss
+    reaches it.
     """
 
     subject: Subject
     inventory: Inventory
     steps: Steps
     called: frozenset[int]
-    unreached: Mapping[str, tuple[str, ...]]
-    touches: Mapping[str, frozenset[str]]
+    unreached: Mapping[str, Unreached]
     live: Mapping[str, bool]
     inputs: Mapping[str, Effect]
     outside: Mapping[str, bool]
@@ -85,14 +93,14 @@ def observe(subject: Subject) -> Observed:
         inputs = input_effects(runner, {}, subject.seed)
         steps = _steps(runner, inventory)
         _look_again(runner, inventory, steps.reach)
-        unreached = inventory.groups(path for path in inventory.trained if _best(steps.reach, path) is Gradient.NONE)
-        touches = {group: _touched(runner, inventory, paths) for group, paths in unreached.items()}
+        groups = inventory.groups(path for path in inventory.trained if _best(steps.reach, path) is Gradient.NONE)
+        unreached = {group: _unreached(runner, inventory, paths) for group, paths in groups.items()}
         for number, part in enumerate(SHAKES):  # again, for what a factor that starts at zero keeps out
             if any(effect.verdict is Verdict.NOTHING for effect in inputs.values()):
                 _shake([inventory.parameters[path] for path in inventory.trained], part)
                 inputs = input_effects(runner, inputs, subject.seed + number)
     reached = {name: _best(steps.reach, name) is not Gradient.NONE for name in outside}
-    return Observed(subject, inventory, steps, frozenset(runner.called), unreached, touches, live, inputs, reached, keys)
+    return Observed(subject, inventory, steps, frozenset(runner.called), unreached, live, inputs, reached, keys)
 
 
 def _best(reach: Reach, path: str) -> Gradient:
@@ -169,15 +177,18 @@ def _shake(values: Iterable[Tensor], part: float) -> None:
                 value.add_(torch.randn_like(value), alpha=spread or 0.2 * part)
 
 
-def _touched(runner: Runner, inventory: Inventory, paths: Iterable[str]) -> frozenset[str]:
-    """Return the losses whose values change with parameters that no gradient reaches: a path leads there, but none back."""
-    subject, found = runner.subject, set[str]()
+def _unreached(runner: Runner, inventory: Inventory, paths: tuple[str, ...]) -> Unreached:
+    """Say what changes with parameters that no gradient reaches."""
+    subject = runner.subject
+    losses, outputs = set[str](), False
     for batch in subject.all_batches:
-        with preserved(subject.model), foreign("A562", "computing the losses"):
-            before = runner.losses(batch, subject.seed)
-        with preserved(subject.model), foreign("A562", "computing the losses with other parameters"):
-            seeded(subject.seed)
-            _shake([inventory.parameters[path] for path in paths], 1.0)
-            after = runner.losses(batch, subject.seed)
-            found |= {name for name, value in after.items() if name in before and not same([value.detach()], [before[name].detach()])}
-    return frozenset(found)
+        runs: list[tuple[dict[str, Tensor], list[Tensor]]] = []
+        for shaken in (False, True):
+            with preserved(subject.model), foreign("A562", "computing the losses with other parameters"):
+                seeded(subject.seed)
+                _shake([inventory.parameters[path] for path in paths] if shaken else [], 1.0)
+                runs.append((runner.losses(batch, subject.seed), runner.given))
+        (before, given), (after, new) = runs
+        losses |= {name for name, value in after.items() if name in before and not same([value], [before[name]])}
+        outputs = outputs or len(given) != len(new) or not same(given, new)
+    return Unreached(paths, frozenset(losses), outputs)

@@ -38,7 +38,7 @@ class Runner:
         self.subject = subject
         self.owned = owned
         self.called: set[int] = set()
-        self._given: list[Tensor] = []
+        self.given: list[Tensor] = []  # all tensors that the model itself gave on the way to the last losses
 
     def settle(self) -> None:
         """Set the modes as the training loop does."""
@@ -50,14 +50,14 @@ class Runner:
     def losses(self, batch: Any, seed: int) -> dict[str, Tensor]:
         """Compute the losses of a batch; whatever it raises comes out."""
         seeded(seed)
-        self._given = []
+        self.given = []
         with torch.enable_grad():
             return losses_of(self.subject.losses, self.subject.model, batch)
 
     def results(self, batch: Any, seed: int) -> list[Tensor]:
         """Return the losses of a batch and all tensors that the model gave on the way to them."""
         losses = self.losses(batch, seed)
-        return [value.detach() for value in (*losses.values(), *self._given)]
+        return [value.detach() for value in (*losses.values(), *self.given)]
 
     def gradients(self, batch: Any, seed: int) -> tuple[dict[str, Tensor], dict[str, dict[str, Gradient]]]:
         """Return the losses of a batch, and by loss and parameter what gradient there is; none is left behind."""
@@ -104,7 +104,7 @@ class Runner:
         def note(module: nn.Module, _inputs: Any, output: Any) -> None:
             self.called.add(id(module))
             if module is self.subject.model:
-                self._given.extend(value for _, value in entries(output))
+                self.given.extend(value.detach() for _, value in entries(output))
 
         hook = register_module_forward_hook(note)
         try:

@@ -115,7 +115,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A122",
         "a module is never called",
-        "A warning: its parameters get no gradient. `archloom audit` says it of a module that no step called.",
+        "A warning: its parameters get no gradient. It is the same where a module is called, and no output and no loss depends on it.",
         "model M { in x: float[B, 4]; f = Linear(4, 4); g = Linear(4, 4); out y = f(x) }",
         "model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(x) }",
     ),

@@ -66,8 +66,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A553",
         "a gradient that is always zero",
-        "A loss reaches the parameter, and what it gives it is exactly zero: at every step, on every batch, and again after all that is trained was "
-        "moved at random, so that a factor that starts at zero (LoRA's B, a gate) is no finding.",
+        "A loss depends on the parameter, and no gradient reaches it, because every way goes through whole numbers, truths, rounding or `detach`. In "
+        "an audit also: the gradient is exactly zero at every step, on every batch, and again after all that is trained was moved at random, so "
+        "that a factor that starts at zero (LoRA's B, a gate) is no finding.",
         _net(_OFF, "self.head(x + self.trunk(x).relu()).mean()") + _subject(),
         _net("", "self.head(x + self.trunk(x).relu()).mean()") + _subject(),
         python=True,

@@ -139,8 +139,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A516",
         "trained without a gradient",
-        "A warning: no active loss of the stage depends on what it trains, so it would stay as it is. `archloom audit` says it of any module, and "
-        "whether a loss changes with it all the same, by a way that was cut off for gradients.",
+        "A warning: no active loss of the stage depends on what it trains, so it would stay as it is. `archloom audit` says it of what "
+        "outputs alone depend on.",
         _stage("tune trunk, head, side", _MODEL.replace("  task", "  side = Linear(4, 4)\n  out other = side(x)\n  task", 1)),
         _stage("tune trunk, head"),
     ),

@@ -97,6 +97,19 @@ def unread() -> archloom.Subject:
     return subject(Unread())
 
 
+def dropped() -> archloom.Subject:
+    class Dropped(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.side = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            self.side(x)
+            return super().forward(x)
+
+    return subject(Dropped())
+
+
 def severed_part() -> archloom.Subject:
     class Severed(Net):
         def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -238,9 +251,10 @@ DEFECTS: dict[str, tuple[str, str, Callable[[], archloom.Subject]]] = {
     "an entry of the batch that is never read": ("A120", "batch.mask", idle_entry),
     "whole numbers that are never read": ("A120", "batch.ids", idle_numbers),
     "a module that is never called": ("A122", "side", never_called),
-    "one of a list that is never used": ("A516", "shifts.2", listed),
+    "one of a list that is never used": ("A122", "shifts.2", listed),
+    "a module whose output is dropped": ("A122", "side", dropped),
     "a module whose output no loss reads": ("A516", "side", unread),
-    "a part that is cut off by detach": ("A516", "trunk", severed_part),
+    "a part that is cut off by detach": ("A553", "trunk", severed_part),
     "a selector of nothing": ("A510", "trnk", nothing_by_that_name),
     "no selector": ("A525", "trunk[0", no_selector),
     "trained though it should be frozen": ("A550", "heads.depth", meant_to_be_frozen),

@@ -59,7 +59,7 @@ warning[A120]: `mask` changes nothing: with other values every loss and output s
  --> batch.mask
   = help: use it, or leave it out of the batch
 
-warning[A122]: `side` is trained (2 tensors, 20 numbers) and its module is never called
+warning[A122]: `side` is trained (2 tensors, 20 numbers), and its module is never called
  --> side
   = help: call it in `forward`, or take it out
 

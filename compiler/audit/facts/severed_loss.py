@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..finding import Finding, error
+from ..finding import Finding, warning
 from ..observing import Observed
 
 
@@ -14,4 +14,4 @@ def find(seen: Observed) -> Iterator[Finding]:
         if not any(found.values()):
             cause = "nothing is trained: every parameter is frozen" if not seen.inventory.trained else "it was cut off, or all on its way is frozen"
             help = "look for `detach`, `no_grad`, `argmax`, `.item()`, or a tensor made anew from the loss"
-            yield error("A557", f"the loss `{name}` gives no trained parameter a gradient: {cause}", f"losses.{name}", (), help)
+            yield warning("A557", f"the loss `{name}` gives no trained parameter a gradient: {cause}", f"losses.{name}", (), help)
