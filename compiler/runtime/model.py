@@ -23,7 +23,7 @@ from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs, Record, flat, nested
 from .saved import Saved
-from .stage import Stage, Stillness, check_used, expand, rows
+from .stage import Stage, Stillness, check_used, expand, live_dropout, rows
 
 if TYPE_CHECKING:
     from .claims import Tested
@@ -297,6 +297,8 @@ class Model(Saved):
             frozen = [path for path in self._paths() if path not in self._tuned]
             still = Stillness(self, frozen, self._tuned).modules(self)
             self._still += [module for module, moves in still if moves or self._stage.plan.rest_in_eval]
+            stopped = set(map(id, self._still))
+            self._stage.live = live_dropout(self, [module for module, _ in still if id(module) not in stopped])
         self.train(self.training)
 
     def _forever(self) -> list[nn.Module]:

@@ -57,6 +57,13 @@ class Stillness:
         return above and not any(name in self.tuned for name in buffers)
 
 
+def live_dropout(model: nn.Module, frozen: Iterable[nn.Module]) -> tuple[str, ...]:
+    """Return the parts of the model, by the first word of their paths, in which frozen modules drop at random while they train."""
+    drawing = {id(module) for module in frozen if isinstance(p := getattr(module, "p", None), float) and p > 0}
+    tree: Any = model
+    return tuple(dict.fromkeys(path.split(".")[0] for path, module in tree.named_modules() if id(module) in drawing))
+
+
 def _paths(model: nn.Module) -> list[str]:
     """Return the paths of all modules below a model, parents first."""
     tree: Any = model
@@ -76,10 +83,13 @@ class Stage:
         self.plan = plan
         self.rows = tuple(rows)
         self._emit = emit
+        self.live: tuple[str, ...] = ()  # the frozen parts whose dropout draws in training
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stage:
         model: Any = copy.deepcopy(self._model, memo)
-        return Stage(model, self.plan, self.rows, copy.deepcopy(self._emit, memo))
+        made = Stage(model, self.plan, self.rows, copy.deepcopy(self._emit, memo))
+        made.live = self.live
+        return made
 
     def emitted(self, *args: Any, **kwargs: Any) -> Record:
         """Return what this stage emits for a batch, by name; a later stage takes it as it is: `model(**batch, **soft)`.
@@ -133,6 +143,8 @@ class Stage:
             lines.append(f"  {path:<{width}}  {'trained' if moves else 'frozen':<7}  {tensors:>5} tensors  {count:>15,}")
         rest = "in eval mode" if self.plan.rest_in_eval else "with its dropout, norm statistics stand still"
         lines.append(f"  what isn't tuned runs {rest}")
+        if self.live:
+            lines.append(f"  dropout draws in what is frozen: {', '.join(self.live)}")
         if self.plan.tasks:
             lines.append(f"  tasks: {', '.join(self.plan.tasks)}")
         if self.plan.losses:

@@ -242,6 +242,12 @@ def test_untuned_parts_keep_their_dropout_unless_the_stage_says_otherwise() -> N
     assert not any(module.training for module in model.mid.modules())
 
 
+def test_a_stage_says_where_dropout_is_live_in_what_is_frozen() -> None:
+    model = staged()
+    assert {name: model.stage(name).live for name in ("heads", "quiet", "all_of_it")} == {"heads": ("mid",), "quiet": (), "all_of_it": ()}
+    assert "\n  dropout draws in what is frozen: mid\n" in f"{model.stage('heads')}\n"
+
+
 def test_stages_come_in_any_order() -> None:
     one, two = staged(), staged()
     for name in ("all_of_it", "quiet", "heads"):
