@@ -144,7 +144,7 @@ class Loop(Varying):
         lists = {second[place]: self._list(place) for place in self.collected}
         self.key = self.over[0][0] if self.keys else ""
         head = self._head()
-        alone = len(body) == 1 and len(body[0].lines) == 1 and len(lists) == 1 and list(lists) == body[0].defines() and not self.starts
+        alone = len(body) == 1 and len(body[0].lines) == 1 and len(lists) == 1 and body[0].is_of(*lists) and not self.starts
         if alone and guard == body[0].guard:
             value = body[0].lines[0][1].partition(" = ")[2]
             mark = next(iter(lists.values()))
@@ -173,7 +173,7 @@ class Loop(Varying):
         found: list[Line] = []
         for key, mark in lists.items():
             value = local_mark(key, self.roller.names[key])
-            if len(unit.lines) == 1 and unit.defines() == [key] and not any(key in other.reads() for other in body):
+            if len(unit.lines) == 1 and unit.is_of(key) and not any(key in other.reads() for other in body):
                 value = unit.lines[0][1].partition(" = ")[2]  # nothing else reads it
                 unit = Unit([], unit.guard)
             elif len(unit.lines) == 1 and self._is_dict(mark) and not any(key in other.reads() for other in body):

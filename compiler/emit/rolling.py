@@ -68,6 +68,8 @@ class Roller:
         try:
             return loop.units(), loop.dropped
         except Unlike:
+            for key in loop.elements:  # what its body would have read of lists
+                self.lists.pop(f"{key}'", None)
             return [], []
 
     def alive(self, units: Sequence[Unit]) -> set[str]:

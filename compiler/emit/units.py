@@ -78,6 +78,10 @@ class Unit:
             self._known["defines"] = list(dict.fromkeys(found))
         return self._known["defines"]
 
+    def is_of(self, key: str) -> bool:
+        """Tell whether one value is all that is bound: not one of several, the rest of which go nowhere."""
+        return self.defines() == [key] and not any("," in text.partition(" = ")[0] for _, text in self.lines)
+
     def reads(self) -> set[str]:
         """Return the local values that are read."""
         if "reads" not in self._known:

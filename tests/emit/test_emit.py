@@ -25,6 +25,7 @@ from archloom.compiler.check import check_text
 from archloom.compiler.cli import run
 from archloom.compiler.emit.file import emit
 from archloom.compiler.emit.run import load_source
+from archloom.compiler.emit.tidying import tidied
 from archloom.dsl.diagnostics import Failure, Severity
 from archloom.dsl.program import Program
 from archloom.dsl.source import Source
@@ -208,6 +209,25 @@ def test_a_loop_goes_on_from_what_another_put_into_a_dict() -> None:
   out y = concat(h[*], dim = 1)
 }
 model M { index texts = {a, b}; in x[l in texts]: float[B, 4]; cut = Cut(texts); out y = cut(x[*]) }""")
+
+
+def test_one_of_several_results_is_put_into_a_list_alone() -> None:
+    compare("""block Total(of: index) { in x[i in of]: float[B, 2]; out y = sum(x[*]) }
+model M {
+  index parts = 0..3
+  in x: float[B, 4]
+  for i in parts {
+    f = Linear(4, 4)
+    left, right = split(f(x), [2, 2], dim = 1)
+  }
+  total = Total(parts)
+  out y = total(left[*])
+}""")
+
+
+def test_a_shorter_name_is_looked_for_until_there_is_none() -> None:
+    lines = [(0, "h_3, h_0 = f(x)"), (0, "return h_0 - h_3")]
+    assert tidied(lines, {"x"}) == [(0, "h, h_0 = f(x)"), (0, "return h_0 - h")]
 
 
 def test_every_example_is_tried() -> None:
