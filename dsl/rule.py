@@ -38,9 +38,17 @@ class ShapeRule:
         if given is expected or given == expected:
             return given
         if isinstance(expected, SetAxis):
-            raise self._sets_differ(given, expected, what)
+            if isinstance(given, SetAxis):
+                raise self._sets_differ(given, expected, what)
+            given, expected = expected, given
         self._equate(extent(given), expected, what, given)
         return given if isinstance(given, SetAxis) or isinstance(expected, Dim) else expected
+
+    def declared(self, given: Axis, expected: Axis, what: str) -> Axis:
+        """Return the axis of a declared type that `same` allows; where an index set is declared, no number of its size will do."""
+        if isinstance(expected, SetAxis) and not isinstance(given, SetAxis):
+            raise self._sets_differ(given, expected, what)
+        return self.same(given, expected, what)
 
     def _equate(self, left: int | Dim, right: int | Dim, what: str, given: Axis) -> None:
         verdict = self.facts.equal(left, right)
@@ -70,9 +78,9 @@ class ShapeRule:
         """Say whether `same` would hold at all sizes (True), fail (False), or keep a condition (None); reports nothing."""
         if given == expected:
             return True
-        if isinstance(expected, SetAxis):
+        if isinstance(given, SetAxis) and isinstance(expected, SetAxis):
             return False
-        verdict = self.facts.equal(extent(given), expected)
+        verdict = self.facts.equal(extent(given), extent(expected))
         return None if verdict.is_unknown else verdict.is_true
 
     def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:

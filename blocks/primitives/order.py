@@ -13,6 +13,7 @@ from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
 from ..ranges import along, counts
 from ..registry import operation
 from ..samples import refused, sample
+from .reduce import not_empty
 
 X = tensor("x", "the tensor")
 DIM = axis("dim", "the axis to order", -1)
@@ -107,12 +108,13 @@ def _median(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_median),
     cost=moved,
     good=(sample(x="float[B, 5]"), sample(x="int[B, S]", dim=0)),
-    bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
+    bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1), refused("A303", x="float[B, 0]")),
 )
 def median(rule: Rule, x: TensorType, dim: int) -> TensorType:
     """Take the middle value, the lower one of two: `y = sort(x)[(n - 1) // 2]`.  x: number[..., n, ...], y: without the axis."""
     rule.dtype(x, "number", "`x`")
     at = rule.axis(dim, x.rank)
+    not_empty(rule, x, (at,))
     return TensorType(x.dtype, (*x.shape[:at], *x.shape[at + 1 :]))
 
 

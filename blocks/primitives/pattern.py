@@ -49,6 +49,9 @@ def _unique_fixed(side: Sequence[Group], mark: str) -> tuple[Group, ...]:
 def plan(rule: Rule, operation_: str, x: TensorType, pattern: str, axes: Axes, like: TensorType | None) -> Plan:
     """Solve a pattern for a tensor, or raise through the rule."""
     read = parse(pattern)
+    for name, size in axes.items():
+        if isinstance(size, int) and size < 1:
+            raise rule.fail(f"`{name}` is {size} in `{pattern}`", "the size of an axis is 1 or more", "A214")
     _check_names(rule, operation_, read, pattern, axes)
     covered = x.rank - sum(1 for g in read.left if g != ("...",))
     left = _unique_fixed(spread(read.left, x.rank, f"`x`, {x},"), "l")
@@ -205,6 +208,7 @@ _SILENT: Any = _Silent()
     bad=(
         refused("A302", x="float[B, 5]", pattern="b (h d) -> b h d", axes={"h": 2}),
         refused("A323", x="float[B, 6]", pattern="b (h d) -> b h d"),
+        refused("A214", x="float[B, 6]", pattern="b (h d) -> b h d", axes={"h": -1}),
         refused("A323", x="float[B, 6]", pattern="b d -> b"),
         refused("A323", x="float[B, 6]", pattern="b d -> b d e"),
         refused("A323", x="float[B, 6]", pattern="b d"),
@@ -239,13 +243,18 @@ REDUCTIONS = {"mean": "torch.mean", "sum": "torch.sum", "max": "torch.amax", "mi
         refused("A305", x="int[B, S]", pattern="b s -> b", kind="mean"),
         refused("A305", x="float[B, S]", pattern="b s -> b", kind="any"),
         refused("A213", x="float[B, S]", pattern="b s -> b", kind="median"),
+        refused("A303", x="float[B, 0]", pattern="b s -> b", kind="max"),
         refused("A323", x="float[B, S]", pattern="b s -> b c", kind="sum"),
     ),
 )
 def reduce(rule: Rule, x: TensorType, pattern: str, kind: str, axes: Axes) -> TensorType:
     """Reduce the axes that have no place on the right: `"b c h w -> b c"`.  x: any[...], y: as x, fewer axes."""
     rule.dtype(x, {"mean": "float", "any": "bool", "all": "bool"}.get(kind, "number"), "`x`")
-    return TensorType(x.dtype, plan(rule, "reduce", x, pattern, axes, None).shape)
+    made = plan(rule, "reduce", x, pattern, axes, None)
+    kept = {name for group in made.right for name in group}
+    for name in (n for group in made.left for n in group if n not in kept and kind in ("max", "min")):
+        rule.at_least(extent(made.sizes[name]), 1, f"`{name}`, of which one is chosen")
+    return TensorType(x.dtype, made.shape)
 
 
 @operation(

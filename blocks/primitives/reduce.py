@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...dsl.primitive import Rule
-from ...dsl.types import Axis, DType, TensorType
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import axes, axis, flag, real, tensor
 from ..costs import moved
 from ..lowering import COMPOSITES, Given, LoweringBuilder, Omit, call, expand
@@ -48,9 +49,19 @@ def _emit(target: str, **extra: str) -> Any:
     return expand(lower)
 
 
-def _reduction(name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True) -> None:
+def not_empty(rule: Rule, x: TensorType, gone: Iterable[int]) -> None:
+    """Require that reduced axes hold something: nothing has no largest."""
+    for at in gone:
+        rule.at_least(extent(x.shape[at]), 1, f"axis {at} of `x`, of which one is chosen")
+
+
+def _reduction(
+    name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True, picks: bool = False
+) -> None:
     def rule(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:
         rule.dtype(x, allowed, "`x`")
+        if picks:
+            not_empty(rule, x, normal_axes(rule, dim, x.rank))
         return TensorType(result or x.dtype, reduced(rule, x, dim, keepdim))
 
     words = {"float": ("float",), "number": ("float", "int"), "bool": ("bool",)}[allowed]
@@ -62,20 +73,24 @@ def _reduction(name: str, target: str, equation: str, allowed: str, *, result: D
         lowering=_emit(target),
         cost=moved,
         good=tuple(s for word in words for s in _samples(word, several)),
-        bad=(refused("A305", x=wrong), refused("A304", x=f"{words[0]}[B, 3]", dim=2)),
+        bad=(
+            refused("A305", x=wrong),
+            refused("A304", x=f"{words[0]}[B, 3]", dim=2),
+            *([refused("A303", x="float[B, 0]", dim=1)] if picks else []),
+        ),
     )(rule)
 
 
 _reduction("sum", "torch.sum", "Add up: `y = sum x`; truths are added with `count`", "number")
 _reduction("mean", "torch.mean", "Take the mean: `y = sum x / n`", "float")
 _reduction("prod", "torch.prod", "Multiply: `y = prod x`", "number", several=False)
-_reduction("amax", "torch.amax", "Take the largest: `y = max x`", "number")
-_reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "number")
+_reduction("amax", "torch.amax", "Take the largest: `y = max x`", "number", picks=True)
+_reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "number", picks=True)
 _reduction("any", "torch.any", "Tell whether one is true: `y = x_1 or x_2 or ...`", "bool")
 _reduction("all", "torch.all", "Tell whether all are true: `y = x_1 and x_2 and ...`", "bool")
 _reduction("count", "torch.sum", "Count the true ones: `y = sum [x]`", "bool", result=DType.INT)
-_reduction("argmax", "torch.argmax", "Find the first position of the largest: `x[y] = max x`", "number", result=DType.INT, several=False)
-_reduction("argmin", "torch.argmin", "Find the first position of the smallest: `x[y] = min x`", "number", result=DType.INT, several=False)
+_reduction("argmax", "torch.argmax", "Find the first position of the largest: `x[y] = max x`", "number", result=DType.INT, several=False, picks=True)
+_reduction("argmin", "torch.argmin", "Find the first position of the smallest: `x[y] = min x`", "number", result=DType.INT, several=False, picks=True)
 
 
 @operation(

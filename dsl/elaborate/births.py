@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from .. import ast
 from ..members import member_text
 from ..primitive import Initialiser
@@ -134,6 +136,7 @@ def _bear(value: Value, path: str, name: str, members: tuple[Member, ...], sets:
             fail("A203", f"`{template.name}` is made from static values, not tensors", value.span, "tensors are given when it is called")
         declared.arguments = inputs | attributes
         for spec in template.primitive.parameters(declared.arguments):
+            _check_size(spec.shape, value.span)
             _check_start(spec.init, spec.shape, spec.dtype, frame, value.span)
     elif isinstance(template.item, ast.ExternBlock):
         declared.extern = template.item.origin
@@ -206,8 +209,19 @@ def _declared(node: ast.Call, frame: Frame, buffer: bool) -> Declared:
     if not buffer and not dtype.is_float:
         fail("A305", f"a parameter can't be `{dtype}`: it is trained", bound["dtype"].span, "write `Buffer(...)` for what isn't trained")
     declared = Declared(tuple(shape), dtype, init, buffer, node.span)
+    _check_size(declared.shape, node.span)
     _check_start(init, declared.shape, dtype, frame, node.span)
     return declared
+
+
+MOST = 2**63 - 1
+"""How many numbers a tensor can hold: torch counts them in 64 bits."""
+
+
+def _check_size(shape: tuple[Axis, ...], span: Span) -> None:
+    count = prod(axis.size if isinstance(axis, SetAxis) else axis for axis in shape)
+    if isinstance(count, int) and count > MOST:
+        fail("A204", f"a parameter of {count:.1e} numbers is too large", span, "check what its sizes are computed from")
 
 
 def _check_start(init: Initialiser | None, shape: tuple[Axis, ...], dtype: DType, frame: Frame, span: Span) -> None:

@@ -65,11 +65,8 @@ def _input(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.In |
     members = (*frame.members(), *keys)
     key = ".".join([declared.name, *map(str, members)])
     given: Pattern | None = None
-    optional = False
     if builder.given is not None:
         given = builder.given.get(key)
-        if given is None and statement.condition is not None:
-            optional = True
         if given is None and not builder.model:
             given = (DType.FLOAT, tuple(None for _ in _plain_axes(statement.type)))
     stated = builder.overrides.get(declared.name, statement)
@@ -79,7 +76,7 @@ def _input(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.In |
     number = builder.node(NodeKind.INPUT, key, {}, {}, (type_,), declared.span)
     what = role(stated.role, type_, frame) if isinstance(stated, ast.In) and stated.role is not None else None
     bounds = value_range(stated.range, type_, frame) if stated.range is not None else None
-    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, what, bounds, frame.task, is_target, optional))
+    builder.body.inputs.append(InputDecl(declared.name, members, type_, number, declared.span, what, bounds, frame.task, is_target))
     return builder.tensor(number)
 
 

@@ -338,7 +338,7 @@ def _fits(rule: ShapeRule, solution: int | Dim, symbol: Symbol, what: str) -> No
 
 def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str, label: Span | None = None) -> None:
     """Require two axes to be the same, by proof, condition or error."""
-    settle(builder, lambda rule: rule.same(given, expected, what), span, label)
+    settle(builder, lambda rule: rule.declared(given, expected, what), span, label)
 
 
 def settle(builder: Builder, ask: Callable[[ShapeRule], object], span: Span, label: Span | None = None) -> None:

@@ -45,6 +45,14 @@ def test_an_absent_input_is_handed_on_as_absent() -> None:
     assert [n.target for n in body.nodes] == ["x", "f"]
 
 
+def test_an_input_whose_condition_holds_must_be_given() -> None:
+    block = "block Turn { in x: float[B, 4]; in cos, sin: float[B, 4] if given(cos); y = x * cos + x * sin if given(cos) else x; out z = y }\n"
+    model = "model M {{ in x, cos, sin: float[B, 4]; turn = Turn(); out y = turn({}) }}"
+    assert codes(block + model.format("x, cos = cos")) == ["A202"]
+    assert codes(block + model.format("x, sin = sin")) == ["A201"]
+    assert not codes(block + model.format("x, cos, sin"))
+
+
 def test_a_needed_input_must_be_given() -> None:
     text = "block F { in x: float[B, 4]; in z: float[B, 4]; out y = x + z }\nmodel M { in x: float[B, 4]; f = F(); out y = f(x) }"
     assert says(text) == "A202 at f(x): `F` needs `z`; it takes `x`, `z`"

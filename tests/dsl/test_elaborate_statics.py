@@ -119,6 +119,7 @@ def test_functions_and_operators(text: str, value: object) -> None:
         ("9 ** 9 ** 9", "A204 at 9 ** 9 ** 9: the power `9 ** 9 ** 9` is too large; check the exponent"),
         ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),
         ("(0 - 8) ** (1 / 3)", "A204 at (0 - 8) ** (1 / 3): `(0 - 8) ** (1 / 3)` is no real number; a negative number has no root"),
+        ("Parameter([10 ** 30])", "A204 at Parameter([10 ** 30]): a parameter of 1.0e+30 numbers is too large; check what its sizes are computed from"),
         ("sqrt(-1)", "A204 at sqrt(-1): `sqrt(-1)` has no value at -1; check the numbers"),
         ("ceil(inf)", "A204 at ceil(inf): `ceil(inf)` has no value at inf; only finite numbers can be rounded"),
         ("max([])", "A209 at max([]): `max([])` has nothing to choose from; the list is empty"),

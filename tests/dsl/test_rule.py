@@ -43,6 +43,7 @@ def test_it_is_what_primitives_ask_for() -> None:
         (EXPERTS, EXPERTS, EXPERTS),
         (EXPERTS, SetAxis("experts", (0, 1, 2, 3)), EXPERTS),
         (EXPERTS, 4, EXPERTS),
+        (4, EXPERTS, EXPERTS),
         (2 * floor_div(s, 2) + s % 2, s, s),
     ],
 )  # fmt: skip
@@ -78,17 +79,20 @@ def test_same(given: Axis, expected: Axis, common: Axis) -> None:
             "[A301] axis 1 of `x` and `dim`: `experts` and `tasks` are different index sets / "
             "`experts` has 4 members (0, 1, 2, 3); `tasks` has 4 members (a, b, c, d)",
         ),
-        (
-            4,
-            EXPERTS,
-            "[A301] axis 1 of `x` and `dim`: `4` is not the index set `experts` / "
-            "make the axis over the set where it is born: write `experts` for its size there",
-        ),
+        (5, EXPERTS, "[A301] axis 1 of `x` and `dim`: `experts (4)` is not `5`"),
         (EXPERTS, 5, "[A301] axis 1 of `x` and `dim`: `experts (4)` is not `5`"),
     ],
 )  # fmt: skip
 def test_different(given: Axis, expected: Axis, message: str) -> None:
     assert text(failure(lambda rule: rule.same(given, expected, WHAT))) == message
+
+
+def test_where_a_set_is_declared_no_number_will_do() -> None:
+    assert text(failure(lambda rule: rule.declared(4, EXPERTS, WHAT))) == (
+        "[A301] axis 1 of `x` and `dim`: `4` is not the index set `experts` / "
+        "make the axis over the set where it is born: write `experts` for its size there"
+    )
+    assert ShapeRule(Facts()).declared(EXPERTS, EXPERTS, WHAT) is EXPERTS
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,8 @@ def test_different(given: Axis, expected: Axis, message: str) -> None:
         (floor_div(s, 2), t, None),
         (EXPERTS, 4, True),
         (EXPERTS, EXPERTS, True),
-        (4, EXPERTS, False),
+        (4, EXPERTS, True),
+        (5, EXPERTS, False),
         (TASKS, EXPERTS, False),
     ],
 )
