@@ -25,6 +25,9 @@ Reach = Mapping[str, Mapping[str, Gradient]]
 SHAKES = (0.1, 0.5, 1.0)
 """By which parts of its spread all that is trained is moved at random, to see whether what was nothing stays nothing."""
 
+STRONG = (1.0, 3.0, 10.0, 10.0)
+"""By which parts of its spread what no gradient reaches is moved."""
+
 
 @record
 class Steps:
@@ -178,17 +181,23 @@ def _shake(values: Iterable[Tensor], part: float) -> None:
 
 
 def _unreached(runner: Runner, inventory: Inventory, paths: tuple[str, ...]) -> Unreached:
-    """Say what changes with parameters that no gradient reaches."""
+    """Say what changes with parameters that no gradient reaches: choices between whole numbers need strong changes."""
     subject = runner.subject
     losses, outputs = set[str](), False
     for batch in subject.all_batches:
-        runs: list[tuple[dict[str, Tensor], list[Tensor]]] = []
-        for shaken in (False, True):
-            with preserved(subject.model), foreign("A562", "computing the losses with other parameters"):
-                seeded(subject.seed)
-                _shake([inventory.parameters[path] for path in paths] if shaken else [], 1.0)
-                runs.append((runner.losses(batch, subject.seed), runner.given))
-        (before, given), (after, new) = runs
-        losses |= {name for name, value in after.items() if name in before and not same([value], [before[name]])}
-        outputs = outputs or len(given) != len(new) or not same(given, new)
+        before, given = _results(runner, batch, [], 0)
+        for number in range(len(STRONG)):
+            after, new = _results(runner, batch, [inventory.parameters[path] for path in paths], number)
+            losses |= {name for name, value in after.items() if name in before and not same([value], [before[name]])}
+            outputs = outputs or len(given) != len(new) or not same(given, new)
+            if losses:
+                break
     return Unreached(paths, frozenset(losses), outputs)
+
+
+def _results(runner: Runner, batch: Any, moved: Iterable[Tensor], number: int) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Return losses and outputs with some parameters moved for the `number`th time."""
+    with preserved(runner.subject.model), foreign("A562", "computing the losses with other parameters"):
+        seeded(runner.subject.seed + number)
+        _shake(moved, STRONG[number])
+        return runner.losses(batch, runner.subject.seed), runner.given

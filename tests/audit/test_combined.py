@@ -135,7 +135,7 @@ def audit(kind: str, edits: set[Callable[[Plan], None]]) -> tuple[Found, Found]:
 
 @pytest.mark.slow
 @given(st.sampled_from(sorted(KINDS)), st.sets(st.sampled_from(EDITS)))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_each_is_found_and_nothing_else(kind: str, edits: set[Callable[[Plan], None]]) -> None:
     found, planted = audit(kind, edits)
     assert found == planted
