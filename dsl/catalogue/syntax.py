@@ -11,8 +11,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A001",
         "something stands where it can't",
         "The text up to here could be read, and this word or sign doesn't fit. The help lists what would.",
-        "model M { in x: float[B] y = x }",
-        "model M { in x: float[B]; out y = x }",
+        "model M { in x: float[B]; out y = relu x }",
+        "model M { in x: float[B]; out y = relu(x) }",
     ),
     Entry(
         "A002",
@@ -54,8 +54,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A007",
         "a character that is not in the language",
         "Strings stand in plain double quotes, names are ASCII, a power is `**`, negation `not`.",
-        "import 'norm.RMSNorm'",
-        "import norm.RMSNorm",
+        "note = 'abc'",
+        'note = "abc"',
     ),
     Entry(
         "A008",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
-from ..parse.pythonisms import walk
+from ..parse.pythonisms import ALONE, walk
 from ..program import Member
 from ..source import Span
 from . import statics
@@ -367,7 +367,12 @@ def _bare(statement: ast.Bare, frame: Frame) -> None:
     if isinstance(statement.value, ast.Call) and isinstance(statement.value.function, ast.Name):
         lookup(statement.value.function, frame)  # that it is unknown is the better thing to say
     text = statement.span.text
-    fail("A112", f"`{text}` does nothing: its value is not bound", statement.span, f"write `name = {text}` or `out y = {text}`")
+    help = f"write `name = {text}` or `out y = {text}`"
+    if isinstance(statement.value, ast.Name):
+        help = ALONE.get(statement.value.id, help)
+    elif isinstance(statement.value, ast.Binary) and statement.value.op == "==":
+        help = f"a value is given with one `=`, `{statement.value.left.span.text} = ...`; a claim is `assert {text}`"
+    fail("A112", f"`{text}` does nothing: its value is not bound", statement.span, help)
 
 
 def _reserved(statement: ast.Reserved, frame: Frame) -> None:

@@ -10,6 +10,7 @@ from ..diagnostics import Diagnostic, closest
 from ..record import record
 from ..source import Span
 from .engine import HARD_WORDS, Fault
+from .habits import FIRST, LAST, MARK, Habit, compiled
 from .operators import LEVELS
 from .vocabulary import ITEM_WORDS, STAGE_WORDS, STATEMENT_WORDS, expectation, starts_statement
 
@@ -108,6 +109,10 @@ CHARACTERS: Final = {
     "\u2026": "write `...`",
     "\u2013": "write a plain `-`",
     "\u2014": "write a plain `-`",
+    "\u2011": "write a plain `-`",
+    "\u00b7": "write `*`",
+    "\u00f7": "write `/`",
+    "\u00b2": "write `** 2`",
 }
 
 
@@ -145,8 +150,8 @@ PYTHON: Final = {
     "return": ("A023", "`return` is not in the language", "write `out y = e`"),
     "from": ("A020", "`from ... import` is not in the language", "write `import norm.RMSNorm`; PyTorch's layers are always there"),
     "with": ("A023", "`with` doesn't open a statement", "write `base with { ... }`"),
-    "try": ("A023", "`try` is not in the language", None),
-    "async": ("A023", "`async` is not in the language", None),
+    "try": ("A023", "`try` is not in the language", "leave it out: what a caller must ensure is `require c`"),
+    "async": ("A023", "`async` is not in the language", "leave it out"),
     "pass": ("A023", "`pass` is not in the language", "leave the braces empty: `{ }`"),
     "input": ("A023", "`input` is not in the language", "write `in x: float[B, dim]`"),
     "output": ("A023", "`output` is not in the language", "write `out y = e`"),
@@ -211,7 +216,22 @@ def missing_brace(s: Scene) -> Diagnostic | None:
     """Explain a block without `{`, or with `:` or a brace on the line below."""
     if "LBRACE" not in s.expected or "NAME" in s.expected and "OPEN" not in s.expected:
         return None
-    if s.found == ":" and s.word in ("if", "for", "repeat", "else", "task", "model", "block", "fn", "entry", "stage", "train"):
+    if s.found == ":" and s.word in (
+        "if",
+        "for",
+        "repeat",
+        "else",
+        "task",
+        "model",
+        "block",
+        "fn",
+        "entry",
+        "stage",
+        "train",
+        "preset",
+        "golden",
+        "extern",
+    ):
         return s.says("A009", "a block stands in braces", "write `{` in place of `:` and `}` at its end")
     if s.at_end and "NAME" not in s.expected:
         below = s.item.source.text[s.fault.start :].lstrip()
@@ -223,7 +243,7 @@ def missing_brace(s: Scene) -> Diagnostic | None:
 
 def brackets(s: Scene) -> Diagnostic | None:
     """Explain a `;` inside brackets."""
-    if s.fault.kind == "_NL" and ";" in s.found and s.expected & {"RPAR", "RSQB"}:
+    if s.fault.kind == "_NL" and ";" in s.found and s.expected & {"RPAR", "RSQB", "COLON"}:
         return s.says("A019", "a `;` ends a statement, and a bracket is still open", "write `,` between the parts, or close the bracket")
     return None
 
@@ -290,6 +310,25 @@ def stage_clause(s: Scene) -> Diagnostic | None:
     return s.says("A018", f"`{s.found.strip() or 'this'}` is no clause of a stage", help)
 
 
+def habit(s: Scene) -> Diagnostic | None:
+    """Look the mistake up among the examples."""
+    return recognised(s, FIRST)
+
+
+def remaining(s: Scene) -> Diagnostic | None:
+    """Look the mistake up among the examples that only stand for what no rule knows."""
+    return recognised(s, LAST)
+
+
+def recognised(s: Scene, rows: tuple[Habit, ...]) -> Diagnostic | None:
+    rest = s.item.source.text[s.fault.start :].split("\n", 1)[0] if s.fault.kind != "$END" else ""
+    line = f"{s.line}{MARK}{rest}"
+    for row in rows:
+        if row.fits(s.expected) and (match := compiled(row).search(line)):
+            return s.says(row.code, match.expand(row.message), match.expand(row.help))
+    return None
+
+
 def hard_word(s: Scene) -> Diagnostic | None:
     """Explain a name that can't be one."""
     if s.found == "=" and s.before in HARD_WORDS:
@@ -316,7 +355,7 @@ def misspelled(s: Scene) -> Diagnostic | None:
     if s.fault.kind not in ("NAME", "STRING", "STAR", "STARSTAR") or s.before != s.word or s.line.strip() != s.before:
         return None
     known = ITEM_WORDS if s.before_start == s.item.start else STATEMENT_WORDS
-    near = closest(s.before, known)
+    near = closest(s.before.lower(), known)
     if near is None or near == s.before:
         return None
     return s.says("A001", f"unexpected `{s.found}` after `{s.before}`", f"did you mean `{near}`?")
@@ -345,8 +384,8 @@ def general(s: Scene) -> Diagnostic:
 
 
 RULES: Final[tuple[Callable[[Scene], Diagnostic | None], ...]] = (
-    number_point, character, doubled, in_place, python_words, splat, comment, broken_line, missing_brace, brackets, equals, types,
-    statement_forms, hard_word, open_argument, stage_clause, misspelled,
+    habit, number_point, character, doubled, in_place, python_words, splat, comment, broken_line, missing_brace, brackets, equals, types,
+    statement_forms, hard_word, open_argument, stage_clause, misspelled, remaining,
 )  # fmt: skip
 
 

@@ -60,6 +60,8 @@ class Expressions:
         text: str = token.value
         if len(text) > DIGITS:
             raise BuildError("A015", f"a number of {len(text)} digits", token.start_pos, token.end_pos, f"write at most {DIGITS} digits")
+        if len(text) > 1 and text[0] == "0" and text[1].isdigit():
+            raise BuildError("A015", f"`{text}` begins with a zero", token.start_pos, token.end_pos, "digits are grouped by `_`: `1_000`")
         if "." not in text and "e" not in text and "E" not in text:
             return ast.Number(self.at(token), int(text))
         value = float(text)

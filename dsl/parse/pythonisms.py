@@ -81,8 +81,20 @@ WORDS: Final = {
     "print": "leave it out: what is wanted is an `out`; `archloom run` prints outputs, `archloom summary` sizes",
     "super": "leave it out: blocks inherit nothing",
     "view": "write `reshape(x, [B, S, d])`",
+    "out": "write `out y = e`, without parentheses",
+    "tie": "write `tie a.weight, b.weight`, without parentheses",
+    **dict.fromkeys(("null", "nil", "NULL", "undefined"), "write `none`"),
 }
 """Names of Python and PyTorch that stand alone, and what to write."""
+
+ALONE: Final = {
+    "pass": "leave the braces empty: `{ }`",
+    "break": "a loop runs over all of its set: leave members out with `for t in s if c`",
+    "continue": "leave members out with `for t in s if c`",
+    "return": "write `out y = e`",
+    **dict.fromkeys(("end", "endif", "endfor", "done", "begin"), "a block stands in braces: `{ ... }`"),
+}
+"""Names that stand alone as a statement of another language, and what to write."""
 
 ARGUMENTS: Final = {
     "in_features": "din", "out_features": "dout", "in_channels": "cin", "out_channels": "cout", "kernel_size": "kernel", "num_embeddings": "count",

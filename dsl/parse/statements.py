@@ -88,6 +88,8 @@ class Statements(Expressions):
             help = "write a plain name; parts of a module or a record don't change"
         elif isinstance(written, ast.Binary):
             help = "a claim about two values is `assert a == b`"
+        elif isinstance(written, ast.Tuple | ast.List | ast.SetLiteral):
+            help = "several names stand without brackets: `a, b = ...`"
         else:
             help = "write a name, or a member of a family: `x[t] = ...`"
         raise BuildError("A010", f"can't assign to `{text}`", span.start, span.end, help)

@@ -47,7 +47,7 @@ def test_independent_errors_come_in_one_run() -> None:
     }
     model O { in x: float[B]; out y = x + 1 / 0 }
     model K { in x: float[B] out y = x }"""
-    assert codes(text) == ["A001", "A102", "A202", "A301", "A102", "A102", "A505", "A102", "A102", "A204"]
+    assert codes(text) == ["A018", "A102", "A202", "A301", "A102", "A102", "A505", "A102", "A102", "A204"]
 
 
 @pytest.mark.parametrize(
