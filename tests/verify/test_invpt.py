@@ -211,6 +211,7 @@ def test_what_the_authors_make_and_never_read_is_told() -> None:
     assert [(d.code, d.message) for d in found.diagnostics] == [
         ("A122", "the modules `reduce.0.semseg`, `reduce.0.depth`, `reduce.0.normals` are never called"),
         ("A122", "the module `last_norm` is never called"),
+        ("A122", "no output and no loss depends on `skip_first` (2,320 parameters)"),
     ]
     assert {path for path, _ in summarise(found.programs["InvPT"], {}).unread} == {"skip_first", "reduce.0", "last_norm"}
 
