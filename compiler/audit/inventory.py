@@ -44,7 +44,10 @@ class Inventory:
     def _select(self, pattern: str) -> tuple[str, ...] | Miss:
         """Return what a selector matches, each tied parameter once."""
         found = matched(pattern, list(self.first))
-        return found if isinstance(found, Miss) else tuple(dict.fromkeys(self.first[path] for path in found))
+        if isinstance(found, Miss):
+            bare = pattern in self.modules
+            return Miss(found.code, f"`{pattern}` matches nothing: it holds no parameters", "select a module that does") if bare else found
+        return tuple(dict.fromkeys(self.first[path] for path in found))
 
     def _still(self) -> dict[str, nn.Module]:
         """Return every module of the frozen parts by path; one without parameters belongs to the part around it."""

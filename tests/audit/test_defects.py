@@ -13,6 +13,7 @@ from torch import Tensor
 
 import archloom
 from archloom.compiler.audit.facts import facts
+from archloom.compiler.audit.observing import observe
 from archloom.compiler.audit.run import audited
 from archloom.compiler.audit.subject import as_subject
 from archloom.dsl.catalogue import Entry, catalogue
@@ -23,11 +24,12 @@ from .defects import DEFECTS, Net, quiet, still, subject
 @pytest.mark.parametrize("name", DEFECTS)
 def test_it_is_found_and_nothing_else_and_nothing_is_changed(name: str) -> None:
     torch.manual_seed(0)
-    code, place, make = DEFECTS[name]
+    fact, code, place, make = DEFECTS[name]
     given = used(make())
     before = everything(given)
-    found = audited(given)
-    assert [(finding.code, finding.diagnostic.span.source.name) for finding in found.findings] == [(code, place)], str(found)
+    seen = observe(given)
+    found = {name: [(f.code, f.diagnostic.span.source.name, f.message) for f in find(seen)] for name, find in facts().items()}
+    assert [(name, *finding[:2]) for name, findings in found.items() for finding in findings] == [(fact, code, place)], found
     after = everything(given)
     assert before.keys() == after.keys()
     for key, value in before.items():
@@ -45,12 +47,13 @@ def used(given: archloom.Subject) -> archloom.Subject:
     return given
 
 
-def test_every_code_of_every_fact_has_a_defect() -> None:
+def test_every_fact_and_every_code_of_it_has_a_defect() -> None:
     package = import_module("archloom.compiler.audit.facts")
     folder = Path(str(package.__file__)).parent
     assert set(facts()) == {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert set(facts()) == {fact for fact, *_ in DEFECTS.values()}
     written = {code for path in [*folder.glob("*.py"), folder.parent / "selectors.py"] for code in re.findall(r'"(A\d{3})"', path.read_text("utf-8"))}
-    assert written == {code for code, _, _ in DEFECTS.values()}
+    assert written == {code for _, code, *_ in DEFECTS.values()}
 
 
 def everything(given: archloom.Subject) -> dict[str, Any]:

@@ -166,6 +166,13 @@ def test_a_batch_is_given_back_as_it_was() -> None:
     assert all(torch.equal(value, before[name]) for name, value in given.items())
 
 
+def test_a_narrow_table_has_a_line_for_each_loss() -> None:
+    found = archloom.audit(Net(), batch(), losses)
+    assert "reached by depth" in found.text(100) and all(len(line) <= 60 for line in found.text(60).splitlines())
+    lines = [" ".join(line.split()) for line in found.text(60).splitlines()]
+    assert "loss first reaches" in lines and f"depth {found.losses['depth']:.4g} 6 tensors" in lines
+
+
 def test_selectors_say_what_they_match() -> None:
     matches = {
         "trunk": 4,
@@ -190,6 +197,7 @@ def test_selectors_say_what_they_match() -> None:
         ("heads.dept", "there is no `dept` in `heads`", "did you mean `depth`?"),
         ("bias", "there is no `bias`", "there is one further down: write `**.bias`"),
         ("trunk.0.bias.x", "there is no `x` in `trunk.0.bias`", "nothing lies below it: it is a tensor"),
+        ("trunk.2", "it holds no parameters", "select a module that does"),
         ("trunk[0..0]", "there is no `0..0` in `trunk`", "there are `0`, `1`"),
     ],
 )
