@@ -45,6 +45,11 @@ class Tree:
         """Return the number that stands for a tied entry."""
         return self._first.get(number, number)
 
+    def ones(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Return the numbers, of what is tied those that stand for it."""
+        found = frozenset(numbers)
+        return found if found.isdisjoint(self._first) else frozenset(map(self.one, found))
+
     def spread(self, numbers: Iterable[int]) -> list[int]:
         """Return the numbers with every path of what is tied, in order of birth."""
         return sorted({m for n in numbers for m in self._tied.get(n, (n,))})
@@ -52,7 +57,7 @@ class Tree:
     @property
     def everything(self) -> frozenset[int]:
         """All entries, tied ones once."""
-        return frozenset(map(self.one, range(len(self.entries))))
+        return self.ones(range(len(self.entries)))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
     """Return the numbers of the entries that a selector matches, or why there are none."""
     if isinstance(selector, Path):
         found = matches(selector, tree)
-        return found if isinstance(found, Miss) else frozenset(n for match in found for n in _held(match, tree))
+        return found if isinstance(found, Miss) else tree.ones(n for match in found for n in _held(match, tree))
     if isinstance(selector, Either):
         options = [select(option, tree) for option in selector.options]
         miss = next((o for o in options if isinstance(o, Miss)), None)
@@ -107,11 +112,11 @@ def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
     return _of_kind(selector, tree)
 
 
-def _held(match: Match, tree: Tree) -> Iterator[int]:
-    """Yield what a match selects: everything below its branch, of its task."""
-    for number in match.branch.leaves:
-        if match.task is None or match.task in tree.entries[number].tasks:
-            yield tree.one(number)
+def _held(match: Match, tree: Tree) -> Iterable[int]:
+    """Return what a match selects: everything below its branch, of its task."""
+    if match.task is None:
+        return match.branch.leaves
+    return (number for number in match.branch.leaves if match.task in tree.entries[number].tasks)
 
 
 def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:

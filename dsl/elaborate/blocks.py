@@ -19,7 +19,7 @@ from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, sho
 from .kept import Elaborated, keep, recall
 from .scope import Earlier, Frame
 from .statements import finish, run
-from .states import lifted_states
+from .states import bind_lengths, lifted_states
 from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
 
 _WANTED: dict[int, tuple[object, tuple[Wanted, ...]]] = {}
@@ -253,22 +253,25 @@ def _node(
     lift_conditions(builder, body, binding, span, name)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     place = _place(module, builder)
-    operands |= lifted_states(frame, place, body, binding, span)
-    types = _result_types(body, binding, builder)
-    number = builder.node(NodeKind.CALL, module.path, operands, {}, types, span, body=body)
+    bind_lengths(builder, body, binding)
+    types = _outer_types(body, binding, builder)
+    results = len(types) - len(body.states)
+    operands |= lifted_states(builder, place, body, types[results:], span)
+    number = builder.node(NodeKind.CALL, module.path, operands, {}, types[:results], span, body=body)
     builder.body.uses_training |= body.uses_training
     builder.body.differs_in_entries |= body.differs_in_entries
     _lift_losses(place, body, number, frame)
     return rebuilt(elaborated.outs, {o.ref: Tensor(Ref(number, i), types[i]) for i, o in enumerate(body.outputs)}, name)
 
 
-def _result_types(body: Body, binding: Mapping[Any, Any], builder: Builder) -> tuple[TensorType, ...]:
-    """Return what a call gives, as its caller sees it: outputs, losses, states; equal layers of a loop give the same."""
-    key = ("results", id(body), tuple(binding.items()))
+def _outer_types(body: Body, binding: Mapping[Any, Any], builder: Builder) -> tuple[TensorType, ...]:
+    """Return what a call gives, as its caller sees it: outputs, losses, states; then what its states are before.  Equal layers of a loop
+    give the same."""
+    key = ("types", id(body), tuple(binding.items()))
     found = builder.context.memo.get(key)
     if found is None:
         results = [*(out.ref for out in body.outputs), *(loss.ref for loss in body.losses), *(state.result for state in body.states)]
-        inside = [body.type(ref) for ref in results]
+        inside = [*map(body.type, results), *(state.type for state in body.states)]
         distinct = {id(type_): outside(type_, binding) for type_ in {id(type_): type_ for type_ in inside}.values()}
         types = tuple(distinct[id(type_)] for type_ in inside)
         found = builder.context.memo[key] = (body, types)  # a body's id is its own as long as it lives

@@ -60,15 +60,28 @@ def _report(frame: Frame, code: str, message: str, span: Span, help: str | None)
         frame.builder.context.report(problem.diagnostic)
 
 
+class _Named:
+    """The names that an item reads anywhere, in arms that are not taken too; it is gone through where someone asks."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self._names: frozenset[str] | None = None
+
+    def __contains__(self, name: str) -> bool:
+        if self._names is None:
+            self._names = frozenset(node.id for node in walk(self._item) if isinstance(node, ast.Name))
+        return name in self._names
+
+
 def _unread(frame: Frame, item: Any) -> None:
     """Warn of inputs, parameters and modules that nothing reads; the library's own blocks are spared."""
     builder = frame.builder
     if builder.poisoned or not frame.file.local or builder.context.entry is not None or isinstance(item, ast.ExternBlock):
         return
     warn = builder.context.warn
-    named = {n.id for n in walk(item) if isinstance(n, ast.Name)}  # in arms that are not taken, too
+    named = _Named(item)
     for inp in builder.body.inputs:
-        if inp.name not in builder.read and inp.name not in named and not inp.is_state:
+        if inp.name not in builder.read and not inp.is_state and inp.name not in named:
             warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
     for parameter in item.parameters:
         if parameter.name not in builder.read and parameter.name not in named:

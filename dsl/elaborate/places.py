@@ -72,7 +72,7 @@ class Places:
     def _through(self, body: Body, handed: Mapping[str, Held]) -> Found:
         held: dict[Ref, Held] = {}
         for declared in body.inputs:
-            numbers = handed.get(declared.key) or _declared(declared)
+            numbers = () if declared.is_state else handed.get(declared.key) or _declared(declared)
             if numbers and declared.type.dtype.is_int:
                 held[Ref(declared.node)] = numbers
         needs: list[Need] = []

@@ -38,6 +38,7 @@ class View:
     tree: Tree
     losses: Tree
     tasks: tuple[str, ...]
+    still: Mapping[int, Span]  # what is frozen for good, and where that is said
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +93,9 @@ class Stages:
         losses = self._try(lambda: _losses(stage, view, tasks), {})
         tuned, rows = self._try(lambda: self._tuned(stage, view, losses), (frozenset[int](), ()))
         emits, uses = self._try(lambda: self.signals.read(stage, view.frame, view.training), ({}, {}))
-        paths = [own.path for own in view.tree.entries]
+        paths = list(view.tree.by_path)
         moved = {view.tree.entries[n].path for n in view.tree.spread(tuned)}
-        others = [own.path for own in self.base.tree.entries if own.path not in view.tree.by_path]
+        others = [path for path in self.base.tree.by_path if path not in view.tree.by_path] if view is not self.base else []
         return StagePlan(
             stage.name,
             tuple(path for path in paths if path in moved),
@@ -166,20 +167,19 @@ class Stages:
         clauses = _of(stage, ast.Tune)
         if not clauses and not _of(stage, ast.Emit):
             fail("A523", f"the stage `{stage.name}` trains nothing", stage.span, "write `tune all`, or name what it trains")
-        still = {number: span for path, span in frozen_paths(view.frame.builder.body) for number in _under(path, view.tree)}
         tuned: set[int] = set()
         rows: list[tuple[str, int, int]] = []
         for node in (node for clause in clauses for node in clause.selectors):
-            found = self._try(lambda n=node: self._moving(n, view, still, losses), None)
+            found = self._try(lambda n=node: self._moving(n, view, losses), None)
             if found is not None:
                 tuned |= found
                 entries = [view.tree.entries[n] for n in found if not view.tree.entries[n].buffer]
                 rows.append((" ".join(node.span.text.split()), len(entries), sum(own.size for own in entries)))
         return frozenset(tuned), tuple(rows)
 
-    def _moving(self, node: ast.Expr, view: View, still: Mapping[int, Span], losses: Mapping[str, float]) -> frozenset[int]:
-        found = selected(node, view.frame, view.tree)
-        moving = frozenset(n for n in found if n not in still)
+    def _moving(self, node: ast.Expr, view: View, losses: Mapping[str, float]) -> frozenset[int]:
+        found, still = selected(node, view.frame, view.tree), view.still
+        moving = found.difference(still)
         if found and not moving:
             spans = dict.fromkeys(still[n] for n in found)
             labels = [(span, "frozen for good here") for span in spans][:3]
@@ -228,13 +228,16 @@ def _of(stage: ast.Stage, kind: type[Clause]) -> list[Clause]:
 
 
 def _view_of(frame: Frame, eval_: Body, train: Body, tasks: tuple[str, ...]) -> View:
-    return View(frame, train, tree_of(frame, *dict.fromkeys((eval_, train))), loss_tree(train, tasks), tasks)
+    tree = tree_of(frame, *dict.fromkeys((eval_, train)))
+    still = {number: span for path, span in frozen_paths(frame.builder.body) for number in _under(path, tree)}
+    return View(frame, train, tree, loss_tree(train, tasks), tasks, still)
 
 
 def _under(path: str, tree: Tree) -> list[int]:
     if path in tree.by_path:
         return [tree.one(tree.by_path[path])]
-    return [tree.one(number) for name, number in tree.by_path.items() if name.startswith(f"{path}.")]
+    start = f"{path}."
+    return [tree.one(number) for name, number in tree.by_path.items() if name.startswith(start)]
 
 
 def _same_tensors(base: Tree, other: Tree, stage: ast.Stage) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from .. import ast
 from ..dims import Dim, Symbol
 from ..program import Body, InputDecl, Member, NodeKind, Ref, StateDecl
 from ..source import Span
-from ..types import TensorType
+from ..types import Axis, TensorType
 from .arguments import Slot, bind
+from .builder import Builder
 from .context import fail
 from .declarations import family_of
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import compare, outside, tensor_type
+from .inputs import compare, tensor_type
 from .operations import operation
 from .scope import Frame
 from .statements import RUNNERS
@@ -110,35 +111,31 @@ def _growing(held: TensorType, dim: int, node: ast.Call) -> int:
 SPECIAL["append"] = _append
 
 
-def lifted_states(frame: Frame, place: str, body: Body, binding: dict[Any, Any], span: Span) -> dict[str, Ref]:
+def bind_lengths(builder: Builder, body: Body, binding: dict[Symbol, Axis]) -> None:
+    """Add the lengths that the states of a called body introduce to what its sizes are: they are the caller's own of their names."""
+    lengths: dict[Symbol, None] | None = body.found.get("lengths")
+    if lengths is None:
+        sizes = (size for state in body.states for size in state.type.shape if isinstance(size, Dim))
+        lengths = body.found["lengths"] = dict.fromkeys(size.symbol for size in sizes if size.symbol is not None)
+    for length in lengths:
+        if length not in binding:
+            binding[length] = Dim.of(builder.body.symbols.setdefault(length.name, Symbol(length.name, 0)))
+
+
+def lifted_states(builder: Builder, place: str, body: Body, types: Sequence[TensorType], span: Span) -> dict[str, Ref]:
     """Hand caches through: make a state of the caller, under the place of the call, for each of the body that its next node but these calls.
 
     Returns what comes in, by the body's own keys.
     """
-    builder = frame.builder
     call, first = len(builder.body.nodes) + len(body.states), len(body.outputs) + len(body.losses)
-    types: dict[int, TensorType] = {}
     operands: dict[str, Ref] = {}
-    for i, state in enumerate(body.states):
-        type_ = types.get(id(state.type))
-        if type_ is None:
-            type_ = types[id(state.type)] = _lifted_type(frame, state.type, binding)
+    for i, (state, type_) in enumerate(zip(body.states, types, strict=True)):
         key = f"{place}.{state.key}"
         number = builder.node(NodeKind.STATE, key, {}, {}, (type_,), span)
         builder.body.inputs.append(InputDecl(key, (), type_, number, span, is_state=True))
         builder.state(StateDecl(key, (), type_, number, Ref(call, first + i), state.grows, span))
         operands[state.key] = Ref(number)
     return operands
-
-
-def _lifted_type(frame: Frame, type_: TensorType, binding: dict[Any, Any]) -> TensorType:
-    """Return a callee's state's type as the caller sees it; a length that the state introduces is the caller's own of that name."""
-    builder = frame.builder
-    for size in type_.shape:
-        lone = size.symbol if isinstance(size, Dim) else None
-        if lone is not None and lone not in binding:
-            binding[lone] = Dim.of(builder.body.symbols.setdefault(lone.name, Symbol(lone.name, 0)))
-    return outside(type_, binding)
 
 
 RUNNERS[ast.State] = _state

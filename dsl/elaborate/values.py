@@ -62,7 +62,7 @@ _FEW = 32
 def place(members: tuple[Member, ...], key: object) -> int | None:
     """Return where a member stands; None for what is none.  Large sets are looked up once, not searched."""
     if len(members) <= _FEW:
-        return next((i for i, member in enumerate(members) if member == key), None)
+        return members.index(cast("Member", key)) if key in members else None
     found = _PLACES.get(id(members))
     if found is None or found[0] is not members:
         if len(_PLACES) > _FEW:

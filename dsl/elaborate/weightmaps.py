@@ -126,7 +126,7 @@ class _Map:
                 made[key] = right(rule.value, scope)
             names, steps = made[key]
             if not deep and rest:
-                names = tuple(f"{name}.{rest}" for name in names)
+                names = tuple([f"{name}.{rest}" for name in names])
             self._enter(number, own, WeightSource(own.path, names, steps, file if names else None, rule.span), rule)
 
     def _enter(self, number: int, own: Owned, source: WeightSource, rule: ast.WeightRule) -> None:
