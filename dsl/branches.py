@@ -57,6 +57,11 @@ class Branch:
         self._grown = own, children
         return self._grown
 
+    @property
+    def is_plain(self) -> bool:
+        """True where nothing below it is a member of a family."""
+        return not any(members for number in self.leaves for _, members in self.entries[number].parts[self.depth :])
+
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""
         for named in self.children.values():

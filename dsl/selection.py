@@ -303,7 +303,8 @@ def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]
     for named in branch.children.values():
         for child in named.values():
             if not holds(child.members, child.sets, items):
-                yield from _down(child, items, last)
+                if not child.is_plain:
+                    yield from _down(child, items, last)
             else:
                 yield child
                 if not last:
