@@ -15,7 +15,8 @@ from .forms import run
 from .scope import Frame
 from .statics import listed
 
-WORD = re.compile(r"[A-Za-z_]\w*")
+WORD = re.compile(r"(?P<member>(?<=[\[,])\s*(?P<name>[A-Za-z_]\w*)\s*(?=[\],]))|(?<![^.]\.)\b(?P<word>[A-Za-z_]\w*)")
+"""A name that may be bound by a statement: not what follows a dot.  One alone in brackets is no task: there it is a member of a set."""
 KEPT = (ast.In, ast.Target, ast.Draw, ast.IndexSet, ast.Require)
 """Statements of the border, what holds for it, and the sets whose members are words of their own."""
 LEFT = (ast.Assert, ast.Loss, ast.Update, ast.Freeze, ast.Tie, ast.Renamed, ast.Entry)
@@ -24,19 +25,28 @@ LEFT = (ast.Assert, ast.Loss, ast.Update, ast.Freeze, ast.Tie, ast.Renamed, ast.
 
 def needed(statements: Sequence[ast.Statement], entry: ast.Entry) -> tuple[ast.Statement, ...]:
     """Return the statements of a model that an entry may read from, directly or by others: a model may have many entries, each of a part."""
-    wanted = set(WORD.findall(entry.span.text))
+    names, tasks = set[str](), set[str]()
+    _want(entry.span.text, names, tasks)
     kept: list[ast.Statement] = []
     for statement in reversed(statements):
-        if isinstance(statement, KEPT) or (not isinstance(statement, LEFT) and _gives(statement, wanted)):
+        if isinstance(statement, KEPT) or (not isinstance(statement, LEFT) and _gives(statement, names, tasks)):
             kept.append(statement)
-            wanted.update(WORD.findall(statement.span.text))
+            _want(statement.span.text, names, tasks)
     return tuple(reversed(kept))
 
 
-def _gives(statement: ast.Statement, wanted: set[str]) -> bool:
-    """Say whether a statement binds one of the words; the tasks of a loop are named by its members."""
+def _want(text: str, names: set[str], tasks: set[str]) -> None:
+    """Add the names that a text may read, and those of them that may be tasks."""
+    for found in WORD.finditer(text):
+        names.add(found["name"] or found["word"])
+        if found["word"]:
+            tasks.add(found["word"])
+
+
+def _gives(statement: ast.Statement, wanted: set[str], tasks: set[str]) -> bool:
+    """Say whether a statement binds one of the names; the tasks of a loop are named by its members."""
     if isinstance(statement, ast.Task):
-        return statement.name in wanted
+        return statement.name in tasks
     return not wanted.isdisjoint(bound_names(statement)) or any(isinstance(inner, ast.Task) for inner in walk(statement))
 
 

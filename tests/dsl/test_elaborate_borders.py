@@ -151,6 +151,33 @@ def test_a_state_starts_empty_and_is_read_through_append() -> None:
     assert codes(CACHE.replace("  seen = append(seen, x, dim = 1)\n", "")) == ["A415"]
 
 
+FORK = """block Two(ts: index) { in x: float[B, 4]; for t in ts { f = Linear(4, 4); out h = f(x) }; out rest = x }
+model M {
+  index tasks = {a, b}
+  two = Two(tasks)
+  for t in tasks { in x: float[B[t], 4]; h = two(x).h[t] }
+  task a { out y = h[a] }
+  task b { out y = h[b] * 2 }
+  entry e { ENTRY }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "wanted"),
+    [
+        ("in z: float[C, 4]; out s = two(z).h[a]", ["z"]),
+        ("in z: float[C, 4]; out s = two(z).rest", ["z"]),
+        ("in z: float[C, 4]; r = two(z); out s = r.h[a] + r.h[b]", ["z"]),
+        ("out s = a.y", ["x.a", "x.b"]),
+        ("out s = h[b]", ["x.a", "x.b"]),
+        ("for t in tasks { out s = h[t] }", ["x.a", "x.b"]),
+    ],
+)
+def test_an_entry_builds_on_what_it_names(entry: str, wanted: list[str]) -> None:
+    body = program(FORK.replace("ENTRY", entry)).entries["e"].eval
+    assert list(inputs(body)) == wanted
+
+
 # ------------------------------------------------------------------------------------------------------------ functions
 
 
