@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..dsl.inspector import Owned
+from ..dsl.inspector import Owned, Work
 from ..dsl.members import member_text
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
 from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
+from .cost import Expenses, Unsized
 from .flow import Flow, Origins, together
 from .graph import result_names, results
 from .paths import covers, join
 from .reach import Occurrence, Reach
+from .slice import Slicer
 
 Part = tuple[str, tuple[object, ...]]
 
@@ -72,6 +74,14 @@ class GraphInspector:
             yield from (Occurrence((), declared.node) for declared in inputs)
         else:
             yield from reach.occurrences(source)
+
+    def work(self, body: Body, sizes: Mapping[str, int]) -> Work:
+        """Return what the outputs of a body cost in eval mode, at sizes by the names of its symbols."""
+        try:
+            expense = Expenses().model(Slicer().variant(body, range(len(body.outputs)), False), sizes)
+        except Unsized as unsized:
+            return Work(missing=unsized.names)
+        return Work(expense.multiply_adds, unknown=tuple(sorted(expense.unknown)))
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> Origins:
         """Return what gets a gradient from the named losses."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .program import Body, Ref
@@ -35,6 +35,15 @@ class Owned:
         return result
 
 
+@record
+class Work:
+    """What one evaluation of a body's outputs multiplies and adds; nothing where sizes are `missing` or its parts are `extern`."""
+
+    multiply_adds: int = 0
+    missing: tuple[str, ...] = ()  # symbols without a size
+    unknown: tuple[str, ...] = ()  # what is extern
+
+
 class Reached(Protocol):
     """Parameters that something comes from."""
 
@@ -60,6 +69,10 @@ class Inspector(Protocol):
 
     def mixing(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[Span]:
         """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
+        ...
+
+    def work(self, body: Body, sizes: Mapping[str, int]) -> Work:
+        """Return what the outputs of a body cost in eval mode, at sizes by the names of its symbols."""
         ...
 
     def losses_reach(self, body: Body, losses: Iterable[str]) -> Reached:

@@ -7,10 +7,11 @@ from typing import Any
 from .. import ast
 from ..dims import Dim
 from ..facts import Truth
+from ..inspector import Inspector
 from ..program import Condition
 from . import statics
 from .conditions import judge
-from .context import Poisoned, Problem, fail
+from .context import Poisoned, Problem, fail, suggest
 from .contracts import check_relation
 from .expressions import SPECIAL, evaluate, of_enum, sides
 from .marks import count_parameters
@@ -129,8 +130,17 @@ def check_assert(statement: ast.Assert, frame: Frame) -> None:
             fail("A702", f"`{part.span.text}` does not hold", part.span, _values(part, frame))
 
 
+def _inspector(node: ast.Call, frame: Frame) -> Inspector:
+    inspector = frame.builder.context.inspector
+    if inspector is None:
+        help = "write it in an `assert` of a model, a block or a preset"
+        fail("A203", f"there is nothing here for `{node.function.span.text}` to count", node.span, help)
+    return inspector
+
+
 def _params(node: ast.Call, frame: Frame) -> int:
     """`params(path, ...)`: how many numbers the parameters hold that the selectors match; of all without any."""
+    _inspector(node, frame)
     for argument in node.arguments:
         if argument.name is not None:
             fail("A201", f"`params` takes no `{argument.name}`", argument.span, "it takes selectors")
@@ -139,7 +149,30 @@ def _params(node: ast.Call, frame: Frame) -> int:
     return number
 
 
-SPECIAL["params"] = _params
+def _multiply_adds(node: ast.Call, frame: Frame) -> int:
+    """`multiply_adds(B = 1)`: what one evaluation of all outputs multiplies and adds, at these sizes of the inputs."""
+    body, inspector = frame.builder.body, _inspector(node, frame)
+    axes = [axis for declared in body.inputs for axis in declared.type.shape if isinstance(axis, Dim)]
+    symbols = list(dict.fromkeys(symbol.name for axis in axes for symbol in axis.symbols()))
+    sizes: dict[str, int] = {}
+    for argument in node.arguments:
+        name, size = argument.name, statics.number(evaluate(argument.value, frame))
+        if name not in symbols:
+            help = suggest(name or "", symbols, f"its sizes are {statics.listed(symbols)}" if symbols else "all its sizes are known")
+            fail("A201", f"`multiply_adds` takes no `{name or argument.value.span.text}`", argument.span, help)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            fail("A203", f"`{argument.value.span.text}` is no size", argument.span, "a size is a whole number")
+        sizes[name or ""] = size
+    work = inspector.work(body, sizes)
+    if work.missing:
+        given = ", ".join([f"{name} = {size}" for name, size in sizes.items()] + [f"{name} = 1" for name in work.missing])
+        fail("A202", f"`multiply_adds` needs a size for {statics.listed(work.missing)}", node.span, f"write `multiply_adds({given})`")
+    if work.unknown:
+        fail("A203", f"nobody knows what {statics.listed(work.unknown)} costs", node.span, "what is `extern` is not counted")
+    return work.multiply_adds
+
+
+SPECIAL.update({"params": _params, "multiply_adds": _multiply_adds})
 
 
 # ----------------------------------------------------------------------------------------------- freeze, tie, renamed

@@ -231,3 +231,44 @@ def test_a_model_without_values_is_taken_with_each_preset() -> None:
 )
 def test_settings_of_every_preset_are_checked(text: str, code: str, message: str, help_: str) -> None:
     assert found(f"{FORKED}\n{text}\n") == [(code, message, help_)]
+
+
+WORK = """extern block Far from "far.Far" { in x: float[..., 6]; out y: float[..., 6] }
+model M(far: bool = false) {
+  in x: float[B, S, 4]
+  f, g = Linear(4, 6), Linear(6, 6)
+  y = f(x)
+  if far { away = Far(); y = away(y) }
+  out y
+  target t: int[B, S]
+  loss e = cross_entropy(g(y), t)
+}
+preset p for M { COUNT }
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "code", "message", "help"),
+    [
+        ("multiply_adds(B = 2, S = 3) == 7", "A702", "`multiply_adds(B = 2, S = 3) == 7` does not hold", "the left side is 144, the right side 7"),
+        ("multiply_adds(B = 2) == 7", "A202", "`multiply_adds` needs a size for `S`", "write `multiply_adds(B = 2, S = 1)`"),
+        ("multiply_adds(2) == 7", "A201", "`multiply_adds` takes no `2`", "its sizes are `B`, `S`"),
+        ("multiply_adds(B = 2, S = 1, batch = 3) == 7", "A201", "`multiply_adds` takes no `batch`", "its sizes are `B`, `S`"),
+        ("multiply_adds(B = 0.5, S = 1) == 7", "A203", "`0.5` is no size", "a size is a whole number"),
+    ],
+)
+def test_wrong_counts_of_work(count: str, code: str, message: str, help: str) -> None:
+    result = check_text(Source("m.arch", WORK.replace("COUNT", f"assert {count}")))
+    assert [(d.code, d.message, d.help) for d in result.diagnostics] == [(code, message, help)]
+
+
+def test_work_is_that_of_the_outputs_and_what_is_extern_is_not_known() -> None:
+    assert check_text(Source("m.arch", WORK.replace("COUNT", "assert multiply_adds(B = 2, S = 3) == 2 * 3 * 4 * 6"))).diagnostics == ()
+    result = check_text(Source("m.arch", WORK.replace("COUNT", "far = true; assert multiply_adds(B = 2, S = 3) > 0")))
+    assert [(d.code, d.message) for d in result.diagnostics] == [("A203", "nobody knows what `Far` costs")]
+
+
+@pytest.mark.parametrize("word", ["params()", "multiply_adds(B = 1)"])
+def test_there_is_nothing_to_count_outside_of_models(word: str) -> None:
+    result = check_text(Source("m.arch", f"n = {word}\n" + WORK.replace("COUNT", "far = false")))
+    assert [(d.code, d.message) for d in result.diagnostics] == [("A203", f"there is nothing here for `{word.split('(')[0]}` to count")]
