@@ -21,6 +21,7 @@ from ..runtime.initial import DEFAULT
 from .expressions import Expressions, plain
 from .families import parameters, result_type, returned
 from .functions import RESERVED, Function, Writer, base_name, conditioned
+from .joining import Method, joined
 from .layout import WIDTH, docstring, signature, statement
 from .making import fill, made
 from .marking import statics, tagged
@@ -29,7 +30,7 @@ from .numbers import Numbers
 from .plan import Instance, Tree, holder
 from .rolling import rolled
 from .sequences import APPLY, Called, Operation, Parts
-from .source_builder import SourceBuilder, method_name
+from .source_builder import SourceBuilder
 from .steps import Access, Hole, Number, Text
 from .terms import Wording, loop_wording, wording
 from .tidying import tidied
@@ -122,13 +123,11 @@ class Draft:
         if not roll:
             functions = [self._lines(function, without, width, False) for pair in self.functions for function in pair]
             return [line for _, line in init], [lines_of(units_of(lines)) for lines in functions]
-        written_ = [merged(*(self._rolled(function, without, width) for function in pair)) for pair in self.functions]
-        known = {
-            *RESERVED,
-            *self.instance.planner.sets.constants.values(),
-            *(base_name(p.name) for pair in self.functions for f in pair for p in f.parameters),
-        }
-        return rolled(init, self.instance.planner.sets), [tidied(lines, known) for lines in written_]
+        sets = self.instance.planner.sets
+        inputs = {base_name(step.name) for pair in self.functions for function in pair for step in function.parameters}
+        modes = [[self._rolled(function, without, width) for function in pair] for pair in self.functions]
+        known = {*RESERVED, *sets.constants.values(), *inputs}
+        return rolled(init, sets), [tidied(merged(evaluate, train), known) for evaluate, train in modes]
 
     def _rolled(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
         """Return a function with loops; of the two ways of writing it, which differ in what has a line of its own, the shorter."""
@@ -139,19 +138,22 @@ class Draft:
         handed = set[str]().union(*(self.instance.planner.handed(body) for pair in self.instance.pairs for body in pair))
         return conditioned(Writer(function, expressions, width - 8, map(identifier, handed), spread).lines())
 
-    def head(self, number: int) -> list[str]:
-        """Return the head of one function."""
-        pair = self.instance.pairs[number]
+    def methods(self, functions: Sequence[Sequence[Line]]) -> list[tuple[list[str], Sequence[Line]]]:
+        """Return the functions of the class, head and body."""
+        found = joined([self._method(number, lines) for number, lines in enumerate(functions)])
+        self.instance.written = {way: method for method in found for way in method.ways}
+        return [(method.head(), method.lines) for method in found]
+
+    def _method(self, number: int, lines: Sequence[Line]) -> Method:
+        pair, planner = self.instance.pairs[number], self.instance.planner
         told = self.instance.told.get(id(pair[0]))
-        found = parameters(pair)
-        names = ["self", *(f"{family.name}: {family.annotation}" for family in found if not family.optional)]
-        names += [f"{self.instance.planner.word(told)}: str"] if told is not None else []
-        names += [f"{family.name}: {family.annotation}" for family in found if family.optional]
-        handed = sorted(set[str]().union(*(self.instance.planner.handed(body) for body in pair)))
-        if handed:
-            names += ["*", *(f"{identifier(name)}: Any" for name in handed)]
-        results = {result_type(returned(body, told)) for body in pair}
-        return signature(method_name(number), names, results.pop() if len(results) == 1 else "Any", 4)
+        handed = sorted(set[str]().union(*(planner.handed(body) for body in pair)))
+        gives = [returned(body, told) for body in pair]
+        results = {result_type(families) for families in gives}
+        name = "_".join(["forward", *(family.name for family in gives[0])])
+        result = results.pop() if len(results) == 1 else "Any"
+        word = planner.word(told) if told is not None else ""
+        return Method(name, tuple(parameters(pair)), word, tuple(map(identifier, handed)), result, tuple(lines), (number,))
 
     def end(self, expressions: Expressions) -> Iterator[Line]:
         """Return what ends `__init__`."""
@@ -340,12 +342,8 @@ def class_lines(draft: Draft, name: str, made: Parameters, numbers: Numbers, hel
         known = {**made.names, **made.derived}
         lines += [f"        self.{numbers.attribute(name)} = {name}" for name in known if name in numbers.stored]
         lines += written(init, 8)
-    texts: dict[str, int] = {}
-    for number, function in enumerate(functions):
-        head, inside = draft.head(number), written(function or [(0, "pass")], 8)
-        same = texts.setdefault("\n".join([*head, *inside]).replace(f"def {method_name(number)}(", "def forward(", 1), number)
-        draft.instance.aliases[number] = same
-        lines += ["", *head, *inside] if same == number else []
+    for head, inside in draft.methods(functions):
+        lines += ["", *head, *written(inside or [(0, "pass")], 8)]
     return lines + draft.extra()
 
 

@@ -11,6 +11,9 @@ from typing import Any, cast
 from .steps import Access, Hole, Member, Number, Real, Step, Text
 
 ATOM = 20
+MEMBER = 12
+"""How long the name of a member is taken to be where lines are cut."""
+
 BINARY = {
     "add": ("+", 11), "sub": ("-", 11), "mul": ("*", 12), "truediv": ("/", 12), "floordiv": ("//", 12), "mod": ("%", 12), "matmul": ("@", 12),
     "pow": ("**", 14), "and_": ("&", 9), "xor": ("^", 8), "or_": ("|", 7), "lshift": ("<<", 10), "rshift": (">>", 10),
@@ -24,7 +27,9 @@ SHORT = (("torch.nn.functional.", "F."), ("torch.nn.", "nn."))
 # marks around what a loop may replace, outside of what text holds: `[` member `]`, in keys a part of a string, local values
 OPEN, CLOSE = "\ue010", "\ue011"
 KEY, REST, END = "\ue012", "\ue013", "\ue014"
+APART = "\ue019"  # between a member, how many there are, and its place
 BEGIN, NAMED, DONE = "\ue016", "\ue017", "\ue018"
+HANDED = re.compile(r", (?:(\w+)=\1|states=caches)(?:\[[^\]]*\])*(?=[,)])")
 INNER = "[^\ue010-\ue018]*"
 MARKED = re.compile(f"{OPEN}(?P<member>{INNER}){CLOSE}")
 KEYED = re.compile(f"{KEY}(?P<before>{INNER}){NAMED}(?P<word>{INNER}){REST}(?P<rest>{INNER}){END}")
@@ -39,7 +44,7 @@ def member_text(member: Member) -> str:
         return f"({', '.join(map(json.dumps, member.value))})"
     if member.rest or member.before:
         return f"{KEY}{member.before}{NAMED}{json.dumps(str(member.value))}{REST}{member.rest}{END}"
-    return f"{OPEN}{json.dumps(member.value)}#{member.count}#{member.place}{CLOSE}"
+    return f"{OPEN}{json.dumps(member.value)}{APART}{member.count}{APART}{member.place}{CLOSE}"
 
 
 def local_mark(key: str, name: str) -> str:
@@ -54,13 +59,17 @@ def named(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return text without marks."""
-    text = MARKED.sub(lambda found: found["member"].split("#")[0], named(text))
+    text = MARKED.sub(lambda found: found["member"].split(APART)[0], named(text))
     return KEYED.sub(lambda found: json.dumps(found["before"] + json.loads(found["word"]) + found["rest"]), text)
 
 
 def size(text: str) -> int:
-    """Return the length of a text in which every member is as long, so that the turns of a loop are cut alike."""
-    return len(plain(MARKED.sub(lambda found: "member" if found["member"].startswith('"') else "0", text)))
+    """Return the length of a text in which every member is as long, so that the turns of a loop are cut alike; what is handed on
+    as it is doesn't count, so that a call with caches is cut like one without.
+    """
+    bare = HANDED.sub("", plain(text))
+    marked = MARKED.sub(lambda found: "M" * MEMBER if found["member"].startswith('"') else "0", text)
+    return len(plain(marked)) - len(plain(text)) + len(bare)
 
 
 class Expressions:

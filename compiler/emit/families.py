@@ -31,13 +31,11 @@ class Family:
 
     @property
     def annotation(self) -> str:
-        """The type of the whole."""
-        if not self.members:
-            return "Tensor" + (" | None = None" if self.optional else "")
-        if self.is_list:
-            return "list[Tensor]"
+        """The type of the whole, with its default."""
         key = next((kind.__name__ for kind in (str, int) if all(type(member) is kind for member in self.members)), "Any")
-        return f"dict[{key}, Tensor]"
+        several = "list[Tensor]" if self.is_list else f"dict[{key}, Tensor]"
+        kind = "dict[str, Any]" if not self.keys else several if self.members else "Tensor"
+        return f"{kind} | None = None" if self.optional else kind
 
     def places_of(self) -> Iterator[tuple[str, str]]:
         """Yield the flat names of members, with the text that reads each."""
@@ -56,9 +54,12 @@ Item = tuple[str, tuple[Any, ...], str]
 """The name of a value, its members and its flat name."""
 
 
-def families(items: Iterable[Item], optional: frozenset[str] = frozenset(), states: frozenset[str] = frozenset()) -> list[Family]:
-    """Put together what has one name and one member each; what is optional, and a cache, stays alone."""
-    apart = optional | states
+STATES = Family("states", ())
+"""The caches of a block, by the words of their paths: a function takes them as they were and leaves them as they are then."""
+
+
+def families(items: Iterable[Item], apart: frozenset[str] = frozenset()) -> list[Family]:
+    """Put together what has one name and one member each; what is `apart` may be left out, and stays alone."""
     groups: dict[tuple[str, bool], list[tuple[int, Item]]] = {}
     for place, (name, members, key) in enumerate(items):
         together = len(members) == 1 and key not in apart
@@ -67,32 +68,33 @@ def families(items: Iterable[Item], optional: frozenset[str] = frozenset(), stat
     for (name, together), group in groups.items():
         members = tuple(members[0] for _, (_, members, _) in group) if together else ()
         keys = tuple(key for _, (*_, key) in group)
-        found.append(Family(identifier(name), keys, members, any(key in optional for key in keys), places=tuple(place for place, _ in group)))
+        found.append(Family(identifier(name), keys, members, any(key in apart for key in keys), places=tuple(place for place, _ in group)))
     return found
 
 
 def parameters(pair: tuple[Body, Body]) -> list[Family]:
     """Return the parameters of a block's function, those that may be left out last: what is drawn, and what one mode alone takes."""
     evaluate, train = pair
-    declared = {d.key: d for body in (train, evaluate) for d in body.inputs}
+    declared = {d.key: d for body in (train, evaluate) for d in body.inputs if not d.is_state}
     drawn = {d.key for body in pair for d in body.inputs if body.nodes[d.node].kind is NodeKind.DRAW}
     everywhere = {key for key in declared if all(any(d.key == key for d in body.inputs) for body in pair)}
     optional = frozenset(key for key in declared if key in drawn or key not in everywhere)
     order = sorted(declared, key=lambda key: (key in optional, declared[key].optional))
-    states = frozenset(d.key for d in declared.values() if d.is_state)
-    return families(((declared[key].name, declared[key].members, key) for key in order), optional, states)
+    found = families(((declared[key].name, declared[key].members, key) for key in order), optional)
+    cached = any(d.is_state for body in pair for d in body.inputs)
+    return [*(one for one in found if not one.optional), *([STATES] if cached else []), *(one for one in found if one.optional)]
 
 
 def returned(body: Body, told: Told | None = None) -> list[Family]:
-    """Return what a call of a body gives: families of outputs, losses, caches; of a family of which it is told the member, that one alone."""
+    """Return what a call of a body gives: families of outputs, and losses; of a family of which it is told the member, that one alone."""
     keys = [".".join([*([o.task] if o.task else []), o.name, *map(str, o.members)]) for o in body.outputs]
     alone = [told is not None and key in told.places for key in keys]
     names = [".".join([*([o.task] if o.task else []), o.name]) for o in body.outputs]
     outputs = families(
         (name, () if only else o.members, name if only else key) for o, name, key, only in zip(body.outputs, names, keys, alone, strict=True)
     )
-    rest = (*(loss.path for loss in body.losses), *(state.key for state in body.states))
-    return [*outputs, *(Family(identifier(name), (name,), places=(place,)) for place, name in enumerate(rest, len(body.outputs)))]
+    losses = enumerate((loss.path for loss in body.losses), len(body.outputs))
+    return [*outputs, *(Family(identifier(path), (path,), places=(place,)) for place, path in losses)]
 
 
 def result_type(found: Sequence[Family]) -> str:

@@ -202,7 +202,7 @@ class _File:
         self.parts.append(class_lines(first, made.name, Parameters(parameters, derived), numbers, self.helpers.use))
         for shape in shapes:
             self.made[id(shape.draft.instance)] = made
-            shape.draft.instance.aliases = dict(first.instance.aliases)
+            shape.draft.instance.written = dict(first.instance.written)
 
     def _numbers(self, shapes: list[Shape]) -> tuple[Numbers, list[int]]:
         """Choose for the numbers of a class; also return the places of those that nothing tells apart."""

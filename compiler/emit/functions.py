@@ -13,7 +13,10 @@ from .expressions import Expressions, local_mark, plain, size
 from .steps import Member, Step, Store, bearers, inputs_of, read_steps
 from .units import Line
 
-RESERVED = frozenset(("self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
+CACHES = ("states", "caches")
+"""Where a function finds what it remembers: what is read there isn't the same after a call."""
+
+RESERVED = frozenset((*CACHES, "self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
 TAKEN = RESERVED | frozenset(dir(builtins))
 
 NOUNS = {
@@ -116,10 +119,12 @@ class Writer:
             return False
         if self.spread and (isinstance(reader, Step) and reader.kind == "family" or id(step) in self.terms):
             return False
-        if step.guard != reader.guard or reader is self.end and any(isinstance(s, Store) and s.kind == "update" for s in self.order):
+        changing = reader is self.end and any(isinstance(s, Store) and s.kind == "update" for s in self.order)
+        if step.guard != reader.guard or changing:
             return False
         between = [self.order[k] for k in range(at + 1, i) if k not in tree]
-        moving = step.effect or step.kind == "module" or any(self._moves(k) for k in range(at) if self._root(k) == at)
+        cached = any(read.kind == "input" and base_name(read.name) in CACHES for read in inputs_of(step))
+        moving = cached or step.effect or step.kind == "module" or any(self._moves(k) for k in range(at) if self._root(k) == at)
         return not (moving and any(isinstance(s, Store) or s.effect or s.kind == "module" for s in between))
 
     def _again(self, step: Step) -> bool:
@@ -177,8 +182,10 @@ class Writer:
                 name = self._free(base, i, last)
                 last[name] = max(self._last(one), i)
                 names[id(one)] = name
+        given = {id(step) for step in self.function.parameters}
         told = {id(step) for step in (*self.function.parameters, *self.function.steps) if isinstance(step, Step) and step.name}
-        self.print.names = {key: _marked(f"{'' if key in told else '~'}{number}", name) for number, (key, name) in enumerate(names.items())}
+        kinds = {key: "=" if key in given else "" if key in told else "~" for key in names}
+        self.print.names = {key: _marked(f"{kinds[key]}{number}", name) for number, (key, name) in enumerate(names.items())}
 
     def _label(self, step: Step, label: str) -> str:
         """Return a name for a value that the text gives none; never that of a parameter."""

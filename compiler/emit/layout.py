@@ -77,7 +77,7 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
     if places and _wants_parentheses(text):
         parts = [text[a:b].strip() for a, b in zip([0, *places], [*places, len(text)], strict=True)]
         return [line for k, part in enumerate(parts) for line in _broken(part, indent, "", after if k == len(parts) - 1 else "")]
-    place = _last_brackets(text)
+    place = _last_brackets(text, WIDTH - indent - len(before))
     if place is None:
         return [whole]
     start, end = place
@@ -128,14 +128,15 @@ def _walk(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _last_brackets(text: str) -> tuple[int, int] | None:
-    """Return the last pair of brackets at top level that holds something."""
+def _last_brackets(text: str, room: int = WIDTH) -> tuple[int, int] | None:
+    """Return the last pair of brackets at top level that holds something; those of a call where its index begins beyond the room."""
     start, best = -1, None
     for position, depth in _walk(text):
         if text[position] in OPEN and depth == 1:
             start = position
         elif text[position] in ")]}" and depth == 0 and position > start + 1:
-            best = (start, position)
+            index = best is not None and text[start] == "[" and start == best[1] + 1 and text[best[1]] == ")" and start >= room
+            best = best if index else (start, position)
     return best
 
 

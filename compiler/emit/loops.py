@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from itertools import chain
 
-from .expressions import KEYED, NAMED, local_mark, plain
-from .units import Enter, Line, Token, Unit, lines_of
+from .expressions import APART, KEYED, NAMED, local_mark, plain
+from .units import Enter, Line, Token, Unit, keys_of, lines_of
 from .varying import FAMILY, Unlike, Varying, numbered, plural
 
 
@@ -58,7 +58,7 @@ class Loop(Varying):
             rest = KEYED.fullmatch(text[token.start : token.end])
             first, last = (rest["before"], rest["rest"]) if rest is not None else ("", "")
             return f'{before}f"{first}{{{word}}}{last}"{after}'
-        base = FAMILY.search(before) if token.kind == "member" and self.family else None
+        base = FAMILY.search(before) if token.kind == "member" and self.family and column[1].split(APART)[1] != "0" else None
         if base is not None:
             return before[: base.start()] + word + after[1:]
         whole = token.kind != "number" or " " not in word or (before[-1:] in "([" or before.endswith((", ", "= "))) and after[:1] in ")],"
@@ -74,7 +74,9 @@ class Loop(Varying):
         near = {self.roller.names[key] for key in outside if key in self.roller.names} | outside
         fresh, short = (self._fresh(second, known) for known in (taken, near))
         usual = [{own: self.roller.names[key] for own, key in zip(self.own, keys, strict=True)} for keys in (first, second)]
-        carried = {self.own[place]: self.roller.names[start] for place, start in self.starts.items() if second[place].startswith("~")}
+        inputs = {name for key, name in self.roller.names.items() if key.startswith("=")}
+        starts = [(place, self.roller.names[start]) for place, start in self.starts.items()]
+        carried = {self.own[place]: name for place, name in starts if second[place].startswith("~") or name in inputs}
         for names in ({**usual[0], **carried}, *usual, short, fresh):
             if self._sound(body, names):
                 return names
@@ -112,7 +114,8 @@ class Loop(Varying):
         later = {key for unit in self.after for key in unit.defines()}
         outside = {key for unit in self.after for key in unit.reads()} - set(self.bound) - later
         outside |= {key for unit in body for key in unit.reads()} - set(names)
-        if {known[self.roller.lists.get(key, (key,))[0]] for key in outside} & set(names.values()):
+        read = {known[self.roller.lists.get(key, (key,))[0]] for key in outside} | self.roller.words
+        if read & set(names.values()):
             return True
         ends = enumerate(zip(self.own, self.turns.binds[-1], strict=True))
         waiting = {last: names[own] for place, (own, last) in ends if place not in self.collected}
@@ -209,8 +212,17 @@ class Loop(Varying):
         for unit in self.after:
             if len(unit.lines) == 1 and len(unit.defines()) == 1 and not unit.guard and unit.lines[0][1].partition(" = ")[2] == text:
                 self.dropped.append(unit)
-                return unit.defines()[0]
+                return self._still(unit.defines()[0], keys)
         return None
+
+    def _still(self, key: str, keys: tuple[str, ...]) -> str:
+        """Give a value that is now made earlier a name that no other value has meanwhile."""
+        roller = self.roller
+        later = {one for unit in self.after for text in unit.rows for one in keys_of(text)} - {key, *keys}
+        taken = {roller.names[one] for one in later if one in roller.names} | roller.words
+        name = roller.names[key]
+        roller.names[key] = next(one for one in chain([name], numbered(name)) if one not in taken)
+        return key
 
     def _hand_on(self) -> None:
         """Let later statements read the last turn's values under the names of the loop."""

@@ -17,6 +17,7 @@ from ..lower.names import identifier
 from ..lower.unit import Pair, match
 from ..paths import is_handed, resolve
 from .index_sets import Sets
+from .joining import Method
 from .sequences import level_at, sequences
 from .steps import Access, Member, Text
 from .variants import Told, Way, distinct_pairs, told_pairs
@@ -94,8 +95,8 @@ class Instance:
         self.planner = planner
         self.name = name
         self.bodies = bodies
-        self.aliases: dict[int, int] = {}
-        """Which function does what another does, by their numbers, once the class is written."""
+        self.written: dict[int, Method] = {}
+        """The functions by the numbers of the ways of calling them, once the class is written."""
         self.owned: Owned = owned(bodies)
         planner.called.update((id(body), self) for pair in pairs for body in pair)
         self.tensors: dict[str, Tensor] = {tensor.path: tensor for tensor in self.owned.own}
@@ -145,7 +146,8 @@ class Instance:
 
     def way(self, body: Body) -> Way:
         """Return how a body is called."""
-        body = self._served.get(id(body), body)
+        while id(body) in self._served:
+            body = self._served[id(body)]
         at = next(i for i, pair in enumerate(self._kept) if any(body is one for one in pair))
         pair, member = self._others.get(at, (self._kept[at], None))
         told = self.told.get(id(pair[0]))

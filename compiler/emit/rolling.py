@@ -25,7 +25,7 @@ class Roller:
         self.units: list[Unit] = units
         self.sets = sets
         self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
-        bare = (plain(LOCAL.sub("", text)) for unit in units for text in unit.rows)
+        bare = (re.sub(r'"[^"]*"', "", plain(LOCAL.sub("", text))) for unit in units for text in unit.rows)
         self.words = {word for text in bare for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*\b(?!=[^=])", text)}
         """The names that are no local values: no variable of a loop hides one."""
         self.last: dict[str, int] = {}

@@ -93,7 +93,7 @@ class Store:
 
     form: tuple[str | Member, ...]  # text before the value
     value: Any
-    kind: str = "store"  # store, or update: copied into a buffer in training
+    kind: str = "store"  # store, state: a cache as it is now, or update: copied into a buffer in training
     guard: tuple[str, ...] = ()
 
 

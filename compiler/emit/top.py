@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from .units import Line
 
 TRAINING = ("self.training",)
 OTHERS = ("losses",)
+CACHED = "archloom.compiler.runtime.caches"
 
 
 @dataclass(slots=True)
@@ -55,8 +56,6 @@ class Border:
 
     def place(self, declared: InputDecl) -> str:
         """Return how an input is read: `ids`, `label["topic"]`."""
-        if declared.is_state:
-            return f'states["{declared.key}"]'
         marks = [member_text(_member(m)) for m in declared.members]
         if len(marks) == 1 and not _optional(declared):
             own = [d.members for d in self.families[identifier(declared.name)]]
@@ -110,12 +109,15 @@ class TopDraft(Draft):
         builder = SourceBuilder(self.instance, self, body, border.whole(body), is_root=True)
         results = builder.write()
         for declared in body.inputs:
-            builder.parameters[declared.key].name = border.place(declared)
+            if not declared.is_state:
+                builder.parameters[declared.key].name = border.place(declared)
         return _Packing(self, border, body, builder, results).function()
 
-    def head(self, number: int) -> list[str]:
-        """Return the head of a function of the model."""
-        border = self.order[number]
+    def methods(self, functions: Sequence[Sequence[Line]]) -> list[tuple[list[str], Sequence[Line]]]:
+        """Return the functions of the model: `forward`, and its entries."""
+        return [(self._head(border), lines) for border, lines in zip(self.order, functions, strict=True)]
+
+    def _head(self, border: Border) -> list[str]:
         parameters = ["self"]
         for name, declared in border.families.items():
             kind = "dict[str, Tensor]" if name == "states" else _annotation(declared)
@@ -205,7 +207,7 @@ class _Packing:
     def __init__(self, draft: TopDraft, border: Border, body: Body, builder: SourceBuilder, results: list[Any]) -> None:
         self.draft, self.border, self.body, self.builder = draft, border, body, builder
         counts = (len(body.outputs), len(body.losses))
-        self.outputs, self.losses, self.states = results[: counts[0]], results[counts[0] : sum(counts)], results[sum(counts) :]
+        self.outputs, self.losses = results[: counts[0]], results[counts[0] : sum(counts)]
         self.declared = {d.key: d for d in body.inputs}
         self.place = {id(step): i for i, step in enumerate(builder.steps)}
         self.after: dict[int, list[Store]] = {}
@@ -215,7 +217,7 @@ class _Packing:
     def function(self) -> Function:
         """Return the function with its stores."""
         steps, parameters = self.builder.steps, list(self.builder.parameters.values())
-        simple = not self.body.losses and not self.states and not any(output.task for output in self.body.outputs)
+        simple = not self.body.losses and not self.body.states and not any(output.task for output in self.body.outputs)
         self._guard()
         if simple:
             pairs = zip(map(output_path, self.body.outputs), self.outputs, strict=True)
@@ -240,9 +242,8 @@ class _Packing:
         found += [*self.late, *self.last]
         if self.body.losses:
             found.append(Store((), ('outputs["loss"]', 'outputs["losses"]'), "total"))
-        if self.states:
-            known = {state.key: value for state, value in zip(self.body.states, self.states, strict=True)}
-            found.append(Store(('outputs["states"] = ',), known))
+        if self.body.states:
+            found.append(Store(('outputs["states"] = ',), Step("call", f"{CACHED}.flattened", (Step("name", "caches"),))))
         return Function(found, [Step("name", "outputs")], parameters)
 
     # ------------------------------------------------------------------------------------------------------- places
@@ -292,21 +293,24 @@ class _Packing:
         if not states:
             return []
         told = {s for d in self.body.inputs if not d.is_state for axis in d.type.shape if isinstance(axis, Dim) for s in axis.symbols()}
-        before = len(self.builder.steps)
-        empty: dict[str, Any] = {}
+        guard = ("states is None",)
+        found: list[Step | Store] = [Store(("states = ",), {}, guard=guard)]
         for declared in states:
+            before = len(self.builder.steps)
             shape: list[Any] = []
             for axis in declared.type.shape:
                 size = extent(axis)
                 size = size.substitute({s: 0 for s in size.symbols() if s not in told}) if isinstance(size, Dim) else size
                 shape.append(self.builder.dim(size))
             dtype, device = self.builder.dtype(declared.type.dtype), self.builder.device()
-            empty[declared.key] = self.builder.call("torch.empty", shape, dtype=dtype, device=device)
-        made = self.builder.steps[before:]
-        del self.builder.steps[before:]
-        for step in made:
-            step.guard = ("states is None",)
-        return [*made, Store(("states = ",), empty, guard=("states is None",))]
+            empty = Step("call", "torch.empty", (shape,), {"dtype": dtype, "device": device})
+            made = [*self.builder.steps[before:], empty]
+            del self.builder.steps[before:]
+            for step in made:
+                step.guard = guard
+            key = _loss_key(declared.key, None)
+            found += [*made, Store(("states[", key if isinstance(key, Member) else f'"{key}"', "] = "), empty, guard=guard)]
+        return [*found, Store(("caches = ",), Step("call", f"{CACHED}.nested", (Step("name", "states"),)))]
 
     def _read_by(self, caches: Iterable[Step | Store]) -> set[int]:
         """Return the steps that making empty caches reads: sizes of inputs."""
@@ -337,7 +341,7 @@ class _Packing:
         steps = self.builder.steps
         groups = self._groups()
         readers: dict[int, set[Any]] = {}
-        kept = [*self.outputs, *self.states, *(step for step in steps if isinstance(step, Store))]
+        kept = [*self.outputs, *(step for step in steps if isinstance(step, Store))]
         self._mark(kept, (), readers)
         for loss, value in zip(self.body.losses, self.losses, strict=True):
             self._mark([value], loss.task, readers)

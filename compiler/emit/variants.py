@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...blocks.registry import Entry
+from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, NodeKind
 from ...dsl.record import record
 from ..graph import result_names
@@ -66,15 +67,24 @@ def told_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], dict[int, tuple[Pair,
 
 def _gives(more: Body, less: Body) -> bool:
     """Tell whether one body gives all that another gives from the same inputs, at no more than a few operations."""
-    inputs = [[(d.key, str(d.type), d.optional) for d in body.inputs] for body in (more, less)]
-    types = [dict(zip(result_names(body), _types(body), strict=True)) for body in (more, less)]
-    alike = inputs[0] == inputs[1] and types[1].items() <= types[0].items()
-    return alike and [s.key for s in more.states] == [s.key for s in less.states] and sorted(_work(more)) == sorted(_work(less))
+    inputs = [[(d.key, d.optional) for d in body.inputs] for body in (more, less)]
+    if inputs[0] != inputs[1] or not {*result_names(less)} <= {*result_names(more)}:
+        return False
+    states = [[state.key for state in body.states] for body in (more, less)]
+    return _covers(more, less) and states[0] == states[1] and sorted(_work(more)) == sorted(_work(less))
 
 
-def _types(body: Body) -> list[str]:
-    refs = (*(o.ref for o in body.outputs), *(loss.ref for loss in body.losses), *(state.result for state in body.states))
-    return [str(body.type(ref)) for ref in refs]
+def _covers(more: Body, less: Body) -> bool:
+    """Tell whether the inputs of one body may be those of the other: where one says a size, the other may leave it open."""
+    known: dict[str, str] = {}
+    for wide, narrow in zip(more.inputs, less.inputs, strict=True):
+        if wide.type.dtype is not narrow.type.dtype or len(wide.type.shape) != len(narrow.type.shape):
+            return False
+        for axis, other in zip(wide.type.shape, narrow.type.shape, strict=True):
+            free = isinstance(axis, Dim) and axis.symbol is not None
+            if known.setdefault(str(axis), str(other)) != str(other) if free else str(axis) != str(other):
+                return False
+    return True
 
 
 def _work(body: Body) -> Iterator[str]:
@@ -90,7 +100,8 @@ def _work(body: Body) -> Iterator[str]:
 def _swap(first: Body, second: Body) -> tuple[str, str, frozenset[str]] | None:
     """Return the two words by which alone the bodies differ, and where the first stands in the first body."""
     pairs: list[tuple[str, str]] = []
-    if len(first.nodes) != len(second.nodes) or [d.key for d in first.inputs] != [d.key for d in second.inputs]:
+    keys = [[d.key for d in body.inputs if not d.is_state] for body in (first, second)]
+    if len(first.nodes) != len(second.nodes) or keys[0] != keys[1]:
         return None
     if [str(d.type) for d in first.inputs] != [str(d.type) for d in second.inputs] or first.updates or first.losses or second.losses:
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from .expressions import LOCAL, local_mark, plain
+from .expressions import APART, LOCAL, local_mark, plain
 from .units import Token, Unit
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Varying:
                 whole, first, length = lists[0]
                 if whole in self.roller.dicts:
                     members = self.roller.dicts[whole]
-                    return ("dict", whole, *(f"{json.dumps(members[first + k])}#{length}#{first + k}" for k in range(self.times)))
+                    return ("dict", whole, *(f"{json.dumps(members[first + k])}{APART}{length}{APART}{first + k}" for k in range(self.times)))
                 return ("list", whole, _slice(first, first + self.times, length))
             if any(tuple(unit.defines()) == keys and len(unit.lines) == 1 for unit in self.before):
                 return ("parts", *keys)
@@ -178,7 +178,7 @@ class Varying:
     def _complete(self, plan: list[tuple[str, ...] | None]) -> str | None:
         """Tell whether all that varies are members of families, each gone through whole."""
         members = [column for column in plan if column is not None and column[0] == "member"]
-        ends = [value.split("#")[1:] for column in members for value in column[1:] if value.split("#")[1] != "0"]
+        ends = [value.split(APART)[1:] for column in members for value in column[1:] if value.split(APART)[1] != "0"]
         wanted = [[str(self.times), str(k)] for k in range(self.times)]
         alike = all(column is None or column[0] in ("member", "dict", "list") for column in plan)
         return "complete" if alike and ends and ends == wanted * (len(ends) // self.times) else None
@@ -190,14 +190,14 @@ class Varying:
         listed = False
         for column, (text, token) in zip(plan, first, strict=True):
             if column is not None and column[0] == "dict":
-                members = [value.split("#") for value in column[2:]]
+                members = [value.split(APART) for value in column[2:]]
                 if [m[1:] for m in members] != [[str(self.times), str(k)] for k in range(self.times)]:
                     return None
                 bases.add(local_mark(column[1], self.roller.names[column[1]]))
             if column is None or column[0] not in ("member", "key"):
                 continue
             base = FAMILY.search(text[: token.start])
-            members = [value.split("#") for value in column[1:]]
+            members = [value.split(APART) for value in column[1:]]
             if column[0] == "key" or base is None or [m[1:] for m in members] != [[str(self.times), str(k)] for k in range(self.times)]:
                 return None
             listed = not members[0][0].startswith('"')
@@ -225,6 +225,11 @@ class Varying:
             self.variables.update((column, word) for column in members)
             self.over.append((word, family))
             self.family = True
+        elif not keyed and len(columns) == len(members) and (base := self._named_children(plan)):
+            word = self._variable("name"), self._variable(_singular(re.sub(r"\[.*?\]", "", base).rpartition(".")[2]), True)
+            self.variables.update((column, word[column[1].split(APART)[1] != "0"]) for column in members)
+            self.over.append((", ".join(word), f"{base}.named_children()"))
+            self.family = True
         elif members:
             self._values(members, [column for column in columns if column[0] == "number"], self._counted(plan))
         for column in columns:
@@ -246,10 +251,18 @@ class Varying:
         unit.change(["" if not unit.guard else unit.guard, f"{local_mark(key, self.roller.names[key])} = {unit.lines[0][1].partition(' = ')[2]}"])
         return key
 
+    def _named_children(self, plan: list[tuple[str, ...] | None]) -> str:
+        """Return the family of modules that the turns go through whole, where they go through other things by the same names."""
+        base = self._family([column if column is None or column[0] != "member" or column[1].split(APART)[1] != "0" else None for column in plan])
+        names = [column for column in plan if column is not None and column[0] == "member" and column[1].split(APART)[1] == "0"]
+        written = all(column[1].startswith('"') for column in names)
+        base = re.sub(r"\.(values|children)\(\)$", "", base or "")
+        return base if written and names and base.startswith("self.") else ""
+
     def _counted(self, plan: list[tuple[str, ...] | None]) -> str:
         """Return how many turns there are, by a list of modules that they go through whole where there is one."""
         first = [(unit.rows[token.line], token) for unit in self.turns.units[0] for token in unit.tokens()]
-        whole = ("member", *(f"{k}#{self.times}#{k}" for k in range(self.times)))
+        whole = ("member", *(f"{k}{APART}{self.times}{APART}{k}" for k in range(self.times)))
         for column, (text, token) in zip(plan, first, strict=True):
             base = FAMILY.search(text[: token.start])
             if column == whole and base is not None:
@@ -258,7 +271,7 @@ class Varying:
 
     def _values(self, members: list[tuple[str, ...]], numbers: list[tuple[str, ...]], turns: str) -> None:
         """Go through the members themselves: numbers, or names."""
-        values = [json.loads(value.split("#")[0]) for value in members[0][2 if members[0][0] == "dict" else 1 :]]
+        values = [json.loads(value.split(APART)[0]) for value in members[0][2 if members[0][0] == "dict" else 1 :]]
         over = consecutive(values)
         if over is None:
             word = self._variable("task" if all(value in self.roller.sets.tasks for value in values) else "name")
@@ -284,7 +297,7 @@ class Varying:
 
     def _variable(self, word: str, module: bool = False) -> str:
         """Return a name that nothing in the loop, and no value of the function, has."""
-        texts = " ".join(plain(text) for turn in self.turns.units for unit in turn for text in unit.rows)
+        texts = " ".join(re.sub(r'"[^"]*"', "", plain(text)) for turn in self.turns.units for unit in turn for text in unit.rows)
         taken = {*self.roller.words, *self.roller.alive([*self.before, *self.after]), *(name for name, _ in self.over), *keyword.kwlist}
         others = ("j", "k") if word == "i" else ("module",) if module else ("part", "item")
         for candidate in chain((word, *others), numbered(word)):
@@ -312,7 +325,7 @@ class Varying:
 
 
 def _member_of(value: str) -> str:
-    return str(json.loads(value.split("#")[0]))
+    return str(json.loads(value.split(APART)[0]))
 
 
 def numbered(word: str) -> Iterator[str]:

@@ -335,6 +335,16 @@ def test_layout(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-4000:]
 
 
+@pytest.mark.slow
+def test_a_type_checker_has_nothing_to_say(tmp_path: Path) -> None:
+    for name, model in PRESETS.items():
+        (tmp_path / f"{name}.py").write_text(emit(load_program(ROOT / "examples" / f"{name}.arch", None, "small", model)))
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "basic"}')
+    command = [shutil.which("pyright") or str(Path(sys.executable).with_name("pyright")), "--pythonpath", sys.executable, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "0 errors" in done.stdout, done.stdout[-4000:]
+
+
 @pytest.mark.parametrize("name", ["minilm", "minilm_tasks"])
 def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.py", emit(load_program(ROOT / "examples" / f"{name}.arch")))

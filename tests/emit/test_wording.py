@@ -114,3 +114,85 @@ model M(theta: float = 500.0) {
     source = compare(text)
     assert source.count("def splice(") == 1 and "splice(row, part, at)" in source and ", at, replace=1)" in source
     assert "cos, sin = rope_table(" in source and "self.theta" in source and "apply_rope_(x, cos, sin)" in source
+
+
+FAMILIES = """arch 1
+block Mix(tasks: index, dim: int) {
+  for t in tasks { in x: float[B, dim] }
+  index parts = 0..3
+  for p in parts { f = Linear(dim, dim) }
+  for t in tasks {
+    gate = Linear(dim, 3)
+    g = gate(x[t])
+    out y = g[:, 0, none] * f[0](x[t]) + g[:, 1, none] * f[1](x[t]) + g[:, 2, none] * f[2](x[t])
+  }
+}
+model M(dim: int = 6) {
+  index tasks = {depth, edge, seg}
+  in image: float[B, dim]
+  for t in tasks { start = Linear(dim, dim); memory = start(image) }
+  repeat l in 0..2 carry memory { mix = Mix(tasks, dim); memory = mix(memory[*]) }
+  for t in tasks { task t { out pred = memory[t] } }
+}
+"""
+
+
+def test_families_go_in_and_out_whole() -> None:
+    source = compare(FAMILIES)
+    assert "def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:" in source
+    assert 'TASKS = ("depth", "edge", "seg")' in source and source.count('"edge"') == 1
+    assert "memory = {task: self.start[task](image) for task in TASKS}" in source
+    assert "memory = mix(memory)" in source and "sum(" in source
+
+
+def test_one_function_serves_calls_that_want_less_or_another_member() -> None:
+    text = """arch 1
+block Fork(dim: int) {
+  in x: float[B, dim]
+  for t in {left, right} { branch = Linear(dim, dim); out y = branch(x) }
+}
+block Two(dim: int) {
+  in x: float[B, dim]
+  fc = Linear(dim, dim)
+  out first = fc(x)
+  out second = first * 2
+}
+model M(dim: int = 4) {
+  in x: float[B, dim]
+  fork = Fork(dim)
+  two = Two(dim)
+  seen = two(x)
+  out a = fork(seen.first + seen.second)[left]
+  out b = fork(two(x + 1).first)[right]
+}
+"""
+    source = compare(text)
+    assert "def forward(self, x: Tensor, name: str) -> Tensor:" in source and "return self.branch[name](x)" in source
+    assert 'name="left")' in source and 'name="right")' in source
+    assert source.count("def forward(") == 3 and "forward_" not in source
+
+
+CACHED = """arch 1
+block Memory(dim: int) {
+  in x: float[B, S, dim]
+  state seen: float[B, P, dim] = empty
+  seen = append(seen, x, dim = 1)
+  out y = x + mean(seen, dim = 1, keepdim = true)
+}
+model M(dim: int = 4) {
+  in x: float[B, S, dim]
+  y = x
+  repeat i in 0..3 carry y { memory = Memory(dim); y = memory(y) }
+  out y
+  entry decode { in x: float[B, 1, dim]; out next = y }
+}
+"""
+
+
+def test_caches_are_handed_on_by_their_layers() -> None:
+    """With caches or without, a layer has one function; the model goes through its layers in one loop."""
+    source = compare(CACHED)
+    assert "def forward(self, x: Tensor, states: dict[str, Any] | None = None) -> Tensor:" in source
+    assert 'states["seen"] = ' in source and "caches = nested(states)" in source and 'outputs["states"] = flattened(caches)' in source
+    assert 'states=caches["memory"][name])' in source and 'states[f"memory.{i}.seen"] = torch.empty(' in source
+    assert "forward_" not in source
