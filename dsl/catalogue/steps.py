@@ -7,13 +7,13 @@ from typing import Final
 from .entry import Entry
 
 
-def _net(made: str = "", forward: str = "self.head(self.trunk(x)).mean()") -> str:
+def _net(made: str = "", forward: str = "self.head(self.trunk(x)).mean()", trunk: str = "nn.Linear(4, 4)") -> str:
     lines = f"        {made}\n" if made else ""
     return (
         "class Net(nn.Module):\n"
         "    def __init__(self):\n"
         "        super().__init__()\n"
-        "        self.trunk = nn.Linear(4, 4)\n"
+        f"        self.trunk = {trunk}\n"
         "        self.head = nn.Linear(4, 1)\n"
         f"{lines}\n"
         "    def forward(self, x):\n"
@@ -26,8 +26,8 @@ def _subject(more: str = "", *before: str) -> str:
     return f'\ndef subject():\n{lines}    return {{"model": net, "batch": {{"x": torch.randn(8, 4)}}{more}}}\n'
 
 
-_NORM: Final = "self.trunk = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU())"
-_DROPOUT: Final = "self.trunk = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.1))"
+_NORM: Final = "nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU())"
+_DROPOUT: Final = "nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.1))"
 _FREEZE: Final = "net.trunk.requires_grad_(False)"
 _OFF: Final = "nn.init.constant_(self.trunk.bias, -100.0)"
 _QUIET: Final = ', "prepare": lambda net: net.trunk.eval()'
@@ -49,8 +49,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A batch norm whose parameters are frozen still takes the batch's statistics in training mode and moves its running ones, and with them "
         "what the model computes in evaluation. The same holds for any buffer of a frozen part. `prepare` is what the training loop does after "
         "`model.train()`.",
-        _net(_NORM) + _subject("", _FREEZE),
-        _net(_NORM) + _subject(_QUIET, _FREEZE),
+        _net(trunk=_NORM) + _subject("", _FREEZE),
+        _net(trunk=_NORM) + _subject(_QUIET, _FREEZE),
         python=True,
     ),
     Entry(
@@ -59,8 +59,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "The part draws random numbers in training mode that it doesn't draw in evaluation: what is trained on isn't what is used later. It is a "
         "finding where the part comes before all that is trained, or is said to be frozen by a selector. Where trained parameters work inside of "
         "what is frozen, as adapters do, live dropout is a choice, and the table alone says it.",
-        _net(_DROPOUT) + _subject("", _FREEZE),
-        _net(_DROPOUT) + _subject(_QUIET, _FREEZE),
+        _net(trunk=_DROPOUT) + _subject("", _FREEZE),
+        _net(trunk=_DROPOUT) + _subject(_QUIET, _FREEZE),
         python=True,
     ),
     Entry(

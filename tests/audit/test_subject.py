@@ -15,7 +15,7 @@ import archloom
 from archloom.compiler.audit.run import audited
 from archloom.compiler.audit.subject import as_subject
 
-from .defects import Net, batch, losses, subject
+from .defects import DEFECTS, Net, batch, losses, subject
 from .tricky import TRICKY
 
 X = torch.randn(3, 4)
@@ -145,6 +145,13 @@ def test_a_tied_parameter_stands_once() -> None:
     finding, nothing_trained = found.findings
     assert (finding.code, finding.paths, nothing_trained.code) == ("A550", ("embed.weight",), "A557")
     assert "`embed.weight` (tied: `head.weight`)" in finding.message
+
+
+def test_what_a_selector_says_is_an_error_and_what_may_be_meant_a_warning() -> None:
+    made = DEFECTS["moved by forward though frozen"][3]()
+    for frozen, severity in (([], "warning"), (["center"], "error")):
+        [finding] = archloom.audit(made.model, made.batch, made.losses, frozen=frozen).findings
+        assert (finding.code, finding.diagnostic.severity.value) == ("A550", severity)
 
 
 def test_several_optimisers() -> None:

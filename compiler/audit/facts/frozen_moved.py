@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..finding import Finding, amount, error
+from ..finding import Finding, amount, error, warning
 from ..observing import Observed
 
 
@@ -23,5 +23,5 @@ def find(seen: Observed) -> Iterator[Finding]:
         if any(path in free for path in paths):
             yield error("A550", f"{what}: it requires a gradient", group, paths, "call `requires_grad_(False)` on it")
         else:
-            help = "`forward` writes to it: make it a buffer if that is meant"
-            yield error("A550", f"{what}, though it requires no gradient", group, paths, help)
+            help = "`forward` writes to it; if that is meant, as of an average, a buffer says so"
+            yield (error if said else warning)("A550", f"{what}, though it requires no gradient", group, paths, help)
