@@ -19,7 +19,8 @@ def find(view: View) -> Iterator[Diagnostic]:
     active = {path for stage in stages for path in stage.losses}
     body = view.program.training
     taught = view.gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in active))
-    still = [own.path for own in view.parameters if not view.is_moving(own.path) and not view.is_still(own.path)]
+    moving = frozenset(view.moving)
+    still = [path for path in view.free if path not in moving]
     idle = [path for path in still if not any(stem in filled for stem in stems(path)) and taught.holds(path)]
     for path, tensors in view.groups(idle):
         message = f"no stage trains `{path}` ({amount(tensors)}), and no weights map fills it: it stays as it was initialised"

@@ -10,12 +10,11 @@ from .view import View, warning
 
 def find(view: View) -> Iterator[Diagnostic]:
     """Yield the losses that give no parameter a gradient; a model without parameters that move has none to give."""
-    moving = [own for own in view.parameters if not view.is_still(own.path)]
     body = view.program.training
-    for loss in body.losses if moving else ():
+    for loss in body.losses if view.free else ():
         reached = view.gradient.of(body, frozenset({loss.ref}))
-        if not any(reached.holds(own.path) for own in moving):
+        if not any(map(reached.holds, view.free)):
             depends = view.dependence.of(body, frozenset({loss.ref}))
-            found = any(depends.holds(own.path) for own in moving)
+            found = any(map(depends.holds, view.free))
             cause = "every way to one goes through whole numbers, truths, rounding or `detach`" if found else "it depends on none"
             yield warning("A557", f"the loss `{loss.path}` gives no parameter a gradient: {cause}", loss.span, "compute it from what the model gives")

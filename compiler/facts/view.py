@@ -50,15 +50,21 @@ class View:
         return any(covers(frozen, path) for frozen in self.still)
 
     @cached_property
+    def free(self) -> tuple[str, ...]:
+        """Paths of the parameters that are not frozen for good."""
+        return tuple(own.path for own in self.parameters if not (self.still and self.is_still(own.path)))
+
+    @cached_property
+    def moving(self) -> tuple[str, ...]:
+        """Paths of the parameters that are meant to be trained: by a stage, or where there are no stages because they are not frozen."""
+        if not self.program.stages:
+            return self.free
+        return tuple(path for path in self.free if path in self.tuned or any(stem in self.tuned for stem in stems(path)))
+
+    @cached_property
     def tuned(self) -> frozenset[str]:
         """Paths that some stage trains."""
         return frozenset(path for stage in self.program.stages.values() for path in stage.tuned)
-
-    def is_moving(self, path: str) -> bool:
-        """Tell whether a parameter is meant to be trained: by a stage, or where there are no stages because it is not frozen."""
-        if self.program.stages:
-            return path in self.tuned or any(stem in self.tuned for stem in stems(path))
-        return not self.is_still(path)
 
     @cached_property
     def used(self) -> Origins:

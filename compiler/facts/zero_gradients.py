@@ -10,8 +10,7 @@ from .view import View, amount, warning
 
 def find(view: View) -> Iterator[Diagnostic]:
     """Yield what a loss depends on, and gets no gradient from any; what is frozen for good needs none."""
-    moving = [own for own in view.parameters if view.is_moving(own.path)]
-    silent = [own.path for own in moving if not view.taught.holds(own.path) and view.lost.holds(own.path)]
+    silent = [path for path in view.moving if not view.taught.holds(path) and view.lost.holds(path)]
     for path, tensors in view.groups(silent):
         message = f"the losses depend on `{path}` ({amount(tensors)}), but no gradient reaches it"
         help = "every way goes through whole numbers, truths, rounding or `detach`; freeze it, or give it another way"
