@@ -65,6 +65,8 @@ def _text(report: Report, everything: bool) -> str:
     parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit\n")
     if report.unread:
         parts.append(f"read by no clause: {', '.join(report.unread)}\n")
+    if report.idle:
+        parts.append(f"inputs that nothing reads: {', '.join(report.idle)}\n")
     return "\n".join(parts)
 
 
@@ -109,4 +111,5 @@ def _document(report: Report) -> dict[str, object]:
         "rows": rows,
         "not_compared": dict(report.left_out),
         "unread": list(report.unread),
+        "idle": list(report.idle),
     }

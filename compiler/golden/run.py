@@ -93,6 +93,12 @@ class Run:
         total: Any = torch.stack([(value * cotangents[name].to(value.dtype)).sum() for name, value in values.items()]).sum()
         total.backward()
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """The stored inputs that nothing reads; what a host reads is its own affair."""
+        read = {self.clauses.get(d.path, d.path) for d in self.exposed.body.inputs}
+        return () if self.plan.host is not None else tuple(name for name in self.given if name not in read)
+
     # ------------------------------------------------------------------------------------------------------ set-up
 
     def _mode(self) -> str:

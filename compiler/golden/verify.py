@@ -32,6 +32,7 @@ class Report:
     rows: tuple[Row, ...]
     left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
     unread: tuple[str, ...]  # keys of the configuration that no clause reads, `outer.inner` for those of a map that is read in part
+    idle: tuple[str, ...] = ()  # stored inputs that nothing reads
 
     @property
     def share(self) -> float:
@@ -71,7 +72,7 @@ def verify(
         again = Run(program, plan, case, torch.float32 if run.dtype == torch.float64 else torch.float64, source)
         _compared(again, plan, case)
         rows = [explained(row, _computed(run, row), _computed(again, row)) for row in rows]
-    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread)
+    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle)
 
 
 def golden_program(text: Source, case: Case, golden: str | None) -> Program:

@@ -10,6 +10,7 @@ import pytest
 from torch import Tensor
 
 import archloom
+from archloom.compiler.cli import run
 from archloom.dsl.diagnostics import Failure
 
 from .net_reference import SPEC, changed, failures
@@ -92,6 +93,16 @@ def test_keys_within_keys_are_read_and_told(case: Path, tmp_path: Path) -> None:
 
     report = archloom.verify(SPEC.replace("config.hidden_size", "config.sizes.hidden"), changed(case, tmp_path / "nested", "config", nest))
     assert report.ok and report.unread == ("seed", "sizes.eps", "notes")
+
+
+def test_inputs_that_nothing_reads_are_told(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = changed(case, tmp_path / "more", "inputs", lambda inputs: inputs.update(weights=inputs["features"].clone()))
+    report = archloom.verify(SPEC, more)
+    assert report.ok and report.idle == ("weights",)
+    assert archloom.verify(SPEC, case).idle == ()
+    (tmp_path / "net.arch").write_text(SPEC)
+    assert run(["verify", str(tmp_path / "net.arch"), "--against", str(more)]) == 0
+    assert capsys.readouterr().out.endswith("read by no clause: seed\n\ninputs that nothing reads: weights\n")
 
 
 def test_inputs_that_are_missing(case: Path) -> None:
