@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -70,7 +72,7 @@ def everything(given: archloom.Subject) -> dict[str, Any]:
         for i, (parameter, values) in enumerate(optimizer.state.items()):
             found |= {f"optimizer {number} {i} {id(parameter)} {key}": value.clone() for key, value in values.items()}
         found[f"groups {number}"] = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-    found["random"] = torch.get_rng_state()
+    found |= {"random": torch.get_rng_state(), "python's": random.getstate(), "numpy's": str(np.random.get_state())}
     return found
 
 

@@ -180,6 +180,14 @@ def test_a_narrow_table_has_a_line_for_each_loss() -> None:
     assert "loss first reaches" in lines and f"depth {found.losses['depth']:.4g} 6 tensors" in lines
 
 
+def test_attributes_and_replaced_buffers_are_put_back() -> None:
+    made = TRICKY["a table that forward moves"]()
+    model: Any = made.model
+    table, values = model.table, model.table.clone()
+    audited(made)
+    assert model.calls == 0 and model.table is table and torch.equal(table, values)
+
+
 def test_selectors_say_what_they_match() -> None:
     matches = {
         "trunk": 4,
