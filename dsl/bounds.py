@@ -14,6 +14,8 @@ from .record import record
 _DEEPEST = 2  # how many known inequalities one proof may add up
 _MOST_CHOICES = 32  # arguments of min and max tried together
 _SHORT = 16  # ranges of at most this many sizes are tried one by one
+_MOST_WORK = 20_000  # terms that one proof may make, roughly: known inequalities are added up only where that stays below
+_MOST_TERMS = 500  # of a dim that a proof is looked for
 
 
 @record
@@ -33,7 +35,20 @@ def never_negative(value: int | Dim, bounds: Bounds) -> bool:
     """Say whether it is proved that `value >= 0` at every size; False means no more than that no proof was found."""
     if isinstance(value, int):
         return value >= 0
-    return _nonnegative(value, bounds, value.is_whole, _DEEPEST)
+    if value.weight > _MOST_TERMS:
+        return False
+    try:
+        return _nonnegative(value, bounds, value.is_whole, _affordable(value, bounds))
+    except OverflowError:  # with the least sizes put in it takes too many terms to write
+        return False
+
+
+def _affordable(value: Dim, bounds: Bounds) -> int:
+    """Return how many known inequalities a proof about `value` may add up."""
+    negative = sum(c < 0 for _, c in value.terms)
+    ways = negative * sum(c < 0 for known in bounds.positive for _, c in known.terms)
+    size = value.weight + sum(known.weight for known in bounds.positive)
+    return next((depth for depth in range(_DEEPEST, 0, -1) if size * ways**depth <= _MOST_WORK), 0)
 
 
 def never_zero(value: int | Dim, bounds: Bounds) -> bool:

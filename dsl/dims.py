@@ -224,13 +224,7 @@ class Dim:
         """Return the dim with symbols replaced; those not in `mapping` stay."""
         if not any(s in mapping for s in self.symbols()):
             return self
-        result: int | Dim = 0
-        for monomial, coefficient in self.terms:
-            product: int | Dim = quotient(coefficient, 1)
-            for atom, exponent in monomial:
-                product = product * power(_substituted(atom, mapping), exponent)
-            result = result + product
-        return result
+        return total(_product(monomial, coefficient, mapping) for monomial, coefficient in self.terms)
 
     def value(self, sizes: Mapping[Symbol, int]) -> Coefficient:
         """Return the number at these sizes, an int where it is whole; ZeroDivisionError where a divisor is zero."""
@@ -284,6 +278,16 @@ def _cancel(terms: Terms, atom: Sum) -> int | Dim | None:
     return _build(raised)
 
 
+def total(values: Iterable[int | Dim]) -> int | Dim:
+    """Return the sum of many dims, built once."""
+    sums: dict[Monomial, Coefficient] = {}
+    for value in values:
+        for monomial, coefficient in value.terms if isinstance(value, Dim) else (((), value),):
+            sums[monomial] = sums.get(monomial, 0) + coefficient
+        bounded(len(sums))
+    return _build(sums)
+
+
 def is_whole(value: int | Dim) -> bool:
     """Say whether the form alone says that the value is a whole number."""
     return isinstance(value, int) or value.is_whole
@@ -298,6 +302,14 @@ def _collect(dim: int | Dim, found: set[Symbol]) -> None:
                 else:
                     for part in parts(atom):
                         _collect(part, found)
+
+
+def _product(monomial: Monomial, coefficient: Coefficient, mapping: Mapping[Symbol, int | Dim]) -> int | Dim:
+    """Return one term with symbols replaced."""
+    product = quotient(coefficient, 1)
+    for atom, exponent in monomial:
+        product = product * power(_substituted(atom, mapping), exponent)
+    return product
 
 
 def _substituted(atom: Atom, mapping: Mapping[Symbol, int | Dim]) -> int | Dim:
@@ -317,12 +329,12 @@ def term(monomial: Monomial, coefficient: Coefficient) -> int | Dim:
 
 def replace_atom(dim: Dim, atom: Atom, by: int | Dim) -> int | Dim:
     """Return `dim` with an atom of its terms replaced; those inside other atoms stay."""
-    result: int | Dim = 0
+    parts: list[int | Dim] = []
     for monomial, coefficient in dim.terms:
         exponent = dict(monomial).get(atom, 0)
         rest = tuple(p for p in monomial if p[0] != atom) if exponent else monomial
-        result = result + term(rest, coefficient) * power(by, exponent)
-    return result
+        parts.append(term(rest, coefficient) * power(by, exponent))
+    return total(parts)
 
 
 def _atom_value(atom: Floor | Extreme | Sum, sizes: Mapping[Symbol, int]) -> Coefficient:
@@ -502,7 +514,7 @@ def _never_negative(value: int | Dim) -> bool:
     """Say whether a dim is at least 0 by its form: a polynomial with no negative coefficient once symbols count from their least."""
     if isinstance(value, int):
         return value >= 0
-    if not value.is_polynomial:
+    if value.terms[0][1] < 0 or not value.is_polynomial:  # the first term is of the highest degree: the shift leaves it as it is
         return False
     shifted = value.substitute({s: Dim.of(s) + s.least for s in value.symbols() if s.least})
     return shifted >= 0 if isinstance(shifted, int) else all(c >= 0 for _, c in shifted.terms)

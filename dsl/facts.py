@@ -28,7 +28,7 @@ from typing import Literal
 
 from .bounds import never_negative, never_zero
 from .dim_terms import Extreme, Floor, Sum, Symbol
-from .dims import Dim, extreme, floor_of, integrality, is_whole, quotient, replace_atom, term
+from .dims import Dim, extreme, floor_of, integrality, is_whole, quotient, replace_atom, term, total
 from .record import record
 from .residues import cases, remainders
 from .sizes import assignments
@@ -70,6 +70,9 @@ class Verdict:
         found = self.counterexample or {}
         return ", ".join(f"{s.name} = {n}" for s, n in sorted(found.items(), key=lambda p: p[0].key))
 
+
+_MOST_PRODUCTS = 2000
+"""Terms of a dim times those of a known multiple that are tried against each other."""
 
 TRUE = Verdict(Truth.TRUE)
 UNKNOWN = Verdict(Truth.UNKNOWN)
@@ -340,16 +343,13 @@ def _modulo(value: int | Dim, divisor: int) -> int | Dim:
     """Return a dim with whole coefficients without its multiples of `divisor`."""
     if isinstance(value, int):
         return value % divisor
-    result: int | Dim = 0
-    for monomial, coefficient in value.terms:
-        result = result + term(monomial, coefficient % divisor)
-    return result
+    return total(term(monomial, coefficient % divisor) for monomial, coefficient in value.terms)
 
 
 def _less_multiples(value: int | Dim, known: Dim, divisor: int) -> int | Dim:
     """Return `value` less products with `known`, a multiple of `divisor`, that cancel its terms one by one."""
     lead, factor = known.terms[0]
-    if math.gcd(int(factor), divisor) != 1:
+    if math.gcd(int(factor), divisor) != 1 or (isinstance(value, Dim) and len(value.terms) * len(known.terms) > _MOST_PRODUCTS):
         return value
     inverse = pow(int(factor), -1, divisor)
     for monomial, coefficient in value.terms if isinstance(value, Dim) else ():

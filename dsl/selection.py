@@ -94,7 +94,7 @@ class Match:
 def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
     """Return the numbers of the entries that a selector matches, or why there are none."""
     if isinstance(selector, Path):
-        found = matches(selector, tree)
+        found = matches(selector, tree, captures=False)
         return found if isinstance(found, Miss) else tree.ones(n for match in found for n in _held(match, tree))
     if isinstance(selector, Either):
         options = [select(option, tree) for option in selector.options]
@@ -141,7 +141,7 @@ def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
     """Return how many parts of each entry's path the selector itself matches, at least."""
     depths: dict[int, int] = {}
     if isinstance(selector, Path):
-        found = matches(selector, tree)
+        found = matches(selector, tree, captures=False)
         for match in () if isinstance(found, Miss) else found:
             depth = _depth(match.branch, tree)
             for number in map(tree.one, match.branch.leaves):
@@ -168,8 +168,13 @@ def _depth(branch: Branch, tree: Tree) -> int:
     return 0
 
 
-def matches(path: Path, tree: Tree) -> list[Match] | Miss:
-    """Return every branch that a path matches, each way once, or why there can be none."""
+MOST_WAYS = 1_000_000
+"""How many ways to match one part of a path are looked at."""
+
+
+def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss:
+    """Return every branch that a path matches, each way once (without `captures`, each branch and what its variables are bound to), or why there
+    can be none."""
     parts = path.parts
     task: str | None = None
     first = parts[0] if parts else None
@@ -181,7 +186,7 @@ def matches(path: Path, tree: Tree) -> list[Match] | Miss:
         return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
     frontier = [Match(tree.root, task=task)]
     for place, part in enumerate(parts):
-        following = _advance(frontier, part, tree, last=place == len(parts) - 1)
+        following = _advance(frontier, part, tree, place == len(parts) - 1, captures)
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
@@ -194,7 +199,7 @@ def matches(path: Path, tree: Tree) -> list[Match] | Miss:
     return frontier
 
 
-def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool) -> list[Match] | Miss:
+def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool, captures: bool) -> list[Match] | Miss:
     if isinstance(part, Anchor):
         return _anchored(part, tree)
     step: Callable[[Match], Iterator[Match]]
@@ -206,10 +211,11 @@ def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool) -> list[
         word = part
         step = lambda m: _named(m, word, misses)  # noqa: E731  # the three ways to go on side by side
     seen: dict[object, Match] = {}
-    for match in frontier:
-        for found in step(match):
-            key = (id(found.branch), tuple((k, member_text(v[0])) for k, v in found.bindings.items()), found.captures)
-            seen.setdefault(key, found)
+    for ways, found in enumerate(found for match in frontier for found in step(match)):
+        if ways >= MOST_WAYS:
+            return Miss(f"`{part.span.text}` can be met in more than {MOST_WAYS:,} ways", part.span, "write fewer `**`")
+        key = (id(found.branch), tuple((k, member_text(v[0])) for k, v in found.bindings.items()), found.captures if captures else ())
+        seen.setdefault(key, found)
     if seen:
         return list(seen.values())
     if misses:

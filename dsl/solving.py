@@ -13,8 +13,10 @@ from fractions import Fraction
 
 from .bounds import Bounds, never_negative
 from .dim_terms import Coefficient, Floor, Monomial, Symbol, divide_polynomials, is_whole_monomial
-from .dims import Dim, integrality, quotient, term
+from .dims import Dim, integrality, quotient, term, total
 from .record import record
+
+_MOST_TERMS = 200  # of a dim that is put for a symbol, and of what it makes of others; what would be longer stays a fact
 
 
 @record
@@ -43,7 +45,9 @@ class Solution:
             return self.whole(rounding)
         cleared = _numerator(value)
         for symbol, coefficient, rest in _linear(cleared):
-            return self.solve(symbol, quotient(-rest, coefficient))
+            solved = quotient(-rest, coefficient)
+            if self._is_short(symbol, solved):
+                return self.solve(symbol, solved)
         return replace(self, zeros=(*self.zeros, cleared))
 
     def whole(self, value: int | Dim) -> Solution:
@@ -94,9 +98,16 @@ class Solution:
             return self if known else replace(self, contradiction=True)
         for symbol, coefficient, rest in _linear(numerator):
             value = _progression(symbol, coefficient, rest, divisor, self.bounds)
-            if value is not None:
+            if value is not None and self._is_short(symbol, value):
                 return self.solve(symbol, value)
         return replace(self, multiples=(*self.multiples, (divisor, numerator)))
+
+    def _is_short(self, symbol: Symbol, value: int | Dim) -> bool:
+        """Say whether all that is known can still be written with `value` put for `symbol`."""
+        if isinstance(value, int):
+            return True
+        facts = (*self.values.values(), *self.bounds.positive, *self.zeros, *(side for fact in self.multiples for side in fact))
+        return value.weight <= _MOST_TERMS and all(_grown(known, symbol, value) <= _MOST_TERMS for known in facts if isinstance(known, Dim))
 
     def solve(self, symbol: Symbol, value: int | Dim) -> Solution:
         """Put `value` for `symbol` everywhere, with what is known of the symbol kept as facts about the value."""
@@ -118,6 +129,13 @@ class Solution:
         for divisor, numerator in self.multiples:
             result = result.whole(quotient(numerator, divisor))
         return result
+
+
+def _grown(known: Dim, symbol: Symbol, value: Dim) -> int:
+    """Return a bound on the terms of `known` with `value` put for `symbol`; 0 where it doesn't stand there."""
+    if symbol not in known.symbols():
+        return 0
+    return sum(value.weight ** max(1, abs(dict(m).get(symbol, 0))) for m, _ in known.terms)
 
 
 def _put(value: int | Dim, step: Mapping[Symbol, int | Dim]) -> int | Dim:
@@ -179,10 +197,7 @@ def _lowest(divisor: int, numerator: Dim) -> tuple[int, int | Dim]:
     """Return an equal divisibility with coefficients below the divisor and no common factor."""
     left: dict[Monomial, int] = {m: int(c) % divisor for m, c in numerator.terms}
     shared = math.gcd(divisor, *left.values())
-    total: int | Dim = 0
-    for monomial, coefficient in left.items():
-        total = total + term(monomial, coefficient // shared)
-    return divisor // shared, total
+    return divisor // shared, total(term(monomial, coefficient // shared) for monomial, coefficient in left.items())
 
 
 def _progression(symbol: Symbol, coefficient: int, rest: int | Dim, divisor: int | Dim, bounds: Bounds) -> int | Dim | None:

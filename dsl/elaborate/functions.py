@@ -25,10 +25,7 @@ def _extreme(least: bool) -> Callable[[list[Value], Span], Value]:
         if not values:
             fail("A209", f"`{span.text}` has nothing to choose from", span, "the list is empty")
         if any(isinstance(v, Dim) for v in values) and all(isinstance(v, (int, Fraction, Dim)) and not isinstance(v, bool) for v in values):
-            result = values[0]
-            for value in values[1:]:
-                result = dims.minimum(result, value) if least else dims.maximum(result, value)
-            return result
+            return dims.extreme("min" if least else "max", values)
         for value, original in zip(values, arguments if len(arguments) > 1 else values, strict=True):
             if not is_number(value):
                 fail("A203", f"`{'min' if least else 'max'}` does not take {describe(original)}", span, "it compares numbers and sizes")

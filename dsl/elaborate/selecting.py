@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import ast
@@ -20,6 +21,10 @@ from .values import Family, IndexSet, MemberOf, Module, ModuleChain, Tensor, Val
 
 SELECTION = "A510"
 """The code of a selector that matches nothing."""
+
+
+MOST_PATHS = 10_000
+"""How many paths the braces of one selector may stand for."""
 
 
 def selector(node: ast.Expr, frame: Frame, variables: bool = False) -> Selector:
@@ -54,7 +59,7 @@ def _paths(node: ast.Expr, frame: Frame, variables: bool) -> list[tuple[Part, ..
     if isinstance(node, ast.SetLiteral) and node.items:
         return [path for item in node.items for path in _paths(item, frame, variables)]
     if isinstance(node, ast.Attribute):
-        return [(*path, *tail) for path in _paths(node.object, frame, variables) for tail in _tails(node, frame, variables)]
+        return _joined(_paths(node.object, frame, variables), _tails(node, frame, variables), node)
     if isinstance(node, ast.Index):
         if isinstance(node.object, ast.Name):
             first = _first(node.object, node, frame)
@@ -64,6 +69,13 @@ def _paths(node: ast.Expr, frame: Frame, variables: bool) -> list[tuple[Part, ..
         return [_indexed(path, items, node) for path in _paths(node.object, frame, variables)]
     help = "a selector is a path, such as `lm.fork[generate]`, `layers[*].attn.{q, v}` or `**.norm`"
     fail("A525", f"`{node.span.text}` is no selector", node.span, help)
+
+
+def _joined(heads: Sequence[tuple[Part, ...]], tails: Sequence[tuple[Part, ...]], node: ast.Attribute) -> list[tuple[Part, ...]]:
+    """Return each head with each tail: braces behind braces multiply."""
+    if len(heads) * len(tails) > MOST_PATHS:
+        fail("A815", f"`{node.span.text}` stands for more than {MOST_PATHS:,} paths", node.span, "select with `*` or `**` instead of braces")
+    return [(*head, *tail) for head in heads for tail in tails]
 
 
 def _tails(node: ast.Attribute, frame: Frame, variables: bool) -> list[tuple[Part, ...]]:
@@ -85,7 +97,7 @@ def _inner(node: ast.Expr, frame: Frame, variables: bool) -> list[tuple[Part, ..
         items = tuple(_item(item, frame, variables) for item in node.items)
         return [_indexed(path, items, node) for path in _inner(node.object, frame, variables)]
     if isinstance(node, ast.Attribute):
-        return [(*path, *tail) for path in _inner(node.object, frame, variables) for tail in _tails(node, frame, variables)]
+        return _joined(_inner(node.object, frame, variables), _tails(node, frame, variables), node)
     return _paths(node, frame, variables)
 
 
