@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.diagnostics import Diagnostic, Severity
+from ..dsl.limits import DEFAULT, Limits, limits_of
 from ..dsl.program import Body, NodeKind, Program
 from ..dsl.record import record
 from ..dsl.source import Source
@@ -66,19 +67,23 @@ def check_text(
     text: bool = True,
     presets: bool = False,
     reference: Reference | None = None,
+    limits: Limits = DEFAULT,
+    folders: Sequence[str | PathLike[str]] = (),
 ) -> CheckResult:
     """Elaborate the models of a text and check all that is said about them.
 
     `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.  With `presets` a
     model that has no values of its own is taken with each of its presets; with a `reference` the arguments come from its configuration.
+    `limits` are what the text may take; its imports stay in its own folder, the `folders` and the library.
     """
     from ..dsl.elaborate.model import Request, Text, elaborate
     from .facts import findings
     from .inspector import GraphInspector
-    from .sources import beside
+    from .sources import Project
 
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
-    found = elaborate(source, library(), GraphInspector(), beside, Request(given, preset, model, presets, reference=reference))
+    request = Request(given, preset, model, presets, reference=reference, limits=limits)
+    found = elaborate(source, library(), GraphInspector(), Project.of(source, folders, limits), request)
     if not found.ok:
         return CheckResult(tuple(found.diagnostics), found.programs, (), found.unreached)
     report = tuple(line for program in found.programs.values() for line in describe(program))
@@ -86,14 +91,27 @@ def check_text(
     return CheckResult((*found.diagnostics, *facts.values()), found.programs, report, found.unreached)
 
 
-def check(path: str | PathLike[str], params: Mapping[str, Any] | None = None, preset: str | None = None, model: str | None = None) -> CheckResult:
-    """Check a file; a path that can't be read is a finding too."""
+def check(
+    path: str | PathLike[str],
+    params: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    model: str | None = None,
+    *,
+    limits: Mapping[str, int] | None = None,
+    folders: Sequence[str | PathLike[str]] = (),
+) -> CheckResult:
+    """Check a file; a path that can't be read is a finding too.
+
+    `limits` replaces some of what a text may take, by name; imports stay in the file's folder, the `folders` and the library.  Raises
+    ValueError for a limit that there isn't.
+    """
     from .sources import read_source
 
-    source = read_source(path)
+    allowed = limits_of(limits or {})
+    source = read_source(path, allowed)
     if isinstance(source, Diagnostic):
         return CheckResult((source,), {}, ())
-    return check_text(source, params, preset, model, text=False, presets=True)
+    return check_text(source, params, preset, model, text=False, presets=True, limits=allowed, folders=folders)
 
 
 # ---------------------------------------------------------------------------------------------------------- report

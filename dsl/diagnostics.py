@@ -44,6 +44,10 @@ class Failure(Exception):
         super().__init__("\n".join(f"{d.span}: {d.severity.value}[{d.code}]: {d.message}" for d in diagnostics))
 
 
+MOST_NAMES = 300
+"""How many names a misspelt one is compared with."""
+
+
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate nearest to `word`, or None if none is near.
 
@@ -53,6 +57,8 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     names = sorted(set(candidates))
+    if len(names) > MOST_NAMES:  # of very many only those of nearly its length
+        names = sorted(sorted(names, key=lambda name: abs(len(name) - len(word)))[:MOST_NAMES])
     found = get_close_matches(word, names, n=3, cutoff=0.65)
     swapped = [name for name in found if sorted(name) == sorted(word)]  # `dmi` is `dim` rather than `min`
     return next(iter(swapped or found), None)

@@ -9,35 +9,25 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from . import ast
 from .diagnostics import Diagnostic
+from .limits import DEFAULT, Limits, exceeded
 from .parse.depth import too_deep
 from .parse.engine import Fault, engine
 from .parse.explain import explain
 from .parse.operators import BuildError
 from .parse.pythonisms import pythonisms
 from .parse.scan import Piece, cut, header
-from .record import record
-from .source import Source, Span
+from .source import HIDDEN, Source, Span, is_plain
 
 __all__ = ["Limits", "ParsedFile", "RawItem", "parse", "parse_expression", "pythonisms", "read_source"]
-
-
-@record
-class Limits:
-    """What a file may hold: its size, how deep brackets nest, how deep the tree of one item is."""
-
-    bytes: int = 1 << 20
-    nesting: int = 200
-    depth: int = 250
-
-
-DEFAULT: Final = Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +123,19 @@ def parse_expression(source: Source, limits: Limits = DEFAULT) -> tuple[ast.Expr
     return run(Span(source, start, max(start, len(text.rstrip()))), "expr", limits)
 
 
-def read_source(path: str | Path, limits: Limits = DEFAULT) -> Source | Diagnostic:
+def read_source(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Source | Diagnostic:
     """Read a file as text, or say why it can't be one; no more than the limit is read."""
     nothing = Span(Source(str(path), ""), 0, 0)
     try:
+        if not is_plain(str(path)):
+            return Diagnostic("A800", f"can't read `{path}`: its name holds a character that isn't shown", nothing, help="rename it")
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            help = "give the path of an `.arch` file; what a pipe holds is read by way of `-`"
+            return Diagnostic("A800", f"can't read `{path}`: it is a pipe, socket or device, not a file", nothing, help=help)
         with Path(path).open("rb") as file:
             data = file.read(limits.bytes + 1)
+    except ValueError:  # a zero byte
+        return Diagnostic("A800", "can't read what no file can be called", nothing, help="give the path of an `.arch` file")
     except OSError as problem:
         reason = (problem.strerror or "unknown reason").lower()
         return Diagnostic("A800", f"can't read `{path}`: {reason}", nothing, help="give the path of an `.arch` file")
@@ -165,12 +162,16 @@ def refusal(source: Source, limits: Limits) -> Diagnostic | None:
     if "\0" in text:
         at = text.index("\0")
         return binary(Span(source, at, at + 1))
+    hidden = HIDDEN.search(text)
+    if hidden is not None:
+        message = f"the text holds the character U+{ord(hidden[0]):04X}, which isn't shown as it is"
+        return Diagnostic("A806", message, Span(source, hidden.start(), hidden.end()), help="take it out; a line ends with a line feed")
     return None
 
 
 def too_large(span: Span, limits: Limits) -> Diagnostic:
-    message = f"the file is larger than {limits.bytes // 1024} KiB"
-    return Diagnostic("A801", message, span, help="split it, and `import` what the parts share; weights don't belong in it")
+    size = f"{limits.bytes // 1024} KiB" if limits.bytes % 1024 == 0 else f"{limits.bytes:,} bytes"
+    return exceeded("bytes", f"the file is larger than {size}", span, "split it, and `import` what the parts share", "A801")
 
 
 def binary(span: Span) -> Diagnostic:
@@ -193,8 +194,8 @@ def run(span: Span, rule: str, limits: Limits) -> tuple[Any, tuple[Diagnostic, .
         return None, (explain(span, result),)
     deep = too_deep(result, limits.depth)
     if deep:
-        help = "give inner parts names of their own"
-        return None, (Diagnostic("A805", f"an expression nests deeper than {limits.depth}", deep.span, help=help),)
+        message = f"an expression nests deeper than {limits.depth}"
+        return None, (exceeded("depth", message, deep.span, "give inner parts names of their own", "A805"),)
     return result, ()
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from .record import record
+
+HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\uf8ff]|\r(?!\n)")
+"""Characters that no text or name needs and that deceive its reader: control characters (but tab and line ends), those that turn the direction
+of writing round, surrogates, characters of private use."""
+
+
+def is_plain(name: str) -> bool:
+    """Say whether a name of a file or tensor is shown as it is, on one line."""
+    return not HIDDEN.search(name) and not any(char in name for char in "\t\n\r")
 
 
 @dataclass(frozen=True, eq=False)

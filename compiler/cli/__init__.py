@@ -104,7 +104,9 @@ def _show_click(error: click.ClickException) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
-    lines = [f"error: {error.format_message()}"]
+    from ...dsl.render import printable
+
+    lines = ["error: " + "\n".join(map(printable, error.format_message().split("\n")))]
     if isinstance(error, click.UsageError) and error.ctx is not None:
         lines += [f"  = usage: {error.ctx.get_usage().removeprefix('Usage: ')}", f"  = help: `{error.ctx.command_path} --help` says more"]
     print("\n".join(lines), file=sys.stderr)
@@ -116,7 +118,7 @@ def _internal(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown place"
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(ascii(str(error))[1:-1].split())[:500]
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
         return (
             "error: there is not enough memory for this\n  = help: make the sizes smaller with `--param`; `archloom summary` says what a model needs"

@@ -7,6 +7,7 @@ import sys
 import click
 
 from ...dsl.diagnostics import Diagnostic
+from ...dsl.limits import DEFAULT, Limits, limits_of
 from ...dsl.source import Source
 from ..sources import read_source, read_stream
 
@@ -30,7 +31,7 @@ def pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...
 def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, text in pairs(ctx, parameter, values).items():
-        if not text.isdecimal():
+        if not (text.isascii() and text.isdecimal() and len(text) < 20):
             raise click.BadParameter(f"the size of `{name}` is a whole number, not `{text}`", ctx, parameter)
         sizes[name] = int(text)
     return sizes
@@ -48,8 +49,55 @@ extern = click.option(
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+LIMITS, FOLDERS = "archloom.limits", "archloom.folders"
+
+
+def _limits(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Keep what a text may take, for `asked`."""
+    given: dict[str, int] = {}
+    for name, text in pairs(ctx, parameter, values).items():
+        digits = text.replace("_", "")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+            raise click.BadParameter(f"the limit `{name}` is a whole number, not `{text}`", ctx, parameter)
+        given[name] = int(digits)
+    try:
+        ctx.meta[LIMITS] = limits_of(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from None
+
+
+def _folders(ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> None:
+    ctx.meta[FOLDERS] = values
+
+
+limit = click.option(
+    "--limit", multiple=True, metavar="NAME=N", callback=_limits, expose_value=False, help="Let a file take more, or less, as steps=10_000_000."
+)
+folder = click.option(
+    "--folder",
+    "import_folders",
+    multiple=True,
+    metavar="DIR",
+    callback=_folders,
+    expose_value=False,
+    help="Let imports lead into this folder, too, by a link.",
+)
+
+
+def asked_limits() -> Limits:
+    """Return the limits that the command at hand was called with."""
+    found: Limits = click.get_current_context().meta.get(LIMITS, DEFAULT)
+    return found
+
+
+def asked_folders() -> tuple[str, ...]:
+    """Return the folders that imports may lead into besides the file's own."""
+    found: tuple[str, ...] = click.get_current_context().meta.get(FOLDERS, ())
+    return found
+
+
 def read(path: str) -> Source | Diagnostic:
     """Read a file, or standard input for `-`."""
     if path == "-":
-        return read_stream(sys.stdin.buffer, STDIN)
-    return read_source(path)
+        return read_stream(sys.stdin.buffer, STDIN, asked_limits())
+    return read_source(path, asked_limits())

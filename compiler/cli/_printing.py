@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from ...dsl.diagnostics import Diagnostic, Severity
 from ...dsl.render import WIDTH, render_all, tally, wants_colour
+from ...dsl.source import HIDDEN
 from ..tables import table as table
 
 MOST = 100
@@ -31,7 +32,8 @@ def show_json(value: Any) -> None:
     """Print one JSON document."""
     import json
 
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def quantity(number: int | float, unit: str = "") -> str:

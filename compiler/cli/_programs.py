@@ -23,7 +23,7 @@ def checked(path: str, param: Mapping[str, str], preset: str | None, model: str 
     source = options.read(path)
     if isinstance(source, Diagnostic):
         raise Failure((source,))
-    result = check_text(source, param, preset, model, presets=presets)
+    result = check_text(source, param, preset, model, presets=presets, limits=options.asked_limits(), folders=options.asked_folders())
     if not result.ok:
         raise Failure(result.diagnostics)
     show(result.diagnostics, sys.stderr)

@@ -37,6 +37,8 @@ class Choices:
 
 @click.command("check", short_help="Check files and print what their models take, give and own.")
 @options.files
+@options.limit
+@options.folder
 @options.param
 @options.preset
 @options.model
@@ -90,7 +92,8 @@ def _check(path: str | Diagnostic, choices: Choices) -> tuple[str, list[Diagnost
     source = path if isinstance(path, Diagnostic) else options.read(path)
     if isinstance(source, Diagnostic):
         return source.span.source.name, [source], [], ()
-    result = check_text(source, choices.param, choices.preset, choices.model, presets=True)
+    limits, folders = options.asked_limits(), options.asked_folders()
+    result = check_text(source, choices.param, choices.preset, choices.model, presets=True, limits=limits, folders=folders)
     if not choices.gradients or not result.ok:
         return source.name, list(result.diagnostics), list(result.report), result.unreached
     return source.name, *_tested(result, choices), result.unreached

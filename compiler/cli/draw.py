@@ -15,6 +15,8 @@ from ._writing import write_whole
 
 @click.command("draw", short_help="Draw a model as SVG.")
 @options.file
+@options.limit
+@options.folder
 @options.param
 @options.preset
 @options.model

@@ -16,6 +16,8 @@ from ._writing import write_whole
 
 @click.command("emit", short_help="Write a model as Python that imports torch alone.")
 @options.file
+@options.limit
+@options.folder
 @options.param
 @options.preset
 @options.model

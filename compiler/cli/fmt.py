@@ -17,6 +17,7 @@ from ._writing import write_whole
 
 @click.command("fmt", short_help="Lay files out in the one standard way.")
 @options.files
+@options.limit
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; name the files that would change and exit with 1.")
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...], only_check: bool) -> None:
@@ -49,7 +50,7 @@ def _format(path: str | Diagnostic, only_check: bool) -> str | Sequence[Diagnost
     source = options.read(path)
     if isinstance(source, Diagnostic):
         return (source,)
-    laid_out = format_source(source)
+    laid_out = format_source(source, options.asked_limits())
     if not isinstance(laid_out, str):
         return laid_out
     if path == "-" and not only_check:

@@ -34,6 +34,8 @@ def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 
 @click.command("run", short_help="Build a model, run it, and print its outputs by task.")
 @options.file
+@options.limit
+@options.folder
 @click.option("--input", "written", multiple=True, metavar="NAME=VALUE", callback=_inputs, help="Give an input; see above.")
 @click.option("--example", is_flag=True, help="Fill the inputs that are not given with seeded random values.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")

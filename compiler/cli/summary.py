@@ -21,6 +21,8 @@ RIGHT = (1, 2, 3, 4)
 
 @click.command("summary", short_help="Count parameters, multiply-adds and memory.")
 @options.file
+@options.limit
+@options.folder
 @options.param
 @options.preset
 @options.model

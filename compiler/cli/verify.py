@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 @click.command("verify", short_help="Hold a model against reference tensors.")
 @options.file
+@options.limit
+@options.folder
 @click.option("--against", "folder", required=True, metavar="DIR", type=click.Path(), help="The folder of the case: config.json and safetensors.")
 @click.option("--golden", metavar="NAME", help="The golden clause to use, where several of FILE fit the case.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True, help="What to compute in.")
@@ -44,7 +46,7 @@ def command(ctx: click.Context, path: str, folder: str, golden: str | None, dtyp
         from ..golden.verify import verify
 
         say(f"computing {folder}")
-        report = verify(text, folder, golden=golden, dtype=dtype, source=source)
+        report = verify(text, folder, golden=golden, dtype=dtype, source=source, limits=options.asked_limits(), folders=options.asked_folders())
     if as_json:
         show_json(_document(report))
     else:

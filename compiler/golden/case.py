@@ -15,6 +15,9 @@ from ...dsl.record import record
 from ...dsl.source import Source, Span
 from ..runtime.checkpoint import Checkpoint
 
+MOST_BYTES = 1 << 20
+"""How long a configuration may be."""
+
 
 @record
 class Case:
@@ -62,8 +65,12 @@ def read_case(folder: str | PathLike[str]) -> Case:
 
 def _config(path: Path, failures: list[Diagnostic]) -> Mapping[str, Any]:
     try:
-        content: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
+        content: Any = json.loads(path.read_bytes(), parse_constant=_refused)
+    except (OSError, ValueError, RecursionError) as error:
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else f"it is no JSON: {error}"
         failures.append(_problem(path, f"`{path}` can't be read: {reason}", "a case says its hyper-parameters there, as a JSON object"))
         return {}
@@ -71,6 +78,10 @@ def _config(path: Path, failures: list[Diagnostic]) -> Mapping[str, Any]:
         failures.append(_problem(path, f"`{path}` holds no JSON object", "write the case's hyper-parameters by name"))
         return {}
     return cast("Mapping[str, Any]", content)
+
+
+def _refused(word: str) -> float:
+    raise ValueError(f"{word} is no number in JSON")
 
 
 def _problem(path: Path, message: str, help: str) -> Diagnostic:

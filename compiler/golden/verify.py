@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ...dsl.diagnostics import Failure
 from ...dsl.elaborate import references
+from ...dsl.limits import DEFAULT, Limits
 from ...dsl.program import GoldenPlan, Program
 from ...dsl.record import record
 from ...dsl.source import Source
@@ -48,7 +50,14 @@ class Report:
 
 
 def verify(
-    spec: str | PathLike[str] | Source, folder: str | PathLike[str], *, golden: str | None = None, dtype: str = "float64", source: bool = False
+    spec: str | PathLike[str] | Source,
+    folder: str | PathLike[str],
+    *,
+    golden: str | None = None,
+    dtype: str = "float64",
+    source: bool = False,
+    limits: Limits = DEFAULT,
+    folders: Sequence[str | PathLike[str]] = (),
 ) -> Report:
     """Hold a spec against the case in a folder; see docs/verify.md for the format.
 
@@ -58,7 +67,7 @@ def verify(
     """
     case = read_case(folder)
     text = spec if isinstance(spec, Source) else read_text(spec)
-    program = golden_program(text, case, golden)
+    program = golden_program(text, case, golden, limits, folders)
     plan = program.goldens[program.golden or ""]
     unread = references.unread((*(text for _, text in plan.parameters), *plan.facts), case.config)
     try:
@@ -75,12 +84,12 @@ def verify(
     return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle)
 
 
-def golden_program(text: Source, case: Case, golden: str | None) -> Program:
+def golden_program(text: Source, case: Case, golden: str | None, limits: Limits = DEFAULT, folders: Sequence[str | PathLike[str]] = ()) -> Program:
     """Return the program of the model that a golden clause is for, with the arguments of a case."""
     from ..check import check_text
 
     names = frozenset(name for name in case.inputs if not name.startswith("cotangent."))
-    result = check_text(text, reference=references.Reference(case.config, names, frozenset(case.outputs), golden))
+    result = check_text(text, reference=references.Reference(case.config, names, frozenset(case.outputs), golden), limits=limits, folders=folders)
     if not result.ok:
         raise Failure(result.diagnostics)
     return next(iter(result.programs.values()))

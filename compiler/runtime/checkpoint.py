@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.record import record
-from ...dsl.source import Source, Span
+from ...dsl.source import Source, Span, is_plain
 
 SUFFIX = ".safetensors"
 INDEX = ".safetensors.index.json"
@@ -79,6 +79,10 @@ class Checkpoint:
         path = self.path
         if path.is_dir():
             return self._in_folder(path)
+        if not is_plain(str(path)):
+            raise self.failure("A650", f"the name `{path}` holds a character that isn't shown", "rename it")
+        if path.exists() and not path.is_file():
+            raise self.failure("A650", f"`{path}` is a pipe, socket or device, not a file", "name a .safetensors file, or a folder of them")
         if not path.exists():
             raise self.failure("A650", f"there are no weights at `{path}`", "name a .safetensors file, or a folder of them")
         if path.name.endswith(INDEX):
@@ -101,9 +105,11 @@ class Checkpoint:
 
     def _indexed(self, index: Path) -> list[Path]:
         try:
+            if index.stat().st_size > LONGEST_HEADER:
+                raise ValueError(f"it is longer than {LONGEST_HEADER:,} bytes")
             content: Any = json.loads(index.read_bytes())
             names = sorted({str(name) for name in content["weight_map"].values()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self.failure("A652", f"`{index}` is no index of safetensors shards: {error}", "fetch it again") from error
         files = [index.parent / name for name in names]
         outside = [file for file in files if file.parent.resolve() != index.parent.resolve()]
@@ -128,11 +134,14 @@ class Checkpoint:
             text = opened.read(length)
         try:
             header: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._broken(file, "its header isn't JSON") from error
         if not isinstance(header, dict):
             raise self._broken(file, "its header isn't a table of tensors")
         entries = cast("Mapping[str, Any]", header)
+        hidden = next((name for name in entries if not is_plain(name)), None)
+        if hidden is not None:
+            raise self._broken(file, f"the name {hidden!a} holds a character that isn't shown")
         rows = [self._row(file, name, entry) for name, entry in entries.items() if name != "__metadata__"]
         end = max((last for _, last in rows), default=0)
         if 8 + length + end != size:
@@ -141,8 +150,7 @@ class Checkpoint:
 
     def _row(self, file: Path, name: str, entry: Any) -> tuple[Stored, int]:
         try:
-            shape = tuple(int(size) for size in entry["shape"])
-            first, last = (int(offset) for offset in entry["data_offsets"])
+            shape, (first, last) = tuple(map(_whole, entry["shape"])), map(_whole, entry["data_offsets"])
             numbers = 1
             for extent in shape:
                 numbers *= extent
@@ -154,6 +162,13 @@ class Checkpoint:
 
     def _broken(self, file: Path, why: str) -> Failure:
         return self.failure("A652", f"`{file}` isn't whole safetensors: {why}", "fetch or save it again")
+
+
+def _whole(number: Any) -> int:
+    """Return a size or an offset of a header, which is a whole number of 64 bits."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+        raise ValueError(f"{str(number)[:40]} is no size")
+    return number
 
 
 def _is_pickle(path: Path) -> bool:

@@ -67,7 +67,7 @@ class Extern:
         if name in self._objects:
             return self._objects[name]
         if not self._all and name not in self._names:
-            help = f'a text runs no Python unless the caller allows it: compile(..., extern={{"{name}"}})'
+            help = f'a text runs no Python unless the caller allows it: compile(..., extern={{"{name}"}}), --extern {name}'
             raise _failure("A821", f"{use} `{name}`, which isn't allowed", span, help)
         try:
             return imported(name.replace(":", "."))

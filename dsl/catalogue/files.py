@@ -51,6 +51,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B]; half = relu(x); out y = exp(half) }",
     ),
     Entry(
+        "A806",
+        "a character that isn't shown",
+        "Control characters, those that turn the direction of writing round, surrogates and characters of private use show a reader something else "
+        "than stands there, and may steer the terminal. They stand in no text and in no file's name. Lines end with a line feed.",
+        "# a bell \x07\nmodel M { in x: float[B]; out y = x }",
+        "# a bell\nmodel M { in x: float[B]; out y = x }",
+    ),
+    Entry(
         "A811",
         "there is no such model",
         "The file holds no model, or none of the name that was asked for.",
@@ -81,14 +89,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A815",
         "a limit of elaboration",
-        "Loops are unrolled, so index sets, operations and steps are limited. A size known only at run time is a dimension, not an index set.",
+        "Loops are unrolled, so index sets, operations and steps are limited. A size known only at run time is a dimension, not an index set. "
+        "`--limit NAME=N`, in Python `limits={name: n}`, allows more or less.",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..1_000_000_000 carry h { h = relu(h) }; out y = h }",
         "model M { in x: float[B, 4]; h = x; repeat i in 0..10 carry h { h = relu(h) }; out y = h }",
     ),
     Entry(
         "A816",
         "too many imported files",
-        "One program reads at most 200 files.",
+        "One program reads at most 200 files, `--limit imports=N` more.",
         "",
         "",
     ),
@@ -98,6 +107,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "`arch 1` is the first line of a file and says for which edition of the language it was written.",
         "arch 7\nmodel M { in x: float[B]; out y = x }",
         "arch 1\nmodel M { in x: float[B]; out y = x }",
+    ),
+    Entry(
+        "A818",
+        "an import that leads out of the project",
+        "Imports stay in the folder of the file that is checked and in the library: a link that leads elsewhere is not followed unless the caller "
+        "names the folder that it leads to, `--folder DIR`, in Python `folders=[...]`.",
+        "",
+        "",
     ),
     Entry(
         "A821",

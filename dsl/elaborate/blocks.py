@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import ast
+from ..limits import exceeded
 from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
 from ..source import Span
 from ..types import TensorType, extent
@@ -154,14 +155,14 @@ def elaborate_block(module: Module, actual: Mapping[str, TensorType], frame: Fra
     apart = (*key, context.entry is not None)  # where a body that is another one in entries is kept
     found = context.memo.get(key) or context.memo.get(apart)
     if found is None:
-        steps, nodes = context.steps, context.nodes
+        steps, nodes = context.spent.steps, context.spent.nodes
         found = recall(key, context) or recall(apart, context)
         if found is None:
             found = _elaborate(module, patterns, context, span)
             keep(apart if found.body.differs_in_entries else key, found, module)
         for outer in context.making[-1:]:
-            outer.steps -= context.steps - steps
-            outer.nodes -= context.nodes - nodes
+            outer.steps -= context.spent.steps - steps
+            outer.nodes -= context.spent.nodes - nodes
     place = apart if found.body.differs_in_entries else key
     context.memo[place] = found
     for outer in context.making[-1:]:
@@ -176,11 +177,14 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
     template = module.template
     item, file = template.item, template.file
     assert item is not None and file is not None
-    if len(context.stack) >= context.limits.depth or any(name == template.name and i is item for name, i in context.active):
+    if len(context.stack) >= context.limits.blocks:
+        message = f"blocks nest deeper than {context.limits.blocks}"
+        raise Problem(exceeded("blocks", message, span, "put fewer blocks in blocks, or use `repeat`", "A805"))
+    if any(name == template.name and i is item for name, i in context.active):
         names = [name for name, _ in context.active]
         chain = " > ".join([*names[names.index(template.name) if template.name in names else 0 :], template.name])
         fail("A905", f"`{template.name}` contains itself: {chain}", span, "recursion is not in the language: use `repeat` over an index set")
-    before, reports, steps, nodes = len(context.diagnostics), context.reports, context.steps, context.nodes
+    before, reports, steps, nodes = len(context.diagnostics), context.reports, context.spent.steps, context.spent.nodes
     context.step(span, 40)
     builder = Builder(context, template.name, item.span)
     builder.given = patterns
@@ -208,8 +212,8 @@ def _elaborate(module: Module, patterns: Mapping[str, Pattern], context: Context
         context.files.followed = followed
     found.failed = any(d.severity.value == "error" for d in context.diagnostics[before:]) or builder.poisoned
     found.quiet = context.reports == reports
-    found.steps += context.steps - steps
-    found.nodes += context.nodes - nodes
+    found.steps += context.spent.steps - steps
+    found.nodes += context.spent.nodes - nodes
     return found
 
 

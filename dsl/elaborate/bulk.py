@@ -5,20 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
+from ..limits import exceeded
+from ..program import Body
 from ..source import Span
-from .context import Context, fail
-from .values import Family, Function, Record, Template, Unborn, Value, is_list, is_map
+from .context import Context, Problem
+from .values import Family, Function, IndexSet, Record, Template, Unborn, Value, is_list, is_map
 
-LARGEST = 1_000_000
-"""Values in a static value, those in its parts included."""
+
+def check_parts(body: Body, context: Context, span: Span) -> None:
+    """Refuse a body with too many modules and parameters below it: a short text of blocks in blocks can mean any number."""
+    most = context.limits.modules
+    if _held(body, context) > most:
+        help = "make the index sets smaller, or put fewer blocks in blocks"
+        raise Problem(exceeded("modules", f"`{body.name}` holds more than {most:,} modules and parameters", span, help))
+
+
+def _held(body: Body, context: Context) -> int:
+    """Return how many modules and parameters lie below a body, each instance counted."""
+    key = ("held", id(body))
+    found = context.memo.get(key)
+    if found is None:
+        below = sum(1 + max((_held(inner, context) for inner in declared.bodies), default=0) for declared in body.modules.values())
+        found = context.memo[key] = (body, len(body.parameters) + below)  # a body's id is its own as long as it lives
+    return found[1]
+
+
+SHARE = 8
+"""How many parts of a long value are gone through in one step."""
 
 T = TypeVar("T")
 
 
+def spend(context: Context, span: Span, *values: Value) -> None:
+    """Count the steps that it takes to go through values once."""
+    cost = sum(len(value) if is_list(value) or is_map(value) or isinstance(value, (IndexSet, str)) else 0 for value in values) // SHARE
+    if cost:
+        context.step(span, cost)
+
+
 def bounded(value: T, context: Context, span: Span) -> T:
     """Return a static value, which must not hold too much."""
-    if _bulk(value, context) > LARGEST:
-        fail("A815", f"`{span.text.splitlines()[0]}` holds more than {LARGEST:,} values", span, "static values are small: use a tensor")
+    most = context.limits.values
+    if _bulk(value, context) > most:
+        message = f"`{span.text.splitlines()[0]}` holds more than {most:,} values"
+        raise Problem(exceeded("values", message, span, "static values are small: use a tensor"))
     return value
 
 

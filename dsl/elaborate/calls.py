@@ -14,8 +14,8 @@ from ..source import Span
 from . import statics
 from .arguments import bind, evaluate_argument, is_tensor_like, of_item, of_primitive, typed_expression
 from .births import bear
-from .bulk import bounded
-from .context import Problem, fail, suggest
+from .bulk import bounded, spend
+from .context import WIDTH, Problem, fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
 from .functions import FUNCTIONS
 from .literals import clauses
@@ -113,6 +113,7 @@ def _partial_function(function: Function, node: ast.Call, frame: Frame) -> Funct
 
 
 def _static(function: Function, node: ast.Call, values: list[Value], frame: Frame) -> Value:
+    spend(frame.builder.context, node.span, *values)
     if function.name not in FUNCTIONS:
         fail("A216", f"`{function.name}` is an initialiser and can't be called here", node.span, "it stands after `init =`")
     fewest, most, call = FUNCTIONS[function.name]
@@ -169,7 +170,9 @@ def _summands(node: ast.Expr, name: str, frame: Frame) -> Sequence[Value] | None
         if node.where is not None and name != "sum":
             help = "sum what is kept and divide by how many are"
             fail("A414", f"`where` stands only in a `sum`, not in a `{name}`", node.where.span, help)
-        return [_kept(node, inner) for inner in clauses(node.clauses, frame)]
+        steps = clauses(node.clauses, frame)
+        frame.builder.context.step(node.span, len(steps) * (node.span.end - node.span.start) // WIDTH)
+        return [_kept(node, inner) for inner in steps]
     if not _is_family(node):
         return None
     family = evaluate_whole(node, frame)

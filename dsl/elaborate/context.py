@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import Diagnostic, Label, Severity, closest
 from ..inspector import Inspector
+from ..limits import Limits, exceeded
 from ..primitive import Library
-from ..record import record
 from ..source import Span
 
 if TYPE_CHECKING:
@@ -55,15 +55,18 @@ def suggest(word: str, candidates: Iterable[str], otherwise: str | None = None) 
     return f"did you mean `{near}`?" if near else otherwise
 
 
-@record
-class Limits:
-    """Bounds that keep a hostile file from taking the machine; each is named by the error that it causes."""
+WIDTH = 64
+"""How many characters of a text are evaluated in one step, so that a long expression in a loop counts as what it is."""
 
-    members: int = 100_000  # of one index set
-    nodes: int = 500_000  # of one program
-    depth: int = 100  # blocks within blocks
-    imports: int = 200  # files
-    steps: int = 500_000  # statements and comprehension steps elaborated; operations, calls of a `fn` and blocks count as several
+
+@dataclass(slots=True, eq=False)
+class Spent:
+    """What the elaboration of one file has taken so far, all models, presets, modes and entries together."""
+
+    steps: int = 0
+    nodes: int = 0
+    errors: int = 0
+    exhausted: bool = False  # a limit is reached: nothing more is elaborated
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +75,6 @@ class Context:
 
     library: Library
     files: Files
-    limits: Limits = field(default_factory=Limits)
     diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
     training: bool = False
     entry: str | None = None
@@ -80,19 +82,20 @@ class Context:
     stack: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     making: list[Elaborated] = field(default_factory=list["Elaborated"])  # the blocks at hand, the innermost last
-    steps: int = 0
-    nodes: int = 0
+    spent: Spent = field(init=False)
     reports: int = 0  # those left out because they were made already, too
-    exhausted: bool = False  # a limit is reached: nothing more is elaborated
     bulks: dict[int, tuple[Any, int]] = field(default_factory=dict[int, tuple[Any, int]])  # what static values hold, by their identity
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
     report_to: Callable[[Diagnostic], None] | None = None
     inspector: Inspector | None = None
     trees: dict[tuple[int, ...], tuple[Any, Tree]] = field(default_factory=dict[tuple[int, ...], "tuple[Any, Tree]"])  # what bodies own
 
+    def __post_init__(self) -> None:
+        self.spent = self.files.spent
+
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
         """Return a context for another mode of the same program: the same diagnostics, and the same memo, whose keys name the mode."""
-        other = Context(self.library, self.files, self.limits, self.diagnostics, training, entry, self.memo)
+        other = Context(self.library, self.files, self.diagnostics, training, entry, self.memo)
         other.seen, other.report_to, other.inspector, other.trees = self.seen, self.report_to, self.inspector, self.trees
         return other
 
@@ -108,6 +111,12 @@ class Context:
         if key in self.seen:
             return
         self.seen.add(key)
+        if diagnostic.severity is Severity.ERROR:
+            self.spent.errors += 1
+            if self.spent.errors > self.limits.errors and not self.spent.exhausted:
+                self.spent.exhausted = True
+                message = f"there are more than {self.limits.errors:,} errors: the rest of the text isn't looked at"
+                diagnostic = exceeded("errors", message, diagnostic.span, "correct the first ones")
         diagnostic = self._placed(diagnostic)
         self.diagnostics.append(diagnostic)
         if self.report_to is not None:
@@ -130,20 +139,30 @@ class Context:
         self.report(Diagnostic(code, message, span, (), help, Severity.WARNING))
 
     @property
+    def limits(self) -> Limits:
+        """What the text may take."""
+        return self.files.limits
+
+    @property
     def failed(self) -> bool:
         return any(d.severity is Severity.ERROR for d in self.diagnostics)
 
     def count_node(self, span: Span) -> None:
         """Count one operation, and stop a program that has too many."""
-        self.nodes += 1
-        if self.nodes > self.limits.nodes:
-            self.exhausted = True
-            fail("A815", f"this program has more than {self.limits.nodes:,} operations", span, "make the index sets smaller")
+        self.spent.nodes += 1
+        if self.spent.nodes > self.limits.operations:
+            self.exhaust("operations", f"this program has more than {self.limits.operations:,} operations", span, "make the index sets smaller")
 
     def step(self, span: Span, cost: int = 1) -> None:
         """Count what one step costs, and stop a program that takes too many."""
-        self.steps += cost
-        if self.steps > self.limits.steps:
-            self.exhausted = True
+        self.spent.steps += cost
+        if self.spent.steps > self.limits.steps:
             help = "make the index sets smaller, or the calls of functions and blocks fewer"
-            fail("A815", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, help)
+            self.exhaust("steps", f"this program takes more than {self.limits.steps:,} steps to elaborate", span, help)
+
+    def exhaust(self, name: str, message: str, span: Span, help: str) -> NoReturn:
+        """Stop the whole elaboration at a limit; it is said once."""
+        if self.spent.exhausted:
+            raise Poisoned
+        self.spent.exhausted = True
+        raise Problem(exceeded(name, message, span, help))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from .. import ast
+from ..limits import exceeded
 from ..parse.pythonisms import WORDS
 from ..source import Span
 from ..types import DType
 from . import statics
-from .bulk import bounded
-from .context import fail, suggest
+from .bulk import bounded, spend
+from .context import Problem, fail, suggest
 from .files import File
 from .functions import CONSTANTS, FUNCTIONS
 from .operations import operation
@@ -155,7 +156,10 @@ def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
     key = (id(item), context.training)
     found = context.memo.get(key)
     if found is None:
-        if any(at is item for _, at in context.active) or len(context.active) >= context.limits.depth:
+        if len(context.active) >= 2 * context.limits.blocks:
+            message = f"more than {2 * context.limits.blocks} definitions and blocks are made of each other"
+            raise Problem(exceeded("blocks", message, item.span, "compute with fewer names", "A805"))
+        if any(at is item for _, at in context.active):
             fail("A905", f"`{item.name}` is defined by itself", item.span, "a definition is computed from what stands above it")
         before, builder.body.uses_training = builder.body.uses_training, False
         context.enter(item.name, item)
@@ -230,6 +234,7 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
         if isinstance(value, Family) and node.op not in ("in", "not in"):
             help = f"operators do not lift over families: write `for m in {value.set.name} {{ ... }}`"
             fail("A411", f"`{node.op}` does not take {describe(value)}", node.span, help)
+    spend(frame.builder.context, node.span, left, right)
     return bounded(statics.binary(node.op, left, right, node.span), frame.builder.context, node.span)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .. import ast
 from ..diagnostics import Diagnostic
+from ..limits import Limits, exceeded
 from ..parser import ParsedFile, RawItem, parse
 from ..primitive import Library
 from ..source import Source, Span
-from .context import Poisoned, Problem, fail, suggest
+from .context import Poisoned, Problem, Spent, fail, suggest
 
 NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "transform")
 """Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
@@ -19,8 +20,8 @@ NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "tra
 EDITIONS = (1,)
 """Editions of the language that are read; without a first line `arch N` a file is of the newest."""
 
-Loader = Callable[[Source, tuple[str, ...]], Source | None]
-"""Finds the file beside a source (`import .mine.Thing`); None if there is none."""
+Loader = Callable[[Source, tuple[str, ...]], Source | Diagnostic | None]
+"""Finds the file beside a source (`import .mine.Thing`), or says why it isn't read; None if there is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,11 +47,12 @@ def _library_file(source: Source) -> ParsedFile:
 class Files:
     """All files of one elaboration, each parsed once."""
 
-    def __init__(self, library: Library, beside: Loader, report: Callable[[Diagnostic], None], limit: int = 200) -> None:
+    def __init__(self, library: Library, beside: Loader, report: Callable[[Diagnostic], None], limits: Limits | None = None) -> None:
         self.library = library
         self.beside = beside
         self.report = report
-        self.limit = limit
+        self.limits = limits or Limits()
+        self.spent = Spent()  # by all that is elaborated of these files
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
         self.reached: set[int] = set()  # the trees whose elaboration began
@@ -64,9 +66,10 @@ class Files:
         found = self.opened.get(source.name)
         if found is not None and found.parsed.source.text == source.text:
             return found
-        if len(self.opened) >= self.limit:
-            fail("A816", f"more than {self.limit} files are imported", Span(source, 0, 0), "import fewer files")
-        file = File(parse(source) if local else _library_file(source), local)
+        if len(self.opened) >= self.limits.imports:
+            message = f"more than {self.limits.imports} files are imported"
+            raise Problem(exceeded("imports", message, Span(source, 0, 0), "import fewer files", "A816"))
+        file = File(parse(source, self.limits) if local else _library_file(source), local)
         self.opened[source.name] = file
         if file.parsed.fault is not None:
             self.report(file.parsed.fault)
@@ -170,6 +173,8 @@ class Files:
                     statement.span,
                     "check the name after the dot",
                 )
+            if isinstance(source, Diagnostic):
+                raise Problem(replace(source, span=statement.span))
             return self.open(source)
         source = self.library.load(statement.module)
         if source is None:

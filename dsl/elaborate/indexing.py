@@ -10,6 +10,7 @@ from ..dims import Dim
 from ..program import Member
 from ..types import SetAxis
 from . import statics
+from .bulk import spend
 from .context import Poisoned, Problem, fail, suggest
 from .expressions import earlier, evaluate, evaluate_whole, lookup, register
 from .literals import literal_member, runs, whole
@@ -211,6 +212,7 @@ def _of_set(target: IndexSet, items: Sequence[ast.Expr], node: ast.Index, frame:
     if isinstance(item, ast.Whole):
         return target
     if isinstance(item, ast.Range):
+        spend(frame.builder.context, node.span, target)
         return cut(target, item, frame)
     value = _index_value(item, target, frame)
     if isinstance(value, int) and not isinstance(value, bool) and not any(isinstance(m, int) for m in target.members):
@@ -227,6 +229,7 @@ def _of_list(target: Sequence[Value], items: Sequence[ast.Expr], node: ast.Index
     if isinstance(item, ast.Range):
         start = 0 if item.start is None else _place(item.start, len(target), frame, edge=True)
         stop = len(target) if item.stop is None else _place(item.stop, len(target), frame, edge=True) + (1 if item.inclusive else 0)
+        spend(frame.builder.context, node.span, target)
         return list(target[start:stop])
     if isinstance(item, ast.Slice):
         fail("A211", "`:` slices tensors; a list is sliced with `..`", item.span, "write `a..b`")

@@ -70,14 +70,15 @@ def recall(key: Key, context: Context) -> Elaborated | None:
     _gather(key, found, context, taken)
     steps, nodes = sum(f.steps for f in taken.values()), sum(f.nodes for f in taken.values())
     limits = context.limits
-    if context.steps + steps > limits.steps or context.nodes + nodes > limits.nodes or len(context.stack) > limits.depth // 2:
+    spent = context.spent
+    if spent.steps + steps > limits.steps or spent.nodes + nodes > limits.operations or len(context.stack) > limits.blocks // 2:
         return None
     if not {id(f.item) for f in taken.values()}.isdisjoint(id(item) for _, item in context.active):
         return None  # a block in itself
     for source in found.sources.values():
         context.files.open(source, local=False)
-    context.steps += steps
-    context.nodes += nodes
+    spent.steps += steps
+    spent.nodes += nodes
     context.memo |= taken
     return found
 

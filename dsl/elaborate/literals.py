@@ -6,9 +6,10 @@ from typing import Any
 
 from .. import ast
 from ..dims import Dim
+from ..limits import exceeded
 from . import statics
 from .bulk import bounded
-from .context import fail
+from .context import WIDTH, Problem, fail
 from .expressions import evaluate, evaluate_whole, register
 from .scope import Frame
 from .values import IndexSet, MemberOf, Value, describe, is_list
@@ -28,12 +29,8 @@ def _range(node: ast.Range, frame: Frame) -> IndexSet:
         )
     limit = frame.builder.context.limits.members
     if stop - start > limit:
-        fail(
-            "A815",
-            f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}",
-            node.span,
-            "an index set is unrolled: use a tensor dimension instead",
-        )
+        message = f"`{node.span.text}` has {stop - start:,} members, more than {limit:,}"
+        raise Problem(exceeded("members", message, node.span, "an index set is unrolled: use a tensor dimension instead"))
     return IndexSet.of(node.span.text, tuple(range(start, stop)))
 
 
@@ -100,7 +97,8 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
             node.span,
             "write `sum(... for e in experts where keep[:, e])`, or `if` for a static condition",
         )
-    steps = [inner for inner in clauses(node.clauses, frame)]
+    steps = clauses(node.clauses, frame)
+    frame.builder.context.step(node.span, len(steps) * (node.span.end - node.span.start) // WIDTH)
     if node.kind == "map":
         assert node.value is not None
         made = {literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
@@ -114,18 +112,19 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
 def clauses(items: tuple[ast.Clause, ...], frame: Frame) -> list[Frame]:
     """Return one frame for each step of a comprehension's clauses."""
     frames = [frame]
+    cost = 2 + sum(clause.span.end - clause.span.start for clause in items) // WIDTH
     for clause in items:
         following: list[Frame] = []
         for outer in frames:
             for value in statics.elements(evaluate_whole(clause.iterable, outer), clause.iterable.span):
-                frame.builder.context.step(clause.span)
+                frame.builder.context.step(clause.span, cost)
                 inner = outer.child("comprehension")
                 unpack(clause.names, value, inner, clause)
                 if clause.condition is None or statics.truth(evaluate(clause.condition, inner), clause.condition.span):
                     following.append(inner)
                     if len(following) > frame.builder.context.limits.members:
                         message = f"this comprehension has more than {frame.builder.context.limits.members:,} elements"
-                        fail("A815", message, clause.span, "make the sets that it runs over smaller")
+                        raise Problem(exceeded("members", message, clause.span, "make the sets that it runs over smaller"))
         frames = following
     return frames
 

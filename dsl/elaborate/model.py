@@ -9,6 +9,7 @@ from typing import Any
 from .. import ast
 from ..diagnostics import Diagnostic, Severity, closest
 from ..inspector import Inspector
+from ..limits import Limits, exceeded
 from ..parser import parse_expression
 from ..primitive import Library
 from ..program import Body, EntryPlan, Program
@@ -16,7 +17,7 @@ from ..record import record
 from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
-from .context import Context, Limits, Poisoned, Problem, fail, suggest
+from .context import Context, Poisoned, Problem, fail, suggest
 from .entries import needed, run_entry
 from .files import File, Files, Loader
 from .forms import finish, run
@@ -73,7 +74,7 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
             seen.add(key)
             result.diagnostics.append(diagnostic)
 
-    files = Files(library, beside, report, request.limits.imports)
+    files = Files(library, beside, report, request.limits)
     try:
         file = files.open(source)
         files.check_imports(file)
@@ -104,7 +105,7 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
 def _unreached(trees: list[ast.Item], file: File, files: Files, request: Request) -> tuple[str, ...]:
     """Check the items that nothing elaborated; return the names of those that only a model could elaborate."""
     items = unreached(trees, files)
-    context = Context(files.library, files, request.limits, report_to=files.report)
+    context = Context(files.library, files, report_to=files.report)
     check_unreached(items, file, context)
     return tuple(item.name for item in items if not isinstance(item, ast.Definition))
 
@@ -171,13 +172,17 @@ def alias(
     """Return the model that `model Small = Big(dim = 64)` means, with the arguments that it gives."""
     call = tree.value if isinstance(tree.value, ast.Call) else None
     target = call.function if call is not None else tree.value
-    models = {t.name: t for t in trees if isinstance(t, (ast.Model, ast.ModelAlias))}
-    if isinstance(target, ast.Name) and target.id in file.items and files.tree(file.items[target.id]) is None:
+    item = file.items.get(target.id) if isinstance(target, ast.Name) else None
+    found = files.tree(item) if item is not None else None
+    if item is not None and found is None:
         raise Poisoned  # its errors are reported
-    if not isinstance(target, ast.Name) or target.id not in models:
+    if not isinstance(target, ast.Name) or not isinstance(found, (ast.Model, ast.ModelAlias)):
+        models = [t.name for t in trees if isinstance(t, (ast.Model, ast.ModelAlias))]
         fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, models, "a model is made of another"))
-    found = models[target.id]
-    if found in trail or found is tree:
+    if len(trail) >= files.limits.blocks:
+        message = f"more than {files.limits.blocks} models are made of each other"
+        raise Problem(exceeded("blocks", message, target.span, "write one of them out", "A805"))
+    if found is tree or any(found is other for other in trail):
         fail("A905", f"`{tree.name}` is made of itself", target.span, "name the model that is written out")
     model, given = found, dict[str, Value]()
     if isinstance(found, ast.ModelAlias):
@@ -193,7 +198,7 @@ def _model(
     name: str, tree: ast.Model, given: Mapping[str, Value], file: File, trees: list[ast.Item], files: Files, library: Library, inspector: Inspector,
     request: Request, report: Any,
 ) -> Program | None:  # fmt: skip
-    context = Context(library, files, request.limits)
+    context = Context(library, files)
     context.report_to, context.inspector = report, inspector
     presets = _presets(name, tree, trees)
     arguments = {**given, **request.arguments}

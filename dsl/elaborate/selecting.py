@@ -234,6 +234,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
 
 def selected(node: ast.Expr, frame: Frame, tree: Tree, code: str = SELECTION) -> frozenset[int]:
     """Return the entries that a selector matches, none where all it names is absent with these arguments; raises Problem for what is nowhere."""
+    frame.builder.context.step(node.span, len(tree.entries))
     found = select(selector(node, frame), tree)
     if isinstance(found, Miss):
         fail_miss(found, code)

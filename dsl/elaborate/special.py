@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from .. import ast
@@ -102,9 +101,10 @@ def _losses(node: ast.Call, frame: Frame) -> Value:
     body = frame.builder.body
     found: dict[Any, Value] = {}
     for argument in node.arguments:
-        matching = re.compile(_regex(argument.value))
+        parts = _parts(argument.value)
+        frame.builder.context.step(node.span, len(parts) * len(body.losses) // 8)
         for loss in body.losses:
-            if matching.fullmatch(loss.path):
+            if _fits(parts, loss.path.split(".")):
                 found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
     if not found:
         paths = statics.listed([loss.path for loss in body.losses]) or "none"
@@ -112,18 +112,31 @@ def _losses(node: ast.Call, frame: Frame) -> Value:
     return Family(IndexSet.of("losses", tuple(found)), found, "losses")
 
 
-def _regex(node: ast.Expr) -> str:
+def _parts(node: ast.Expr) -> list[str]:
+    """Return the words of a selector of losses: `*` is one word of a path, `**` one or more, and `[]`, for an index, none or more."""
     if isinstance(node, ast.AnyPath):
-        return r".*"
+        return ["**"]
     if isinstance(node, ast.Name):
-        return re.escape(node.id)
+        return [node.id]
     if isinstance(node, ast.Attribute):
         part = node.part
-        last = re.escape(part) if isinstance(part, str) else r".*" if isinstance(part, ast.AnyPath) else r"[^.]+"
-        return rf"{_regex(node.object)}\.{last}"
+        return [*_parts(node.object), part if isinstance(part, str) else "**" if isinstance(part, ast.AnyPath) else "*"]
     if isinstance(node, ast.Index):
-        return rf"{_regex(node.object)}(?:\.[^.]+)*"
+        return [*_parts(node.object), "[]"]
     fail("A508", f"`{node.span.text}` is no selector of losses", node.span, "write a path, such as `**.balance`")
+
+
+def _fits(parts: list[str], words: list[str]) -> bool:
+    """Say whether a selector of losses matches a path; the time is the product of the lengths, whatever the selector."""
+    ends = {0}  # how many words the parts so far may have taken
+    for part in parts:
+        if part in ("**", "[]"):
+            ends = set(range(min(ends) + (part == "**"), len(words) + 1))
+        else:
+            ends = {end + 1 for end in ends if end < len(words) and part in ("*", words[end])}
+        if not ends:
+            return False
+    return len(words) in ends
 
 
 def _grad(node: ast.Call, frame: Frame) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ast
+from ..limits import exceeded
 from ..parse.pythonisms import ALONE, walk
 from ..program import Member
 from ..source import Span
@@ -13,7 +14,8 @@ from . import statics
 from .arguments import check_maps
 from .births import bear, declare
 from .bound import bound_names, note_absent
-from .context import Poisoned, Problem, fail, too_deep, too_long
+from .bulk import check_parts
+from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
 from .indexing import member_key
 from .literals import unpack
@@ -36,11 +38,11 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
     """Run statements in order; raises Poisoned where a limit was reached."""
     context = frame.builder.context
     for statement in statements:
-        if context.exhausted:
+        if context.spent.exhausted:
             frame.builder.poisoned = True
             raise Poisoned
         try:
-            context.step(statement.span)
+            context.step(statement.span, 1 + (statement.span.end - statement.span.start) // WIDTH)
             RUNNERS[type(statement)](statement, frame)
         except Problem as problem:
             context.report(problem.diagnostic)
@@ -342,7 +344,9 @@ def _index_set(statement: ast.IndexSet, frame: Frame) -> None:
 def _named_set(name: str, value: Value, span: Span, frame: Frame) -> IndexSet:
     found = statics.as_set(value, span, name)
     if len(found) > frame.builder.context.limits.members:
-        fail("A815", f"`{name}` has {len(found):,} members", span, "an index set is unrolled: use a tensor dimension instead")
+        most = frame.builder.context.limits.members
+        message = f"`{name}` has {len(found):,} members, more than {most:,}"
+        raise Problem(exceeded("members", message, span, "an index set is unrolled: use a tensor dimension instead"))
     return IndexSet(name, found.members, found.members if isinstance(value, (dict, list, tuple)) else found.declared, found.parts)
 
 
@@ -389,5 +393,6 @@ FINISHERS: list[Callable[[Frame, Any], None]] = []
 
 def finish(frame: Frame, item: Any) -> None:
     """Do what waits for the whole body: asserted facts, words bound by mistake, outputs."""
+    check_parts(frame.builder.body, frame.builder.context, item.span)
     for finisher in FINISHERS:
         finisher(frame, item)

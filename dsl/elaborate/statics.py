@@ -162,17 +162,19 @@ def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
 
 def _sets(op: str, left: IndexSet, right: IndexSet, span: Span) -> IndexSet:
     if op == "+":
-        shared = [m for m in left.members if m in right.members]
+        others = set(right.members)
+        shared = [m for m in left.members if m in others]
         if shared:
             fail("A413", f"`{shared[0]}` is in both sets", span, "the parts of a sum of index sets must be disjoint: use `except` first")
         parts = {**left.parts, **right.parts, left.name: left.members, right.name: right.members}
         members = left.members + right.members
         return IndexSet(f"{left.name} + {right.name}", members, members, parts)
     if op == "except":
-        unknown = [m for m in right.members if m not in left.members]
+        known, gone = set(left.members), set(right.members)
+        unknown = [m for m in right.members if m not in known]
         if unknown:
             fail("A407", f"`{unknown[0]}` is no member of `{left.name}`", span, f"its members are {listed(left.members)}")
-        return left.cut(tuple(m for m in left.members if m not in right.members), f"{left.name} except {right.name}")
+        return left.cut(tuple(m for m in left.members if m not in gone), f"{left.name} except {right.name}")
     fail("A203", f"`{op}` does not take index sets", span, "sets have `+`, `except`, `in`, `==`")
 
 

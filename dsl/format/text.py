@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from ..diagnostics import Diagnostic, Severity
+from ..limits import DEFAULT, Limits
 from ..parser import parse
 from ..source import Source
 from .layout import layout
 from .tree import build
 
 
-def format_source(source: Source) -> str | tuple[Diagnostic, ...]:
+def format_source(source: Source, limits: Limits = DEFAULT) -> str | tuple[Diagnostic, ...]:
     """Return the text laid out anew, with the same meaning and the same comments, or what keeps it from being parsed.
 
     One statement a line, two spaces for each body, at most `WIDTH` columns (only comments and strings may be longer), at most one
     blank line in a row.  A body of one statement stays on the line of its header if it was written there and fits.
     """
-    parsed = parse(source)
+    parsed = parse(source, limits)
     found = (*parsed.diagnostics, *(diagnostic for item in parsed.items for diagnostic in item.idle))
     errors = tuple(d for d in found if d.severity is Severity.ERROR)
     return errors or format_text(source.text)

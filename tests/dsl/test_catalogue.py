@@ -60,6 +60,13 @@ def many(folder: Path) -> tuple[Diagnostic, ...]:
     return written(folder, "main.arch", b"import .f0.Thing\nmodel M { in x: float[B]; t = Thing(); out y = t(x) }")
 
 
+def outside(folder: Path) -> tuple[Diagnostic, ...]:
+    (folder / "secret.arch").write_text("block Thing { in x: float[B]; out y = x }")
+    (folder / "project").mkdir()
+    (folder / "project" / "thing.arch").symlink_to("../secret.arch")
+    return written(folder / "project", "main.arch", b"import .thing.Thing\nmodel M { in x: float[B]; t = Thing(); out y = t(x) }")
+
+
 def preset(folder: Path) -> tuple[Diagnostic, ...]:
     text = "model M(dim: int = 4) { in x: float[B, dim]; out y = x }\npreset paper for M { dim = 8 }"
     return check_text(Source("a.arch", text), preset="papr").diagnostics
@@ -72,9 +79,11 @@ FILES: dict[str, Callable[[Path], tuple[Diagnostic, ...]]] = {
     "A802": lambda folder: written(folder, "photo.arch", b"\xff\xd8\xff\xe0JFIF"),
     "A803": lambda folder: written(folder, "model.arch", b"model\x00"),
     "A805": lambda folder: written(folder, "model.arch", b"model M { in x: float[B]; out y = " + b"relu(" * 201 + b"x" + b")" * 201 + b" }"),
+    "A806": lambda folder: written(folder, "model.arch", b"# \x1b[2J\nmodel M { in x: float[B]; out y = x }"),
     "A811": lambda folder: check_text(Source("a.arch", "model M { in x: float[B]; out y = x }"), model="N").diagnostics,
     "A814": circle,
     "A816": many,
+    "A818": outside,
 }
 """Codes that come from files and from what is asked for: what causes each."""
 

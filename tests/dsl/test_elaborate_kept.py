@@ -11,8 +11,9 @@ from archloom.compiler.check import describe, library
 from archloom.compiler.inspector import GraphInspector
 from archloom.compiler.sources import beside
 from archloom.dsl.elaborate import kept
-from archloom.dsl.elaborate.context import Context, Limits
+from archloom.dsl.elaborate.context import Context
 from archloom.dsl.elaborate.model import Elaboration, Request, elaborate
+from archloom.dsl.limits import Limits
 from archloom.dsl.source import Source
 
 from .test_elaborate_copies import shape
@@ -79,7 +80,7 @@ model M { in x: float[B, 8]; index e = 0..2; f = SoftMixture(8, e, Own); out y =
         assert own.nodes[-1].target == word
 
 
-@pytest.mark.parametrize("limit", ["steps", "nodes"])
+@pytest.mark.parametrize("limit", ["steps", "operations"])
 def test_what_is_taken_over_counts_as_if_it_were_elaborated(entered: list[str], limit: str) -> None:
     made(SPEC)
     fewest = bisect_left(range(4000), True, key=lambda most: made(SPEC, **{limit: most}).ok)
