@@ -11,6 +11,7 @@ from pkgutil import iter_modules
 import click
 
 from ...dsl.diagnostics import Failure, closest
+from ...dsl.source import HIDDEN
 
 INTERRUPTED = 130
 
@@ -118,7 +119,7 @@ def _internal(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown place"
-    text = " ".join(ascii(str(error))[1:-1].split())[:500]
+    text = HIDDEN.sub("\ufffd", " ".join(str(error).split()))[:500]
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
         return (
             "error: there is not enough memory for this\n  = help: make the sizes smaller with `--param`; `archloom summary` says what a model needs"
