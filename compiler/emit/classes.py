@@ -159,6 +159,10 @@ class Draft:
         """Return what ends `__init__`."""
         return iter(())
 
+    def reserved(self) -> tuple[str, ...]:
+        """Return names that no attribute may have, beside those of modules."""
+        return ()
+
     def extra(self) -> list[str]:
         """Return functions beside those of the text."""
         return []

@@ -299,4 +299,4 @@ def _size(bodies: Sequence[Body], name: str, axis: int) -> int | None:
 
 
 def _attributes(draft: Draft) -> frozenset[str]:
-    return frozenset((*draft.instance.tree, *draft.operations, "training"))
+    return frozenset((*draft.instance.tree, *draft.operations, *draft.reserved(), "training"))

@@ -10,6 +10,9 @@ WIDTH = 100
 WHOLE = re.compile(r"`[^`]*`[.,;:)]*|\w+: \w+\[[^\]]*\][.,;:)]*")
 """What is better not broken: `y = f(x)`, x: float[B, S]."""
 
+ITEM = "\ue031"
+"""What stands in a paragraph before each line that is kept apart."""
+
 GAP = "\ue030"
 OPEN = {"(": ")", "[": "]", "{": "}"}
 LEVELS = (
@@ -164,10 +167,12 @@ def docstring(text: str, indent: int) -> list[str]:
     for number, part in enumerate(safe):
         lines += [""] if number else []
         first = '"""' if number == 0 else ""
+        part, *items = part.split(ITEM)
         wrapped = _wrapped(first + part, width)
         if len(safe) == 1 and len(wrapped) == 1:  # it fits but for the quotes
             wrapped = _wrapped(first + part, width - 8)
         lines += [pad + line for line in wrapped]
+        lines += [f"{pad}    {line}" for item in items for line in _wrapped(item, width - 4)]
     return [*lines, f'{pad}"""']
 
 

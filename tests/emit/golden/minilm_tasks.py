@@ -193,10 +193,19 @@ class MiniLMTasks(nn.Module):
     """One trunk, two tasks: MiniLM tells which language a message is in and which part of a program
     it comes from.
 
-    `forward` takes ids: int[B, S], mask: bool[B, S], label.language: int[B] (a target),
-    label.topic: int[B] (a target) and returns a dict, nested by task and name, of
-    language.logits: float[B, 6], topic.logits: float[B, 3]. With the targets of a task given,
-    `losses` holds language.right, topic.right and `loss` is the sum of those that were computed.
+    `forward` takes
+        ids: int[B, S]
+        mask: bool[B, S]
+        label[task]: int[B], of language, topic, a target
+
+    and returns a dict, nested by task and name, of
+        language.logits: float[B, 6]
+        topic.logits: float[B, 3]
+
+    With the targets of a task given, `loss` is the sum of what `losses` holds, those that were
+    computed of
+        language.right
+        topic.right
     """
 
     def __init__(
