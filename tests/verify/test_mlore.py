@@ -304,3 +304,14 @@ def test_official_counts(preset: str, parameters: int, billions: float) -> None:
     summary = summarise(result.programs["MLoRE"], {"B": 1})
     assert summary.expense is not None
     assert (summary.parameters, round(summary.expense.multiply_adds / 1e9, 1)) == (parameters, billions)
+
+
+def test_the_cost_of_the_decoder_on_a_small_backbone() -> None:
+    """15 experts of width 192 on a ViT of 12 layers: 38.96 billion multiply-adds beside the backbone's."""
+    params: dict[str, Any] = {"size": [224, 288], "width": 384, "depth": 12, "heads": 6, "select": [3, 6, 9], "dim": 192}
+    result = check_text(Source("mlore.arch", TEXT), params)
+    assert result.ok, result.diagnostics
+    expense = summarise(result.programs["MLoRE"], {"B": 1}).expense
+    n, width, depth = 14 * 18, 384, 12
+    backbone = n * width * 3 * 16**2 + depth * (12 * n * width**2 + 2 * n**2 * width)
+    assert expense is not None and round((expense.multiply_adds - backbone) / 1e7) == 3896

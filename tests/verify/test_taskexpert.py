@@ -11,6 +11,7 @@ import torch
 
 import archloom
 from archloom.compiler.check import check_text
+from archloom.compiler.summary import summarise
 from archloom.dsl.diagnostics import Failure
 from archloom.dsl.source import Source
 
@@ -157,3 +158,17 @@ def test_presets_hold(preset: str, backbone: int) -> None:
     result = check_text(Source("taskexpert.arch", TEXT), preset=preset)
     assert result.ok, result.diagnostics
     assert result.programs["TaskExpert"].presets[preset]["backbone"] == backbone
+
+
+def test_the_cost_of_the_decoder_on_a_small_backbone() -> None:
+    """Five experts of width 192 on a ViT of 12 layers: 9.06 billion multiply-adds beside the backbone's, which has a class token."""
+    params: dict[str, Any] = {
+        "classes": {"semseg": 40, "depth": 1, "normals": 3, "edge": 1}, "experts": 5, "dim": 192, "hidden": 64, "kernel": 3, "gate": "sample",
+        "write": "add", "size": [224, 288], "width": 384, "depth": 12, "heads": 6, "select": [3, 6, 9],
+    }  # fmt: skip
+    result = check_text(Source("taskexpert.arch", TEXT), params)
+    assert result.ok, result.diagnostics
+    expense = summarise(result.programs["TaskExpert"], {"B": 1}).expense
+    n, width, depth = 14 * 18, 384, 12
+    backbone = n * width * 3 * 16**2 + depth * (12 * (n + 1) * width**2 + 2 * (n + 1) ** 2 * width)
+    assert expense is not None and round((expense.multiply_adds - backbone) / 1e7) == 906
