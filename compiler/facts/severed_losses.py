@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...dsl.diagnostics import Diagnostic
+from ...dsl.program import NodeKind
 from .view import View, warning
 
 
 def find(view: View) -> Iterator[Diagnostic]:
-    """Yield the losses that give no parameter a gradient; a model without parameters that move has none to give."""
+    """Yield the losses that give no parameter a gradient; a model without parameters that move has none to give.
+
+    A block's own loss may be for what comes into the block, as a commitment is; into the model it may come from outside.
+    """
     body = view.program.training
     for loss in body.losses if view.free else ():
         reached = view.gradient.of(body, frozenset({loss.ref}))
+        if reached.inputs and body.nodes[loss.ref.node].kind is NodeKind.CALL:
+            continue
         if not any(map(reached.holds, view.free)):
             depends = view.dependence.of(body, frozenset({loss.ref}))
             found = any(map(depends.holds, view.free))
