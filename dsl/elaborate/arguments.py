@@ -15,8 +15,9 @@ from ..record import record
 from ..source import Span
 from ..types import SetAxis
 from . import statics
-from .context import fail, suggest
+from .context import Problem, fail, suggest
 from .expressions import chosen_arm, earlier, evaluate, evaluate_whole, lookup
+from .fitting import DECLARED, KINDS, refitted
 from .operations import REFUSED, convert
 from .scope import Earlier, Frame
 from .values import (
@@ -138,7 +139,10 @@ def of_item(parameters: Sequence[ast.Parameter]) -> list[Slot]:
 
 def evaluate_argument(argument: Argument, node: ast.Expr, frame: Frame) -> Value:
     """Evaluate an argument of a primitive; initialisers have names of their own."""
-    return initialiser(node, frame) if argument.kind is Kind.INIT else evaluate(node, frame)
+    try:
+        return initialiser(node, frame) if argument.kind is Kind.INIT else evaluate(node, frame)
+    except Problem as problem:
+        raise refitted(problem, node, frame, KINDS.get(argument.kind)) from None
 
 
 def initialiser(node: ast.Expr, frame: Frame) -> Value:
@@ -192,10 +196,13 @@ def typed_expression(type_: ast.Type, node: ast.Expr, frame: Frame) -> Value:
             fail("A213", f"`{node.id}` is not one of the choices", node.span, suggest(node.id, choices, f"they are {statics.listed(choices)}"))
     if isinstance(node, ast.SetLiteral) and not node.items and isinstance(type_, ast.TypeRef) and type_.name == "map":
         return {}
-    if isinstance(node, ast.Name):
-        value = lookup(node, frame)
-        return earlier(value, node) if isinstance(value, Earlier) else value  # a whole family of statics may be handed on
-    return evaluate(node, frame)
+    try:
+        if isinstance(node, ast.Name):
+            value = lookup(node, frame)
+            return earlier(value, node) if isinstance(value, Earlier) else value  # a whole family of statics may be handed on
+        return evaluate(node, frame)
+    except Problem as problem:
+        raise refitted(problem, node, frame, DECLARED.get(type_.name) if isinstance(type_, ast.TypeRef) else None) from None
 
 
 def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) -> Value:

@@ -16,9 +16,10 @@ from .builder import Builder
 from .conditions import lifted
 from .context import Context, Poisoned, Problem, fail, too_long
 from .expressions import evaluate, lookup
+from .fitting import VALUE, refitted
 from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, substitute, tensor_type, wanted
 from .kept import Elaborated, keep, recall
-from .scope import Earlier, Frame
+from .scope import Frame
 from .statements import finish, run
 from .states import bind_lengths, lifted_states
 from .values import EmptyState, Family, Function, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
@@ -78,13 +79,14 @@ def _call(module: Module, values: Mapping[str, Value], spans: Mapping[str, Span]
 
 
 def _argument(node: ast.Expr, frame: Frame) -> Value:
-    if isinstance(node, ast.Name):
-        value = lookup(node, frame)
-        if isinstance(value, Family) and not value.loop_born:
-            return value
-        if isinstance(value, Earlier):
-            return evaluate(node, frame)
-    return evaluate(node, frame)
+    try:
+        if isinstance(node, ast.Name):
+            value = lookup(node, frame)
+            if isinstance(value, Family) and not value.loop_born:
+                return value
+        return evaluate(node, frame)
+    except Problem as problem:
+        raise refitted(problem, node, frame, VALUE) from None
 
 
 def _tensor(value: Value, key: str, module: Module, span: Span, frame: Frame) -> Tensor:

@@ -17,6 +17,7 @@ from .births import bear
 from .bulk import bounded, spend
 from .context import WIDTH, Problem, fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
+from .fitting import CALLED, refitted
 from .functions import FUNCTIONS
 from .literals import clauses
 from .operations import apply, collect, infer, operation, results
@@ -43,7 +44,10 @@ def _call(node: ast.Call, frame: Frame) -> Value:
 
 def _callee(node: ast.Expr, frame: Frame) -> Value:
     if isinstance(node, ast.Name):
-        value = lookup(node, frame)
+        try:
+            value = lookup(node, frame)
+        except Problem as problem:
+            raise refitted(problem, node, frame, CALLED) from None
         if isinstance(value, Earlier) or (isinstance(value, Family) and value.loop_born):
             return evaluate(node, frame)  # reports that the family is not one module
         return value

@@ -17,6 +17,7 @@ from .bound import bound_names, note_absent
 from .bulk import check_parts
 from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
+from .fitting import looped
 from .indexing import member_key
 from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
@@ -278,7 +279,7 @@ def _repeat(statement: ast.Repeat, frame: Frame) -> None:
 def _loop(
     kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame
 ) -> None:
-    set_, values = _loop_set(evaluate_whole(statement.set, frame), statement.set)
+    set_, values = _loop_set(looped(statement.set, frame), statement.set)
     writes = (goal for inner in statement.body for part in walk(inner) if isinstance(part, ast.Assign) for goal in part.goals)
     loop = Loop(set_, names, carry, writes=frozenset(goal.name for goal in writes if goal.items and not isinstance(goal.items[0], ast.Binder)))
     copier: Copier | None = None

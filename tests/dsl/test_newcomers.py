@@ -77,3 +77,31 @@ def test_letters_that_changed_places_are_the_nearest() -> None:
     assert closest("dmi", ["min", "dim", "mid_dim"]) == "dim"
     assert closest("dims", ["min", "dim"]) == "dim"
     assert closest("q", ["min", "dim"]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "help"),
+    [
+        ("f = Linear(4, widh)", "did you mean `width`?"),
+        ("f = Linear(4, 2 * widh + 1); h = f(x)", "did you mean `width`?"),
+        ("repeat i in 0..widh carry x { x = relu(x) }", "did you mean `width`?"),
+        ("h = relu(hiddn)", "did you mean `hidden`?"),
+        ("h = hiden(x)", "did you mean `hide`?"),
+        ("for t in widh { h = x }", "did you mean `widths`?"),
+        ("p = Part(widh)", "did you mean `width`?"),
+        ("p = Prat(4)", "did you mean `Part`?"),
+        ("p = Par(4); h = p(x)", "did you mean `Part`?"),
+    ],
+)
+def test_a_suggestion_fits_where_the_name_stands(line: str, help: str) -> None:
+    text = f"""fn hide(x: float[B, 4]) {{ out y = x }}
+block Part(dim: int) {{ in x: float[B, 4]; f = Linear(4, dim); out y = f(x) }}
+model M(width: int = 4, par: int = 3) {{
+  in x: float[B, 4]
+  index widths = {{a, b}}
+  hidden = relu(x)
+  {line}
+  out y = x + width + par + hidden + hide(x)
+}}"""
+    found = [d for d in findings(text) if d.severity.value == "error"]
+    assert [(d.code, d.help) for d in found] == [("A102", help)], [(d.message, d.help) for d in found]
