@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from . import ast
-from .diagnostics import Diagnostic
+from .diagnostics import Diagnostic, Label
 from .limits import DEFAULT, Limits, exceeded
+from .parse.continued import continued
 from .parse.depth import too_deep
 from .parse.engine import Fault, engine
 from .parse.explain import explain
 from .parse.operators import BuildError
 from .parse.pythonisms import pythonisms
+from .parse.recover import MOST, READ, are_balanced, without
 from .parse.scan import Piece, cut, header
 from .source import HIDDEN, Source, Span, is_plain
 
@@ -50,7 +52,8 @@ class RawItem:
             return None, (self.fault,)
         if self.word == "transform":
             return headed(self)
-        return run(self.span, "item", self.limits)
+        tree, found = run(self.span, "item", self.limits)
+        return tree, recovered(self.span, found[0], self.limits) if found else found
 
     @property
     def tree(self) -> ast.Item | None:
@@ -72,7 +75,7 @@ class RawItem:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The item's one syntax error, if it has one."""
+        """The item's syntax errors, the first of each statement."""
         return self.parsed[1]
 
 
@@ -107,7 +110,7 @@ def parse(source: Source, limits: Limits = DEFAULT) -> ParsedFile:
         message = "the file is empty" if not source.text.strip() else "the file holds comments only"
         fault = Diagnostic("A804", message, Span(source, 0, 0), help="start with `model NAME { ... }`; `archloom new NAME` writes a first one")
         return ParsedFile(source, (), pieces.comments, fault)
-    items = tuple(raw(source, piece, limits) for piece in pieces.pieces)
+    items = tuple(raw(source, piece, limits) for piece in continued(source.text, list(pieces.pieces)))
     return ParsedFile(source, items, pieces.comments, pieces.fault)
 
 
@@ -183,8 +186,33 @@ def raw(source: Source, piece: Piece, limits: Limits) -> RawItem:
     return RawItem(word, name, Span(source, piece.start, piece.end), limits, piece.fault)
 
 
+def recovered(span: Span, first: Diagnostic, limits: Limits) -> tuple[Diagnostic, ...]:
+    """Return the first syntax error of an item, and those of its other statements; habits from PyTorch in these, too."""
+    found = [first]
+    text = span.source.text
+    most = min(MOST, READ // (span.end - span.start + 1)) if are_balanced(span) else 0
+    while len(found) < most:
+        rest = without(Span(Source(span.source.name, text), span.start, span.end), found[-1].span.start)
+        if rest is None:
+            break
+        text = rest
+        tree, more = run(Span(Source(span.source.name, text), span.start, span.end), "item", limits)
+        if tree is not None:
+            return (*found, *(moved(habit, span.source) for habit in pythonisms(tree)))
+        if any(more[0].span.start == known.span.start for known in found):
+            break
+        found.append(moved(more[0], span.source))
+    return tuple(found)
+
+
+def moved(found: Diagnostic, source: Source) -> Diagnostic:
+    """Return a diagnostic of a text that was blanked in parts, at the same places of the text as written."""
+    labels = tuple(Label(Span(source, label.span.start, label.span.end), label.text) for label in found.labels)
+    return replace(found, span=Span(source, found.span.start, found.span.end), labels=labels)
+
+
 def run(span: Span, rule: str, limits: Limits) -> tuple[Any, tuple[Diagnostic, ...]]:
-    """Parse one span; return its node or its one syntax error."""
+    """Parse one span; return its node or its first syntax error."""
     try:
         result = engine().parse(span.source, span.start, span.end, rule)
     except BuildError as problem:

@@ -57,7 +57,6 @@ class Files:
         self.checked: dict[int, ast.Item | None] = {}
         self.reached: set[int] = set()  # the trees whose elaboration began
         self.followed: dict[str, Source] = {}  # library files that names led to, since someone began to ask
-        self.headers: dict[int, RawItem] = {}  # of braces that stand alone: the item above
 
     def open(self, source: Source, local: bool = True) -> File:
         """Return the file of a source, its names and imports known."""
@@ -74,8 +73,6 @@ class Files:
         if file.parsed.fault is not None:
             self.report(file.parsed.fault)
         for place, item in enumerate(file.parsed.items):
-            if place > 0 and item.span.text.startswith("{"):
-                self.headers[id(item)] = file.parsed.items[place - 1]
             if item.word == "arch":
                 self._edition(item, place)
             self._enter(file, item)
@@ -128,9 +125,6 @@ class Files:
         if id(item) not in self.checked:
             tree = item.tree
             found = item.diagnostics if tree is None else item.habits or item.idle
-            header = self.headers.get(id(item))
-            if header is not None and any(d.code == "A009" for d in header.diagnostics):
-                found, tree = (), None  # its own header was told to take it up
             for diagnostic in found:
                 self.report(diagnostic)
             self.checked[id(item)] = None if found else tree
