@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 
-from ..dsl.program import Body, Node, NodeKind, Ref
+from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ..dsl.record import entity
 from ..dsl.types import DType, TensorType
 from .census import leaf_specs
@@ -27,6 +27,31 @@ class Origins:
         """Tell whether a tensor is among what is read."""
         read = self.paths()
         return path in read or "" in read or any(stem in read for stem in stems(path))
+
+    def holds_all(self, body: Body) -> bool:
+        """Tell whether every parameter below a body is seen to be among what is read, call by call: equal calls are looked at once."""
+        return self._holds_all(body, {})
+
+    def _holds_all(self, body: Body, known: dict[tuple[int, int], bool]) -> bool:
+        key = (id(self), id(body))
+        if key not in known:
+            known[key] = all(own.buffer or path in self.own for path, own in body.parameters.items()) and all(
+                self._holds_module(declared, known) for declared in body.modules.values()
+            )
+        return known[key]
+
+    def _holds_module(self, declared: ModuleDecl, known: dict[tuple[int, int], bool]) -> bool:
+        path = declared.path
+        if declared.primitive is not None or declared.extern is not None:
+            return path in self.own or (declared.extern is None and all(s.buffer or join(path, s.name) in self.own for s in leaf_specs(declared)))
+        read = self.calls.get(path, ())
+        return all(any(o._holds_all(body, known) for o in read) for body in declared.bodies)
+
+    def each(self) -> Iterator[str]:
+        """Yield the paths that are read one by one, for who needs a few; some more than once."""
+        yield from self.own
+        for target, read in self.calls.items():
+            yield from (join(target, path) for o in read for path in o.each())
 
     def paths(self) -> frozenset[str]:
         """Return every path that is read."""

@@ -10,7 +10,7 @@ from .view import View, amount, warning
 
 def find(view: View) -> Iterator[Diagnostic]:
     """Yield the modules that are called, and all of whose parameters could be any numbers."""
-    dead = [own.path for own in view.parameters if not view.used.holds(own.path) and view.is_called(own.path)]
+    dead = [own.path for own in view.missing(view.used) if view.is_called(own.path)]
     for path, tensors in view.groups(dead):
         message = f"no output and no loss depends on `{path}` ({amount(tensors)})"
         help = "use what it gives, or take it out: it gets no gradient, and costs memory and time"

@@ -15,11 +15,11 @@ def find(view: View) -> Iterator[Diagnostic]:
     A block's own loss may be for what comes into the block, as a commitment is; into the model it may come from outside.
     """
     body = view.program.training
-    for loss in body.losses if view.free else ():
+    for loss in body.losses:
         reached = view.gradient.of(body, frozenset({loss.ref}))
         if reached.inputs and body.nodes[loss.ref.node].kind is NodeKind.CALL:
             continue
-        if not any(map(reached.holds, view.free)):
+        if all(map(view.is_still, reached.each())) and view.free:
             depends = view.dependence.of(body, frozenset({loss.ref}))
             found = any(map(depends.holds, view.free))
             cause = "every way to one goes through whole numbers, truths, rounding or `detach`" if found else "it depends on none"

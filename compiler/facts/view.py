@@ -77,7 +77,13 @@ class View:
         return together(found)
 
     def _is_all(self, found: Origins) -> bool:
-        return self.names <= found.inputs and all(found.holds(own.path) for own in self.parameters)
+        return self.names <= found.inputs and not self.missing(found)
+
+    def missing(self, found: Origins) -> list[Owned]:
+        """Return the parameters that are not among origins."""
+        if all(map(found.holds_all, distinct((self.program.eval, self.program.training)))):
+            return []
+        return [own for own in self.parameters if not found.holds(own.path)]
 
     @cached_property
     def names(self) -> frozenset[str]:

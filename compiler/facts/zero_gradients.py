@@ -10,7 +10,8 @@ from .view import View, amount, warning
 
 def find(view: View) -> Iterator[Diagnostic]:
     """Yield what a loss depends on, and gets no gradient from any; what is frozen for good needs none."""
-    silent = [path for path in view.moving if not view.taught.holds(path) and view.lost.holds(path)]
+    untaught = {own.path for own in view.missing(view.taught) if view.lost.holds(own.path)}
+    silent = [path for path in view.moving if path in untaught] if untaught else []
     for path, tensors in view.groups(silent):
         message = f"the losses depend on `{path}` ({amount(tensors)}), but no gradient reaches it"
         help = "every way goes through whole numbers, truths, rounding or `detach`; freeze it, or give it another way"
