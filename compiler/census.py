@@ -85,7 +85,7 @@ class Census:
     def __init__(self, roots: Bodies) -> None:
         self.roots = roots
         self._owned: dict[tuple[int, ...], Owned] = {}
-        self._counts: dict[tuple[int, ...], Count] = {}
+        self._counts: dict[object, Count] = {}
         self._tied: dict[tuple[int, ...], bool] = {}
 
     def owned(self, bodies: Bodies) -> Owned:
@@ -217,12 +217,11 @@ class Census:
     def _count(self, item: Tensor | Bodies) -> Count:
         if isinstance(item, Tensor):
             return Count(0, item.size, 1) if item.buffer else Count(item.size, 0, 1)
-        key = tuple(map(id, item))
-        found = self._counts.get(key)
-        if found is None:
-            found = sum((self._count(inner) for _, inner in self.inside("", item)), Count())
-            self._counts[key] = found
-        return found
+        known: dict[object, Count] = item[0].found if len(item) == 1 else self._counts
+        key = "count" if len(item) == 1 else tuple(map(id, item))
+        if key not in known:
+            known[key] = sum((self._count(inner) for _, inner in self.inside("", item)), Count())
+        return known[key]
 
 
 def owned(bodies: Bodies) -> Owned:

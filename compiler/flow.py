@@ -30,22 +30,18 @@ class Origins:
 
     def holds_all(self, body: Body) -> bool:
         """Tell whether every parameter below a body is seen to be among what is read, call by call: equal calls are looked at once."""
-        return self._holds_all(body, {})
+        found = body.found.get(("held", id(self)))
+        if found is None:
+            own = all(own.buffer or path in self.own for path, own in body.parameters.items())
+            found = body.found["held", id(self)] = (self, own and all(map(self._holds_module, body.modules.values())))
+        return found[1]
 
-    def _holds_all(self, body: Body, known: dict[tuple[int, int], bool]) -> bool:
-        key = (id(self), id(body))
-        if key not in known:
-            known[key] = all(own.buffer or path in self.own for path, own in body.parameters.items()) and all(
-                self._holds_module(declared, known) for declared in body.modules.values()
-            )
-        return known[key]
-
-    def _holds_module(self, declared: ModuleDecl, known: dict[tuple[int, int], bool]) -> bool:
+    def _holds_module(self, declared: ModuleDecl) -> bool:
         path = declared.path
         if declared.primitive is not None or declared.extern is not None:
             return path in self.own or (declared.extern is None and all(s.buffer or join(path, s.name) in self.own for s in leaf_specs(declared)))
         read = self.calls.get(path, ())
-        return all(any(o._holds_all(body, known) for o in read) for body in declared.bodies)
+        return all(any(o.holds_all(body) for o in read) for body in declared.bodies)
 
     def each(self) -> Iterator[str]:
         """Yield the paths that are read one by one, for who needs a few; some more than once."""

@@ -60,14 +60,15 @@ class Places:
 
     def of(self, body: Body, handed: Mapping[str, Held]) -> Found:
         """Look through a body whose inputs may hold these numbers."""
-        if not handed:
-            if "places" not in body.found:
-                body.found["places"] = self._through(body, handed)
-            return body.found["places"]
-        key = (id(body), tuple((name, tuple((n.low, n.high) for n in held)) for name, held in handed.items()))
-        if key not in self._found:
-            self._found[key] = self._through(body, handed)
-        return self._found[key]
+        numbers = tuple((name, tuple((n.low, n.high) for n in held)) for name, held in handed.items())
+        found = body.found.get(("places", numbers)) or self._found.get((id(body), numbers))
+        if found is None:
+            found = self._through(body, handed)
+            if handed and (found.needs or found.given):  # these tell where the numbers that this caller hands in come from
+                self._found[id(body), numbers] = found
+            else:
+                body.found["places", numbers] = found
+        return found
 
     def _through(self, body: Body, handed: Mapping[str, Held]) -> Found:
         held: dict[Ref, Held] = {}

@@ -36,7 +36,7 @@ def empty() -> None:
 
 
 def decoder(depth: int, dim: int, heads: int, kv_heads: int, ffn: int, vocab: int) -> Source:
-    """Return a Llama of a shape, a new text each time so that nothing is remembered."""
+    """Return a Llama of a shape, a new text each time so that nothing is remembered but the bodies of library blocks."""
     text = f"""
 import llama.CausalLM
 model M {{
