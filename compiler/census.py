@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 from ..dsl.primitive import Initialiser, ParameterSpec
 from ..dsl.program import Body, ModuleDecl, ParameterDecl
@@ -84,17 +85,18 @@ class Census:
 
     def __init__(self, roots: Bodies) -> None:
         self.roots = roots
-        self._owned: dict[tuple[int, ...], Owned] = {}
-        self._counts: dict[object, Count] = {}
-        self._tied: dict[tuple[int, ...], bool] = {}
+        self._known: dict[object, Any] = {}
 
     def owned(self, bodies: Bodies) -> Owned:
         """Return the tensors and modules that an instance called in these ways holds directly."""
-        key = tuple(map(id, bodies))
-        found = self._owned.get(key)
-        if found is None:
-            found = self._owned[key] = owned(bodies)
-        return found
+        known, key = self._place("census", bodies)
+        if key not in known:
+            known[key] = owned(bodies)
+        return known[key]
+
+    def _place(self, question: str, bodies: Bodies) -> tuple[dict[object, Any], object]:
+        """Return where the answer about an instance is kept: with its body, if it is called in one way, else here."""
+        return (bodies[0].found, question) if len(bodies) == 1 else (self._known, (question, *map(id, bodies)))
 
     # ------------------------------------------------------------------------------------------------- expansion
 
@@ -150,12 +152,11 @@ class Census:
             yield from ((join(prefix, first), join(prefix, second)) for first, second in held.ties)
 
     def _has_ties(self, bodies: Bodies) -> bool:
-        key = tuple(map(id, bodies))
-        found = self._tied.get(key)
-        if found is None:
+        known, key = self._place("has ties", bodies)
+        if key not in known:
             held = self.owned(bodies)
-            found = self._tied[key] = bool(held.ties) or any(self._has_ties(called) for _, called in held.blocks.values())
-        return found
+            known[key] = bool(held.ties) or any(self._has_ties(called) for _, called in held.blocks.values())
+        return known[key]
 
     # -------------------------------------------------------------------------------------------------- counting
 
@@ -217,8 +218,7 @@ class Census:
     def _count(self, item: Tensor | Bodies) -> Count:
         if isinstance(item, Tensor):
             return Count(0, item.size, 1) if item.buffer else Count(item.size, 0, 1)
-        known: dict[object, Count] = item[0].found if len(item) == 1 else self._counts
-        key = "count" if len(item) == 1 else tuple(map(id, item))
+        known, key = self._place("count", item)
         if key not in known:
             known[key] = sum((self._count(inner) for _, inner in self.inside("", item)), Count())
         return known[key]

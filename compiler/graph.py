@@ -107,8 +107,11 @@ class Graph:
 
 def callees(body: Body) -> Bodies:
     """Return the bodies that a body calls, and those of modules that it makes and hands down."""
-    called = [node.body for node in body.nodes]
-    return distinct((*called, *(inner for declared in body.modules.values() for inner in declared.bodies)))
+    found: Bodies | None = body.found.get("callees")
+    if found is None:
+        called = [node.body for node in body.nodes]
+        found = body.found["callees"] = distinct((*called, *(inner for declared in body.modules.values() for inner in declared.bodies)))
+    return found
 
 
 def _flow(body: Body) -> networkx.DiGraph[int]:
