@@ -119,6 +119,7 @@ class Draft:
         """Return the lines of `__init__` and of each function; `show` prints a number, in `__init__` or outside."""
         within = Expressions(lambda hole: show(hole, True), helper)
         without = Expressions(lambda hole: show(hole, False), helper)
+        without.listed = self.instance.planner.sets.text
         init = [("", line) for line in self._init(within)]
         if not roll:
             functions = [self._lines(function, without, width, False) for pair in self.functions for function in pair]

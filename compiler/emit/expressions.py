@@ -79,6 +79,8 @@ class Expressions:
         self.hole = hole
         self.helper = helper
         self.names: dict[int, str] = {}
+        self.listed: Callable[[Sequence[object]], str] | None = None
+        """Prints the members of a set."""
 
     def value(self, value: Any, least: int = 0) -> str:
         """Return a value as text, in parentheses where it binds weaker than `least`."""
@@ -164,6 +166,8 @@ class Expressions:
         values = [self.value(value) for value in step.args]
         if step.target.is_list:
             return f"[{', '.join(values)}]"
+        if self.listed is not None and len(values) > 1 and len(set(values)) == 1 and LOCAL.fullmatch(values[0]):
+            return f"dict.fromkeys({self.listed(step.target.members)}, {values[0]})"
         keys = (plain(member_text(step.target.member(place))) for place in range(len(values)))
         return f"{{{', '.join(f'{key}: {value}' for key, value in zip(keys, values, strict=True))}}}"
 

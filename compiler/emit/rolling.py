@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from .completing import completed
 from .expressions import LOCAL, local_mark, named, plain
 from .index_sets import Sets
 from .loops import Loop
@@ -50,17 +51,31 @@ class Roller:
             times = 1
             while shapes[at + times * period : at + (times + 1) * period] == shapes[at : at + period]:
                 times += 1
-            for fewer in range(times, max(times - 2, 1), -1):
-                found, dropped = self._loop(at, period, fewer)
-                if found:
-                    self.units[at : at + period * fewer] = found
-                    self.units = [unit for unit in self.units if not any(unit is one for one in dropped)]
-                    self._settle(at_once=True)
-                    shapes = [unit.skeleton() for unit in self.units]
-                    at, changed = at + len(found) - 1, True
-                    break
+            made = self._turned(at, period, times)
+            if made:
+                self._settle(at_once=True)
+                shapes = [unit.skeleton() for unit in self.units]
+                at, changed = at + made - 1, True
             at += 1
         return changed
+
+    def _turned(self, at: int, period: int, times: int) -> int:
+        """Put a loop in the place of turns, as many as can be, and return how many statements it is."""
+        added = completed(self.units, at, period, times, self.names)
+        if added:
+            before, end = self.units, at + period * (times + 1) - len(added)
+            self.units = [*before[:end], *added, *before[end:]]
+            if made := self._replaced(at, period, times + 1):
+                return made
+            self.units = before
+        return next((made for fewer in range(times, max(times - 2, 1), -1) if (made := self._replaced(at, period, fewer))), 0)
+
+    def _replaced(self, at: int, period: int, times: int) -> int:
+        found, dropped = self._loop(at, period, times)
+        if found:
+            self.units[at : at + period * times] = found
+            self.units = [unit for unit in self.units if not any(unit is one for one in dropped)]
+        return len(found)
 
     def _loop(self, at: int, period: int, times: int) -> tuple[list[Unit], list[Unit]]:
         """Return the loop in the place of turns, nothing where they can't be one, and the statements that it makes needless."""

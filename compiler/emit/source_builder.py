@@ -276,7 +276,7 @@ class SourceBuilder(StepBuilder):
             if same and all(self.parameters.get(key) is value for key, value in zip(own.keys, values, strict=True)):
                 return Step("whole", own.name, tuple(values))
         names = {value.name for value in values if isinstance(value, Step) and value.kind != "input"}
-        label = names.pop() if len(names) == 1 else ""
+        label = names.pop() if len(names) == 1 and len({id(value) for value in values}) == len(values) else ""
         step = self.step("family", family, tuple(values), label=label or family.name)
         self._kinds[id(step)] = family
         return step

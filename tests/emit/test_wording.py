@@ -213,3 +213,17 @@ model M(decode: int = 4) {
 def test_the_model_says_what_it_takes_and_gives() -> None:
     source = compare(FAMILIES)
     assert "    `forward` takes\n        image: float[B, 6]\n" in source and "\n        depth.pred: float[B, 6]\n" in source
+
+
+def test_a_loop_has_its_last_turn_though_nothing_reads_its_end() -> None:
+    text = """arch 1
+model M(dim: int = 4) {
+  in x: float[B, dim]
+  table = Parameter([dim], init = ones)
+  rest = x
+  repeat i in 0..4 carry rest { part = round(rest * table); rest = rest - part }
+  out all = stack(part[*], dim = 0)
+}
+"""
+    source = compare(text)
+    assert "for _ in range(4):" in source and "torch.stack(parts, dim=0)" in source
