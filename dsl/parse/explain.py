@@ -10,7 +10,7 @@ from ..diagnostics import Diagnostic, closest
 from ..record import record
 from ..source import Span
 from .engine import HARD_WORDS, Fault
-from .habits import FIRST, LAST, MARK, Habit, compiled
+from .habits import MARK, Recogniser, recognisers
 from .operators import LEVELS
 from .vocabulary import ITEM_WORDS, STAGE_WORDS, STATEMENT_WORDS, expectation, starts_statement
 
@@ -312,20 +312,20 @@ def stage_clause(s: Scene) -> Diagnostic | None:
 
 def habit(s: Scene) -> Diagnostic | None:
     """Look the mistake up among the examples."""
-    return recognised(s, FIRST)
+    return recognised(s, recognisers(last=False))
 
 
 def remaining(s: Scene) -> Diagnostic | None:
     """Look the mistake up among the examples that only stand for what no rule knows."""
-    return recognised(s, LAST)
+    return recognised(s, recognisers(last=True))
 
 
-def recognised(s: Scene, rows: tuple[Habit, ...]) -> Diagnostic | None:
+def recognised(s: Scene, rows: tuple[Recogniser, ...]) -> Diagnostic | None:
     rest = s.item.source.text[s.fault.start :].split("\n", 1)[0] if s.fault.kind != "$END" else ""
     line = f"{s.line}{MARK}{rest}"
     for row in rows:
-        if row.fits(s.expected) and (match := compiled(row).search(line)):
-            return s.says(row.code, match.expand(row.message), match.expand(row.help))
+        if match := row.match(line, s.expected):
+            return s.says(row.habit.code, match.expand(row.habit.message), match.expand(row.habit.help))
     return None
 
 

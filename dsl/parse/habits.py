@@ -28,15 +28,33 @@ class Habit:
     help: str
     expected: str = ""
 
-    def fits(self, expected: frozenset[str]) -> bool:
-        """Return whether the mistake can be made where these terminals were expected."""
-        return all((word.removeprefix("!") in expected) != word.startswith("!") for word in self.expected.split())
+
+@record
+class Recogniser:
+    """A row ready for use: the terminals that must be expected, those that must not, and the pattern."""
+
+    habit: Habit
+    wanted: frozenset[str]
+    unwanted: frozenset[str]
+    pattern: re.Pattern[str]
+
+    def match(self, line: str, expected: frozenset[str]) -> re.Match[str] | None:
+        """Return how the mistake shows in a line with the mark, where these terminals were expected."""
+        return self.pattern.search(line) if self.wanted <= expected and not self.unwanted & expected else None
+
+
+def recogniser(habit: Habit) -> Recogniser:
+    """Make a row ready: a blank of its pattern stands for any number of them."""
+    words = habit.expected.split()
+    pattern = re.compile(habit.pattern.replace("‸", MARK).replace(" ", r"[ \t]*"))
+    wanted = frozenset(word for word in words if word[0] != "!")
+    return Recogniser(habit, wanted, frozenset(word[1:] for word in words if word[0] == "!"), pattern)
 
 
 @cache
-def compiled(habit: Habit) -> re.Pattern[str]:
-    """Return the pattern with the mark in it; a blank stands for any number of them."""
-    return re.compile(habit.pattern.replace("‸", MARK).replace(" ", r"[ \t]*"))
+def recognisers(last: bool) -> tuple[Recogniser, ...]:
+    """Return the rows, those of `LAST` or the others, in order."""
+    return tuple(map(recogniser, LAST if last else FIRST))
 
 
 WEIGHTS: Final = 'weights w for M from "x" {{ {} }}'
