@@ -59,8 +59,8 @@ def _shown_again(rule: Rule, x: TensorType, kernel: Any, padding: Any, dilation:
 def _conv(count: int) -> None:
     name = f"Conv{count}d"
 
-    def shape(inputs: Inputs) -> tuple[int, ...]:
-        return (inputs["cout"], inputs["cin"] // inputs["groups"], *per_axis(inputs["kernel"], count))
+    def shape(inputs: Inputs) -> tuple[int, ...]:  # asked when the leaf is made, before a call refuses groups of nothing
+        return (inputs["cout"], inputs["cin"] // max(inputs["groups"], 1), *per_axis(inputs["kernel"], count))
 
     def rule(
         rule: Rule, x: TensorType, cin: int, cout: int, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int,
@@ -105,6 +105,7 @@ def _conv(count: int) -> None:
         bad=(
             refused("A301", x=x, cin=5, cout=6, kernel=1),
             refused("A214", x=x, cin=4, cout=6, kernel=1, groups=3),
+            refused("A214", x=x, cin=4, cout=6, kernel=1, groups=0),
             refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
             refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
             refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
@@ -127,7 +128,7 @@ def _transposed(count: int) -> None:
     name = f"ConvTranspose{count}d"
 
     def shape(inputs: Inputs) -> tuple[int, ...]:
-        return (inputs["cin"], inputs["cout"] // inputs["groups"], *per_axis(inputs["kernel"], count))
+        return (inputs["cin"], inputs["cout"] // max(inputs["groups"], 1), *per_axis(inputs["kernel"], count))
 
     def rule(
         rule: Rule, x: TensorType, cin: int, cout: int, kernel: Any, stride: Any, padding: Any, output_padding: Any, groups: int,

@@ -74,6 +74,8 @@ def value_range(node: ast.Expr, type_: TensorType, frame: Frame) -> tuple[int | 
         high = high + 1 if node.inclusive else high
         if isinstance(low, int) and isinstance(high, int) and high <= low:
             fail("A406", f"no value lies in `{node.span.text}`", node.span, "write the lower end first; the upper one counts only in `a..=b`")
+        if not (isinstance(low, int) and isinstance(high, int)):
+            settle(frame.builder, lambda rule: rule.at_least(high, low + 1, f"the end of the range `{node.span.text}`"), node.span)
         return low, high
     value = evaluate_whole(node, frame)
     if isinstance(value, IndexSet):

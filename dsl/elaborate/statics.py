@@ -145,6 +145,8 @@ def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
             span,
             "use whole numbers or exact quotients, as in `S // 2` or `ceil(S * 3 / 4)`",
         )
+    if op in ("/", "//", "%") and b == 0:
+        fail("A204", f"division by zero in `{span.text}`", span, "check the sizes that it is computed from")
     if op == "/":
         return dims.quotient(a, b)
     if op == "//":

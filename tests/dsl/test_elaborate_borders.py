@@ -45,6 +45,11 @@ def test_an_absent_input_is_handed_on_as_absent() -> None:
     assert [n.target for n in body.nodes] == ["x", "f"]
 
 
+def test_a_range_holds_a_value_at_every_size() -> None:
+    body = program("model M { in x: float[B, S]; in at: int[B] in 5..S; in i: int[B] in 0..S; out y = at + i; out z = x }").eval
+    assert [c.text for c in body.conditions] == ["S >= 6"]
+
+
 def test_an_input_whose_condition_holds_must_be_given() -> None:
     block = "block Turn { in x: float[B, 4]; in cos, sin: float[B, 4] if given(cos); y = x * cos + x * sin if given(cos) else x; out z = y }\n"
     model = "model M {{ in x, cos, sin: float[B, 4]; turn = Turn(); out y = turn({}) }}"

@@ -115,6 +115,7 @@ def test_functions_and_operators(text: str, value: object) -> None:
     ("text", "said"),
     [
         ("1 / (2 - 2)", "A204 at 1 / (2 - 2): division by zero in `1 / (2 - 2)`; check the sizes that it is computed from"),
+        ("size(x, 0) % 0", "A204 at size(x, 0) % 0: division by zero in `size(x, 0) % 0`; check the sizes that it is computed from"),
         ("5 % 0", "A204 at 5 % 0: division by zero in `5 % 0`; check the sizes that it is computed from"),
         ("9 ** 9 ** 9", "A204 at 9 ** 9 ** 9: the power `9 ** 9 ** 9` is too large; check the exponent"),
         ("(10 ** 900) * 10 ** 900", "A204 at (10 ** 900) * 10 ** 900: the number `(10 ** 900) * 10 ** 900` is too large; check what it is computed from"),

@@ -1,0 +1,167 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportUnusedExpression=false, reportPrivateUsage=false, reportReturnType=false, reportUnusedFunction=false
+# pyright: reportUnnecessaryContains=false, reportUnboundVariable=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportConstantRedefinition=false
+# (`need` says what must be so, and narrows no type)
+"""The texts that are changed: every block and function of the library with its example, and whole specs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import archloom
+from archloom.blocks.examples import EXAMPLES
+from archloom.dsl import ast
+from archloom.dsl.parse.pythonisms import walk
+from archloom.dsl.parser import parse
+from archloom.dsl.source import Source
+
+from ..examples.sketch_sizes import FOLDER, TINY
+from .mutation import Base
+from .oracle import Outside, Unknown, Wrong, run_model
+from .plans import plans_of
+from .reading import read
+
+LIBRARY = Path(archloom.__file__).parent / "blocks"
+
+
+def block_text(name: str) -> str:
+    """Return an example as one text: what it needs of its library file, then the model around it."""
+    file, item = name.rsplit(".", 1)
+    example = EXAMPLES[name]
+    source = (LIBRARY / f"{file.replace('.', '/')}.arch").read_text(encoding="utf-8")
+    trees = [raw.tree for raw in parse(Source(file, source)).items]
+    named: dict[str, Any] = {t.name: t for t in trees if t is not None and hasattr(t, "name")}
+    wanted, waiting = dict[str, None](), [item, *(part for part in [example.beside] if part and part.rsplit(".", 1)[0] == file)]
+    waiting = [w.rsplit(".", 1)[-1] for w in waiting] + re.findall(r"\w+", example.make or "")
+    while waiting:
+        one = waiting.pop()
+        if one in named and one not in wanted:
+            wanted[one] = None
+            waiting.extend(n.id for n in walk(named[one]) if isinstance(n, ast.Name))
+    used = {n.id for one in wanted for n in walk(named[one]) if isinstance(n, ast.Name)}
+    imports = [
+        f"import {'.'.join(t.module)}.{n.name}{f' as {n.alias}' if n.alias else ''}"
+        for t in trees if isinstance(t, ast.Import) for n in t.names if (n.alias or n.name) in used
+    ]  # fmt: skip
+    beside = [f"import {example.beside}"] if example.beside and example.beside.rsplit(".", 1)[0] != file else []
+    model = re.sub(r"(?m)^(arch|import) .*\n", "", example.text(name))
+    items = [t.span.text for t in trees if t is not None and getattr(t, "name", None) in wanted]
+    return "\n".join(["arch 1", *dict.fromkeys([*imports, *beside]), *items, model])
+
+
+@cache
+def blocks() -> tuple[Base, ...]:
+    return tuple(settled(Base(name, block_text(name), "Example")) for name in EXAMPLES)
+
+
+EXAMPLES_FOLDER = Path(archloom.__file__).parent / "examples"
+FENCE = re.compile(r"^```arch\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def whole_specs() -> dict[str, Base]:
+    """Return the whole specs: the examples at their small presets, the sketches at tiny sizes, the pages' own texts."""
+    found: dict[str, Base] = {}
+    for path in sorted(EXAMPLES_FOLDER.glob("*.arch")):
+        text = without_goldens(path.read_text(encoding="utf-8"), path.stem)
+        trees = [raw.tree for raw in parse(Source(path.stem, text)).items]
+        presets = [t for t in trees if isinstance(t, ast.Preset) and t.name in ("small", "tiny", "toy")]
+        models = [t.name for t in trees if isinstance(t, ast.Model)]
+        model = presets[-1].model if presets else models[-1]
+        found[f"examples/{path.stem}"] = Base(
+            f"examples/{path.stem}", text, model, EXTRA.get(path.stem, {}), presets[-1].name if presets else None, True
+        )
+    for name, tiny in TINY.items():
+        text = without_goldens((FOLDER / f"{name}.arch").read_text(encoding="utf-8"), name)
+        models = [raw.name for raw in parse(Source(name, text)).items if raw.word == "model"]
+        found[f"sketches/{name}"] = Base(f"sketches/{name}", text, tiny.model or models[-1], tiny.params, None, True, dims=tiny.dims)
+    for page in ("language", "from-pytorch"):
+        texts = FENCE.findall((Path(archloom.__file__).parent / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+        for number, text in enumerate(texts):
+            models = [raw.name for raw in parse(Source(page, text)).items if raw.word == "model"]
+            if models and "extern" not in text:
+                found[f"docs/{page}-{number}"] = Base(f"docs/{page}-{number}", text, models[-1], {}, None, True)
+    return found
+
+
+HEAVY = {
+    "examples/adapterfusion", "examples/filter", "examples/invpt", "examples/mlore", "examples/mtlosses", "examples/taskprompter", "examples/unifork",
+    "sketches/ACM", "sketches/CrossNER", "sketches/FILTER", "sketches/MLoRE", "sketches/TaskExpert", "sketches/kmax_deeplab", "sketches/mix_kd",
+    "sketches/pagcp", "sketches/proc_kd", "sketches/slab", "sketches/switch_dit", "sketches/InvPT", "sketches/trans_encoder", "sketches/transkd",
+    "sketches/scalekd", "sketches/ofa_kd", "sketches/eca", "sketches/UniFork",
+}  # fmt: skip
+"""Whole specs that are left out: they cost too much for thousands of runs, or need Python of their own."""
+
+EXTRA: dict[str, dict[str, Any]] = {
+    "minilm": {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12},
+    "minilm_tasks": {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12},
+}
+
+
+def without_goldens(text: str, name: str) -> str:
+    """Return a text without its golden files' clauses, which say how stored references are read."""
+    spans = [t.span for raw in parse(Source(name, text)).items if isinstance(t := raw.tree, ast.Golden)]
+    for span in reversed(spans):
+        text = text[: span.start] + text[span.end :]
+    return text
+
+
+POOL = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 1, 24)
+
+
+def assignments(seed: str, dims: Mapping[str, int] | None = None, small: bool = False) -> Iterator[dict[str, int]]:
+    """Yield sizes for all names that there may be, without end; some of a whole spec are given."""
+    random = Random(seed)
+    names = [chr(c) for c in range(ord("A"), ord("Z") + 1)]
+    pool = (2, 3, 4, 5, 6, 7, 8) if small else POOL
+    count = len(pool) if small else 11
+    while True:
+        chosen = random.sample(pool[:count], count)
+        sizes = {n: chosen[i % count] if small or random.random() < 0.8 else random.choice(pool) for i, n in enumerate(names)}
+        if small and random.random() < 0.5:
+            sizes |= {"H": random.choice((4, 8, 32)), "W": random.choice((4, 8, 64))}
+        yield {**sizes, **{name: n * random.choice((1, 1, 2)) for name, n in (dims or {}).items()}}
+
+
+def settled(base: Base) -> Base:
+    """Find sizes at which a text runs, and note where the runs come by."""
+    base.read()
+    source = Source(base.name, base.text)
+    file, params = read(source, known=False), {**base.params, **plans_of(source, base.model).preset(base.preset)}
+    spans: set[tuple[str, int, int]] = set()
+    last: Exception | None = None
+    for tried, sizes in enumerate(assignments(base.name, base.dims, base.whole)):
+        if len(base.sizes) == 3:
+            break
+        if tried == 60:
+            raise AssertionError(f"{base.name} runs nowhere: {last}")
+        try:
+            for training in (False, True):
+                ran, _, _ = run_model(file, base.model, sizes, training, params, spans)
+                base.modal |= ran.modal
+            base.sizes.append(sizes)
+        except (Wrong, Outside) as error:
+            last = error
+        except Unknown as unknown:
+            raise AssertionError(f"{base.name}: {unknown}") from None
+    base.ran = {(start, end) for name, start, end in spans if name == base.name}
+    return base
+
+
+def names() -> list[str]:
+    return [*EXAMPLES, *whole_names()]
+
+
+@cache
+def whole_names() -> tuple[str, ...]:
+    return tuple(name for name in whole_specs() if name not in HEAVY)
+
+
+@cache
+def settle(name: str) -> Base:
+    return settled(Base(name, block_text(name), "Example") if name in EXAMPLES else whole_specs()[name])

@@ -1,0 +1,75 @@
+"""The page about a run: the confusion matrix, and how often each kind of change was tried."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from .verdict import Outcome
+
+HEAD = """# Is `check` right?
+
+`python tests/mutation/run.py --write` wrote this page. It takes every block and function of the library with its example, the
+examples, sketches and the texts of these pages, changes one thing, and asks twice what became of it: `check`, and an oracle
+(`tests/mutation/oracle.py`), which reads the syntax tree alone and interprets it with real tensors at two or more sizes of every
+symbolic dimension, in training and evaluation. It uses none of the rules for shapes, no graph and no part of the elaborator; of the
+library it takes the names and defaults of the arguments.
+
+- **False valid**: `check` finds nothing, and it fails at sizes that meet its conditions. **False invalid**: `check` finds an error,
+  and it runs at every size tried, each block by itself too. **False condition**: one that is met always or never.
+- **Outside a table**: it runs but for whole numbers that are beyond a table or the number of classes.
+- **Unknown**: the oracle has no meaning for what the mutant says, or it would not fit into memory.
+"""
+
+
+def report(outcomes: Sequence[Outcome], seconds: float, texts: int, seed: int) -> str:
+    """Return the page."""
+    matrix = Counter((o.verdict, o.truth) for o in outcomes)
+    results = Counter(o.result for o in outcomes)
+    whole = sum("/" in o.base for o in outcomes)
+    runs = sum(o.truth in ("runs", "depends", "values") for o in outcomes)
+    conditional = sum(o.verdict == "conditional" for o in outcomes)
+    total = max(len(outcomes), 1)
+    lines = [
+        HEAD,
+        f"{len(outcomes):,} mutants of {texts} texts (seed {seed}), in {seconds:.0f} s: {len(outcomes) - whole:,} of single blocks,",
+        f"{whole:,} of whole specs.",
+        f"{100 * runs / total:.1f} % of them run, {100 * conditional / total:.1f} % of the verdicts are conditional.",
+        "",
+        *table(("`check` says", *TRUTHS), [(v, *(f"{matrix[v, t]:,}" for t in TRUTHS)) for v in VERDICTS]),
+        "",
+        *table(("", "mutants"), [(name, f"{results[key]:,}") for key, name in RESULTS.items()]),
+        "",
+        "How often each kind of change was tried, and how many of these run:",
+        "",
+        *table(("kind", "tried", "run"), [(k, f"{n:,}", f"{r:,}") for k, n, r in by_kind(outcomes)]),
+        "",
+        "What the oracle does not know:",
+        "",
+        *(f"- {n:,} times: {reason}" for reason, n in Counter(o.reason for o in outcomes if o.result == "unknown").most_common()),
+        "",
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+VERDICTS = ("valid", "conditional", "invalid")
+TRUTHS = ("runs", "depends", "fails", "values", "unknown")
+RESULTS = {
+    "right": "right",
+    "false valid": "false valid", "false invalid": "false invalid", "false condition": "false condition", "values": "outside a table",
+    "unknown": "unknown", "crash": "`check` raised", "oracle crash": "the oracle raised",
+}  # fmt: skip
+
+
+def by_kind(outcomes: Iterable[Outcome]) -> list[tuple[str, int, int]]:
+    tried: Counter[str] = Counter()
+    run: Counter[str] = Counter()
+    for outcome in outcomes:
+        tried[outcome.mutation.kind] += 1
+        run[outcome.mutation.kind] += outcome.truth in ("runs", "depends", "values")
+    return [(kind, count, run[kind]) for kind, count in sorted(tried.items())]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]

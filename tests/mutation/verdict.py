@@ -1,0 +1,231 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportUnusedExpression=false, reportPrivateUsage=false, reportReturnType=false, reportUnusedFunction=false
+# pyright: reportUnnecessaryContains=false, reportUnboundVariable=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportConstantRedefinition=false
+# (`need` says what must be so, and narrows no type)
+"""What `check` says of a text beside what the oracle finds: one outcome for each mutant."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from archloom.compiler.check import check_text
+from archloom.dsl.dims import Dim
+from archloom.dsl.program import Condition, Program
+from archloom.dsl.source import Source
+
+from .corpus import assignments
+from .mutation import Base, Mutation
+from .oracle import Outside, Unknown, Wrong, run_model, size_in
+from .plans import judge_plans, plans_of, preset_facts
+from .reading import read
+
+MORE = 12
+"""How many further sizes are tried before `check` is called wrong, and at which conditions are looked at."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` says: valid, invalid or conditional, with the codes of its errors and its conditions."""
+
+    word: str
+    codes: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    messages: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
+    program: Program | None = None
+
+    def hold(self, sizes: Mapping[str, int]) -> bool:
+        """Tell whether the conditions are met at some sizes."""
+        return all(met(c, sizes) for c in self.conditions)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One mutant with the verdict, what the oracle found, and whether that is `right`, `false valid`, `false invalid`, ..."""
+
+    base: str
+    mutation: Mutation
+    verdict: str
+    truth: str
+    result: str
+    reason: str = ""
+    codes: tuple[str, ...] = field(default=())
+
+
+def verdict(base: Base, text: str) -> Verdict:
+    try:
+        found = check_text(Source(base.name, text), base.params, base.preset, base.model, text=False)
+    except Exception as error:  # noqa: BLE001  # whatever `check` raises is a finding
+        return Verdict("crash", messages=(f"{type(error).__name__}: {error} {_place(error)}",))
+    errors = [d for d in found.diagnostics if d.severity.value == "error"]
+    if errors:
+        places = tuple(d.span.start for d in errors)
+        return Verdict("invalid", tuple(d.code for d in errors), places=places, messages=tuple(f"{d.code} {d.message}" for d in errors[:3]))
+    program = found.programs[base.model]
+    conditions = tuple({c.text: c for body in (program.eval, program.training) for c in body.conditions if not c.given}.values())
+    return Verdict("conditional" if conditions else "valid", conditions=conditions, program=program)
+
+
+def _place(error: BaseException) -> str:
+    """Return where an error came from: the last lines of its trace, in one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-4:]))
+
+
+def met(condition: Condition, sizes: Mapping[str, int]) -> bool:
+    left, right = (_value(side, sizes) for side in (condition.left, condition.right))
+    if condition.kind == "divides":
+        return left != 0 and Fraction(right, left).denominator == 1 if not isinstance(left, float) else False
+    return {"==": left == right, "!=": left != right, ">=": left >= right}[condition.kind]
+
+
+def _value(side: Any, sizes: Mapping[str, int]) -> Any:
+    return side.value({s: size_in(sizes, s.name) for s in side.symbols()}) if isinstance(side, Dim) else side
+
+
+class Runs:
+    """The runs of one mutant: each at some sizes, in one mode."""
+
+    def __init__(self, base: Base, text: str) -> None:
+        self.base, self.owned = base, dict[str, tuple[int, ...]]()
+        self.broken: Wrong | None = None
+        self.count, self.text = 0, text
+        self.doubts: set[str] | None = None
+        try:
+            self.file = read(Source(base.name, text))
+            if base.model not in self.file.items:
+                raise Wrong("no model")
+            self.plans = plans_of(Source(base.name, text), base.model)
+        except Wrong as wrong:
+            self.broken = wrong
+
+    def at(self, sizes: Mapping[str, int], alone: bool = False) -> Wrong | None:
+        """Return what is wrong at some sizes, None where it runs; raises Outside and Unknown.
+
+        With `alone` each block is tried by itself, too: its own sizes are different ones, whatever its callers give.
+        """
+        if self.broken is not None:
+            return self.broken
+        self.count += 1
+        both = self.base.modal or "training" in self.text
+        try:
+            for training in (True, False) if both else (self.count % 2 == 1,):
+                params = {**self.base.params, **self.plans.preset(self.base.preset)}
+                ran, body, frame = run_model(self.file, self.base.model, sizes, training, params, alone=alone)
+                if training:
+                    judge_plans(self.plans, body, frame, self.file, params, self.base.preset)
+                self.doubts = ran.doubts if self.doubts is None else self.doubts & ran.doubts
+                for path, shape in ran.owned.items():
+                    if self.owned.setdefault(path, shape) != shape:
+                        return Wrong("the shapes of parameters depend on sizes that come late")
+            if not self.base.params and self.base.preset is None:
+                for item in self.plans.presets:
+                    _, body, frame = run_model(self.file, self.base.model, sizes, False, self.plans.preset(item.name))
+                    preset_facts(item, frame)
+        except Wrong as wrong:
+            return wrong
+        return None
+
+
+def compare(base: Base, mutation: Mutation) -> Outcome:
+    """Return what comes of one mutant."""
+    text = mutation.apply(base.text)
+    said = verdict(base, text)
+    runs = Runs(base, text)
+
+    def outcome(truth: str, result: str, reason: str = "") -> Outcome:
+        return Outcome(base.name, mutation, said.word, truth, result, reason[:200], said.codes)
+
+    if said.word == "crash":
+        return outcome("none", "crash", said.messages[0])
+    try:
+        return _judged(base, mutation.start, said, runs, outcome)
+    except Unknown as unknown:
+        return outcome("unknown", "unknown", str(unknown))
+    except Exception as error:  # noqa: BLE001  # one mutant that the oracle stumbles over must not end the run
+        return outcome("unknown", "oracle crash", f"{type(error).__name__}: {error} {_place(error)}")
+
+
+def _judged(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any) -> Outcome:
+    """Try sizes until a verdict is shown to be wrong, or all of them are tried."""
+    ran, late, tried, wrong = 0, 0, 0, None
+    for sizes in _sizes(base, said):
+        try:
+            found = runs.at(sizes)
+        except Outside:
+            continue
+        tried += 1
+        if found is not None and found.kind == "late":
+            late += 1  # a fixed size that is as large as a symbol's looks like it: what fails so at all sizes is wrong
+        elif found is not None and found.kind == "values":
+            return outcome("values", "right" if said.word == "invalid" else "values", found.reason)
+        elif found is not None and said.word == "invalid":
+            return outcome("fails", "right", found.reason)
+        elif found is not None and said.hold(sizes):
+            return outcome("fails", "false valid", f"{found.reason} at {shown(sizes, said)}")
+        ran += found is None and said.hold(sizes)  # axes that happen to be 1 stretch in torch where a condition isn't met
+        wrong = found or wrong
+    if not tried:
+        return outcome("unknown", "unknown", "no sizes meet the requirements")
+    if said.word == "invalid":
+        return _refused(base, start, said, runs, outcome, bool(ran), wrong)
+    return _accepted(said, outcome, ran, late, wrong)
+
+
+def _accepted(said: Verdict, outcome: Any, ran: int, late: int, wrong: Wrong | None) -> Outcome:
+    """Judge a verdict that no run contradicts: a condition is met at some sizes and not at others."""
+    if late and not ran:
+        sure = late > 1 and wrong is not None and wrong.kind == "late"
+        reason = wrong.reason if wrong is not None else ""
+        return outcome("fails", "false valid", reason) if sure else outcome("unknown", "unknown", "a fixed size is as large as a symbol's")
+    if said.word == "conditional" and (wrong is None or not ran):
+        return outcome("runs" if ran else "fails", "false condition", f"{[c.text for c in said.conditions]} is {'always' if ran else 'never'} met")
+    return outcome("runs" if wrong is None else "depends", "right") if ran or wrong else outcome("unknown", "unknown", "no sizes fit")
+
+
+def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ran: bool, wrong: Wrong | None) -> Outcome:
+    """Judge an error that no run showed: of sizes that come late, of two axes, of a block by itself; else it is false."""
+    if not ran:
+        return outcome("fails", "right", wrong.reason) if wrong is not None else outcome("unknown", "unknown", "no sizes meet the requirements")
+    shift = len(runs.text) - len(base.text)
+    if base.in_entry(start) or all(base.in_entry(p - shift if p > start else p) for p in said.places):
+        return outcome("unknown", "unknown", "an entry, which the oracle does not run")
+    if all("index set" in m for m in said.messages):
+        return outcome("unknown", "unknown", "an index set where a number stands, a rule of the language alone")
+    if runs.doubts:
+        return outcome("fails", "right", str(runs.doubts))
+    alone = runs.at(base.sizes[0], alone=True)
+    if alone is not None:
+        return outcome("fails", "right", alone.reason)
+    return outcome("runs", "false invalid", "; ".join(said.messages))
+
+
+def shown(sizes: Mapping[str, int], said: Verdict) -> str:
+    names = said.program.eval.symbols if said.program is not None else sizes
+    return ", ".join(f"{n} = {size_in(sizes, n)}" for n in names)
+
+
+def _sizes(base: Base, said: Verdict) -> Iterator[Mapping[str, int]]:
+    """Yield sizes to try: two where a verdict is of all sizes, many where one condition or one counterexample decides."""
+    yield from base.sizes[:2]
+    if said.word == "valid":
+        return
+    yield from base.sizes[2:]
+    many = assignments(f"more {base.name}")
+    if said.word == "invalid":
+        yield from (next(many) for _ in range(MORE))
+        return
+    wide = [next(many) for _ in range(40)]
+    symbols = sorted({s.name for c in said.conditions for side in (c.left, c.right) if isinstance(side, Dim) for s in side.symbols()})
+    for name in symbols:
+        wide += [{**base.sizes[0], "B": 2, name: n} for n in (*range(1, 80), 130, 520, 1030)]
+    wide += [{**base.sizes[0], **dict.fromkeys(symbols, n)} for n in (1, 2, 3, 4, 16)]
+    kept = [s for s in wide if said.hold(s)]
+    lost = [s for s in wide if not said.hold(s)]
+    yield from (*kept[:2], *lost[:6])
