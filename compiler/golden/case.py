@@ -60,7 +60,15 @@ def read_case(folder: str | PathLike[str]) -> Case:
             failures.extend(failure.diagnostics)
     if failures:
         raise Failure(tuple(failures))
-    return Case(place, config, found["weights"], found["inputs"], found["outputs"], found.get("grads", {}))
+    case = Case(place, config, found["weights"], found["inputs"], found["outputs"], found.get("grads", {}))
+    if case.gradients and not case.cotangents:
+        message = f"`{place / 'grads.safetensors'}` stores gradients, and `inputs.safetensors` no `cotangent.NAME` of an output"
+        raise Failure((_problem(place, message, "store what each differentiated output was multiplied with"),))
+    for name, value in case.cotangents.items():
+        if name in case.outputs and case.outputs[name].shape != value.shape:
+            message = f"`cotangent.{name}` is {list(value.shape)}, and the output `{name}` is {list(case.outputs[name].shape)}"
+            raise Failure((_problem(place, message, "store a cotangent of the output's shape"),))
+    return case
 
 
 def _config(path: Path, failures: list[Diagnostic]) -> Mapping[str, Any]:

@@ -108,10 +108,14 @@ def _compared(run: Run, plan: GoldenPlan, case: Case) -> tuple[list[Row], list[t
             rows.append(compare("buffer", name, theirs, name.removeprefix("after."), ours, run.dtype))
         else:
             left.append((name, "no `value` clause names it"))
-    if case.gradients and unmapped:
+    given = {name: next(iter(values[name].values())) for name in case.cotangents if name in values}
+    unfit = [name for name, value in given.items() if value.shape != case.cotangents[name].shape or not value.requires_grad]
+    if case.gradients and unfit:
+        left += [(name, f"`{unfit[0]}` can't be differentiated as it was: it has another shape, or no gradient") for name in case.gradients]
+    elif case.gradients and unmapped:
         left += [(name, f"no `value` clause names `{unmapped[0]}`, which is differentiated") for name in case.gradients]
     elif case.gradients:
-        run.backward({name: next(iter(values[name].values())) for name in case.cotangents})
+        run.backward(given)
         rows += _gradients(run, case)
     return rows, left
 

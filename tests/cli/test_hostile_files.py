@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import archloom
 from archloom.compiler.check import check
 from archloom.compiler.cli import run
+from archloom.compiler.golden.case import read_case
 from archloom.dsl.diagnostics import Failure
 from archloom.dsl.source import HIDDEN
 
@@ -157,3 +160,20 @@ def test_hostile_configurations(config: bytes, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "a.arch").write_text(GOOD)
     assert run(["verify", str(tmp_path / "a.arch"), "--against", str(tmp_path)]) == 1
     assert "error[A662]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cotangent", "says"), [(None, "no `cotangent.NAME` of an output"), ([3], "`cotangent.y` is [3], and the output `y` is [2, 4]")]
+)
+def test_gradients_need_what_they_were_computed_with(cotangent: list[int] | None, says: str, tmp_path: Path) -> None:
+    def stored(name: str, shapes: dict[str, list[int]]) -> None:
+        save_file({key: torch.zeros(shape) for key, shape in shapes.items()}, tmp_path / f"{name}.safetensors")
+
+    (tmp_path / "config.json").write_text("{}")
+    stored("weights", {"f.weight": [4, 4], "f.bias": [4]})
+    stored("inputs", {"x": [2, 4], **({"cotangent.y": cotangent} if cotangent else {})})
+    stored("outputs", {"y": [2, 4]})
+    stored("grads", {"param.f.weight": [4, 4]})
+    with pytest.raises(Failure, match="A662") as raised:
+        read_case(tmp_path)
+    assert says in str(raised.value)
