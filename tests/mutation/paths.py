@@ -114,6 +114,7 @@ class Selection:
     def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame, variables: bool = False) -> None:
         self.root, self.tasks, self.frame, self.variables = planted(entries), tasks, frame, variables
         self.root.item = frame.body.made.maker.tree
+        self.loose = False  # losses know the words of their path, and not the blocks behind them
         self.entries = list(entries)
 
     def select(self, node: Any) -> list[Owned]:
@@ -173,6 +174,9 @@ class Selection:
         name = parts[0][1] if parts[0][0] == "word" else None
         if name is None:
             return False
+        if self.loose:
+            world = self.frame.body.world
+            return any(name in world.absent(item) for item in (self.root.item, *world.run_items))
         below = [n.item for n in nodes] if parts[0][0] == "word" else []
         return any(
             item is not None and name in self.frame.body.world.absent(item) and not any(c.name == name for c in n.children.values())
