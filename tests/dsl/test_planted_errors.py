@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from .elaborating import findings
 
@@ -66,8 +67,11 @@ def found(statements: list[str], items: list[str]) -> Counter[str]:
     return Counter(d.code for d in findings(text) if d.severity.value == "error")
 
 
-def pairs(table: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    return [*((name, name) for name in table), *combinations(table, 2)]
+def pairs(table: dict[str, tuple[str, str]]) -> list[ParameterSet]:
+    """Return each mistake alone and with each other, most of these slow."""
+    alone = [pytest.param((name, name), id=name) for name in table]
+    both = [pytest.param(pair, id="-".join(pair), marks=[pytest.mark.slow] if place % 5 else []) for place, pair in enumerate(combinations(table, 2))]
+    return alone + both
 
 
 def planted(table: dict[str, tuple[str, str]], names: tuple[str, str]) -> tuple[list[str], Counter[str]]:
@@ -75,24 +79,25 @@ def planted(table: dict[str, tuple[str, str]], names: tuple[str, str]) -> tuple[
     return [text for text, _ in chosen], Counter(code for _, code in chosen)
 
 
-@pytest.mark.parametrize("names", pairs(SYNTAX), ids="-".join)
+@pytest.mark.parametrize("names", pairs(SYNTAX))
 def test_two_syntax_errors_in_one_body(names: tuple[str, str]) -> None:
     texts, codes = planted(SYNTAX, names)
     assert found(texts, []) == codes
 
 
-@pytest.mark.parametrize("names", pairs(MEANING), ids="-".join)
+@pytest.mark.parametrize("names", pairs(MEANING))
 def test_two_errors_of_meaning_in_one_body(names: tuple[str, str]) -> None:
     texts, codes = planted(MEANING, names)
     assert found(texts, []) == codes
 
 
-@pytest.mark.parametrize("names", pairs(TOP), ids="-".join)
+@pytest.mark.parametrize("names", pairs(TOP))
 def test_two_broken_items(names: tuple[str, str]) -> None:
     texts, codes = planted(TOP, names)
     assert found([], texts) == codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", TOP)
 @pytest.mark.parametrize("statement", MEANING)
 def test_a_broken_item_hides_no_error_of_another(item: str, statement: str) -> None:
