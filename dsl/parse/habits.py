@@ -176,6 +176,7 @@ STATEMENTS: Final = (
           r"a `\1` stands at the top of the file", "move it out of the braces", "!$END"),
     Habit("for t in tasks do h = x", r"^ (?:for|repeat|if|else).* ‸(do|then|begin|loop)\b", *BRACES),
     Habit("if x { h = x }\n else: h = y", r"‸[^\n]*else(:)", *BRACES),
+    Habit("if x { h = x } elseif y { h = y }", r"‸(elseif|elsif)\b", "A023", r"`\1` is not in the language", "write `else if ... { }`"),
     Habit("for t in {a, b}:\n  h = x", r"}‸(:) (?:#.*)?$", *BRACES),
     Habit("for (t in tasks) { h = x }", r"^ (for|repeat) \(\w+ ‸in\b", "A018", "the header of a loop has no parentheses",
           r"write `\1 t in s { ... }`"),
