@@ -90,6 +90,7 @@ class Flow:
         for ref in refs:
             wanted.setdefault(ref.node, set()).add(ref.index)
         own, calls, inputs = set[str](), dict[str, dict[int, Origins]](), set[str]()
+        alike: dict[tuple[int, tuple[int, ...]], Origins] = {}  # calls of one body for the same results read the same
         for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
             if number not in wanted:
                 continue
@@ -103,18 +104,20 @@ class Flow:
                 still = flat(node) if self.gradient else frozenset[str]()
                 read = [ref for name, ref in operands(node) if name not in still]
             else:
-                inner = self._called(body, node, indices, own, calls)
+                key = (id(node.body), tuple(indices))
+                if key not in alike:
+                    ends = results(node.body)
+                    alike[key] = self.of(node.body, frozenset(ends[index] for index in indices))
+                inner = alike[key]
+                self._called(body, node, inner, own, calls)
                 read = [ref for name in inner.inputs for ref in operand_refs(node.inputs.get(name))]
             for ref in read:
                 if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
                     wanted.setdefault(ref.node, set()).add(ref.index)
         return Origins(frozenset(own), {target: tuple(read.values()) for target, read in calls.items()}, frozenset(inputs))
 
-    def _called(self, body: Body, node: Node, indices: Iterable[int], own: set[str], calls: dict[str, dict[int, Origins]]) -> Origins:
-        """Follow a call, and keep what it reads: below its own path, and of modules that it was handed."""
-        assert node.body is not None
-        ends = results(node.body)
-        inner = self.of(node.body, frozenset(ends[index] for index in indices))
+    def _called(self, body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, dict[int, Origins]]) -> None:
+        """Keep what a call reads: below its own path, and of modules that it was handed."""
         calls.setdefault(node.target, {})[id(inner)] = inner
         declared = body.modules.get(node.target)
         if declared is not None and declared.modules:
@@ -122,7 +125,6 @@ class Flow:
             for target, read in inner.calls.items():
                 if is_handed(target):
                     calls.setdefault(resolve(target, declared.modules), {}).update((id(o), o) for o in read)
-        return inner
 
 
 def carries(type_: TensorType) -> bool:

@@ -77,19 +77,23 @@ class Places:
             if numbers and declared.type.dtype.is_int:
                 held[Ref(declared.node)] = numbers
         needs: list[Need] = []
+        silent: set[int] = set()  # bodies that need nothing, and give nothing, when no numbers are handed in
         for number, node in enumerate(body.nodes):
-            known = {name: numbers for name, operand in node.inputs.items() if (numbers := _of(operand, held))} if held else {}
+            known = _known(node, held) if held else {}
             if node.kind is NodeKind.CALL and node.body is not None:
-                needs += self._call(body, node, number, known, held)
+                if known or id(node.body) not in silent:
+                    needs += self._call(body, node, number, known, held, silent)
             elif node.primitive is not None:
                 needs += _needed(body, node, known)
                 _keep(body, node, number, known, held)
         results = [*(out.ref for out in body.outputs)]
         return Found(tuple(needs), {i: only for i, ref in enumerate(results) if (only := _numbers_only(held.get(ref, ())))})
 
-    def _call(self, body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held]) -> Iterator[Need]:
+    def _call(self, body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held], silent: set[int]) -> Iterator[Need]:
         assert node.body is not None
         found = self.of(node.body, {name: only for name, numbers in known.items() if (only := _numbers_only(numbers))})
+        if not known and not found.needs and not found.given:
+            silent.add(id(node.body))
         held.update((Ref(number, i), numbers) for i, numbers in found.given.items())
         if found.needs:
             binding = _binding(body, node)
@@ -98,6 +102,13 @@ class Places:
                 outer = _outside(need, binding, step)
                 if outer is not None and not outer.is_met:
                     yield outer
+
+
+def _known(node: Node, held: Mapping[Ref, Held]) -> dict[str, Held]:
+    """Return which numbers the operands of a node may hold."""
+    places = {ref.node for ref in held}
+    touched = ((name, operand) for name, operand in node.inputs.items() if not isinstance(operand, Ref) or operand.node in places)
+    return {name: numbers for name, operand in touched if (numbers := _of(operand, held))}
 
 
 def _declared(declared: InputDecl) -> Held:
