@@ -201,6 +201,8 @@ class Varying:
             if column[0] == "key" or base is None or [m[1:] for m in members] != [[str(self.times), str(k)] for k in range(self.times)]:
                 return None
             listed = not members[0][0].startswith('"')
+            if not listed and "of " in base[0]:
+                return None  # the order of a dict that is handed in is its giver's
             bases.add(base[0][:-1])
         if len(bases) != 1:
             return None

@@ -227,3 +227,13 @@ model M(dim: int = 4) {
 """
     source = compare(text)
     assert "for _ in range(4):" in source and "torch.stack(parts, dim=0)" in source
+
+
+def test_the_order_of_a_dict_that_is_handed_in_does_not_matter() -> None:
+    source = compare("""arch 1
+model M {
+  for t in {left, right, rest} { in x: float[B, 3]; y = relu(x) }
+  out all = stack(y[*], dim = 0)
+}
+""")
+    assert "x.values()" not in source and 'for name in ("left", "right", "rest")' in source
