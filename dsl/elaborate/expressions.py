@@ -156,8 +156,8 @@ def _definition(item: ast.Definition, file: File, frame: Frame) -> Value:
     key = (id(item), context.training)
     found = context.memo.get(key)
     if found is None:
-        if len(context.active) >= 2 * context.limits.blocks:
-            message = f"more than {2 * context.limits.blocks} definitions and blocks are made of each other"
+        if len(context.active) >= context.limits.blocks:
+            message = f"more than {context.limits.blocks} definitions and blocks are made of each other"
             raise Problem(exceeded("blocks", message, item.span, "compute with fewer names", "A805"))
         if any(at is item for _, at in context.active):
             fail("A905", f"`{item.name}` is defined by itself", item.span, "a definition is computed from what stands above it")

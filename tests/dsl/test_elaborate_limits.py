@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from archloom.compiler.check import library
@@ -58,3 +60,42 @@ def test_values_that_share_their_parts_hold_no_more_than_can_be_gone_through(fir
 
 def test_what_is_large_and_plain_is_no_error() -> None:
     assert codes(MODEL + "index s = 0..100_000; c = [i * 2 for i in s]; out y = x * sum(c) * len(s) }") == []
+
+
+def product(terms: int) -> str:
+    return "; ".join(f"require (D{i} * D{(i + 3) % terms} + D{i * 5 % terms}) % {i + 2} == 0" for i in range(terms))
+
+
+SYMBOLS = "model M { in x: float[" + ", ".join(f"D{i}" for i in range(14)) + "]; "
+DOUBLING = "block A0(n: int) { in x: float[B, 4]; f = Linear(4, 4); out y = f(x) * n }\n" + "".join(
+    f"block A{i}(n: int) {{ in x: float[B, 4]; a = A{i - 1}(n); b = A{i - 1}(n); out y = b(a(x)) * n }}\n" for i in DEEP
+)
+NET = (
+    "model M { in x: float[B, 4]; repeat i in 0..20 carry x { f = Linear(4, 4); x = f(x) }; out y = x; loss l = mean(x) }\ntrain M { stage a { tune "
+)
+BLOWING = {
+    "conditions over many symbols": (SYMBOLS + product(14) + "; out y = reshape(x, [-1, 7]) }", ""),
+    "a largest of many products": (SYMBOLS + "n = max(" + ", ".join(f"D{i} * D{i * 7 % 14} + {i}" for i in range(14)) + "); out y = x * n }", ""),
+    "blocks that double": (DOUBLING + "model M { in x: float[B, 4]; a = A39(1); out y = a(x) }", "holds more than 200,000 modules and parameters"),
+    "braces that multiply": (NET + "f" + ".{a, b}" * 40 + " } }", "stands for more than 10,000 paths"),
+    "any path, many times": (NET + "**." * 60 + "zz } }", "matches nothing"),
+    "losses of any path": (MODEL + "out y = x; loss l = mean(x); z = losses(" + "**." * 40 + "x) }", "matches no loss"),
+    "a list that is compared": (MODEL + "s = [i for i in 0..100_000]; n = [s == s for i in s]; out y = x }", "more than 200,000 steps"),
+    "definitions in a row": ("a0 = 1\n" + "".join(f"a{i + 1} = a{i} + 1\n" for i in range(120)) + MODEL + "out y = x * a120 }", "made of each other"),
+    "models of models": ("model M(a: int = 1) { in x: float[B]; out y = x * a }\nmodel M0 = M(a = 1)\n"
+    + "".join(f"model M{i + 1} = M{i}(a = 2)\n" for i in range(102)), "more than 100 models are made of each other"),
+    "errors": ("model M { in x: float[B]; " + "; ".join(f"y{i} = foo{i}(x)" for i in range(120)) + "; out y = x }", "there are more than 100 errors"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), BLOWING.values(), ids=BLOWING.keys())
+def test_what_multiplies_is_bounded(text: str, message: str) -> None:
+    start = process_time()
+    found = elaborate(Source("spec.arch", text), library(), GraphInspector(), beside, Request(limits=Limits(steps=200_000, errors=100))).diagnostics
+    assert process_time() - start < 10
+    errors = [d.message for d in found if d.severity.value == "error"]
+    assert any(message in error for error in errors) if message else errors == []
+
+
+def test_a_legal_loop_of_a_hundred_thousand_steps_fits() -> None:
+    assert codes(MODEL + "for i in 0..100_000 { a = x * 2.0; b = a + x }; out y = x }") == []
