@@ -78,7 +78,7 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
     try:
         file = files.open(source)
         files.check_imports(file)
-        trees = [tree for item in file.parsed.items if (tree := files.tree(item)) is not None]
+        trees = _trees(file, files, result)
         _warn_of_transforms(trees, report)
         golden = None
         if request.reference is not None:
@@ -100,6 +100,19 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         pass
     result.files = [f.name for f in files.opened.values()]
     return result
+
+
+def _trees(file: File, files: Files, result: Elaboration) -> list[ast.Item]:
+    """Parse all items of a file, and stop where there are too many errors."""
+    trees: list[ast.Item] = []
+    for item in file.parsed.items:
+        tree = files.tree(item)
+        if tree is not None:
+            trees.append(tree)
+        if len(result.diagnostics) > files.limits.errors:
+            message = f"there are more than {files.limits.errors:,} errors: the rest of the text isn't looked at"
+            raise Problem(exceeded("errors", message, item.span, "correct the first ones"))
+    return trees
 
 
 def _unreached(trees: list[ast.Item], file: File, files: Files, request: Request) -> tuple[str, ...]:

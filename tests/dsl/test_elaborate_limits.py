@@ -84,6 +84,7 @@ BLOWING = {
     "definitions in a row": ("a0 = 1\n" + "".join(f"a{i + 1} = a{i} + 1\n" for i in range(120)) + MODEL + "out y = x * a120 }", "made of each other"),
     "models of models": ("model M(a: int = 1) { in x: float[B]; out y = x * a }\nmodel M0 = M(a = 1)\n"
     + "".join(f"model M{i + 1} = M{i}(a = 2)\n" for i in range(102)), "more than 100 models are made of each other"),
+    "items that are none": ("in in in in\n" * 200, "there are more than 100 errors"),
     "errors": ("model M { in x: float[B]; " + "; ".join(f"y{i} = foo{i}(x)" for i in range(120)) + "; out y = x }", "there are more than 100 errors"),
 }  # fmt: skip
 
