@@ -12,7 +12,7 @@ from .types import Axis, DType, SetAxis, TensorType, extent
 
 DIFFERENT, INDIVISIBLE, TOO_SMALL, NO_AXIS, WRONG_DTYPE = "A301", "A302", "A303", "A304", "A305"
 
-_WORDS: dict[str, str] = {"float": "a float", "int": "an int", "bool": "bool", "number": "a number, float or int"}
+_WORDS: dict[str, str] = {"float": "a float", "int": "an int", "bool": "bool", "number": "a number, float or int", "real": "a float or an int"}
 
 OpenCondition = tuple[Relation, int | Dim, int | Dim, str]
 """Relation, left and right side (`divides`: left divides right), and what needs it."""
@@ -180,7 +180,8 @@ class ShapeRule:
         return RuleFailure(message, help, code)
 
     def dtype(self, value: TensorType, allowed: Sequence[DType] | str, what: str) -> DType:
-        """Return the dtype; raises A305 for one outside `allowed`: `float`, `int`, `bool`, `number`, one dtype's own word, or a list."""
+        """Return the dtype; raises A305 for one outside `allowed`: `float`, `int`, `bool`, `number`, `real` (no complex number), one dtype's own
+        word, or a list."""
         dtype = value.dtype
         if _allows(dtype, allowed):
             return dtype
@@ -195,6 +196,8 @@ def _allows(dtype: DType, allowed: Sequence[DType] | str) -> bool:
         return True
     if allowed == "number":
         return dtype.is_float or dtype.is_int or dtype is DType.COMPLEX
+    if allowed == "real":
+        return dtype.is_float or dtype.is_int
     if allowed in ("float", "int"):
         return dtype.is_float if allowed == "float" else dtype.is_int
     return dtype.value == allowed
@@ -202,7 +205,7 @@ def _allows(dtype: DType, allowed: Sequence[DType] | str) -> bool:
 
 def _conversion(dtype: DType, allowed: Sequence[DType] | str, what: str) -> str:
     name = what.strip("`") if what.startswith("`") and what.count("`") == 2 and what.endswith("`") else "x"
-    target = ("float" if allowed == "number" else allowed) if isinstance(allowed, str) else str(next(iter(allowed), "float"))
+    target = ("float" if allowed in ("number", "real") else allowed) if isinstance(allowed, str) else str(next(iter(allowed), "float"))
     if target == "bool":
         return f"compare it with something: `{name} > 0`"
     return f"convert it: `{target}({name})`"

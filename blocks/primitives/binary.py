@@ -91,14 +91,16 @@ _binary(
     "floor_divide",
     expand(lambda b, given: _quotient(b, given)),
     "Divide and round down: `y = floor(a / b)`",
-    samples=(*BOTH, sample(a="int[B, 3]", b=3)),
+    "real",
+    (*BOTH, sample(a="int[B, 3]", b=3)),
     flat=True,
 )
 _binary(
     "remainder",
     expand(lambda b, given: _remainder(b, given)),
     "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`",
-    samples=(*BOTH, sample(a="int[B]", b=3)),
+    "real",
+    (*BOTH, sample(a="int[B]", b=3)),
 )
 _binary("pow", "operator.pow", "Raise to a power: `y = a^b`", samples=(*BOTH, sample(a="int[B]", b=3)))
 _binary("logaddexp", "torch.logaddexp", "Add in the space of logarithms: `y = ln(e^a + e^b)`", "float", BOTH[:3])
@@ -138,11 +140,11 @@ for _name, _function, _bound, _equation in (
 
     def _rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
-        return TensorType(common_dtype(rule, operands), broadcast(rule, operands))
+        return TensorType(common_dtype(rule, operands, "real"), broadcast(rule, operands))
 
     operation(
         name=_name,
-        doc=f"{_equation}.  a, b: number[...] or numbers, broadcast from the right.",
+        doc=f"{_equation}.  a, b: real[...] or numbers, broadcast from the right.",
         arguments=(A, B),
         lowering=expand(lambda b, given, f=_function, m=_bound: _extreme(b, given, f, m)),
         cost=moved,
@@ -155,7 +157,7 @@ def _comparison(name: str, target: str, equation: str, allowed: str) -> None:
     def rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
         bools = [v for v in operands.values() if isinstance(v, TensorType) and v.dtype is DType.BOOL]
-        common_dtype(rule, operands, "bool" if bools and allowed == "any" else "number")
+        common_dtype(rule, operands, "bool" if bools and allowed == "any" else "number" if allowed == "any" else allowed)
         return TensorType(DType.BOOL, broadcast(rule, operands))
 
     operation(
@@ -172,10 +174,10 @@ def _comparison(name: str, target: str, equation: str, allowed: str) -> None:
 for _name, _operator, _allowed in (
     ("eq", "==", "any"),
     ("ne", "!=", "any"),
-    ("lt", "<", "number"),
-    ("le", "<=", "number"),
-    ("gt", ">", "number"),
-    ("ge", ">=", "number"),
+    ("lt", "<", "real"),
+    ("le", "<=", "real"),
+    ("gt", ">", "real"),
+    ("ge", ">=", "real"),
 ):
     _comparison(_name, f"operator.{_name}", _operator, _allowed)
 

@@ -249,6 +249,8 @@ def diagonal(rule: Rule, x: TensorType) -> TensorType:
 
 def _cast(name: str, dtype: DType) -> None:
     def rule(rule: Rule, x: TensorType) -> TensorType:
+        if x.dtype is DType.COMPLEX:
+            raise rule.fail(f"`x` is {x}, and `{name}` would lose its imaginary part", "take `real(x)` or `imag(x)` first", "A305")
         return TensorType(dtype, x.shape)
 
     def cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:

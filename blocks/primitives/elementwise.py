@@ -26,14 +26,14 @@ def _same(allowed: str, result: DType | None = None) -> ShapeRule:
 
 
 def _unary(name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None, flat: bool = False) -> None:
-    words = {"float": "float[B, 3]", "number": "int[B, 3]"}
+    words = {"float": "float[B, 3]", "number": "int[B, 3]", "real": "int[B, 3]"}
     operation(
         name=name,
         doc=f"{equation}.  x: {allowed}[...], y: the same shape{f', {result}' if result else ''}.",
         arguments=(FLAT if flat else X,),
         lowering=call(target, "x"),
         cost=moved,
-        good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed == "number" else [])),
+        good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed != "float" else [])),
         bad=(refused("A305", x="bool[B]"), *([refused("A305", x=words["number"])] if allowed == "float" else [])),
     )(_same(allowed, result))
 
@@ -74,11 +74,15 @@ for _name, _target, _equation in (
 
 for _name, _target, _equation in (
     ("neg", "operator.neg", "Negate: `y = -x`"),
-    ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
     ("square", "torch.square", "Square: `y = x^2`"),
-    ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
 ):  # fmt: skip
     _unary(_name, _target, _equation, "number")
+
+for _name, _target, _equation in (
+    ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
+    ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
+):  # fmt: skip
+    _unary(_name, _target, _equation, "real")
 
 for _name, _target, _equation in (
     ("sign", "torch.sign", "Take the sign: `x = y |x|`, y one of -1, 0 and 1"),
@@ -87,7 +91,7 @@ for _name, _target, _equation in (
     ("ceil", "torch.ceil", "Round up: `y - 1 < x <= y`"),
     ("trunc", "torch.trunc", "Round towards zero: `y = sign(x) floor(|x|)`"),
 ):  # fmt: skip
-    _unary(_name, _target, _equation, "number", flat=True)
+    _unary(_name, _target, _equation, "real", flat=True)
 
 for _name, _target, _equation in (
     ("isnan", "torch.isnan", "Tell where an element is not a number: `y = [x != x]`"),
@@ -150,11 +154,11 @@ _shaped("softplus", "torch.nn.functional.softplus", "Compute `y = ln(1 + e^(beta
     bad=(refused("A305", x="bool[B]", min=0), refused("A321", x="int[B]", min=0.5), refused("A214", x="float[B]")),
 )
 def clamp(rule: Rule, x: TensorType, min: Any, max: Any) -> TensorType:
-    """Limit to an interval: `y = min(max(x, min), max)`.  x: number[...], y: as x."""
+    """Limit to an interval: `y = min(max(x, min), max)`.  x: real[...], y: as x."""
     if min is None and max is None:
         raise rule.fail("`clamp` has neither `min` nor `max`", "give one of them", "A214")
     given = {"x": x, "min": min, "max": max}
-    dtype = common_dtype(rule, {k: v for k, v in given.items() if v is not None})
+    dtype = common_dtype(rule, {k: v for k, v in given.items() if v is not None}, "real")
     for name in ("min", "max"):
         bound = given[name]
         if isinstance(bound, TensorType) and bound.rank:

@@ -22,7 +22,7 @@ LARGEST = flag("largest", "take the largest and not the smallest", True)
 
 
 def _top_axis(rule: Rule, x: TensorType, k: int | Dim, dim: int) -> int:
-    rule.dtype(x, "number", "`x`")
+    rule.dtype(x, "real", "`x`")
     at = rule.axis(dim, x.rank)
     rule.at_least(extent(x.shape[at]), k, f"axis {at} of `x`, of which `k` are taken")
     if isinstance(k, int) and k < 0:
@@ -41,7 +41,7 @@ def _top_axis(rule: Rule, x: TensorType, k: int | Dim, dim: int) -> int:
 def topk(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> tuple[TensorType, TensorType]:
     """Take the `k` largest, in order: `values_i >= values_(i+1)`, `values = x[indices]`.
 
-    x: number[..., n, ...], values: as x with k for n, indices: int, the same shape.
+    x: real[..., n, ...], values: as x with k for n, indices: int, the same shape.
     """
     at = _top_axis(rule, x, k, dim)
     shape = (*x.shape[:at], k, *x.shape[at + 1 :])
@@ -57,8 +57,8 @@ def topk(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> tu
     bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) -> tuple[TensorType, TensorType]:
-    """Sort: `values_i <= values_(i+1)`, `values = x[indices]`.  x: number[...], values: as x, indices: int, the same shape."""
-    rule.dtype(x, "number", "`x`")
+    """Sort: `values_i <= values_(i+1)`, `values = x[indices]`.  x: real[...], values: as x, indices: int, the same shape."""
+    rule.dtype(x, "real", "`x`")
     rule.axis(dim, x.rank)
     return x, TensorType(DType.INT, x.shape)
 
@@ -72,8 +72,8 @@ def sort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) ->
     bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1)),
 )
 def argsort(rule: Rule, x: TensorType, dim: int, descending: bool, stable: bool) -> TensorType:
-    """Give the positions that sort: `x[y_i] <= x[y_(i+1)]`.  x: number[...], y: int, the same shape."""
-    rule.dtype(x, "number", "`x`")
+    """Give the positions that sort: `x[y_i] <= x[y_(i+1)]`.  x: real[...], y: int, the same shape."""
+    rule.dtype(x, "real", "`x`")
     rule.axis(dim, x.rank)
     return TensorType(DType.INT, x.shape)
 
@@ -94,7 +94,7 @@ def _mask(b: LoweringBuilder, given: Given) -> Any:
     bad=(refused("A303", x="float[B, 3]", k=4), refused("A305", x="bool[B, 3]", k=1)),
 )
 def topk_mask(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> TensorType:
-    """Tell which are among the `k` largest, exactly `k` of them: `y = [x is in topk(x, k)]`.  x: number[...], y: bool, the same shape."""
+    """Tell which are among the `k` largest, exactly `k` of them: `y = [x is in topk(x, k)]`.  x: real[...], y: bool, the same shape."""
     _top_axis(rule, x, k, dim)
     return TensorType(DType.BOOL, x.shape)
 
@@ -111,8 +111,8 @@ def _median(b: LoweringBuilder, given: Given) -> Any:
     bad=(refused("A305", x="bool[B]"), refused("A304", x="float[B]", dim=1), refused("A303", x="float[B, 0]")),
 )
 def median(rule: Rule, x: TensorType, dim: int) -> TensorType:
-    """Take the middle value, the lower one of two: `y = sort(x)[(n - 1) // 2]`.  x: number[..., n, ...], y: without the axis."""
-    rule.dtype(x, "number", "`x`")
+    """Take the middle value, the lower one of two: `y = sort(x)[(n - 1) // 2]`.  x: real[..., n, ...], y: without the axis."""
+    rule.dtype(x, "real", "`x`")
     at = rule.axis(dim, x.rank)
     not_empty(rule, x, (at,))
     return TensorType(x.dtype, (*x.shape[:at], *x.shape[at + 1 :]))
@@ -134,7 +134,7 @@ def _kth(b: LoweringBuilder, given: Given) -> Any:
     ),
 )  # fmt: skip
 def kth(rule: Rule, x: TensorType, k: int | Dim, dim: int, largest: bool) -> TensorType:
-    """Take the k-th largest, a threshold for what is kept: `y = topk(x, k).values[k - 1]`.  x: number[..., n, ...], y: without the axis."""
+    """Take the k-th largest, a threshold for what is kept: `y = topk(x, k).values[k - 1]`.  x: real[..., n, ...], y: without the axis."""
     at = _top_axis(rule, x, k, dim)
     if isinstance(k, int) and k < 1:
         raise rule.fail(f"`k` is {k}", "the first is 1", "A214")

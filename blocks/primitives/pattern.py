@@ -249,7 +249,7 @@ REDUCTIONS = {"mean": "torch.mean", "sum": "torch.sum", "max": "torch.amax", "mi
 )
 def reduce(rule: Rule, x: TensorType, pattern: str, kind: str, axes: Axes) -> TensorType:
     """Reduce the axes that have no place on the right: `"b c h w -> b c"`.  x: any[...], y: as x, fewer axes."""
-    rule.dtype(x, {"mean": "float", "any": "bool", "all": "bool"}.get(kind, "number"), "`x`")
+    rule.dtype(x, {"mean": "float", "any": "bool", "all": "bool", "max": "real", "min": "real"}.get(kind, "number"), "`x`")
     made = plan(rule, "reduce", x, pattern, axes, None)
     kept = {name for group in made.right for name in group}
     for name in (n for group in made.left for n in group if n not in kept and kind in ("max", "min")):

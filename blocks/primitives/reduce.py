@@ -64,7 +64,7 @@ def _reduction(
             not_empty(rule, x, normal_axes(rule, dim, x.rank))
         return TensorType(result or x.dtype, reduced(rule, x, dim, keepdim))
 
-    words = {"float": ("float",), "number": ("float", "int"), "bool": ("bool",)}[allowed]
+    words = {"float": ("float",), "number": ("float", "int"), "real": ("float", "int"), "bool": ("bool",)}[allowed]
     wrong = "float[B]" if allowed == "bool" else "bool[B]"
     operation(
         name=name,
@@ -84,13 +84,13 @@ def _reduction(
 _reduction("sum", "torch.sum", "Add up: `y = sum x`; truths are added with `count`", "number")
 _reduction("mean", "torch.mean", "Take the mean: `y = sum x / n`", "float")
 _reduction("prod", "torch.prod", "Multiply: `y = prod x`", "number", several=False)
-_reduction("amax", "torch.amax", "Take the largest: `y = max x`", "number", picks=True)
-_reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "number", picks=True)
+_reduction("amax", "torch.amax", "Take the largest: `y = max x`", "real", picks=True)
+_reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "real", picks=True)
 _reduction("any", "torch.any", "Tell whether one is true: `y = x_1 or x_2 or ...`", "bool")
 _reduction("all", "torch.all", "Tell whether all are true: `y = x_1 and x_2 and ...`", "bool")
 _reduction("count", "torch.sum", "Count the true ones: `y = sum [x]`", "bool", result=DType.INT)
-_reduction("argmax", "torch.argmax", "Find the first position of the largest: `x[y] = max x`", "number", result=DType.INT, several=False, picks=True)
-_reduction("argmin", "torch.argmin", "Find the first position of the smallest: `x[y] = min x`", "number", result=DType.INT, several=False, picks=True)
+_reduction("argmax", "torch.argmax", "Find the first position of the largest: `x[y] = max x`", "real", result=DType.INT, several=False, picks=True)
+_reduction("argmin", "torch.argmin", "Find the first position of the smallest: `x[y] = min x`", "real", result=DType.INT, several=False, picks=True)
 
 
 @operation(
@@ -241,13 +241,13 @@ _scan("logcumsumexp", "torch.logcumsumexp", "Add up in the space of logarithms: 
 
 def _scan_extreme(name: str, target: str, equation: str) -> None:
     def rule(rule: Rule, x: TensorType, dim: int) -> TensorType:
-        rule.dtype(x, "number", "`x`")
+        rule.dtype(x, "real", "`x`")
         rule.axis(dim, x.rank)
         return x
 
     operation(
         name=name,
-        doc=f"{equation} along `dim`.  x: number[...], y: as x.",
+        doc=f"{equation} along `dim`.  x: real[...], y: as x.",
         arguments=(X, axis("dim", "the axis along which it runs")),
         lowering=expand(lambda b, given: b.item(b.call(target, given["x"], dim=given["dim"]), 0)),
         cost=moved,

@@ -216,7 +216,7 @@ def test_leaf_parameters_are_those_of_the_module(entry: Entry, sample: Sample, b
 def test_declaration_is_complete_and_readable(entry: Entry) -> None:
     assert entry.doc.strip()[0].isupper()
     assert re.search(r"`[^`]*([=~<:]|->)[^`]*`|`y\[i\]` is", entry.doc), "no equation in backticks"
-    assert re.search(r"(any|number|bool|int|int32|float|float32|complex|dtype)\[", entry.doc), "no shapes"
+    assert re.search(r"(any|number|real|bool|int|int32|float|float32|complex|dtype)\[", entry.doc), "no shapes"
     for argument in entry.all_arguments:
         assert argument.name.isidentifier()
         assert argument.doc[0].islower() or not argument.doc[0].isalpha()
@@ -266,3 +266,22 @@ def _whole(value: Any) -> Any:
 def _held(value: Any) -> tuple[Numbers, ...]:
     tensors = cast("list[Any]", value) if isinstance(value, list) else [value]
     return tuple(Numbers(int(t.min()), int(t.max()) + 1) for t in tensors if isinstance(t, Tensor) and t.dtype is torch.int64 and t.numel())
+
+
+@pytest.mark.parametrize(("entry", "sample"), GOOD)
+def test_what_takes_complex_numbers_runs_on_them(entry: Entry, sample: Sample, build: Build) -> None:
+    given = inputs_of(entry, sample, SIZES)
+    inputs = {n: tuple(map(_complex, cast("tuple[Any, ...]", v))) if isinstance(v, tuple) else _complex(v) for n, v in given.items()}
+    try:
+        infer(entry, types_of(inputs))
+    except RuleFailure:
+        return
+    found, _, outputs = run(entry, inputs, build("cpu", number))
+    assert [t.dtype for t in as_tuple(found)] == [build().dtype(o.dtype) for o in outputs]
+
+
+def _complex(value: Any) -> Any:
+    """Return a tensor of floats as one of complex numbers."""
+    if not isinstance(value, TensorSample) or value.type.dtype is not DType.FLOAT:
+        return value
+    return TensorSample(TensorType(DType.COMPLEX, value.type.shape), value.below)
