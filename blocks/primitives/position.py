@@ -60,9 +60,9 @@ def rope_table(rule: Rule, at: TensorType, dim: int, theta: float, interleaved: 
     """Make the tables for `apply_rope`, computed in float32: `a_pi = p theta^(-2i / dim)`, cos = cos a, sin = -sin a for the first of a pair
     and sin a for the second.
 
-    at: number[...], cos, sin: float[..., dim].
+    at: real[...], cos, sin: float[..., dim].
     """
-    rule.dtype(at, "number", "`at`")
+    rule.dtype(at, "real", "`at`")
     _even(rule, dim, "`dim`")
     in_range(rule, "theta", theta, 0, open_low=True)
     result = TensorType(DType.FLOAT, (*at.shape, dim))

@@ -24,6 +24,7 @@ class Builder:
         self.constants: dict[object, Tensor] = {}
         self.calls: dict[str, int] = {}
         self.given: Mapping[str, Any] | None = None  # types of the call's inputs; None at a model's border
+        self.declared: set[tuple[str, str | None]] = set()  # keys of inputs, with the task that declares them
         self.module_arguments: dict[str, Any] = {}
         self.preset: Any = None
         self.explicit: Mapping[str, Any] = {}  # a model's arguments that its caller gave; a stage may set others

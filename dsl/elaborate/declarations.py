@@ -71,8 +71,9 @@ def _input(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.In |
             given = (DType.FLOAT, tuple(None for _ in _plain_axes(statement.type)))
     stated = builder.overrides.get(declared.name, statement)
     type_ = tensor_type(stated.type, frame, given, declared.name)
-    if any(i.key == key and i.task == frame.task for i in builder.body.inputs):
+    if (key, frame.task) in builder.declared:
         fail("A105", f"the input `{key}` is declared twice", declared.span, "rename one of them")
+    builder.declared.add((key, frame.task))
     number = builder.node(NodeKind.INPUT, key, {}, {}, (type_,), declared.span)
     what = role(stated.role, type_, frame) if isinstance(stated, ast.In) and stated.role is not None else None
     bounds = value_range(stated.range, type_, frame) if stated.range is not None else None
