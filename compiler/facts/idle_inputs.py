@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...dsl.diagnostics import Diagnostic
-from ...dsl.program import Body, InputDecl, NodeKind
+from ...dsl.program import NodeKind
 from ..graph import operands
 from .view import View, warning
 
@@ -15,14 +15,11 @@ def find(view: View) -> Iterator[Diagnostic]:
     seen: set[str] = set()
     idle = view.names - view.used.inputs
     for root in view.roots if idle else ():
+        read = {ref.node for node in root.nodes for _, ref in operands(node)}
         for declared in root.inputs:
             is_new = declared.key in idle and declared.path not in seen
             seen.add(declared.path)
-            if is_new and root.nodes[declared.node].kind is NodeKind.INPUT and _is_read(root, declared):
+            if is_new and root.nodes[declared.node].kind is NodeKind.INPUT and declared.node in read:
                 word = "target" if declared.is_target else "input"
                 message = f"the {word} `{declared.key}` is read, but no output and no loss depends on it"
                 yield warning("A120", message, declared.span, "use what is made of it, or remove both")
-
-
-def _is_read(root: Body, declared: InputDecl) -> bool:
-    return any(ref.node == declared.node for node in root.nodes for _, ref in operands(node))
