@@ -27,7 +27,7 @@ model Fork(dim: int = 8, depth: int = 6, shared: int = 3, classes: map[tasks, in
 }
 train Fork {
   stage align { tune head }
-  stage topic { tune all except trunk; weight topic.main = 0.5 }
+  stage topic { tune all except trunk; tasks topic; weight topic.main = 0.5 }
 }
 """
 
