@@ -67,7 +67,7 @@ def test_the_command_prints_or_writes(command: str, fork: str, tmp_path: Path, c
     assert run([command, fork, "-o", str(target)]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert re.findall(r"^(?:warning\[.*?\]|error|wrote .*)", shown.err, re.MULTILINE) == ["warning[A516]", f"wrote {target}"]
+    assert re.findall(r"^(?:warning\[.*?\]|error|wrote .*)", shown.err, re.MULTILINE) == ["warning[A516]", "warning[A530]", f"wrote {target}"]
     assert target.read_text(encoding="utf-8") == printed
 
 
