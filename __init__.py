@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .compiler.golden.verify import verify as verify
     from .compiler.runtime.errors import InputError as InputError
     from .compiler.runtime.errors import ModelError as ModelError
+    from .compiler.runtime.routing import by_task as by_task
     from .compiler.runtime.sampling import Choice as Choice
     from .compiler.runtime.sampling import sample as sample
     from .dsl.diagnostics import Diagnostic as Diagnostic
@@ -41,6 +42,7 @@ _HOMES = {
     "Report": "compiler.golden.verify",
     "InputError": "compiler.runtime.errors",
     "ModelError": "compiler.runtime.errors",
+    "by_task": "compiler.runtime.routing",
     "sample": "compiler.runtime.sampling",
     "Choice": "compiler.runtime.sampling",
     "Diagnostic": "dsl.diagnostics",
