@@ -33,15 +33,29 @@ class Origins:
         found = body.found.get(("held", id(self)))
         if found is None:
             own = all(own.buffer or path in self.own for path, own in body.parameters.items())
-            found = body.found["held", id(self)] = (self, own and all(map(self._holds_module, body.modules.values())))
+            found = body.found["held", id(self)] = (self, own and self._holds_modules(body))
         return found[1]
 
-    def _holds_module(self, declared: ModuleDecl) -> bool:
+    def _holds_modules(self, body: Body) -> bool:
+        alike: dict[tuple[int, int], bool] = {}
+        for path, declared in body.modules.items():
+            if declared.primitive is not None or declared.extern is not None:
+                if not self._holds_leaf(declared):
+                    return False
+                continue
+            read = self.calls.get(path, ())
+            for inner in declared.bodies:
+                for origins in read:
+                    key = (id(origins), id(inner))
+                    if key not in alike:
+                        alike[key] = origins.holds_all(inner)
+                if not any(alike[id(origins), id(inner)] for origins in read):
+                    return False
+        return True
+
+    def _holds_leaf(self, declared: ModuleDecl) -> bool:
         path = declared.path
-        if declared.primitive is not None or declared.extern is not None:
-            return path in self.own or (declared.extern is None and all(s.buffer or join(path, s.name) in self.own for s in leaf_specs(declared)))
-        read = self.calls.get(path, ())
-        return all(any(o.holds_all(body) for o in read) for body in declared.bodies)
+        return path in self.own or (declared.extern is None and all(s.buffer or join(path, s.name) in self.own for s in leaf_specs(declared)))
 
     def each(self) -> Iterator[str]:
         """Yield the paths that are read one by one, for who needs a few; some more than once."""
@@ -89,47 +103,72 @@ class Flow:
         wanted: dict[int, set[int]] = {}
         for ref in refs:
             wanted.setdefault(ref.node, set()).add(ref.index)
-        own, calls, inputs = set[str](), dict[str, dict[int, Origins]](), set[str]()
-        alike: dict[tuple[int, tuple[int, ...]], Origins] = {}  # calls of one body for the same results read the same
+        own, calls, inputs = set[str](), dict[str, tuple[Origins, ...]](), set[str]()
+        alike: dict[tuple[int, tuple[int, ...]], Origins | None] = {}  # calls of one body for the same results read the same
         for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
             if number not in wanted:
                 continue
-            node, indices = body.nodes[number], wanted[number]
+            node = body.nodes[number]
             if node.kind is NodeKind.INPUT or node.kind is NodeKind.STATE:
                 inputs.add(node.target)
-            if self.gradient and not any(carries(node.outputs[index]) for index in indices):
-                continue
+            key = (id(node.body), tuple(wanted[number]))
             if node.body is None:
-                own.update(_tensors(body, node, self.gradient))
-                still = flat(node) if self.gradient else frozenset[str]()
-                read = [ref for name, ref in operands(node) if name not in still]
+                read = self._operation(body, node, key[1], own)
             else:
-                key = (id(node.body), tuple(indices))
                 if key not in alike:
-                    ends = results(node.body)
-                    alike[key] = self.of(node.body, frozenset(ends[index] for index in indices))
+                    alike[key] = self._called(node, node.body, key[1])
                 inner = alike[key]
-                self._called(body, node, inner, own, calls)
+                if inner is None:
+                    continue
+                _keep(body, node, inner, own, calls)
                 read = [ref for name in inner.inputs for ref in operand_refs(node.inputs.get(name))]
             for ref in read:
                 if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
                     wanted.setdefault(ref.node, set()).add(ref.index)
-        return Origins(frozenset(own), {target: tuple(read.values()) for target, read in calls.items()}, frozenset(inputs))
+        return Origins(frozenset(own), calls, frozenset(inputs))
 
-    def _called(self, body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, dict[int, Origins]]) -> None:
-        """Keep what a call reads: below its own path, and of modules that it was handed."""
-        calls.setdefault(node.target, {})[id(inner)] = inner
-        declared = body.modules.get(node.target)
-        if declared is not None and declared.modules:
-            own.update(resolve(path, declared.modules) for path in inner.own if is_handed(path))
-            for target, read in inner.calls.items():
-                if is_handed(target):
-                    calls.setdefault(resolve(target, declared.modules), {}).update((id(o), o) for o in read)
+    def _operation(self, body: Body, node: Node, indices: Iterable[int], own: set[str]) -> list[Ref]:
+        """Keep the tensors that a node reads by itself, and return the values that it reads."""
+        if self.gradient and not any(carries(node.outputs[index]) for index in indices):
+            return []
+        own.update(_tensors(body, node, self.gradient))
+        still = flat(node) if self.gradient else frozenset[str]()
+        return [ref for name, ref in operands(node) if name not in still]
+
+    def _called(self, node: Node, body: Body, indices: Iterable[int]) -> Origins | None:
+        """Follow results of a call; None where they pass no gradient on."""
+        if self.gradient and not any(carries(node.outputs[index]) for index in indices):
+            return None
+        ends = results(body)
+        return self.of(body, frozenset(ends[index] for index in indices))
+
+
+def _keep(body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, tuple[Origins, ...]]) -> None:
+    """Keep what a call reads: below its own path, and of modules that it was handed."""
+    _add(calls, node.target, inner)
+    declared = body.modules.get(node.target)
+    if declared is not None and declared.modules:
+        own.update(resolve(path, declared.modules) for path in inner.own if is_handed(path))
+        for target, read in inner.calls.items():
+            if is_handed(target):
+                for origins in read:
+                    _add(calls, resolve(target, declared.modules), origins)
+
+
+def _add(calls: dict[str, tuple[Origins, ...]], target: str, origins: Origins) -> None:
+    known = calls.get(target)
+    if known is None:
+        calls[target] = (origins,)
+    elif origins not in known:
+        calls[target] = (*known, origins)
+
+
+_STILL = frozenset(id(dtype) for dtype in DType if dtype is DType.BOOL or dtype.is_int)  # by identity: an enum's own hash is slow
 
 
 def carries(type_: TensorType) -> bool:
     """Tell whether values of a type can pass a gradient on."""
-    return type_.dtype is not DType.BOOL and not type_.dtype.is_int
+    return id(type_.dtype) not in _STILL
 
 
 def flat(node: Node) -> frozenset[str]:
