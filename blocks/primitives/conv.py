@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Rule
@@ -40,7 +40,7 @@ def _sizes(rule: Rule, name: str, x: TensorType, kernel: Any, stride: Any, paddi
     k, s, d = (places(rule, name, w, v, count, 1) for w, v in (("kernel", kernel), ("stride", stride), ("dilation", dilation)))
     if padding == "same":
         return same_windows(rule, name, x.shape[2:], s)
-    listed: list[Any] = list(padding) if isinstance(padding, (list, tuple)) else [padding]  # pyright: ignore[reportUnknownArgumentType]
+    listed: list[Any] = [*cast("list[Any]", padding)] if isinstance(padding, (list, tuple)) else [padding]
     if any(isinstance(n, bool) or not isinstance(n, int) for n in listed):
         raise rule.fail(f"`padding` of `{name}` can't be `{padding}`", 'give whole numbers, or `"same"`', "A213")
     return windows(rule, x.shape[2:], k, s, places(rule, name, "padding", padding, count, 0), d)

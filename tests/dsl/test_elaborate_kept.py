@@ -85,5 +85,5 @@ def test_what_is_taken_over_counts_as_if_it_were_elaborated(entered: list[str], 
     made(SPEC)
     fewest = bisect_left(range(4000), True, key=lambda most: made(SPEC, **{limit: most}).ok)
     for most in (fewest - 1, fewest):
-        kept._kept.clear()  # pyright: ignore[reportPrivateUsage]
+        kept._kept.clear()  # pyright: ignore[reportPrivateUsage] - a process that has checked nothing
         assert made(SPEC, **{limit: most}).ok is (most == fewest)

@@ -160,11 +160,11 @@ def _logic(node: ast.Binary, frame: Frame) -> bool:
     if isinstance(left, Late) and isinstance(left.value, bool):
         right = evaluate(node.right, frame)
         right = right.value if isinstance(right, Late) else truth(right)
-        return Late(left.value and right if node.op == "and" else left.value or right)  # type: ignore[return-value]
+        return Late(left.value and right if node.op == "and" else left.value or right)
     if truth(left) is (node.op == "or"):
         return node.op == "or"
     right = evaluate(node.right, frame)
-    return right if isinstance(right, Late) else truth(right)  # type: ignore[return-value]
+    return right if isinstance(right, Late) else truth(right)
 
 
 def _unary(node: ast.Unary, frame: Frame) -> Any:

@@ -25,7 +25,7 @@ class Layer(nn.Module):
     """A module without a class in torch."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return TABLE["drop_path"](x, self.p)  # type: ignore[operator]
+        return TABLE["drop_path"](x, self.p)
 
 
 def _positive(*values: int) -> None:
@@ -139,7 +139,7 @@ def Dropout(p: float) -> nn.Module:
 def DropPath(p: float) -> nn.Module:
     within(p, 0, 1, open_high=True)
     module = Layer()
-    module.p = p  # type: ignore[assignment]
+    module.p = p
     return module
 
 
