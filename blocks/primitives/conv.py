@@ -14,7 +14,7 @@ from ..lowering import Omit, call, module
 from ..operands import common_dtype
 from ..parameters import leaf_cost, per_axis, weight_and_bias
 from ..registry import leaf, operation
-from ..samples import refused, sample
+from ..samples import Sample, refused, sample
 from .linear import positive
 
 AXES = {1: "S", 2: "H, W", 3: "2, H, W"}
@@ -54,6 +54,24 @@ def _shown_again(rule: Rule, x: TensorType, kernel: Any, padding: Any, dilation:
         if least is not None:
             amount = (d * (k - 1) + 1) // 2 if padding == "same" else per_axis(padding, count)[i]
             rule.at_least(extent(n), amount + least, f"axis {i + 2} of `x`, of which so many are shown again")
+
+
+def _refused(x: str, count: int) -> tuple[Sample, ...]:
+    return (
+        refused("A301", x=x, cin=5, cout=6, kernel=1),
+        refused("A214", x=x, cin=4, cout=6, kernel=1, groups=3),
+        refused("A214", x=x, cin=4, cout=6, kernel=1, groups=0),
+        refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
+        refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
+        refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
+        refused("A213", x=x, cin=4, cout=6, kernel=3, padding=0.5),
+        refused("A213", x=x, cin=4, cout=6, kernel=3, padding=True),
+        refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=5, padding=2, padding_mode="reflect"),
+        refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=7, padding="same", padding_mode="circular"),
+        refused("A321", x=x.replace("float", "float32"), cin=4, cout=6, kernel=1),
+        refused("A214", x=x, cin=4, cout=6, kernel=3, stride=2, padding="same"),
+        refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
+    )
 
 
 def _conv(count: int) -> None:
@@ -102,21 +120,7 @@ def _conv(count: int) -> None:
             sample(x=x, cin=4, cout=2, kernel=3, padding="same", dilation=2),
             sample(x=x, cin=4, cout=2, kernel=3, padding=[1] * count, groups=2, padding_mode="circular"),
         ),
-        bad=(
-            refused("A301", x=x, cin=5, cout=6, kernel=1),
-            refused("A214", x=x, cin=4, cout=6, kernel=1, groups=3),
-            refused("A214", x=x, cin=4, cout=6, kernel=1, groups=0),
-            refused("A322", x="float[B, 4]", cin=4, cout=6, kernel=1),
-            refused("A324", x=x, cin=4, cout=6, kernel=[1] * (count + 1)),
-            refused("A213", x=x, cin=4, cout=6, kernel=1, padding="full"),
-            refused("A213", x=x, cin=4, cout=6, kernel=3, padding=0.5),
-            refused("A213", x=x, cin=4, cout=6, kernel=3, padding=True),
-            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=5, padding=2, padding_mode="reflect"),
-            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=7, padding="same", padding_mode="circular"),
-            refused("A321", x=x.replace("float", "float32"), cin=4, cout=6, kernel=1),
-            refused("A214", x=x, cin=4, cout=6, kernel=3, stride=2, padding="same"),
-            refused("A303", x=f"float[B, 4{', 2' * count}]", cin=4, cout=6, kernel=3),
-        ),
+        bad=_refused(x, count),
     )(rule)  # fmt: skip
 
 

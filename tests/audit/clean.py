@@ -51,7 +51,9 @@ def classes(family: str, sizes: dict[str, Any], **more: Any) -> Make:
 
 
 def pictures(family: str, sizes: dict[str, Any], size: int = 8) -> Make:
-    batch: Callable[[], dict[str, Any]] = lambda: {"pixel_values": torch.randn(B, 3, size, size), "labels": torch.arange(B)}  # noqa: E731
+    def batch() -> dict[str, Any]:
+        return {"pixel_values": torch.randn(B, 3, size, size), "labels": torch.arange(B)}
+
     return made(family, "ForImageClassification", sizes, batch, num_labels=3)
 
 

@@ -137,7 +137,10 @@ def _in(statement: Any, frame: Frame) -> None:
             need(body.given.get(declared.name) is None or body.kind == "model", f"{declared.name} is not taken here")
             frame.bind(declared.name, None)
             continue
-        make = lambda inner, keys, d=declared: _input(d.name, (*frame.members(), *keys), statement, inner, target)  # noqa: E731
+
+        def make(inner: Frame, keys: tuple[Any, ...], name: str = declared.name) -> Tensor:
+            return _input(name, (*frame.members(), *keys), statement, inner, target)
+
         frame.bind(declared.name, family(declared.binders, (), frame, make))
 
 
@@ -190,7 +193,10 @@ def _state(statement: ast.State, frame: Frame) -> None:
     for entry in entries:
         if isinstance(entry, ast.Name) and fresh(entry.id, frame):
             root(frame).names[entry.id] = 0
-    make = lambda inner, keys: Empty(tuple(dimension(e, inner, None, allow=False) for e in entries), dtype)  # noqa: E731
+
+    def make(inner: Frame, keys: tuple[Any, ...]) -> Empty:
+        return Empty(tuple(dimension(e, inner, None, allow=False) for e in entries), dtype)
+
     frame.bind(statement.name.name, family(statement.name.binders, (), frame, make))
 
 

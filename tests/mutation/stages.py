@@ -56,7 +56,10 @@ class Stages:
             raise Wrong("stages made by a loop are reserved")
         need(stage.name not in self.names, "two stages of one name")
         body, frame = self._view(stage)
-        of = lambda kind: [c for c in stage.clauses if isinstance(c, kind)]  # noqa: E731
+
+        def of(kind: Any) -> list[Any]:
+            return [c for c in stage.clauses if isinstance(c, kind)]
+
         active = self._tasks(of(ast.Tasks), body, frame)
         self._losses(of(ast.Losses), of(ast.Weigh), active, body, frame)
         selection = Selection(owned(body.made), list(body.tasks), frame)

@@ -96,8 +96,8 @@ def einsum(pattern: str, tensors: list[Tensor]) -> Tensor:
         sizes = {t.shape[i if "..." not in s or i < s.index("...") else i - len(s)]
                  for s, t in zip(sides, tensors, strict=True) for i, w in enumerate(s) if w == words}  # fmt: skip
         need(len(sizes) == 1, f"einsum's {words} has the sizes {sizes}", "run")
-    join = lambda words: "".join(letters.get(w, w) for w in words)  # noqa: E731
-    return torch.einsum(f"{','.join(map(join, sides))}->{join(result)}", *tensors)
+    *left, right = ("".join(letters.get(w, w) for w in words) for words in (*sides, result))
+    return torch.einsum(f"{','.join(left)}->{right}", *tensors)
 
 
 # ------------------------------------------------------------------------------------------------------------ shapes

@@ -258,7 +258,10 @@ class Right:
     def _item(self, node: Any) -> Any:
         if isinstance(node, ast.Ellipsis):
             return None
-        end = lambda e: None if e is None else self._whole(evaluate(e, self.frame))  # noqa: E731
+
+        def end(e: Any) -> Any:
+            return None if e is None else self._whole(evaluate(e, self.frame))
+
         if isinstance(node, ast.Slice):
             return [end(node.start), end(node.stop), end(node.step)]
         if isinstance(node, ast.Range):

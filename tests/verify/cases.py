@@ -49,3 +49,8 @@ def write(
         plain = {name: (value.float() if value.is_floating_point() else value).detach().contiguous() for name, value in tensors.items()}
         save_file(plain, folder / f"{kind}.safetensors")
     return folder
+
+
+def failing(report: Any) -> list[tuple[str, float, str]]:
+    """Return what of a report does not hold: the stored name, the difference and the reason."""
+    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]

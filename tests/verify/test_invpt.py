@@ -19,7 +19,9 @@ from archloom.compiler.golden.compare import compare
 from archloom.compiler.summary import summarise
 from archloom.dsl.source import Source
 
+from .cases import failing
 from .dense_reference import Backbone
+from .derivatives import along_directions
 from .invpt_reference import InvPT, configuration, make
 
 ROOT = Path(archloom.__file__).parent
@@ -45,10 +47,6 @@ ROUNDINGS: dict[str, dict[tuple[str, int, int], float]] = {
 }  # fmt: skip
 """By norm of the last stage, task and place (those of a second sample after the first's): what rounding did to the difference of the two channels
 when the case was stored.  It is 2e-3 to 2e-2 there, of numbers up to 3, and the norm multiplies it by up to 300."""
-
-
-def failing(report: Any) -> list[tuple[str, float, str]]:
-    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]
 
 
 @pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])
@@ -250,17 +248,7 @@ def test_gradients_are_those_of_differences() -> None:
         found = model(image=image)
         return torch.stack([found[t][kind].sin().sum() for t in ("depth", "normals") for kind in ("pred", "inter_pred")]).sum()
 
-    total().backward()
-    for name, tensors in ((name, tensors) for name, tensors in parts.items() if tensors):
-        ways = [torch.randn_like(value) for value in tensors]
-        slope = torch.stack([(way * value.grad).sum() for way, value in zip(ways, tensors, strict=True) if value.grad is not None]).sum()
-        moved: list[Tensor] = []
-        with torch.no_grad():
-            for step in (1e-6, -2e-6, 1e-6):
-                for way, value in zip(ways, tensors, strict=True):
-                    value += step * way
-                moved.append(total())
-        torch.testing.assert_close((moved[0] - moved[1]) / 2e-6, slope, rtol=1e-5, atol=1e-7, msg=name)
+    along_directions(total, parts)
 
 
 @pytest.mark.parametrize(

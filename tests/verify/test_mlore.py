@@ -17,8 +17,9 @@ from archloom.compiler.golden.compare import compare
 from archloom.compiler.summary import summarise
 from archloom.dsl.source import Source
 
-from .cases import randomise
+from .cases import failing, randomise
 from .dense_reference import Backbone
+from .derivatives import along_directions
 from .mlore_reference import Mixture, MLoRE, configuration, make
 
 ROOT = Path(archloom.__file__).parent
@@ -30,10 +31,6 @@ UNREAD = {
     "system", "case", "seed", "batch", "dataset", "n_params", "dropout_and_drop_path", "params_without_gradient",
     "intermediates_dropped_for_size", "train_mode_note", "shims",
 }  # fmt: skip
-
-
-def failing(report: Any) -> list[tuple[str, float, str]]:
-    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]
 
 
 @pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])
@@ -280,17 +277,7 @@ def test_gradients_are_those_of_differences() -> None:
         found = model(image=image)
         return torch.stack([found[t].pred.sin().sum() for t in ("depth", "normals")]).sum()
 
-    total().backward()
-    for name, tensors in ((name, tensors) for name, tensors in parts.items() if tensors):
-        ways = [torch.randn_like(value) for value in tensors]
-        slope = torch.stack([(way * value.grad).sum() for way, value in zip(ways, tensors, strict=True) if value.grad is not None]).sum()
-        moved: list[Tensor] = []
-        with torch.no_grad():
-            for step in (1e-6, -2e-6, 1e-6):
-                for way, value in zip(ways, tensors, strict=True):
-                    value += step * way
-                moved.append(total())
-        torch.testing.assert_close((moved[0] - moved[1]) / 2e-6, slope, rtol=1e-5, atol=1e-7, msg=name)
+    along_directions(total, parts)
 
 
 @pytest.mark.parametrize(

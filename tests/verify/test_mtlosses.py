@@ -16,17 +16,13 @@ from torch.nn import functional as F
 
 import archloom
 
-from .cases import write
+from .cases import failing, write
 
 ROOT = Path(archloom.__file__).parent
 EXAMPLE = ROOT / "examples" / "mtlosses.arch"
 GOLDEN = ROOT / "tests" / "golden" / "MTLosses"
 CASES = sorted(GOLDEN.iterdir())
 TEXT = EXAMPLE.read_text()
-
-
-def failing(report: Any) -> list[tuple[str, float, str]]:
-    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]
 
 
 @pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])

@@ -15,6 +15,7 @@ from archloom.compiler.summary import summarise
 from archloom.dsl.diagnostics import Failure
 from archloom.dsl.source import Source
 
+from .cases import failing
 from .taskexpert_reference import configuration, make
 
 ROOT = Path(archloom.__file__).parent
@@ -22,10 +23,6 @@ EXAMPLE = ROOT / "examples" / "taskexpert.arch"
 GOLDEN = ROOT / "tests" / "golden" / "TaskExpert"
 CASES = sorted(GOLDEN.iterdir())
 TEXT = EXAMPLE.read_text()
-
-
-def failing(report: Any) -> list[tuple[str, float, str]]:
-    return [(row.stored, row.difference, row.reason) for row in report.rows if not row.holds]
 
 
 @pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])
