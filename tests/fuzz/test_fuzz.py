@@ -44,6 +44,6 @@ def test_a_case_that_hangs_or_takes_the_memory_is_ended(monkeypatch: pytest.Monk
     assert [(fault.seed, fault.what) for fault in faults] == [(3, "takes more than 0.2 s")]
     monkeypatch.setattr(run, "MOST_SECONDS", 30)
     monkeypatch.setattr(run, "MOST_MEMORY", 1 << 20)
-    monkeypatch.setattr(run, "judged", lambda _: bytearray(64 << 20).clear())
+    monkeypatch.setattr(run, "judged", lambda _: bytearray(512 << 20).clear())
     faults = [found for found in run.batch([3], torch=False) if isinstance(found, run.Fault)]
     assert faults and "MiB" in faults[0].what
