@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from fractions import Fraction
 
+from .dim_atoms import replace_atom
 from .dim_terms import Atom, Extreme, Floor, Monomial, Symbol, is_whole_monomial
-from .dims import Dim, quotient, replace_atom, term
+from .dims import Dim, quotient, term
 from .record import record
 
 _DEEPEST = 2  # how many known inequalities one proof may add up

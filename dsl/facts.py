@@ -27,8 +27,9 @@ from fractions import Fraction
 from typing import Literal
 
 from .bounds import never_negative, never_zero
+from .dim_atoms import extreme, floor_of, replace_atom
 from .dim_terms import Extreme, Floor, Sum, Symbol
-from .dims import Dim, extreme, floor_of, integrality, is_whole, quotient, replace_atom, term, total
+from .dims import Dim, integrality, is_whole, quotient, term, total
 from .record import record
 from .residues import cases, remainders
 from .sizes import assignments

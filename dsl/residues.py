@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import product
 
 from .bounds import Bounds
+from .dim_atoms import replace_atom
 from .dim_terms import Extreme, Floor, Symbol, is_whole_monomial, parts
-from .dims import Dim, replace_atom
+from .dims import Dim
 
 _MOST_CHOICES = 32
 _MOST_CLASSES = 300

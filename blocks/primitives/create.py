@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ...dsl.dims import Dim, ceil_div
+from ...dsl.dim_atoms import ceil_div
+from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType
 from ..arguments import anything, dtype, integer, shape, size, tensor

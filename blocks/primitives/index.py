@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from ...dsl.dims import Dim, ceil_div
+from ...dsl.dim_atoms import ceil_div
+from ...dsl.dims import Dim
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, DType, SetAxis, TensorType, extent
 from ..arguments import anything, axis, dtype, size, tensor

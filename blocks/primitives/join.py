@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...dsl.dims import Dim, ceil_div
+from ...dsl.dim_atoms import ceil_div
+from ...dsl.dims import Dim
 from ...dsl.primitive import Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import anything, axes, axis, integer, shape, size, tensor, tensors, word

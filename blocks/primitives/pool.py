@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast
 
-from ...dsl.dims import floor_div
+from ...dsl.dim_atoms import floor_div
 from ...dsl.primitive import Rule
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import anything, axis, flag, integer, ints, shape, tensor, word

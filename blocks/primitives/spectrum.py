@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...dsl.dims import floor_div
+from ...dsl.dim_atoms import floor_div
 from ...dsl.primitive import Rule
 from ...dsl.types import DType, TensorType, extent
 from ..arguments import axis, size, tensor, word

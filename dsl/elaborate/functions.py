@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from .. import dims
+from .. import dim_atoms
 from ..dims import Dim
 from ..source import Span
 from .context import fail
@@ -25,7 +25,7 @@ def _extreme(least: bool) -> Callable[[list[Value], Span], Value]:
         if not values:
             fail("A209", f"`{span.text}` has nothing to choose from", span, "the list is empty")
         if any(isinstance(v, Dim) for v in values) and all(isinstance(v, (int, Fraction, Dim)) and not isinstance(v, bool) for v in values):
-            return dims.extreme("min" if least else "max", values)
+            return dim_atoms.extreme("min" if least else "max", values)
         for value, original in zip(values, arguments if len(arguments) > 1 else values, strict=True):
             if not is_number(value):
                 fail("A203", f"`{'min' if least else 'max'}` does not take {describe(original)}", span, "it compares numbers and sizes")
@@ -70,7 +70,7 @@ def _rounded(how: Callable[[Any], int], dimension: Callable[[Any], Value]) -> Ca
 def _round(arguments: list[Value], span: Span) -> Value:
     if isinstance(arguments[0], Dim):
         fail("A205", f"`{span.text}` would round a size", span, "say which way: `floor(...)` or `ceil(...)`")
-    return _rounded(round, dims.floor_of)(arguments, span)
+    return _rounded(round, dim_atoms.floor_of)(arguments, span)
 
 
 def _real(how: Callable[[float], float]) -> Callable[[list[Value], Span], Value]:
@@ -122,8 +122,8 @@ def _count(arguments: list[Value], span: Span) -> int:
 
 FUNCTIONS: dict[str, tuple[int, int, Callable[[list[Value], Span], Value]]] = {
     "len": (1, 1, _length), "sum": (1, 1, _total), "min": (1, 99, _extreme(True)), "max": (1, 99, _extreme(False)),
-    "ceil": (1, 1, _rounded(math.ceil, dims.ceil_of)), "floor": (1, 1, _rounded(math.floor, dims.floor_of)),
-    "round": (1, 1, _round), "int": (1, 1, _rounded(int, dims.floor_of)), "float": (1, 1, _real(float)),
+    "ceil": (1, 1, _rounded(math.ceil, dim_atoms.ceil_of)), "floor": (1, 1, _rounded(math.floor, dim_atoms.floor_of)),
+    "round": (1, 1, _round), "int": (1, 1, _rounded(int, dim_atoms.floor_of)), "float": (1, 1, _real(float)),
     "sqrt": (1, 1, _real(math.sqrt)), "log2": (1, 1, _real(math.log2)), "log": (1, 1, _real(math.log)), "exp": (1, 1, _real(math.exp)),
     "cos": (1, 1, _real(math.cos)), "sin": (1, 1, _real(math.sin)), "abs": (1, 1, _absolute), "isqrt": (1, 1, _isqrt), "keys": (1, 1, _keys),
     "reversed": (1, 1, _reversed), "all": (1, 1, lambda a, s: all(truth(v, s) for v in elements(a[0], s))),

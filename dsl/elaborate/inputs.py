@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .. import ast, dims
+from .. import ast, dim_atoms, dims
 from ..dims import Dim, Symbol
 from ..parse.pythonisms import walk
 from ..primitive import RuleFailure
@@ -333,7 +333,7 @@ def _match_axis(
 
 def _fits(rule: ShapeRule, solution: int | Dim, symbol: Symbol, what: str) -> None:
     rule.whole(solution, what)
-    rule.at_least(dims.ceil_of(solution), symbol.least, what)  # a whole number is its own ceiling, whose sign is easier to see
+    rule.at_least(dim_atoms.ceil_of(solution), symbol.least, what)  # a whole number is its own ceiling, whose sign is easier to see
 
 
 def compare(builder: Builder, given: Axis, expected: Axis, span: Span, what: str, label: Span | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from .. import dims
+from .. import dim_atoms, dims
 from ..dims import Dim
 from ..source import Span
 from ..types import SetAxis
@@ -150,9 +150,9 @@ def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
     if op == "/":
         return dims.quotient(a, b)
     if op == "//":
-        return dims.floor_div(a, b)
+        return dim_atoms.floor_div(a, b)
     if op == "%":
-        return dims.modulo(a, b)
+        return dim_atoms.modulo(a, b)
     if op == "**" and isinstance(b, int) and 0 <= b <= 16:
         return math.prod([a] * b)
     if op in ("+", "-", "*"):

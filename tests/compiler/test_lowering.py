@@ -17,7 +17,8 @@ from archloom.compiler.lower.sizes import Sizes
 from archloom.compiler.runtime.compiling import compile_program
 from archloom.compiler.runtime.model import Model
 from archloom.compiler.verify import verify
-from archloom.dsl.dims import Dim, Symbol, ceil_div, floor_div, maximum, minimum
+from archloom.dsl.dim_atoms import ceil_div, floor_div, maximum, minimum
+from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.primitive import Initialiser
 from archloom.dsl.types import DType, TensorType
 

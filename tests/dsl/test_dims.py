@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from archloom.dsl import dims
+from archloom.dsl import dim_atoms, dims
 from archloom.dsl.dim_terms import Symbol
 from archloom.dsl.dims import Dim
 
@@ -68,11 +68,11 @@ OPERATIONS: dict[str, tuple[Callable[[int | Dim, int | Dim], int | Dim], Callabl
     "-": (lambda x, y: x - y, lambda x, y: x - y),
     "*": (lambda x, y: x * y, lambda x, y: x * y),
     "/": (dims.quotient, lambda x, y: x / y),
-    "//": (dims.floor_div, lambda x, y: Fraction(math.floor(x / y))),
-    "ceil": (dims.ceil_div, lambda x, y: Fraction(math.ceil(x / y))),
-    "%": (dims.modulo, lambda x, y: x - y * math.floor(x / y)),
-    "min": (dims.minimum, min),
-    "max": (dims.maximum, max),
+    "//": (dim_atoms.floor_div, lambda x, y: Fraction(math.floor(x / y))),
+    "ceil": (dim_atoms.ceil_div, lambda x, y: Fraction(math.ceil(x / y))),
+    "%": (dim_atoms.modulo, lambda x, y: x - y * math.floor(x / y)),
+    "min": (dim_atoms.minimum, min),
+    "max": (dim_atoms.maximum, max),
 }
 
 leaves = st.one_of(st.sampled_from(SYMBOLS).map(leaf), st.integers(-6, 6).map(number))
@@ -151,21 +151,21 @@ def test_equal_dims_hash_alike_and_difference_is_zero(x: Case, y: Case) -> None:
     [
         ((h / 16) * (w / 16) + 1, "(H / 16) * (W / 16) + 1"),
         (2 * b, "2 * B"),
-        (dims.ceil_div(s, 256), "ceil(S / 256)"),
-        (256 * dims.ceil_div(s, 256), "256 * ceil(S / 256)"),
-        (dims.floor_div(s, 2), "floor(S / 2)"),
-        (dims.ceil_div(s, 2), "ceil(S / 2)"),
-        (dims.floor_div(3 * s, 4), "floor(3 * S / 4)"),
-        (dims.floor_div(h + 2 * 3 - 7, 2) + 1, "ceil(H / 2)"),
-        (dims.floor_div(h - 7, 4) + 1, "floor((H + 1) / 4) - 1"),
+        (dim_atoms.ceil_div(s, 256), "ceil(S / 256)"),
+        (256 * dim_atoms.ceil_div(s, 256), "256 * ceil(S / 256)"),
+        (dim_atoms.floor_div(s, 2), "floor(S / 2)"),
+        (dim_atoms.ceil_div(s, 2), "ceil(S / 2)"),
+        (dim_atoms.floor_div(3 * s, 4), "floor(3 * S / 4)"),
+        (dim_atoms.floor_div(h + 2 * 3 - 7, 2) + 1, "ceil(H / 2)"),
+        (dim_atoms.floor_div(h - 7, 4) + 1, "floor((H + 1) / 4) - 1"),
         (b * s / g, "B * S / G"),
         (b * h * w / 49, "B * H * W / 49"),
         (s % 4, "S % 4"),
         ((s + 3) % 4, "(S + 3) % 4"),
-        (dims.ceil_div(s, g), "ceil(S / G)"),
+        (dim_atoms.ceil_div(s, g), "ceil(S / G)"),
         ((s + 1) / 2, "(S + 1) / 2"),
         (s / (g + 1), "S / (G + 1)"),
-        (dims.minimum(s, 512), "min(512, S)"),
+        (dim_atoms.minimum(s, 512), "min(512, S)"),
         (1 - s, "1 - S"),
         (b * s * s, "B * S ** 2"),
         (h * w - s, "H * W - S"),
@@ -178,22 +178,22 @@ def test_text(dim: int | Dim, text: str) -> None:
 @pytest.mark.parametrize(
     ("left", "right"),
     [
-        (dims.floor_div(3 * s + 2, 3), s),
-        (dims.floor_div(3 * s + 7, 3), s + 2),
-        (dims.ceil_div(dims.ceil_div(s, 2), 2), dims.ceil_div(s, 4)),
-        (dims.ceil_div(dims.ceil_div(dims.ceil_div(s, 2), 2), 2), dims.ceil_div(s, 8)),
-        (dims.floor_div(dims.floor_div(s, 3), 5), dims.floor_div(s, 15)),
-        (dims.floor_div(dims.floor_div(s, g), 5), dims.floor_div(s, 5 * g)),
-        (dims.floor_div(s, 2) + dims.floor_div(s + 1, 2), s),
-        (dims.ceil_div(s, 256), dims.floor_div(s + 255, 256)),
-        (dims.floor_div(2 * s + 1, 4), dims.floor_div(s, 2)),
-        (dims.floor_div(s + g, g), dims.floor_div(s, g) + 1),
+        (dim_atoms.floor_div(3 * s + 2, 3), s),
+        (dim_atoms.floor_div(3 * s + 7, 3), s + 2),
+        (dim_atoms.ceil_div(dim_atoms.ceil_div(s, 2), 2), dim_atoms.ceil_div(s, 4)),
+        (dim_atoms.ceil_div(dim_atoms.ceil_div(dim_atoms.ceil_div(s, 2), 2), 2), dim_atoms.ceil_div(s, 8)),
+        (dim_atoms.floor_div(dim_atoms.floor_div(s, 3), 5), dim_atoms.floor_div(s, 15)),
+        (dim_atoms.floor_div(dim_atoms.floor_div(s, g), 5), dim_atoms.floor_div(s, 5 * g)),
+        (dim_atoms.floor_div(s, 2) + dim_atoms.floor_div(s + 1, 2), s),
+        (dim_atoms.ceil_div(s, 256), dim_atoms.floor_div(s + 255, 256)),
+        (dim_atoms.floor_div(2 * s + 1, 4), dim_atoms.floor_div(s, 2)),
+        (dim_atoms.floor_div(s + g, g), dim_atoms.floor_div(s, g) + 1),
         ((s * g + s) / (g + 1), s),
         (b * (s / (g + 1)) * (g + 1), b * s),
         ((s + g) * (s - g) / (s + g), s - g),
-        (dims.maximum(s, 1), s),
-        (dims.minimum(dims.minimum(s, b), s), dims.minimum(b, s)),
-        (dims.minimum(s, s + b), s),
+        (dim_atoms.maximum(s, 1), s),
+        (dim_atoms.minimum(dim_atoms.minimum(s, b), s), dim_atoms.minimum(b, s)),
+        (dim_atoms.minimum(s, s + b), s),
     ],
 )  # fmt: skip
 def test_equal_forms(left: int | Dim, right: int | Dim) -> None:
@@ -208,8 +208,8 @@ def test_equal_forms(left: int | Dim, right: int | Dim) -> None:
         (b * s / g, [(g, b * s)]),
         (s / (g + 1), [(g + 1, s)]),
         (dims.quotient(7, 2), [(2, 7)]),
-        (dims.minimum(h / 16, 4), [(16, h)]),
-        (dims.floor_div(h, 16), []),
+        (dim_atoms.minimum(h / 16, 4), [(16, h)]),
+        (dim_atoms.floor_div(h, 16), []),
         (3 * h + 1, []),
     ],
 )  # fmt: skip
@@ -221,8 +221,8 @@ def test_integrality(dim: int | Dim, needed: list[tuple[int | Dim, int | Dim]]) 
 def test_halving_convolutions_come_to_one_quotient(layers: int) -> None:
     size: int | Dim = h
     for _ in range(layers):
-        size = dims.floor_div(size + 2 - 3, 2) + 1
-    assert size == dims.ceil_div(h, 2**layers)
+        size = dim_atoms.floor_div(size + 2 - 3, 2) + 1
+    assert size == dim_atoms.ceil_div(h, 2**layers)
 
 
 def test_sizes_too_long_to_read_are_refused() -> None:
@@ -231,11 +231,21 @@ def test_sizes_too_long_to_read_are_refused() -> None:
     size: int | Dim = s
     with pytest.raises(OverflowError, match="within each other"):
         for _ in range(100):
-            size = dims.floor_div(size * size + 1, 3)
+            size = dim_atoms.floor_div(size * size + 1, 3)
 
 
 def test_static_results_are_ints() -> None:
-    for result in (s - s, s * 0, s / s, 2 + (s - s), dims.floor_div(7, 2), dims.ceil_div(7, 2), dims.modulo(7, 4), dims.quotient(6, 3), s % 1):
+    for result in (
+        s - s,
+        s * 0,
+        s / s,
+        2 + (s - s),
+        dim_atoms.floor_div(7, 2),
+        dim_atoms.ceil_div(7, 2),
+        dim_atoms.modulo(7, 4),
+        dims.quotient(6, 3),
+        s % 1,
+    ):
         assert type(result) is int
 
 
@@ -246,17 +256,17 @@ def test_symbols_of_one_name_are_different() -> None:
 
 
 def test_deep_copies_keep_symbols() -> None:
-    dim = dims.floor_div(s * b, 7) + h / 16
+    dim = dim_atoms.floor_div(s * b, 7) + h / 16
     assert deepcopy({"a": [dim, S]}) == {"a": [dim, S]}
     assert deepcopy(S) is S
 
 
 def test_symbols_come_in_the_order_in_which_they_were_made() -> None:
-    assert isinstance(total := dims.floor_div(w * s, 2) + b, Dim)
+    assert isinstance(total := dim_atoms.floor_div(w * s, 2) + b, Dim)
     assert total.symbols() == (B, S, W)
 
 
-@pytest.mark.parametrize("divide", [lambda: s / 0, lambda: dims.floor_div(s, 0), lambda: dims.quotient(1, s - s), lambda: s % 0])
+@pytest.mark.parametrize("divide", [lambda: s / 0, lambda: dim_atoms.floor_div(s, 0), lambda: dims.quotient(1, s - s), lambda: s % 0])
 def test_division_by_zero_is_refused(divide: Callable[[], object]) -> None:
     with pytest.raises(ZeroDivisionError):
         divide()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archloom.dsl import dims
+from archloom.dsl import dim_atoms, dims
 from archloom.dsl.dim_terms import Extreme, Floor, Symbol
 from archloom.dsl.dims import Dim
 from archloom.dsl.facts import Fact, Facts, Relation, Truth, Verdict
@@ -47,11 +47,17 @@ def is_rounded(value: int | Dim) -> bool:
 
 
 def combined(op: str, x: int | Dim, y: int | Dim) -> int | Dim:
-    return {"+": lambda: x + y, "-": lambda: x - y, "*": lambda: x * y, "min": lambda: dims.minimum(x, y), "max": lambda: dims.maximum(x, y)}[op]()
+    return {
+        "+": lambda: x + y,
+        "-": lambda: x - y,
+        "*": lambda: x * y,
+        "min": lambda: dim_atoms.minimum(x, y),
+        "max": lambda: dim_atoms.maximum(x, y),
+    }[op]()
 
 
 def divided(op: str, x: int | Dim, by: int) -> int | Dim:
-    return {"/": dims.quotient, "//": dims.floor_div, "ceil": dims.ceil_div, "%": dims.modulo}[op](x, by)
+    return {"/": dims.quotient, "//": dim_atoms.floor_div, "ceil": dim_atoms.ceil_div, "%": dim_atoms.modulo}[op](x, by)
 
 
 simple = st.one_of(st.sampled_from([s, t, p, 2 * s, s + t, s * t, s - 1, 3 * p, s * s]), st.integers(0, 4))
@@ -144,15 +150,15 @@ even = Facts().require("==", h % 16, 0).require("divides", 32, w)
         (Facts(), ("==", s, t), Truth.FALSE),
         (Facts(), ("==", s, 64), Truth.FALSE),
         (Facts(), ("==", h / 16, w / 16), Truth.FALSE),
-        (Facts(), ("==", dims.floor_div(h, 16), 14), Truth.UNKNOWN),
-        (Facts(), ("==", dims.floor_div(h, 16), dims.floor_div(h, 16) + 1), Truth.FALSE),
-        (Facts(), ("==", 2 * dims.floor_div(s, 2), s), Truth.UNKNOWN),
-        (Facts(), ("==", 2 * dims.floor_div(s, 2) + s % 2, s), Truth.TRUE),
-        (Facts(), ("==", 2 * dims.floor_div(s, 2), 2 * dims.floor_div(t, 2) + 1), Truth.FALSE),
-        (Facts(), ("==", dims.floor_div(s, 4) - dims.floor_div(s, 8), dims.floor_div(s + 4, 8)), Truth.TRUE),
-        (Facts(), ("==", dims.maximum(s, t) + dims.minimum(s, t), s + t), Truth.UNKNOWN),
-        (even, ("==", dims.ceil_div(h, 16), h / 16), Truth.TRUE),
-        (even, ("==", dims.floor_div(h, 16) * dims.floor_div(w, 16), h * w / 256), Truth.TRUE),
+        (Facts(), ("==", dim_atoms.floor_div(h, 16), 14), Truth.UNKNOWN),
+        (Facts(), ("==", dim_atoms.floor_div(h, 16), dim_atoms.floor_div(h, 16) + 1), Truth.FALSE),
+        (Facts(), ("==", 2 * dim_atoms.floor_div(s, 2), s), Truth.UNKNOWN),
+        (Facts(), ("==", 2 * dim_atoms.floor_div(s, 2) + s % 2, s), Truth.TRUE),
+        (Facts(), ("==", 2 * dim_atoms.floor_div(s, 2), 2 * dim_atoms.floor_div(t, 2) + 1), Truth.FALSE),
+        (Facts(), ("==", dim_atoms.floor_div(s, 4) - dim_atoms.floor_div(s, 8), dim_atoms.floor_div(s + 4, 8)), Truth.TRUE),
+        (Facts(), ("==", dim_atoms.maximum(s, t) + dim_atoms.minimum(s, t), s + t), Truth.UNKNOWN),
+        (even, ("==", dim_atoms.ceil_div(h, 16), h / 16), Truth.TRUE),
+        (even, ("==", dim_atoms.floor_div(h, 16) * dim_atoms.floor_div(w, 16), h * w / 256), Truth.TRUE),
         (even, ("divides", 512, h * w), Truth.TRUE),
         (even, ("divides", 8, h), Truth.TRUE),
         (even, ("divides", 3, h), Truth.UNKNOWN),
@@ -164,19 +170,19 @@ even = Facts().require("==", h % 16, 0).require("divides", 32, w)
         (Facts(), ("divides", 2, 2 * s + 1), Truth.FALSE),
         (Facts(), ("divides", g, s * g), Truth.TRUE),
         (Facts(), ("divides", g, s), Truth.UNKNOWN),
-        (Facts().require("divides", g, s), ("==", dims.floor_div(s, g) * g, s), Truth.TRUE),
+        (Facts().require("divides", g, s), ("==", dim_atoms.floor_div(s, g) * g, s), Truth.TRUE),
         (Facts().require("divides", 49, n * h), ("divides", 49, n * h * w), Truth.TRUE),
         (Facts().require("divides", 49, n * h), ("divides", 7, n * h), Truth.TRUE),
         (Facts().require("==", s, g * t), ("==", s / g, t), Truth.TRUE),
-        (Facts().require(">=", 512, s), ("==", dims.minimum(s, 512), s), Truth.TRUE),
+        (Facts().require(">=", 512, s), ("==", dim_atoms.minimum(s, 512), s), Truth.TRUE),
         (Facts().require(">=", 512, s), (">=", s, 513), Truth.FALSE),
         (Facts().require(">=", t, s), (">=", n * t, n * s), Truth.TRUE),
         (Facts(), (">=", s - 1, 0), Truth.TRUE),
         (Facts(), (">=", p - 1, 0), Truth.UNKNOWN),
-        (Facts(), (">=", dims.floor_div(h + 2 * 3 - 7, 2) + 1, 1), Truth.TRUE),
-        (Facts(), (">=", dims.floor_div(h - 7, 4) + 1, 1), Truth.UNKNOWN),
-        (Facts(), (">=", 256 * dims.ceil_div(s, 256), s), Truth.TRUE),
-        (Facts(), (">=", s, dims.minimum(s, t)), Truth.TRUE),
+        (Facts(), (">=", dim_atoms.floor_div(h + 2 * 3 - 7, 2) + 1, 1), Truth.TRUE),
+        (Facts(), (">=", dim_atoms.floor_div(h - 7, 4) + 1, 1), Truth.UNKNOWN),
+        (Facts(), (">=", 256 * dim_atoms.ceil_div(s, 256), s), Truth.TRUE),
+        (Facts(), (">=", s, dim_atoms.minimum(s, t)), Truth.TRUE),
         (Facts(), (">=", 0, s * t), Truth.FALSE),
         (Facts().require("!=", s, t), ("!=", s, t), Truth.TRUE),
         (Facts(), ("!=", s, t), Truth.UNKNOWN),
@@ -212,11 +218,11 @@ def test_equations_make_numbers() -> None:
 @pytest.mark.parametrize(
     ("known", "value", "simpler"),
     [
-        (("divides", 16, h), dims.floor_div(h, 16) * dims.floor_div(w, 16) + 1, (h / 16) * dims.floor_div(w, 16) + 1),
-        (("divides", 16, h), dims.ceil_div(h, 8), h / 8),
-        (("divides", 4, h), dims.floor_div(dims.floor_div(h, 4), 2), dims.floor_div(h, 8)),
-        ((">=", 512, s), dims.minimum(s, 512) * n, n * s),
-        ((">=", s, t), dims.maximum(s, t), s),
+        (("divides", 16, h), dim_atoms.floor_div(h, 16) * dim_atoms.floor_div(w, 16) + 1, (h / 16) * dim_atoms.floor_div(w, 16) + 1),
+        (("divides", 16, h), dim_atoms.ceil_div(h, 8), h / 8),
+        (("divides", 4, h), dim_atoms.floor_div(dim_atoms.floor_div(h, 4), 2), dim_atoms.floor_div(h, 8)),
+        ((">=", 512, s), dim_atoms.minimum(s, 512) * n, n * s),
+        ((">=", s, t), dim_atoms.maximum(s, t), s),
         (("==", s, t), s + t, s + t),
     ],
 )  # fmt: skip

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from archloom.dsl.dim_atoms import floor_div
 from archloom.dsl.dim_terms import Symbol
-from archloom.dsl.dims import Dim, floor_div, quotient
+from archloom.dsl.dims import Dim, quotient
 from archloom.dsl.facts import Facts
 from archloom.dsl.primitive import Rule, RuleFailure
 from archloom.dsl.rule import OpenCondition, ShapeRule
