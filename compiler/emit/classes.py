@@ -13,8 +13,8 @@ from ...dsl.program import Body, ModuleDecl
 from ...dsl.record import record
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
-from ..lower.body import TORCH_DTYPES
 from ..lower.build import Statics
+from ..lower.builder import TORCH_DTYPES
 from ..lower.names import identifier
 from ..paths import join
 from ..runtime.initial import DEFAULT

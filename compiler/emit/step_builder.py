@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from ...dsl.dims import Dim
 from ...dsl.types import DType
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from ..lower.names import identifier
 from ..lower.sizes import Sizes
 from .idioms import idiomatic

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-import torch
 from torch import fx
 
 from ...blocks.lowering import LeafModule
@@ -17,85 +15,16 @@ from ...dsl.members import member_text
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import DType, TensorType
 from ..graph import result_names, results
-from ..paths import is_handed, join, resolve
+from ..paths import join
+from .builder import Frame, GraphBuilder, Handle
 from .code import Place
 from .keywords import guard
 from .names import identifier, imported
 from .sizes import Sizes
 
-Handle = Any
 
-TORCH_DTYPES = {
-    DType.FLOAT64: torch.float64,
-    DType.FLOAT32: torch.float32,
-    DType.FLOAT16: torch.float16,
-    DType.BFLOAT16: torch.bfloat16,
-    DType.COMPLEX: torch.complex64,
-    DType.INT: torch.int64,
-    DType.INT32: torch.int32,
-    DType.BOOL: torch.bool,
-}
-"""All but `float`, which is what the model was compiled or moved to."""
-
-
-class Surroundings(Protocol):
-    """What a graph under construction asks of the module that it is for."""
-
-    def callee(self, path: str, body: Body) -> tuple[int, tuple[str, ...]] | None:
-        """Return the view of the module at `path` that `body` is, and its inputs in order; None to write the call out in place."""
-        ...
-
-    def child(self, prefix: str, target: str, arguments: Mapping[str, Any], name: str = "") -> str:
-        """Return the path, below `prefix`, of an own module without parameters: `name`, if it is free, or one for each use."""
-        ...
-
-    def anchor(self) -> str:
-        """Return the path of a tensor of dtype `float` to read dtype and device from."""
-        ...
-
-    def handed(self, path: str) -> Mapping[str, str]:
-        """Return the paths of the modules that the module at `path` was handed."""
-        ...
-
-    def function(self, declared: ExternFunction) -> Callable[..., Any]:
-        """Return an extern function, if the caller allows it."""
-        ...
-
-    def watched(self, body: Body) -> Mapping[tuple[int, int], str]:
-        """Return the names of the values of a body that a test of claims watches, by number of node and of output."""
-        ...
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A body being written into the graph: the graph's own, or one that is written out in place of a call."""
-
-    body: Body
-    prefix: str
-    handed: Mapping[str, str]
-    sizes: Sizes
-    values: dict[tuple[int, int], Handle]
-    float_input: Handle | None = None
-    any_input: Handle | None = None
-
-    def path(self, target: str) -> str:
-        return resolve(target, self.handed) if is_handed(target) else join(self.prefix, target)
-
-
-class BodyLowering:
-    """Builds the graph of one body; implements `LoweringBuilder`."""
-
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.graph = fx.Graph()
-        self.around = surroundings
-        self._attributes: dict[str, Handle] = {}
-        self._traits: dict[tuple[int, str], Handle] = {}
-        self._names: set[str] = set()
-        self._renamed: set[fx.Node] = set()
-        self._place: Place | None = None
-        self._frames: list[_Frame] = []
-        self._given: tuple[Any, ...] = ()  # the types of what the present operation reads, and of its results
-        self._made: tuple[TensorType, ...] = ()
+class BodyLowering(GraphBuilder):
+    """Builds the graph of one body."""
 
     # -------------------------------------------------------------------------------------------------- whole graphs
 
@@ -111,7 +40,7 @@ class BodyLowering:
             if known is not None:
                 self._input(frame, known.node, handle, known.type, drawn)
         self._nodes(frame)
-        found = [self._value(frame, ref) for ref in results(body)]
+        found = [frame.value(ref) for ref in results(body)]
         output = self.graph.output(found[0] if len(found) == 1 else tuple(found))
         output.meta["place"] = Place(body.span, body.name, "")
         guard(self.graph, self.graph.nodes)
@@ -121,7 +50,7 @@ class BodyLowering:
         name = self._unique(identifier(key))
         return self._mark(self.graph.create_node("placeholder", name, tuple(default.values()), name=name))
 
-    def _input(self, frame: _Frame, number: int, handle: Handle, type_: TensorType, drawn: bool = False) -> None:
+    def _input(self, frame: Frame, number: int, handle: Handle, type_: TensorType, drawn: bool = False) -> None:
         frame.values[number, 0] = handle
         if drawn or handle is None:
             return
@@ -131,10 +60,10 @@ class BodyLowering:
         if frame.float_input is None and type_.dtype is DType.FLOAT:
             frame.float_input = handle
 
-    def _open(self, body: Body, prefix: str, handed: Mapping[str, str]) -> _Frame:
-        return _Frame(body, prefix, handed, Sizes(self.call, self._size), {})
+    def _open(self, body: Body, prefix: str, handed: Mapping[str, str]) -> Frame:
+        return Frame(body, prefix, handed, Sizes(self.call, self._size), {})
 
-    def _nodes(self, frame: _Frame) -> None:
+    def _nodes(self, frame: Frame) -> None:
         """Write the nodes of a body, then the updates of its buffers."""
         place = self._place
         watched = self.around.watched(frame.body)
@@ -153,133 +82,34 @@ class BodyLowering:
         for update in frame.body.updates:
             self._place = Place(update.span, frame.body.name, update.path)
             module = self.around.child(frame.prefix, UPDATE, {"name": update.path})
-            self._create("call_module", module, (self._attribute(join(frame.prefix, update.path)), self._value(frame, update.ref)))
+            self._create("call_module", module, (self._attribute(join(frame.prefix, update.path)), frame.value(update.ref)))
         self._frames.pop()
         self._place = place
 
-    def _watch(self, frame: _Frame, number: int, watched: Mapping[tuple[int, int], str]) -> None:
+    def _watch(self, frame: Frame, number: int, watched: Mapping[tuple[int, int], str]) -> None:
         """Hand what a node gives through `watch` where a test of claims wants it."""
         for index in range(len(frame.body.nodes[number].outputs)):
             name, handle = watched.get((number, index)), frame.values.get((number, index))
             if name is not None and handle is not None:
                 frame.values[number, index] = self.call(WATCH, handle, name)
 
-    # ------------------------------------------------------------------------------------------------------ nodes
-
-    def _create(self, op: str, target: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, name: str | None = None) -> Handle:
-        unique = self._unique(name or identifier(target if isinstance(target, str) else target.__name__))
-        return self._mark(self.graph.create_node(op, target, args, kwargs, unique))
-
-    def _mark(self, node: fx.Node) -> fx.Node:
-        self._names.add(node.name)
-        if self._place is not None:
-            node.meta["place"] = self._place
-            node.stack_trace = self._place.stack_trace
-        return node
-
-    def _unique(self, name: str) -> str:
-        found, number = name, 0
-        while found in self._names:
-            number += 1
-            found = f"{name}_{number}"
-        return found
-
-    def _rename(self, handle: Handle, name: str) -> None:
-        """Give the last node of a step the name that the text gives its value."""
-        if isinstance(handle, fx.Node) and handle.op in ("call_function", "call_method", "call_module") and handle.meta.get("place") is self._place:
-            wanted = identifier(name)
-            if handle.name != wanted and handle not in self._renamed:
-                handle.name = self._unique(wanted)
-                self._names.add(handle.name)
-            self._renamed.add(handle)
-
-    def _value(self, frame: _Frame, ref: Ref) -> Handle:
-        return frame.values[ref.node, ref.index]
-
-    def _operand(self, frame: _Frame, operand: Operand) -> Handle:
-        if operand is None:
-            return None
-        return self._value(frame, operand) if isinstance(operand, Ref) else [self._value(frame, ref) for ref in operand]
-
-    def _attribute(self, path: str) -> Handle:
-        """Read a parameter or buffer, once for each graph."""
-        found = self._attributes.get(path)
-        if found is None:
-            found = self._attributes[path] = self._create("get_attr", path, name=identifier(path))
-        return found
-
-    def _size(self, handle: Handle, axis: int, name: str) -> Handle:
-        return self._create("call_method", "size", (handle, axis), name=identifier(name))
-
-    def _trait(self, handle: Handle, trait: str) -> Handle:
-        """Read the dtype or device of a value, once for each graph."""
-        key = (id(handle), trait)
-        found = self._traits.get(key)
-        if found is None:
-            found = self._traits[key] = self._create("call_function", getattr, (handle, trait), name=trait)
-        return found
-
-    # ---------------------------------------------------------------------------------------- the builder protocol
-
-    def call(self, target: str, *args: Any, **kwargs: Any) -> Handle:
-        """Call the function with a dotted name; one that draws is called through a module, so that its path is known."""
-        if target in RANDOM_FUNCTIONS:
-            path = self.around.child(self._frames[-1].prefix, RANDOM, {"function": target}, target.rpartition(".")[2])
-            drawn = self._create("call_module", path, args, kwargs)
-            drawn.meta["types"] = self._made
-            return drawn
-        return self._create("call_function", imported(target), args, kwargs)
-
-    def method(self, handle: Handle, name: str, *args: Any, **kwargs: Any) -> Handle:
-        """Call a method of a value."""
-        return self._create("call_method", name, (handle, *args), kwargs)
-
-    def item(self, handle: Handle, index: int) -> Handle:
-        """Return one of several results."""
-        return self._create("call_function", imported("operator.getitem"), (handle, index))
-
-    def dim(self, extent: int | Dim) -> Handle:
-        """Return a size as an int or a node."""
-        return self._frames[-1].sizes.value(extent)
-
-    def dtype(self, dtype: DType) -> Handle:
-        """Return a torch dtype; `float` is that of the first float input or parameter, so that `.half()` is followed."""
-        if dtype is not DType.FLOAT:
-            return TORCH_DTYPES[dtype]
-        if self._frames[-1].float_input is not None:
-            return self._trait(self._frames[-1].float_input, "dtype")
-        return self._trait(self._attribute(self.around.anchor()), "dtype")
-
-    def device(self) -> Handle:
-        """Return the device of the first input, or of the parameters."""
-        if self._frames[-1].any_input is not None:
-            return self._trait(self._frames[-1].any_input, "device")
-        return self._trait(self._attribute(self.around.anchor()), "device")
-
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle) -> Handle:
-        """Call an own module without parameters that knows the mode."""
-        path = self.around.child(self._frames[-1].prefix, target, arguments)
-        called = self._create("call_module", path, inputs)
-        called.meta["types"] = self._given
-        return called
-
     # ----------------------------------------------------------------------------------------------- kinds of nodes
 
-    def write_parameter(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_parameter(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Read a parameter or buffer; one that this body also updates is copied, as the update comes before the backward pass."""
         value = self._attribute(frame.path(node.target))
         if any(update.path == node.target for update in frame.body.updates):
             value = self.method(value, "clone")
         return (value,)
 
-    def write_constant(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_constant(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Make a tensor without dimensions."""
         value = node.attributes["value"]
         filled = self.dim(value) if isinstance(value, Dim) else value
         dtype, device = self.dtype(node.outputs[0].dtype), self.device()
         return (self.call("torch.full", (), filled, dtype=dtype, device=device),)
 
-    def write_draw(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_draw(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Draw a tensor, unless the caller gave it."""
         distribution, type_ = node.attributes["distribution"], node.outputs[0]
         given = frame.values.get((number, 0))
@@ -293,9 +123,9 @@ class BodyLowering:
         drawn.meta["types"] = (type_,)
         return (drawn,)
 
-    def write_operation(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_operation(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Write an operation through its lowering, or the call of an extern function."""
-        handles = {name: self._operand(frame, operand) for name, operand in node.inputs.items()}
+        handles = {name: frame.operand(operand) for name, operand in node.inputs.items()}
         if isinstance(node.primitive, ExternFunction):
             return (self._create("call_function", self.around.function(node.primitive), (), {**node.attributes, **handles}, node.target),)
         entry = _entry(node)
@@ -304,9 +134,9 @@ class BodyLowering:
         made = entry.lower(self, {**node.attributes, **handles}, {**node.attributes, **types}, node.outputs)
         return cast("tuple[Handle, ...]", made) if isinstance(made, tuple) else (made,)
 
-    def write_leaf(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_leaf(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Call a leaf module at its path."""
-        given: dict[str, Any] = {**node.attributes, **{name: self._operand(frame, operand) for name, operand in node.inputs.items()}}
+        given: dict[str, Any] = {**node.attributes, **{name: frame.operand(operand) for name, operand in node.inputs.items()}}
         if node.primitive is None:
             args = [given[name] for name in node.inputs]
         else:
@@ -321,7 +151,7 @@ class BodyLowering:
             return (called,)
         return tuple(self.item(called, i) for i in range(len(node.outputs)))
 
-    def write_call(self, frame: _Frame, number: int, node: Node) -> tuple[Handle, ...]:
+    def write_call(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Call a block instance at its path, or write it out in place."""
         body, path = node.body, frame.path(node.target)
         if body is None:
@@ -330,7 +160,7 @@ class BodyLowering:
         if found is None:
             return self._in_place(frame, node, body, path)
         view, names = found
-        args = tuple(self._operand(frame, node.inputs.get(name)) for name in names)
+        args = tuple(frame.operand(node.inputs.get(name)) for name in names)
         if self.around.watched(body) and is_extern(body):
             return self._watched_extern(node, body, path, args)
         called = self._create("call_module", path, args, {"view": view} if view else {})
@@ -356,26 +186,19 @@ class BodyLowering:
             self._watch(inner, output.ref.node, watched)
         return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 
-    def _in_place(self, frame: _Frame, node: Node, body: Body, path: str) -> tuple[Handle, ...]:
+    def _in_place(self, frame: Frame, node: Node, body: Body, path: str) -> tuple[Handle, ...]:
         inner = self._open(body, path, self.around.handed(path))
         for declared in body.inputs:
             drawn = body.nodes[declared.node].kind is NodeKind.DRAW
-            self._input(inner, declared.node, self._operand(frame, node.inputs.get(declared.key)), declared.type, drawn)
+            self._input(inner, declared.node, frame.operand(node.inputs.get(declared.key)), declared.type, drawn)
         self._nodes(inner)
         return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 
 
 DRAW = "archloom.compiler.runtime.draws.Draw"
-RANDOM = "archloom.compiler.runtime.draws.Random"
-RANDOM_FUNCTIONS = frozenset(
-    [f"torch.{name}" for name in ("randn_like", "rand_like", "bernoulli", "randn", "rand", "randint", "randperm", "multinomial")]
-    + ["torch.nn.functional.gumbel_softmax"]
-)
-"""Functions that draw anew at every call; a block calls each through a module of its own."""
-
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
-Writer = Callable[[BodyLowering, _Frame, int, Node], tuple[Handle, ...]]
+Writer = Callable[[BodyLowering, Frame, int, Node], tuple[Handle, ...]]
 
 _WRITERS: dict[NodeKind, Writer] = {
     NodeKind.PARAMETER: BodyLowering.write_parameter,

@@ -17,7 +17,7 @@ from ...dsl.program import ModuleDecl
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
 from .block import Block, Family
-from .body import TORCH_DTYPES
+from .builder import TORCH_DTYPES
 from .names import identifier, imported
 from .unit import Unit
 

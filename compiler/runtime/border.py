@@ -12,7 +12,7 @@ from ...dsl.diagnostics import closest
 from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Condition, InputDecl
 from ...dsl.types import SetAxis
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from ..solve import solve
 from .errors import InputError
 

@@ -12,7 +12,7 @@ from ...blocks.registry import primitives
 from ...dsl.dims import Dim
 from ...dsl.primitive import RuleFailure
 from ...dsl.types import DType, TensorType
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from ..lower.names import imported
 
 

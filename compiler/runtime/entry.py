@@ -12,7 +12,7 @@ from torch import Tensor
 from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Body, EntryPlan, InputDecl
 from ...dsl.types import TensorType, extent
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from ..slice import Slicer
 from .border import Names, bind_sizes
 from .calls import Request, RootView, Signature

@@ -14,7 +14,7 @@ from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Body, Condition, InputDecl, Ref
 from ...dsl.types import DType, TensorType, extent
 from ..bounds import is_index, uses_below
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from .border import holds, value_range
 from .outputs import nested
 

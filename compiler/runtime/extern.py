@@ -16,7 +16,7 @@ from ...dsl.program import Body, ModuleDecl
 from ...dsl.source import Span
 from ...dsl.types import DType, TensorType, extent
 from ..graph import results
-from ..lower.body import TORCH_DTYPES
+from ..lower.builder import TORCH_DTYPES
 from ..lower.names import imported
 from .example import find_sizes
 
