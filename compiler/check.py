@@ -10,8 +10,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.diagnostics import Diagnostic, Severity
+from ..dsl.facts import Facts
 from ..dsl.limits import DEFAULT, Limits, limits_of
-from ..dsl.program import Body, NodeKind, Program
+from ..dsl.program import Body, Condition, NodeKind, Program
 from ..dsl.record import record
 from ..dsl.source import Source
 
@@ -141,8 +142,7 @@ def describe(program: Program, tested: Iterable[object] | None = None) -> Iterat
         losses = [loss.path for loss in body.losses if loss.task == task]
         parts = [_outputs(body, task), *([f"from {', '.join(own)}"] if own else []), *([f"loss {', '.join(losses)}"] if losses else [])]
         yield f"  task {task}: {'; '.join(p for p in parts if p)}"
-    for condition in body.conditions:
-        yield f"  {'requires' if condition.given else 'valid if'} {condition.text}"
+    yield from (f"  {'requires' if c.given else 'valid if'} {c.text}" for c in _telling(program))
     if tested is not None:
         yield from (f"  holds: {claim}" for claim in tested)
     chosen = f" --preset {program.preset}" if program.preset is not None else ""
@@ -151,6 +151,17 @@ def describe(program: Program, tested: Iterable[object] | None = None) -> Iterat
         yield f"  open: {claim.text}{times}, line {claim.span.line}: `check{chosen} --gradients` tests it"
     for preset, claims in program.open_in_presets.items():
         yield from (f"  open: {claim.text}, line {claim.span.line}: `check --preset {preset} --gradients` tests it" for claim in claims)
+
+
+def _telling(program: Program) -> list[Condition]:
+    """Return the conditions of both modes, each once, without those of training that another one implies."""
+    found = {c.text: c for body in (program.eval, program.training) for c in body.conditions if c.module is None or body is program.training}
+    facts = Facts()
+    for condition in [c for c in found.values() if c.module is not None]:
+        others = [c for c in found.values() if c.module is not None and c is not condition and c.right == condition.right]
+        if any(facts.at_least(condition.left, other.left).is_true for other in others):
+            del found[condition.text]
+    return list(found.values())
 
 
 def _owners(program: Program) -> dict[str, str | None]:

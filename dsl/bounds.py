@@ -77,7 +77,7 @@ def _nonnegative(value: int | Dim, bounds: Bounds, whole: bool, depth: int) -> b
     extremes = [a for a in value.atoms if isinstance(a, Extreme)]
     if math.prod(len(a.arguments) for a in extremes) > _MOST_CHOICES:
         return False
-    for extreme in extremes[:1]:
+    for extreme in sorted(extremes, key=lambda e: _helps(value, e, bounds))[:1]:  # those all of whose arguments must do, first
         cases = (_nonnegative(replace_atom(value, extreme, x), bounds, whole, depth) for x in extreme.arguments)
         return any(cases) if _helps(value, extreme, bounds) else all(cases)
     if any(isinstance(a, Floor) for a in value.atoms):

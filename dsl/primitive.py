@@ -138,6 +138,10 @@ class Rule(Protocol):
         """Require `size >= least`."""
         ...
 
+    def learns_from(self, size: Axis, least: Axis, what: str) -> None:
+        """Require `size >= least` of a leaf module in training; one that is frozen runs with less."""
+        ...
+
     def axis(self, index: int, rank: int, what: str = "dim") -> int:
         """Return a dimension number made non-negative, reporting one out of range."""
         ...

@@ -196,15 +196,16 @@ class Condition:
     span: Span
     reason: str
     given: bool = False  # True: stated by a `require` of the model (a fact to check at the border)
+    module: str | None = None  # path of the module that asks for it while it is in training mode; None: it must always hold
 
     @property
     def text(self) -> str:
+        when = "" if self.module is None else " in training"
         if self.kind == "divides":
             number = str(self.right) if isinstance(self.right, int) or self.right.symbol is not None else f"({self.right})"
-            return f"{number} % {self.left} == 0"
-        if self.kind == ">=" and isinstance(self.left, int):
-            return f"{self.right} <= {self.left}"
-        return f"{self.left} {self.kind} {self.right}"
+            return f"{number} % {self.left} == 0{when}"
+        flipped = self.kind == ">=" and isinstance(self.left, int)
+        return f"{self.right} <= {self.left}{when}" if flipped else f"{self.left} {self.kind} {self.right}{when}"
 
 
 @record

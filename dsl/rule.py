@@ -21,11 +21,12 @@ OpenCondition = tuple[Relation, int | Dim, int | Dim, str]
 class ShapeRule:
     """Implements `primitive.Rule` over a set of facts; `conditions` collects what arithmetic leaves open."""
 
-    __slots__ = ("conditions", "facts")
+    __slots__ = ("conditions", "facts", "learning")
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.conditions: list[OpenCondition] = []
+        self.learning: list[OpenCondition] = []  # what is asked in training alone, refuted or open
 
     # ------------------------------------------------------------------------------------------------------ sizes
 
@@ -159,6 +160,12 @@ class ShapeRule:
         if verdict.is_false:
             raise RuleFailure(f"{what}: `{size}` is less than `{least}`{_fails(verdict)}", None, TOO_SMALL)
         self._open(verdict, ">=", *_sides(total - needed), what)
+
+    def learns_from(self, size: Axis, least: Axis, what: str) -> None:
+        """Require `size >= least` in training alone; where that isn't proved it is kept in `learning`."""
+        total, needed = extent(size), extent(least)
+        if not self.facts.at_least(total, needed).is_true:
+            self.learning.append((">=", total, needed, what))
 
     def _open(self, verdict: Verdict, relation: Literal["==", "divides", ">="], left: int | Dim, right: int | Dim, reason: str) -> None:
         if verdict.is_unknown and not any(c[:3] == (relation, left, right) for c in self.conditions):

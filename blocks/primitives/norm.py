@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ...dsl.dim_atoms import extreme
+from ...dsl.dims import Dim
 from ...dsl.primitive import Inputs, ParameterSpec, Rule
-from ...dsl.types import TensorType
+from ...dsl.types import Axis, TensorType, extent
 from ..arguments import flag, init, integer, ints, real, tensor
-from ..costs import moved, product
+from ..costs import moved
 from ..lowering import Listed, Omit, call, module
 from ..operands import in_range
 from ..parameters import ONES, ZEROS, buffers, leaf_cost, per_axis
@@ -117,6 +119,11 @@ EPS = real("eps", "what is added to the variance", 1e-5)
 AFFINE = flag("affine", "multiply by a weight and add a bias", True)
 
 
+def _longest(*axes: Axis) -> int | Dim:
+    """Return the longest of some axes: together they hold more than one entry where it is 2 or more."""
+    return extreme("max", [extent(axis) for axis in axes])
+
+
 def _channel_axis(rule: Rule, x: TensorType, channels: int, eps: float, ranks: Sequence[int], name: str) -> TensorType:
     rule.dtype(x, "float", "`x`")
     positive(rule, channels=channels)
@@ -139,7 +146,10 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
         """
         if momentum is not None:
             in_range(rule, "momentum", momentum, 0, 1)
-        return _channel_axis(rule, x, channels, eps, ranks, name)
+        _channel_axis(rule, x, channels, eps, ranks, name)
+        ask = rule.learns_from if track else rule.at_least  # without running statistics it takes the batch's in evaluation, too
+        ask(_longest(x.shape[0], *x.shape[2:]), 2, "each channel of `x` needs more than one value, as their variance is taken")
+        return x
 
     leaf(
         name=name,
@@ -197,7 +207,7 @@ def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: 
         raise rule.fail(f"`groups` is {groups} and `channels` {channels}", "the groups must be of equal size", "A214")
     _channel_axis(rule, x, channels, eps, range(2, 9), "GroupNorm")
     if groups == channels:
-        rule.at_least(product((x.shape[0], *x.shape[2:])), 2, "the rows and places of `x`, as torch asks")
+        rule.at_least(_longest(x.shape[0], *x.shape[2:]), 2, "the rows and places of `x`, as torch asks")
     return x
 
 
@@ -208,7 +218,7 @@ def _instance_norm(name: str, rank: int, shape: str) -> None:
         x: float[B, C, ...], weight w, bias b: [C], y: as x.
         """
         _channel_axis(rule, x, channels, eps, (rank,), name)
-        rule.at_least(product(x.shape[2:]), 2, "the places of `x`, whose variance is taken")
+        rule.at_least(_longest(*x.shape[2:]), 2, "the places of `x`, whose variance is taken")
         return x
 
     leaf(

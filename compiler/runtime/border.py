@@ -149,12 +149,13 @@ class Border:
         return None
 
     def _broken(self, sizes: Mapping[Symbol, tuple[int, str]]) -> list[str]:
-        values = {symbol: size for symbol, (size, _) in sizes.items()}
+        named = {symbol.name: bound for symbol, bound in sizes.items()}  # the body of the other mode has symbols of its own
         found: list[str] = []
         for condition in self.conditions:
             symbols = {s for side in (condition.left, condition.right) if isinstance(side, Dim) for s in side.symbols()}
-            if symbols <= values.keys() and not holds(condition, values):
-                at = ", ".join(f"{symbol} = {sizes[symbol][0]} from `{sizes[symbol][1]}`" for symbol in sorted(symbols, key=str))
+            known = {s: sizes[s] if s in sizes else named[s.name] for s in symbols if s in sizes or s.name in named}
+            if symbols <= known.keys() and not holds(condition, {s: size for s, (size, _) in known.items()}):
+                at = ", ".join(f"{symbol} = {size} from `{key}`" for symbol, (size, key) in sorted(known.items(), key=lambda bound: bound[0].name))
                 why = f" ({condition.reason})" if condition.reason else ""
                 found.append(f"`{condition.text}` must hold{why}, {condition.span}, and {at}")
         return found

@@ -137,7 +137,7 @@ class Model(Saved):
 
     def _check(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> None:
         shapes = tuple((name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items())
-        key = (view, shapes)
+        key = (view, self.training, shapes)
         ranged = [d for d in view.ranged if d.key in values]
         if key in self._seen and not ranged:
             return
@@ -152,8 +152,14 @@ class Model(Saved):
 
     def _border(self, view: RootView, signature: Signature, others: Iterable[InputDecl]) -> Border:
         """Return the checks of a view's inputs, and of others that are given and not read."""
-        conditions = [c for c in signature.eval_body.conditions if view.whole or c.given]
+        body = signature.train_body if self.training else signature.eval_body
+        conditions = [c for c in body.conditions if (view.whole or c.given) and (c.module is None or self._learns(c.module))]
         return Border((*view.inputs, *others), conditions, self._anchor())
+
+    def _learns(self, path: str) -> bool:
+        """Tell whether a module is in training mode."""
+        tree: Any = self
+        return tree.get_submodule(path).training
 
     def _anchor(self) -> Tensor | None:
         """Return a parameter of dtype `float`: it tells the dtype in which the model computes, and its device."""
@@ -292,6 +298,7 @@ class Model(Saved):
 
     def _restage(self) -> None:
         """Find the modules that stand still, and set the mode of all."""
+        self._seen.clear()
         self._still = self._forever()
         if self._stage is not None:
             frozen = [path for path in self._paths() if path not in self._tuned]

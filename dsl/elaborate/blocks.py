@@ -7,17 +7,17 @@ from typing import Any
 
 from .. import ast
 from ..limits import exceeded
-from ..program import Body, Condition, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
+from ..program import Body, InputDecl, LossDecl, ModuleDecl, NodeKind, Ref
 from ..source import Span
-from ..types import TensorType, extent
+from ..types import TensorType
 from . import statics
 from .arguments import Slot, bind, is_tensor_like, of_item, static_arguments, typed_expression, unmade
 from .builder import Builder
-from .conditions import lifted
+from .conditions import lift_conditions
 from .context import Context, Poisoned, Problem, fail, too_long
 from .expressions import evaluate, lookup
 from .fitting import VALUE, refitted
-from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, substitute, tensor_type, wanted
+from .inputs import Pattern, Wanted, compare, flat, match, outside, pattern, shown, tensor_type, wanted
 from .kept import Elaborated, keep, recall
 from .scope import Frame
 from .statements import finish, run
@@ -256,7 +256,7 @@ def _node(
         fail("A201", f"`{name}` takes no `{unknown[0]}` here", spans.get(unknown[0].split(".")[0], span), "the condition of this input does not hold")
     _all_given(plain, tensors, name, span, builder)
     binding = match(builder, plain, actual, spans, name)
-    lift_conditions(builder, body, binding, span, name)
+    lift_conditions(builder, body, binding, span, name, module)
     operands: dict[str, Any] = {i.key: tensors[i.key].ref for i in plain if i.key in tensors}
     place = _place(module, builder)
     bind_lengths(builder, body, binding)
@@ -288,13 +288,6 @@ def _all_given(plain: list[InputDecl], tensors: Mapping[str, Tensor], name: str,
     for inp in plain:
         if inp.key not in tensors and not inp.optional:
             fail("A202", f"`{name}` needs its input `{inp.key}` (`{shown(inp.type)}`)", span, "give it by name", [(inp.span, "declared here")])
-
-
-def lift_conditions(builder: Builder, body: Body, binding: Mapping[Any, Any], span: Span, name: str) -> None:
-    """Ask of the caller what a called body asks of its sizes."""
-    for condition in body.conditions:
-        left, right = (extent(substitute(side, binding)) for side in (condition.left, condition.right))
-        lifted(builder, Condition(condition.kind, left, right, condition.span, condition.reason), span, name)
 
 
 def _place(module: Module, builder: Builder) -> str:

@@ -100,7 +100,7 @@ class Builder:
 
     def condition(self, condition: Condition) -> None:
         """Keep a condition once."""
-        key = (condition.kind, condition.left, condition.right, condition.given)
+        key = (condition.kind, condition.left, condition.right, condition.given, condition.module)
         if key not in self.conditions:
             self.conditions.add(key)
             self.body.conditions.append(condition)

@@ -319,7 +319,7 @@ def call_leaf(module: Module, values: Mapping[str, Value], frame: Frame, span: S
     primitive = module.template.primitive
     assert primitive is not None
     inputs, operands, attributes = collect(primitive.name, primitive.call, values, span, spans or {}, frame)
-    types = infer(frame.builder, primitive, {**module.arguments, **inputs}, operands, span, module.span)
+    types = infer(frame.builder, primitive, {**module.arguments, **inputs}, operands, span, module)
     number = frame.builder.node(NodeKind.LEAF, module.path, operands, attributes, types, span, primitive)
     return results(frame.builder, primitive, number)
 

@@ -14,8 +14,8 @@ from ..source import Span
 from ..types import DType
 from . import statics
 from .arguments import bind, of_item, static_arguments, typed_expression
-from .blocks import lift_conditions
 from .builder import Builder
+from .conditions import lift_conditions
 from .context import Context
 from .expressions import evaluate
 from .files import File

@@ -17,6 +17,7 @@ from ..record import record
 from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
+from .conditions import settle_training
 from .context import Context, Poisoned, Problem, fail, suggest
 from .entries import needed, run_entry
 from .files import File, Files, Loader
@@ -269,6 +270,8 @@ def body_of(
         run(tree.body if entry is None else needed(tree.body, entry), frame)
         own = run_entry(entry, frame).names if entry is not None else {}
         finish(frame, tree)
+        if entry is None and (context.training or not builder.body.uses_training):
+            settle_training(builder)
         builder.body.names = {**frame.names, **builder.tasks, **own}
     except Problem as problem:
         context.report(problem.diagnostic)

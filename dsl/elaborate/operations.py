@@ -16,7 +16,7 @@ from . import statics
 from .builder import Builder
 from .context import Problem, fail, suggest, too_long
 from .scope import Frame
-from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Record, Tensor, TypeWord, Value, describe, is_list
+from .values import EmptyState, Family, IndexSet, LiveState, MemberOf, Module, Record, Tensor, TypeWord, Value, describe, is_list
 
 
 def operation(frame: Frame, name: str, values: tuple[Value, ...], span: Span) -> Value:
@@ -73,21 +73,24 @@ def collect(
 
 
 def infer(
-    builder: Builder, primitive: Primitive, inputs: Mapping[str, Any], operands: Mapping[str, Operand], span: Span, made: Span | None = None
+    builder: Builder, primitive: Primitive, inputs: Mapping[str, Any], operands: Mapping[str, Operand], span: Span, module: Module | None = None
 ) -> tuple[TensorType, ...]:
-    """Run the shape rule; its complaints get their places (`made`: where a leaf module was), its open conditions are kept."""
+    """Run the shape rule, of a leaf `module` or an operation; its complaints get their places, its open conditions are kept."""
     rule = ShapeRule(builder.facts)
     try:
         found = primitive.infer(rule, inputs)
         types = tuple(_settled(builder, rule, type_) for type_ in (found if isinstance(found, tuple) else (found,)))
     except RuleFailure as failure:
-        labels = trail(builder, operands) + ([(made, f"this `{primitive.name}` is made here")] if made is not None else [])
+        labels = trail(builder, operands) + ([(module.span, f"this `{primitive.name}` is made here")] if module is not None else [])
         help = failure.help or ("the labels show where both come from: change one" if labels else None)
         fail(failure.code, f"`{primitive.name}`: {failure.message}", span, help, labels)
     except OverflowError as error:
         raise Problem(too_long(error, span)) from None
     for kind, left, right, reason in rule.conditions:
         builder.condition(Condition(kind, left, right, span, reason))
+    for kind, left, right, reason in rule.learning:
+        assert module is not None, "what is never in training mode learns nothing"
+        builder.condition(Condition(kind, left, right, span, reason, module=module.path))
     return types
 
 

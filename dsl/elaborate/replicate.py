@@ -84,6 +84,7 @@ class Copier:
         self.born = tuple(m.path for m in self.modules)
         self.last = carried(frame, loop)
         self.moving = [(node, self._moving(node), self._is_born(node.target)) for node in self.nodes]
+        self.asking = [c for c in self.body.conditions if c.module is not None and self._is_born(c.module)]
         self.caches = list(zip(self.body.inputs[before.inputs :], self.body.states[before.states :], strict=True))
         self.handing = [(module, {k: v for k, v in module.modules.items() if self._is_born(v)}) for module in self.modules]
         self._movers: dict[int, tuple[Mapping[Any, Value], tuple[Any, ...]]] = {}
@@ -102,6 +103,9 @@ class Copier:
             self._node(node, moving, self._path(node.target, text) if born else node.target, shift, now)
             self.body.nodes[-1].part = self._part(node.part, text)
         self._caches(text, shift, now)
+        for condition in self.asking:
+            assert condition.module is not None
+            self.builder.condition(replace(condition, module=self._path(condition.module, text)))
         for home, name, value in self.homes:
             assert home is not None
             home.names[name] = self._value(value, shift, now, text)

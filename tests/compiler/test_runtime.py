@@ -183,6 +183,33 @@ def test_examples_meet_what_the_model_requires() -> None:
         model(torch.zeros(1, 3, 40, 64))
 
 
+def test_what_training_asks_is_asked_of_modules_in_training_alone() -> None:
+    """A batch of one is refused by name where a batch norm would take its variance: not in evaluation, nor where that norm is frozen."""
+    text = """
+    model M { in x: float[B, 4]; norm = BatchNorm1d(4); head = Linear(4, 2); out y = head(norm(x)); loss size = mean(y) }
+    train M { stage all { tune all }; stage head { tune head } }
+    """
+    model, one = archloom.compile(text), torch.ones(1, 4)
+    wrong = r"^`B >= 2 in training` must hold \(each channel of `x` needs more than one value, .*\), .* and B = 1 from `x`$"
+    for stage, refused in (("all", True), ("head", False), ("all", True)):
+        model.stage(stage)
+        model.train()
+        if refused:
+            with pytest.raises(InputError, match=wrong):
+                model(one)
+        else:
+            model(one)
+        model.eval()
+        model(one)
+
+
+def test_open_conditions_are_asked_in_both_modes() -> None:
+    model = archloom.compile("model M { in x: float[B, H]; z = reshape(x, [B, H / 4, 4]); out y = 2 * z if training else z }")
+    for training in (True, False):
+        with pytest.raises(InputError, match="`H % 4 == 0` must hold"):
+            model.train(training)(torch.ones(1, 7))
+
+
 def test_the_meta_device_runs_without_allocating() -> None:
     model = archloom.compile(TWO, {"vocab": 1_000_000_000, "dim": 4096}, device="meta")
     assert all(value.is_meta for value in model.state_dict().values())

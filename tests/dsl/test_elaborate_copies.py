@@ -98,7 +98,7 @@ def shape(body: Body, seen: dict[int, Any] | None = None, places: bool = True) -
         "borders": [(o.name, o.members, o.ref, o.task) for o in body.outputs],
         "losses": [(loss.path, loss.ref, loss.weight, loss.task) for loss in body.losses],
         "inputs": [(i.key, str(i.type), i.node) for i in body.inputs],
-        "conditions": [c.text for c in body.conditions],
+        "conditions": [(c.text, c.module) for c in body.conditions],
         "families": body.families,
     }
 
@@ -130,6 +130,8 @@ BODIES = [
     "d% = {a: relu(h), b: h}; h = d%[a] + d%[b]",
     "v% = leaky_relu(negative_slope = 0.2, ...); h = v%(h)",
     "q% = Sequential(relu, shared); h = q%(h)",
+    "b% = BatchNorm1d(4); t% = Through(b%); h = t%(h)",
+    "b% = Sequential(BatchNorm1d(4), relu); h = b%(h)",
 ]
 """Bodies of a loop that carries `h` (and `m`, a family over {a, b}); `%` stands for a number of their own."""
 

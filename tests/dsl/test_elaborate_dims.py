@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archloom.compiler.check import check_text
+from archloom.compiler.check import check_text, describe
 from archloom.dsl.source import Source
 
 from .elaborating import codes, outs, program, says
@@ -50,6 +50,17 @@ def verdict(body: str) -> tuple[str, list[str]]:
         ("in x: float[B, S]; require S == S + 1; out y = x", ("invalid", ["`S == S + 1` can never hold"])),
         ("in x: float[B, S]; require S % 2 == 0 and S >= 4; assert S + S >= 8 and 2 * S % 4 == 0; out y = x", ("valid", [])),
         ("in x: float[B, S]; assert S > 1; out y = x", ("invalid", ["`S > 1` is not proved"])),
+        ("in x: float[B, 4]; n = BatchNorm1d(4); out y = n(x)", ("valid if", ["B >= 2 in training"])),
+        ("in x: float[B, 4, S]; n = BatchNorm1d(4); out y = n(x)", ("valid if", ["max(B, S) >= 2 in training"])),
+        ("in x: float[B, 4, S]; n = BatchNorm1d(4, track = false); out y = n(x)", ("valid if", ["max(B, S) >= 2"])),
+        ("in x: float[B, 4, 2]; n = BatchNorm1d(4); out y = n(x)", ("valid", [])),
+        ("in x: float[B, 4]; require B >= 2; n = BatchNorm1d(4); out y = n(x)", ("valid", [])),
+        ("in x: float[B, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
+        ("in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
+        ("in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x)",
+         ("invalid", ["`n` can't run in training: each channel of `x` needs more than one value, as their variance is taken"])),
+        ("in x: float[B, 4]; require B == 1; n = BatchNorm1d(4); out y = n(x)",
+         ("invalid", ["`n` can't run in training: each channel of `x` needs more than one value, as their variance is taken, fails at B = 1"])),
     ],
 )  # fmt: skip
 def test_three_verdicts(body: str, expected: tuple[str, list[str]]) -> None:
@@ -70,6 +81,24 @@ def test_broadcasting_is_that_of_pytorch_at_every_size(left: list[str], right: l
 
     always = all(runs(dict(zip("BST", sizes, strict=True))) for sizes in itertools.product((2, 3, 5), repeat=3))
     assert verdict_ == ("valid" if always else "invalid")
+
+
+def test_what_training_asks_is_known_by_the_module_that_asks() -> None:
+    """At the place in the model where it was made, also where another block calls it or steps are copied; `check` says it once."""
+    text = """
+    block Inner(norm: module) { in x: float[B, 4, S]; own = BatchNorm1d(4); out y = norm(own(x)) }
+    model M {
+      in x: float[B, 4, S]
+      shared = BatchNorm1d(4)
+      repeat i in 0..7 carry x { layer = Inner(shared); x = layer(x) }
+      head = BatchNorm1d(4)
+      out y = head(mean(x, dim = 2))
+      freeze layer[1]
+    }"""
+    made = program(text)
+    asking = {c.module for c in made.eval.conditions}
+    assert asking == {"shared", "head", *(f"layer.{i}.own" for i in range(7) if i != 1)}
+    assert [line.strip() for line in describe(made) if "valid" in line] == ["valid if B >= 2 in training"]
 
 
 def test_only_inputs_introduce_symbols_by_a_capital() -> None:

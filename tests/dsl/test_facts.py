@@ -156,7 +156,7 @@ even = Facts().require("==", h % 16, 0).require("divides", 32, w)
         (Facts(), ("==", 2 * dim_atoms.floor_div(s, 2) + s % 2, s), Truth.TRUE),
         (Facts(), ("==", 2 * dim_atoms.floor_div(s, 2), 2 * dim_atoms.floor_div(t, 2) + 1), Truth.FALSE),
         (Facts(), ("==", dim_atoms.floor_div(s, 4) - dim_atoms.floor_div(s, 8), dim_atoms.floor_div(s + 4, 8)), Truth.TRUE),
-        (Facts(), ("==", dim_atoms.maximum(s, t) + dim_atoms.minimum(s, t), s + t), Truth.UNKNOWN),
+        (Facts(), ("==", dim_atoms.maximum(s, t) + dim_atoms.minimum(s, t), s + t), Truth.TRUE),
         (even, ("==", dim_atoms.ceil_div(h, 16), h / 16), Truth.TRUE),
         (even, ("==", dim_atoms.floor_div(h, 16) * dim_atoms.floor_div(w, 16), h * w / 256), Truth.TRUE),
         (even, ("divides", 512, h * w), Truth.TRUE),
