@@ -10,6 +10,7 @@ from ..dsl.diagnostics import Diagnostic, Failure
 from ..dsl.limits import DEFAULT, Limits, limits_of
 from ..dsl.program import Program
 from ..dsl.source import NOWHERE, Source
+from .optimize.pipelines import Asked
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,7 @@ def compile(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
+    optimize: Asked = "none",
     limits: Mapping[str, int] | None = None,
     folders: Sequence[str | PathLike[str]] = (),
     source: Literal[False] = False,
@@ -73,6 +75,7 @@ def compile(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
+    optimize: Asked = "none",
     limits: Mapping[str, int] | None = None,
     folders: Sequence[str | PathLike[str]] = (),
     source: Literal[True],
@@ -88,6 +91,7 @@ def compile(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
+    optimize: Asked = "none",
     limits: Mapping[str, int] | None = None,
     folders: Sequence[str | PathLike[str]] = (),
     source: bool = False,
@@ -97,6 +101,7 @@ def compile(
     `params` and `preset` set the model's parameters; `tasks` leaves out what other tasks alone need; `weights` is a safetensors file
     or a folder of them, or a model that the text's weights map reads from, or a list of these, read through the map (a dict of these by
     name for several maps); `extern` names the classes and functions that the text may use, or hands them in by name, or is True;
+    `optimize` is a pipeline of passes (`none`, `default`, `inference`, `max`) or a list of passes, `"cse, pack"`: see docs/passes.md;
     `limits` and `folders` are those of `load_program`.  On
     `device="meta"` nothing is allocated, and `materialize` gives the model values later.  With `source` the class is that of the
     file that `archloom emit` writes, plain Python to step through, without checks of its inputs.  Raises Failure for what is wrong in
@@ -109,7 +114,7 @@ def compile(
         from .emit.run import from_source
 
         return from_source(program, tasks=tasks, weights=weights, dtype=dtype, device=device)
-    return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern)
+    return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern, optimize=optimize)
 
 
 def read_text(path_or_text: str | PathLike[str], limits: Limits = DEFAULT) -> Source:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..dsl.program import Body, Node, NodeKind, Operand, Program, Ref
+from ..dsl.program import Body, Node, NodeKind, Operand, Program, Recipe, Ref
 from .census import Bodies, Census, Count, Tensor, distinct
 
 if TYPE_CHECKING:
@@ -142,7 +142,34 @@ def body_text(body: Body) -> str:
     return "\n".join([*lines, "}"])
 
 
+def read_paths(node: Node) -> tuple[str, ...]:
+    """Return the parameters and buffers that a node reads by path."""
+    if node.kind is NodeKind.PARAMETER:
+        return (node.target,)
+    return node.attributes["recipe"].paths if node.kind is NodeKind.DERIVED else ()
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return what a derived value is, as one expression: `stack([expert.0.weight, expert.1.weight], dim = 0)`."""
+    texts: list[str] = []
+    for node in recipe.body.nodes:
+        read = [f"{name} = {_expression(operand, texts)}" for name, operand in node.inputs.items()]
+        statics = [f"{name} = {_plain(value)}" for name, value in node.attributes.items() if value is not None]
+        texts.append(node.target if node.kind is NodeKind.PARAMETER else f"{node.target}({', '.join(read + statics)})")
+    return _expression(recipe.body.outputs[0].ref, texts)
+
+
+def _expression(operand: Operand, texts: list[str]) -> str:
+    if operand is None:
+        return "none"
+    if isinstance(operand, Ref):
+        return f"{texts[operand.node]}[{operand.index}]" if operand.index else texts[operand.node]
+    return f"[{', '.join(_expression(ref, texts) for ref in operand)}]"
+
+
 def _node_text(number: int, node: Node) -> str:
+    if node.kind is NodeKind.DERIVED:
+        return f"%{number}: {node.outputs[0]} = derived {node.target} = {recipe_text(node.attributes['recipe'])}"
     read = [f"{name} = {_operand(operand)}" for name, operand in node.inputs.items()]
     statics = [f"{name} = {_plain(value)}" for name, value in node.attributes.items()]
     types = ", ".join(map(str, node.outputs))

@@ -13,15 +13,16 @@ from typing import Any, cast
 from ..dsl.dims import Dim, Symbol
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Ref
 from .census import distinct
-from .graph import operand_refs, operands, results
+from .graph import operand_refs, operands, read_paths, results
 from .paths import covers
 from .solve import solve
 
 
 class Slicer:
-    """Makes variants of bodies and remembers them."""
+    """Makes variants of bodies and remembers them; with `keep`, they hold all modules and tensors still, those that nothing needs, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: bool = False) -> None:
+        self.keep = keep
         self._variants: dict[tuple[int, frozenset[int], bool], tuple[Body, Body]] = {}
         self._updating: dict[int, bool] = {}
 
@@ -122,10 +123,10 @@ class _Live:
         at = len(body.outputs)
         after = at + len(body.losses)
         modules = self._modules(nodes)
-        targets = {node.target for node in nodes if node.kind is NodeKind.PARAMETER}
+        targets = {path for node in nodes for path in read_paths(node)}
         updates = [replace(update, ref=moved(update.ref)) for update in body.updates] if self.updates else []
         touched = targets | {update.path for update in updates}
-        parameters = {path: own for path, own in body.parameters.items() if path in touched}
+        parameters = {path: own for path, own in body.parameters.items() if self.slicer.keep or path in touched}
         return Body(
             name=body.name,
             span=body.span,
@@ -168,7 +169,7 @@ class _Live:
         """Keep the modules that are used or handed to one that is; what is handed on keeps all its bodies."""
         declared = self.body.modules
         used = {node.target for node in nodes if node.kind in (NodeKind.LEAF, NodeKind.CALL)}
-        read = {node.target for node in nodes if node.kind is NodeKind.PARAMETER}
+        read = {path for node in nodes for path in read_paths(node)}
         used |= {path for path in declared if any(covers(path, target) for target in read)}
         handed = {path for name in used & declared.keys() for path in declared[name].modules.values()}
         while more := {path for name in (handed & declared.keys()) for path in declared[name].modules.values()} - handed:
@@ -176,7 +177,7 @@ class _Live:
         handed = {path for path in declared if any(covers(path, other) or covers(other, path) for other in handed)}
         kept: dict[str, ModuleDecl] = {}
         for path, module in declared.items():
-            if path in used or path in handed:
+            if self.slicer.keep or path in used or path in handed:
                 called = [node.body for node in nodes if node.target == path]
                 whole = module.bodies if path in handed or not any(called) else []
                 kept[path] = replace(module, bodies=list(distinct([*called, *whole])))

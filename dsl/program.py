@@ -42,6 +42,7 @@ class NodeKind(Enum):
     OPERATION = "operation"  # target: primitive name
     LEAF = "leaf"  # target: path of a leaf module of this body (or `@name...` for a module argument)
     EXTERN = "extern"  # the body of an extern block: target is the output's name, the wrapped module computes it
+    DERIVED = "derived"  # made by passes: computed from parameters alone; attributes["recipe"] is a Recipe
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
 
@@ -279,6 +280,22 @@ class Body:
         return self.nodes[ref.node].outputs[ref.index]
 
 
+@dataclass(slots=True, eq=False)
+class Recipe:
+    """How a DERIVED value is computed: a body of PARAMETER and OPERATION nodes with one output, its paths relative to the body that reads it.
+
+    A `packed` one only puts its parameters side by side, each whole and once, so that they can live in one storage.
+    """
+
+    body: Body
+    packed: bool
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The parameters and buffers that it reads, in order."""
+        return tuple(node.target for node in self.body.nodes if node.kind is NodeKind.PARAMETER)
+
+
 @record
 class StagePlan:
     """One stage: what happens to each parameter and buffer, the active tasks and the losses with their weights.
@@ -392,6 +409,8 @@ class Program:
     counts: dict[str, int] = field(default_factory=dict[str, int])  # by selectors, as written: the parameters that the model itself counts
     preset: str | None = None  # the one that gave the arguments
     golden: str | None = None  # the one that gave them, from the configuration of a case
+    only_evaluates: bool = False  # passes have made it so: it has no training body, no stages and no losses
+    original: Program | None = None  # what the text says, where passes have changed it
 
     @property
     def training(self) -> Body:

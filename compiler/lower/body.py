@@ -12,12 +12,12 @@ from ...blocks.registry import Entry
 from ...dsl.dims import Dim
 from ...dsl.extern import ExternFunction
 from ...dsl.members import member_text
-from ...dsl.program import Body, Node, NodeKind, Operand, Ref
+from ...dsl.program import Body, Node, NodeKind, Operand, Recipe, Ref
 from ...dsl.types import DType, TensorType
-from ..graph import result_names, results
+from ..graph import recipe_text, result_names, results
 from ..paths import join
 from .builder import Frame, GraphBuilder, Handle
-from .code import Place
+from .code import Place, Written, generate
 from .keywords import guard
 from .names import identifier, imported
 from .sizes import Sizes
@@ -101,6 +101,13 @@ class BodyLowering(GraphBuilder):
         if any(update.path == node.target for update in frame.body.updates):
             value = self.method(value, "clone")
         return (value,)
+
+    def write_derived(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Call the module that keeps what is computed from parameters alone."""
+        recipe: Recipe = node.attributes["recipe"]
+        code = generate(node.target, BodyLowering(self.around).write(recipe.body, ()), (), (node.target,))
+        path = self.around.child(frame.prefix, DERIVED, {"recipe": Written(recipe_text(recipe), code, recipe.paths, recipe.packed)}, node.target)
+        return (self._create("call_module", path),)
 
     def write_constant(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Make a tensor without dimensions."""
@@ -195,6 +202,7 @@ class BodyLowering(GraphBuilder):
         return tuple(inner.values[ref.node, ref.index] for ref in results(body))
 
 
+DERIVED = "archloom.compiler.runtime.derived.Derived"
 DRAW = "archloom.compiler.runtime.draws.Draw"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
@@ -202,6 +210,7 @@ Writer = Callable[[BodyLowering, Frame, int, Node], tuple[Handle, ...]]
 
 _WRITERS: dict[NodeKind, Writer] = {
     NodeKind.PARAMETER: BodyLowering.write_parameter,
+    NodeKind.DERIVED: BodyLowering.write_derived,
     NodeKind.CONSTANT: BodyLowering.write_constant,
     NodeKind.DRAW: BodyLowering.write_draw,
     NodeKind.OPERATION: BodyLowering.write_operation,

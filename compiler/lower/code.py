@@ -55,6 +55,19 @@ class Code:
         return alike and all(self.globals[name] is value for name, value in other.globals.items())
 
 
+class Written:
+    """The code of what is computed from the parameters at `paths` alone, a function of the module that holds them; known by its text."""
+
+    def __init__(self, text: str, code: Code, paths: tuple[str, ...], packed: bool) -> None:
+        self.text, self.code, self.paths, self.packed = text, code, paths, packed
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Written:
+        return self
+
+
 @dataclass(slots=True)
 class _Lines:
     """Places by line of one generated file."""

@@ -9,6 +9,8 @@ import torch
 
 from ...dsl.diagnostics import closest
 from ...dsl.program import Program
+from ..optimize.manager import optimize as run_passes
+from ..optimize.pipelines import Asked
 from ..tasks import known_tasks
 from .assemble import assemble
 from .extern import Allowed, Extern
@@ -28,9 +30,11 @@ def compile_program(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     extern: Allowed = None,
+    optimize: Asked = "none",
 ) -> Model:
     """Return the model of a program; see `archloom.compile`."""
     chosen = compute_dtype(dtype)
+    program = run_passes(program, optimize).program
     place = torch.device(device) if device is not None else torch.get_default_device()
     model, plan = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen))
     if place.type == "meta":

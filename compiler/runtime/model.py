@@ -17,6 +17,7 @@ from ..lower.build import complete
 from .border import Border, check_range
 from .calls import Request, RootView, Signature
 from .chance import Chance, Values, draw_types
+from .derived import bind
 from .entry import Entry
 from .errors import InputError, ModelError, innermost
 from .example import example_inputs
@@ -131,6 +132,7 @@ class Model(Saved):
             found = signature.view(request, self._plan.unit)
         if self._ops != self._plan.unit.lowerer.ops:
             complete(self, self._plan.unit)
+            self._bind()
             self._ops = self._plan.unit.lowerer.ops
             self._restage()
         return found
@@ -196,7 +198,8 @@ class Model(Saved):
         """
         from .claims import check_claims  # which builds models
 
-        return check_claims(self._plan.program, self._plan.builder.extern, seed, dims)
+        program = self._plan.program
+        return check_claims(program.original or program, self._plan.builder.extern, seed, dims)
 
     def entry(self, name: str) -> Entry:
         """Return another signature over the same modules; KeyError with a suggestion for an unknown one."""
@@ -246,6 +249,8 @@ class Model(Saved):
         `weights` are what the stage starts from: a source for what stands after its `from`, or sources by name; without them the
         tensors stay as they are.  Raises KeyError with a suggestion for an unknown stage, Failure for weights that don't fit.
         """
+        if self._plan.program.only_evaluates:
+            self.train()  # which says why there are no stages
         plan = self._plan.program.stages.get(name)
         if plan is None:
             near = closest(name, self._plan.program.stages)
@@ -314,10 +319,22 @@ class Model(Saved):
             return []
         return [module for module, _ in Stillness(self, expand(self._plan.frozen, self._paths())).modules(self)]
 
+    def _bind(self) -> None:
+        """Let what passes derived from parameters look them up again."""
+        if self._plan.program.original is not None:
+            bind(self)
+
+    def _loaded(self, keys: Any) -> None:
+        """Tie and bind after loading, which may have put new objects in place."""
+        self._tie()
+        self._bind()
+
     def _begin(self) -> None:
         """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
         hooked: Any = self
-        hooked.register_load_state_dict_post_hook(Model._tied_again)
+        hooked.register_load_state_dict_post_hook(Model._loaded)
+        if self._plan.program.only_evaluates:
+            nn.Module.train(self, False)
         for losses in (frozenset[str](), self._plan.signature.losses()):
             self._plan.signature.view(Request(self._plan.signature.tasks, losses), self._plan.unit)
         self._ops = self._plan.unit.lowerer.ops
@@ -329,6 +346,10 @@ class Model(Saved):
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of everything that doesn't stand still."""
+        if mode and self._plan.program.only_evaluates:
+            raise ValueError(
+                f"this `{type(self).__name__}` only evaluates: passes have folded what training needs; optimize it by `none` or `default`"
+            )
         super().train(mode)
         self._stand_still()
         return self
@@ -353,6 +374,7 @@ class Model(Saved):
         Starter(self, self._plan.unit, self._plan.builder.extern, torch.device(device)).start(given, tied)
         self._seen.clear()
         self._tie()
+        self._bind()
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -361,6 +383,7 @@ class Model(Saved):
         plain._apply(fn, recurse)
         self._seen.clear()
         self._tie()
+        self._bind()
         return self
 
     def graph_module(self, tasks: Iterable[str] | None = None, losses: bool = False) -> fx.GraphModule:
@@ -381,6 +404,7 @@ class Model(Saved):
         memo[id(self)] = new
         for name, value in self.__dict__.items():
             new.__dict__[name] = copy.deepcopy(value, memo)
+        new._bind()
         return new
 
 

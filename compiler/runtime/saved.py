@@ -74,10 +74,6 @@ class Saved(nn.Module):
             if getattr(holder, name) is not getattr(kept_holder, kept):
                 setattr(holder, name, getattr(kept_holder, kept))
 
-    def _tied_again(self, keys: Any) -> None:
-        """Tie after loading, which may have put new objects in place."""
-        self._tie()
-
     def _holder(self, path: str) -> tuple[nn.Module, str]:
         above, _, name = path.rpartition(".")
         return self.get_submodule(above), name

@@ -1,0 +1,89 @@
+"""Runs a pipeline over a program, and keeps a record of each step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...dsl.program import Body, EntryPlan, Program
+from ...dsl.record import record
+from ..graph import Graph
+from ..slice import Slicer
+from .interface import Event, Keeps, Pass
+from .pipelines import Asked, pipeline
+
+
+@record
+class Step:
+    """One pass that has run: where it applied, where it did not and why, how long it took, and the nodes before and after."""
+
+    name: str
+    seconds: float
+    fired: tuple[Event, ...]
+    declined: tuple[Event, ...]
+    before: int
+    after: int
+
+
+@record
+class Optimized:
+    """A program after a pipeline, and what each pass did."""
+
+    program: Program
+    steps: tuple[Step, ...]
+
+
+Watch = Callable[[str, Graph], object]
+"""Is shown the graph before the first pass (as `input`), and after each by the pass's name."""
+
+
+def optimize(program: Program, asked: Asked, watch: Watch | None = None) -> Optimized:
+    """Return the program after the passes of a pipeline.
+
+    A pass that keeps evaluation alone gives a program without training: no stages, no losses, no updates.  Raises ValueError for a
+    pipeline, a pass or an option that there isn't.
+    """
+    chosen = pipeline(asked)
+    if not chosen:
+        return Optimized(program, ())
+    original = program
+    if any(each.keeps is Keeps.EVALUATION for each in chosen):
+        program = evaluation(program)
+    graph = Graph(program)
+    if watch is not None:
+        watch("input", graph)
+    steps: list[Step] = []
+    for each in chosen:
+        graph, step = _run(each, graph)
+        steps.append(step)
+        if watch is not None:
+            watch(each.name(), graph)
+    return Optimized(replace(graph.program, original=original), tuple(steps))
+
+
+def _run(each: Pass, graph: Graph) -> tuple[Graph, Step]:
+    from .interface import Journal
+
+    journal, before, start = Journal(), size(graph), time.perf_counter()
+    graph = each.run(graph, journal)
+    seconds = time.perf_counter() - start
+    return graph, Step(each.name(), seconds, tuple(journal.fired), tuple(journal.declined), before, size(graph))
+
+
+def size(graph: Graph) -> int:
+    """Return the number of nodes in all bodies, each counted once."""
+    return sum(len(body.nodes) for body in graph.bodies)
+
+
+def evaluation(program: Program) -> Program:
+    """Return a program that only evaluates: the bodies of evaluation with their outputs and states."""
+    slicer = Slicer(keep=True)
+    entries = {name: EntryPlan(plan.name, _outputs(plan.eval, slicer), None) for name, plan in program.entries.items()}
+    return replace(program, eval=_outputs(program.eval, slicer), train=None, stages={}, variants={}, entries=entries, only_evaluates=True)
+
+
+def _outputs(body: Body, slicer: Slicer) -> Body:
+    first = len(body.outputs) + len(body.losses)
+    kept: Sequence[int] = [*range(len(body.outputs)), *range(first, first + len(body.states))]
+    return slicer.variant(body, kept, updates=False)

@@ -1,0 +1,48 @@
+"""Pipelines: lists of passes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...dsl.diagnostics import closest
+from .interface import Pass
+from .registry import make, passes, split
+
+DEFAULT = ("simplify", "cse", "merge_linears", "pack")
+PIPELINES: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "default": DEFAULT,
+    "inference": ("simplify", "cse", "fold_norms", "merge_linears", "fold_parameters"),
+    "max": ("simplify", "cse", "fold_norms", "merge_linears", "fold_parameters"),
+}
+"""`default` keeps training as it is; `inference` and `max` give a model that only evaluates."""
+
+Asked = str | Sequence[str | Pass]
+"""A pipeline's name, a list of passes in one text (`"cse, pack"`), or in a sequence."""
+
+
+def pipeline(asked: Asked) -> tuple[Pass, ...]:
+    """Return the passes of a pipeline, or of a list of passes, in their order.
+
+    Raises ValueError for a pipeline, a pass or an option that there isn't.
+    """
+    if isinstance(asked, str):
+        if asked in PIPELINES:
+            return tuple(map(make, PIPELINES[asked]))
+        if asked.isidentifier() and asked not in passes():
+            near = closest(asked, [*PIPELINES, *passes()])
+            meant = f", did you mean `{near}`" if near else ""
+            raise ValueError(f"there is no pipeline `{asked}`{meant}: there are {', '.join(PIPELINES)}, and the passes {', '.join(passes())}")
+        asked = split(asked)
+    found = tuple(make(each) if isinstance(each, str) else each for each in asked)
+    return _ordered(found)
+
+
+def _ordered(found: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    """Refuse a pass that stands before one that it must follow."""
+    for place, each in enumerate(found):
+        later = {other.name() for other in found[place + 1 :]}
+        wrong = [name for name in each.after if name in later]
+        if wrong:
+            raise ValueError(f"the pass `{each.name()}` must come after `{wrong[0]}`")
+    return found

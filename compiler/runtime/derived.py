@@ -1,0 +1,150 @@
+"""What passes compute from parameters alone: kept from call to call where that is exact, computed anew where gradients need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..lower.code import Written
+
+Link = tuple[dict[str, Any], str, object]
+"""A dictionary of a module, a key in it, and what was found there."""
+
+
+class Derived(nn.Module):
+    """A value computed from parameters of the block that holds it.
+
+    A packed one is the storage of its parameters, which are views of it: it is never stale and costs no copy, and in training its gradient goes
+    to each of them by itself.  Any other one is computed at the first call after its parameters changed; where one of them needs a gradient, at
+    each call.
+    """
+
+    def __init__(self, recipe: Written) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self._owner: tuple[nn.Module, ...] = ()
+        self._links: list[Link] = []
+        self._sources: list[Tensor] = []
+        self._pointers: list[int] = []
+        self._versions: list[int] = []
+        self.value: Tensor | None = None
+
+    def bind(self, owner: nn.Module, taken: set[int]) -> None:
+        """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
+        self._owner, self.value, self._pointers, self._versions = (owner,), None, [], []
+        self._links, self._sources = links(owner, self.recipe.paths)
+        ids = {id(source) for source in self._sources}
+        alike = len({(source.dtype, source.device) for source in self._sources}) == 1
+        if self.recipe.packed and alike and not self._sources[0].is_meta and not ids & taken and len(ids) == len(self._sources):
+            taken |= ids
+            self._pack()
+
+    def _pack(self) -> None:
+        with torch.no_grad():
+            whole = cast(Tensor, self.recipe.code.function(self._owner[0])).contiguous()
+            parts = unpack(whole, self._sources)
+            for source, part in zip(self._sources, parts, strict=True):
+                source.data = part
+        self.value = whole
+        self._pointers = [source.data_ptr() for source in self._sources]
+
+    def forward(self) -> Tensor:
+        """Return the value.  Raises RuntimeError where a module that it reads from was replaced."""
+        if torch.compiler.is_compiling():
+            return self._compiled()
+        for held, name, known in self._links:
+            if held.get(name) is not known:
+                raise RuntimeError(f'`{name}` was replaced after passes had merged it: change the model first, or compile it with optimize="none"')
+        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
+        if self._pointers:
+            return self._packed(needed)
+        if needed or self._sources[0].is_meta:
+            return self.recipe.code.function(self._owner[0])
+        versions = [source._version for source in self._sources]
+        if self.value is None or versions != self._versions:
+            with torch.no_grad():
+                self.value = cast(Tensor, self.recipe.code.function(self._owner[0]))
+            self._versions = versions
+        return self.value
+
+    def _packed(self, needed: bool) -> Tensor:
+        if [source.data_ptr() for source in self._sources] != self._pointers:
+            self._pack()  # a copy, or `.data = `, has parted them
+        whole = cast(Tensor, self.value)
+        apply: Callable[..., Tensor] = cast(Any, Side).apply
+        return apply(whole, *self._sources) if needed else whole
+
+    def _compiled(self) -> Tensor:
+        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
+        if needed or self.value is None:
+            return self.recipe.code.function(self._owner[0])
+        return self.value
+
+    def extra_repr(self) -> str:
+        """Say what it is computed from."""
+        return self.recipe.text
+
+
+class Side(torch.autograd.Function):
+    """Gives the storage of several parameters as one value, and each its part of the gradient."""
+
+    generate_vmap_rule: ClassVar[bool] = False
+
+    @staticmethod
+    def forward(ctx: Any, whole: Tensor, *parts: Tensor) -> Tensor:
+        """Return the storage itself."""
+        ctx.shapes = [part.shape for part in parts]
+        return whole.view_as(whole)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Part the gradient."""
+        parts = parted(grads[0], ctx.shapes)
+        return (None, *(part if wanted else None for part, wanted in zip(parts, ctx.needs_input_grad[1:], strict=True)))
+
+
+def unpack(whole: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
+    """Return the parts of a storage that stand for the tensors stacked or concatenated in it along axis 0."""
+    return parted(whole, [source.shape for source in sources])
+
+
+def parted(whole: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Part a stack or a concatenation along axis 0."""
+    if whole.dim() == len(shapes[0]) + 1:
+        return list(whole.unbind(0))
+    return list(torch.split(whole, [shape[0] for shape in shapes]))
+
+
+def links(owner: nn.Module, paths: Sequence[str]) -> tuple[list[Link], list[Tensor]]:
+    """Return every step from a module to tensors below it, once, and the tensors."""
+    found: dict[tuple[int, str], Link] = {}
+    sources: list[Tensor] = []
+    for path in paths:
+        module: nn.Module = owner
+        *above, name = path.split(".")
+        for word in above:
+            held = _held(module, "_modules")
+            found[id(module), word] = (held, word, held[word])
+            module = held[word]
+        held = _held(module, "_parameters")
+        held = held if name in held else _held(module, "_buffers")
+        found[id(module), name] = (held, name, held[name])
+        sources.append(held[name])
+    return list(found.values()), sources
+
+
+def _held(module: nn.Module, kind: str) -> dict[str, Any]:
+    """Return the dictionary in which a module holds its modules, parameters or buffers."""
+    return vars(module)[kind]
+
+
+def bind(model: nn.Module) -> None:
+    """Bind every derived value of a model to its parameters; to be called whenever these may be other objects or have moved."""
+    taken: set[int] = set()
+    everything: list[tuple[str, nn.Module]] = [*model.named_modules()]
+    for path, module in everything:
+        if isinstance(module, Derived):
+            module.bind(model.get_submodule(path.rpartition(".")[0]), taken)
