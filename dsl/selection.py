@@ -190,7 +190,7 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
-            if is_unborn(parts, tree.bodies):
+            if is_unborn(parts, tree.bodies, tree.noun):
                 return []
             return Miss(f"`{path.span.text}` matches nothing: {following.message}", following.span, following.help)
         if not following:

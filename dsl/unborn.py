@@ -4,28 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .program import Body
-from .selectors import Anchor, Deep, Part, Word
+from .members import member_text
+from .program import Body, ModuleDecl
+from .selector_members import holds, pick
+from .selectors import Anchor, Deep, Item, Miss, Part, Word
+
+KINDS = {"parameter": {"part"}, "loss": {"part", "loss"}, "input": {"input"}, "value": {"part", "loss", "input", "output", "value"}}
+"""What a path of each kind of tree may end at."""
 
 
-def is_unborn(parts: Sequence[Part], bodies: Iterable[Body]) -> bool:
-    """Tell whether a path leads to a name of a statement that doesn't run; what lies below such a name is taken on trust."""
+def is_unborn(parts: Sequence[Part], bodies: Iterable[Body], noun: str, top: bool = True) -> bool:
+    """Tell whether a path to a parameter, loss, input or value leads to a name of a statement that doesn't run; what lies below such a name
+    is taken on trust.
+
+    A part or loss that its body does make, for other members, is none: a member that it lacks is as wrong as in any other family.
+    """
     if not parts or isinstance(parts[0], Anchor):
         return False
     first, rest = parts[0], parts[1:]
     if isinstance(first, Deep):
-        return is_unborn(rest, _at_or_below(bodies))
-    if any(first.name in body.absent for body in bodies):
+        held = [m for body in _at_or_below(bodies) for m in body.modules.values() if holds(m.members, m.sets, first.items)] if first.items else []
+        return is_unborn(rest, _at_or_below(_distinct(held) if first.items else bodies), noun, top=False)
+    wanted = (KINDS[noun] if not rest else {"part"}) | ({"task"} if top else set[str]())
+    if first.name is not None and any(wanted & body.absent.get(first.name, set()) and first.name not in _made(body) for body in bodies):
         return True
     while rest and isinstance(rest[0], Word) and rest[0].name is not None and rest[0].name.isdigit():
         rest = rest[1:]  # a place in a Sequential
-    return is_unborn(rest, _inner(bodies, first.name))
+    return is_unborn(rest, _distinct(m for body in bodies for m in _named(body, first)), noun, top=False)
 
 
-def _inner(bodies: Iterable[Body], name: str | None) -> list[Body]:
-    """Return the bodies of the modules of one name, or of any."""
-    found = (inner for body in bodies for declared in body.modules.values() if name in (None, declared.name) for inner in declared.bodies)
-    return list({id(body): body for body in found}.values())
+def _made(body: Body) -> set[str]:
+    """Return the names of the modules, parameters and losses of a body."""
+    losses = (loss.path.removeprefix(f"{loss.task}.") for loss in body.losses)
+    return {own.name for own in (*body.modules.values(), *body.parameters.values())} | {path.split(".")[0] for path in losses}
+
+
+def _named(body: Body, part: Word) -> list[ModuleDecl]:
+    """Return the modules of a body that a part of a path means."""
+    families: dict[str, list[ModuleDecl]] = {}
+    for declared in body.modules.values():
+        if part.name in (None, declared.name):
+            families.setdefault(declared.name, []).append(declared)
+    return [member for family in families.values() for member in _chosen(family, part.items)]
+
+
+def _chosen(family: list[ModuleDecl], items: Sequence[Item]) -> list[ModuleDecl]:
+    for depth, item in enumerate(items):
+        present = {member_text(m.members[depth]): m.members[depth] for m in family if depth < len(m.members)}
+        picked = pick(item, present, family[0].name, None) if present else []  # an index of a Sequential's part chooses none of its modules
+        if isinstance(picked, Miss):
+            return []
+        family = [m for m in family if depth >= len(m.members) or member_text(m.members[depth]) in picked]
+        if not family:
+            return []
+    return family
+
+
+def _distinct(modules: Iterable[ModuleDecl]) -> list[Body]:
+    return list({id(body): body for declared in modules for body in declared.bodies}.values())
 
 
 def _at_or_below(bodies: Iterable[Body]) -> list[Body]:
@@ -35,5 +71,5 @@ def _at_or_below(bodies: Iterable[Body]) -> list[Body]:
         body = waiting.pop()
         if id(body) not in found:
             found[id(body)] = body
-            waiting += _inner((body,), None)
+            waiting += _distinct(body.modules.values())
     return list(found.values())

@@ -30,5 +30,34 @@ def note_absent(statements: Sequence[ast.Statement], frame: Frame) -> None:
     """Keep the names that only statements bind that don't run with these arguments: a selector of one matches nothing, and is no misspelling."""
     for statement in statements:
         for inner in walk(statement):
-            names = [inner.name] if isinstance(inner, ast.Task) else bound_names(inner) if isinstance(inner, ast.Statement) else []
-            frame.builder.body.absent.update(name for name in names if frame.owner(name) is None)
+            for name, kind in _kinds(inner):
+                frame.builder.body.absent.setdefault(name, set()).add(kind)
+
+
+def _kinds(node: ast.Node) -> list[tuple[str, str]]:
+    """Return the names that a statement itself gives, each with what it is: a part has a path."""
+    if isinstance(node, ast.Task):
+        return [(node.name, "task")]
+    if isinstance(node, ast.Loss):
+        return [(node.name, "loss")]
+    if isinstance(node, ast.Assign):
+        return [(goal.name, assigned(node.value)) for goal in node.goals]
+    if isinstance(node, (ast.In, ast.Target, ast.Draw)):
+        return [(declared.name, "input") for declared in node.names]
+    return [(declared.name, "output") for declared in node.names] if isinstance(node, ast.Out) else []
+
+
+def assigned(value: ast.Expr) -> str:
+    """Say what a statement makes of a name: a part, where its value may be a module or a parameter, else a value."""
+    return "part" if _may_make(value) else "value"
+
+
+def _may_make(node: ast.Expr) -> bool:
+    if isinstance(node, ast.Ternary):
+        return _may_make(node.then) or _may_make(node.otherwise)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return any(map(_may_make, node.items))
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.function
+    return function.id[0].isupper() if isinstance(function, ast.Name) else not isinstance(function, ast.Call) or _may_make(function)

@@ -35,7 +35,7 @@ def _inputs(names: Sequence[ast.Declared], statement: ast.In | ast.Target, frame
     for declared in names:
         if statement.condition is not None and not _present(declared, statement.condition, frame):
             frame.bind(declared.name, None, declared.span)
-            frame.builder.body.absent.add(declared.name)
+            frame.builder.body.absent.setdefault(declared.name, set()).add("input")
             continue
         value = family_of(declared.binders, (), frame, lambda inner, keys, d=declared: _input(d, keys, statement, inner, is_target), declared)
         frame.bind(declared.name, value, declared.span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .. import ast
@@ -55,7 +55,7 @@ class Signals:
         """Return a target and what it is given; None where the model has neither with these arguments."""
         source, types = self._source(clause)
         targets = [declared for declared in body.inputs if declared.is_target and _named(declared, clause.name)]
-        if types is None and not targets and not body.absent.isdisjoint(clause.name.split(".")):
+        if types is None and not targets and _is_absent(body, clause.name.split("."), "input"):
             return None
         if not targets:
             names = [_path(declared) for declared in body.inputs if declared.is_target]
@@ -126,7 +126,7 @@ def _output(clause: ast.Emit, frame: Frame, body: Body) -> tuple[str, Types] | N
     else:
         fail("A518", f"`{clause.value.span.text}` is no output", clause.value.span, "emit an output by its path: `emit soft = answer.logits`")
     found = [out for out in body.outputs if out.name == name and out.task == task and tuple(map(member_text, out.members))[: len(chosen)] == chosen]
-    if not found and not body.absent.isdisjoint((task, name)):
+    if not found and _is_absent(body, [name] if task is None else [task, name], "output"):
         return None
     if not found:
         names = [_output_path(out) for out in body.outputs]
@@ -148,3 +148,8 @@ def _members(node: ast.Index, frame: Frame) -> tuple[str, ...]:
     if not items or any(not isinstance(item, Exactly) for item in items):
         fail("A518", f"`{node.span.text}` is no member of an output", node.span, "name one member of each loop")
     return tuple(item.literal or member_text(item.values[0]) for item in items if isinstance(item, Exactly))
+
+
+def _is_absent(body: Body, words: Sequence[str], kind: str) -> bool:
+    """Tell whether the text makes the last of some words, or the task before it, with other arguments only."""
+    return kind in body.absent.get(words[-1], ()) or (len(words) > 1 and "task" in body.absent.get(words[0], ()))

@@ -259,6 +259,7 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
     need(isinstance(value, Tensor) and value.dim() == 0 and value.dtype.is_floating_point, "a loss is one number")
     path = ".".join([*([frame.task] if frame.task else []), statement.name, *(_text(m) for _, m in scope_members(frame))])
     need(path not in frame.body.losses, f"the loss {path} is declared twice")
+    frame.body.made.lost.add(statement.name)
     frame.body.losses[path] = (value, frame.task)
     frame.body.parts[path] = (((statement.name, tuple(m for _, m in scope_members(frame))),), ())
     if frame.owner(statement.name) is None:

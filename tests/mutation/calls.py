@@ -225,7 +225,17 @@ def run_leaf(made: Made, values: list[Any], frame: Frame) -> Tensor:
     made.calls += 1
     world = frame.body.world
     made.module.train(world.training)
+    norm = made.maker.name.startswith("BatchNorm")
+    world.modal |= norm
+    if norm and world.training and made.module.track_running_stats and _has_one(values[0]):
+        made.module.eval()  # right for one that is frozen for good: that is known at the end of the run
+        world.starved.append(made.module)
     return world.link(world.guarded(call_leaf, made.maker.name, made.module, *values), *values, made)
+
+
+def _has_one(x: Any) -> bool:
+    """Tell whether a tensor has one value of each channel."""
+    return isinstance(x, Tensor) and x.dim() >= 2 and x.numel() == x.shape[1]
 
 
 def call_chain(made: Made, value: Any, frame: Frame) -> Any:

@@ -83,9 +83,9 @@ class World(Making, Calling):
     pairs: set[frozenset[int]] = field(default_factory=set[frozenset[int]])
     frozen: set[int] = field(default_factory=set[int])
     borders: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    starved: list[Any] = field(default_factory=list[Any])
     run_items: list[Any] = field(default_factory=list[Any])
     alone: bool = False
-    seen: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     doubts: set[str] = field(default_factory=set[str])
     apart: int = 0
 
@@ -208,10 +208,6 @@ class World(Making, Calling):
         known = name in file.items or name in file.imports or name in CONSTANTS or name in primitives()
         return known or name in FUNCTIONS or name in SPECIAL or name in DTYPES or name in INITIALISERS
 
-    def absent(self, item: Any) -> frozenset[str]:
-        """Return the names that an item binds in arms and loops that no run came by."""
-        return _bound_in(item) - self.seen.get(id(item), set())
-
 
 def _either_axis(logits: Any, target: Any) -> bool:
     """Tell whether two axes could be that of the classes."""
@@ -254,6 +250,8 @@ def run_model(
         need(task not in outs.get(None, {}), f"{task} is a task and an output")
     _shared_names(body)
     world.finish(body, frame)
+    for module in world.starved:
+        need(all(id(t) in world.frozen for t in module.state_dict(keep_vars=True).values()), "a batch norm of one value in training", "run")
     for other in file.items.values():
         if not any(other is run_item for run_item in (item, *world.run_items)) and not isinstance(other, (ast.Definition, ast.Model, ast.ModelAlias)):
             world.active.append(other)

@@ -19,8 +19,9 @@ from archloom.dsl import ast
 from .arithmetic import is_static, key
 from .checks import need
 from .expressions import _is_word, evaluate, look_up, loosely
+from .members import holds, pick, text, unborn
 from .scopes import MISSING, Frame, Steps
-from .values import Family, Made, Member, Set, Unknown, Wrong, plain
+from .values import Family, Made, Member, Set, Wrong, plain
 
 Part = tuple[str, tuple[Any, ...]]
 
@@ -34,7 +35,6 @@ class Owned:
     value: Tensor
     tasks: tuple[str, ...] = ()
     buffer: bool = False
-    makers: tuple[Any, ...] = ()
     sets: tuple[tuple[Set, ...], ...] = ()
 
     @property
@@ -49,7 +49,6 @@ class Node:
     name: str = ""
     members: tuple[Any, ...] = ()
     kind: str | None = None
-    item: Any = None
     sets: tuple[Set, ...] = ()
     children: dict[tuple[str, tuple[str, ...]], Node] = field(default_factory=dict[tuple[str, tuple[str, ...]], "Node"])
     owned: list[Owned] = field(default_factory=list[Owned])
@@ -65,10 +64,6 @@ class Node:
             yield from child.all()
 
 
-def text(member: Any) -> str:
-    return "_".join(map(text, member)) if isinstance(member, tuple) else str(member).replace(".", "_")
-
-
 def planted(entries: Sequence[Owned]) -> Node:
     root = Node()
     for entry in entries:
@@ -77,7 +72,6 @@ def planted(entries: Sequence[Owned]) -> Node:
             at = (name, tuple(map(text, members)))
             node = node.children.setdefault(at, Node(name, members))
             node.kind = node.kind or (entry.kinds[place] if place < len(entry.kinds) else None)
-            node.item = node.item or (entry.makers[place] if place < len(entry.makers) else None)
             node.sets = node.sets or (entry.sets[place] if place < len(entry.sets) else ())
         node.owned.append(entry)
     return root
@@ -92,17 +86,15 @@ def _walk(made: Made, above: Owned) -> Iterator[Owned]:
     for tensor in made.own.values():
         extra = (tensor.task,) if tensor.task else ()
         parts, sets = (*above.parts, *tensor.words), (*above.sets, tensor.sets)
-        yield Owned(parts, above.kinds, tensor, above.tasks + extra, tensor.buffer, above.makers, sets)
+        yield Owned(parts, above.kinds, tensor, above.tasks + extra, tensor.buffer, sets)
     for child in made.children.values():
         extra = (child.task,) if child.task else ()
         parts, kinds = (*above.parts, *child.words), (*above.kinds, child.maker.name)
-        yield from _walk(
-            child, Owned(parts, kinds, above.value, above.tasks + extra, False, (*above.makers, child.maker.tree), (*above.sets, child.sets))
-        )
+        yield from _walk(child, Owned(parts, kinds, above.value, above.tasks + extra, False, (*above.sets, child.sets)))
     if made.module is not None:
         buffers = dict(made.module.named_buffers())
         for name, tensor in made.module.state_dict(keep_vars=True).items():
-            yield Owned((*above.parts, (name, ())), above.kinds, tensor, above.tasks, name in buffers, above.makers, above.sets)
+            yield Owned((*above.parts, (name, ())), above.kinds, tensor, above.tasks, name in buffers, above.sets)
 
 
 # ------------------------------------------------------------------------------------------------------------- selecting
@@ -111,11 +103,9 @@ def _walk(made: Made, above: Owned) -> Iterator[Owned]:
 class Selection:
     """Selectors of one body, evaluated where they stand."""
 
-    def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame, variables: bool = False) -> None:
+    def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame, variables: bool = False, losses: bool = False) -> None:
         self.root, self.tasks, self.frame, self.variables = planted(entries), tasks, frame, variables
-        self.root.item = frame.body.made.maker.tree
-        self.loose = False  # losses know the words of their path, and not the blocks behind them
-        self.entries = list(entries)
+        self.entries, self.losses = list(entries), losses
 
     def select(self, node: Any) -> list[Owned]:
         """Return what a selector matches; raises Wrong for one that matches nothing and names nothing that there could be."""
@@ -158,30 +148,14 @@ class Selection:
             task, parts = first[1], parts[1:]
         nodes = [self.root]
         for place, part in enumerate(parts):
-            before, nodes = nodes, self._step(nodes, part, place == len(parts) - 1)
+            nodes = self._step(nodes, part, place == len(parts) - 1)
             if not nodes:
-                if self.unborn(before, parts[place:]):
+                if unborn([self.frame.body.made], parts, self.losses):
                     return []
                 raise Wrong("a selector matches nothing")
         found = {id(o): o for n in nodes for o in n.all() if task is None or task in o.tasks}
         need(bool(found), "a selector matches nothing")
         return list(found.values())
-
-    def unborn(self, nodes: Sequence[Node], parts: Sequence[Any]) -> bool:
-        """Tell whether what a path goes on with is made by the text with other arguments only."""
-        if parts[0][0] == "anchor" or any(item == ("empty",) for p in parts if p[0] != "anchor" for item in p[-1]):
-            return parts[0][0] != "anchor"
-        name = parts[0][1] if parts[0][0] == "word" else None
-        if name is None:
-            return False
-        if self.loose:
-            world = self.frame.body.world
-            return any(name in world.absent(item) for item in (self.root.item, *world.run_items))
-        below = [n.item for n in nodes] if parts[0][0] == "word" else []
-        return any(
-            item is not None and name in self.frame.body.world.absent(item) and not any(c.name == name for c in n.children.values())
-            for n, item in zip(nodes, below, strict=True)
-        )
 
     def _step(self, nodes: Sequence[Node], part: Any, last: bool) -> list[Node]:
         if part[0] == "anchor":
@@ -202,7 +176,7 @@ class Selection:
     def _deep(self, node: Node, items: Sequence[Any], last: bool) -> list[Node]:
         if not items:
             return [node] if last else [node, *node.below()]
-        holding = [n for n in node.below() if _holds(n, items)]
+        holding = [n for n in node.below() if holds(n.members, n.sets, items)]
         return holding if last else [b for n in holding for b in (n, *n.below())]
 
     def _chosen(self, nodes: list[Node], items: Sequence[Any], depth: int) -> list[Node]:
@@ -219,7 +193,7 @@ class Selection:
                 for child in node.children.values():
                     groups.setdefault(child.name, []).append(child)
         present = {t: int(t) if inner else g[0].members[depth] for t, g in groups.items()}
-        chosen = _pick(items[0], present, not inner)
+        chosen = pick(items[0], present, not inner)
         return [n for t in chosen for n in self._chosen(groups[t], items[1:], 0 if inner else depth + 1)]
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -330,66 +304,6 @@ def _exactly(value: Any, literal: str | None) -> Any:
     values = [key(v) for v in values]
     need(all(isinstance(v, (int, str, float, tuple)) and not isinstance(v, bool) for v in values), "no member of a family")
     return ("exactly", values, literal, None) if values else ("empty",)
-
-
-def _pick(item: Any, present: dict[str, Any], whole: bool) -> list[str]:
-    if item[0] in ("every", "variable"):
-        return list(present)
-    if item[0] == "empty":
-        return []
-    if item[0] == "exactly":
-        if item[2] is not None and item[2] in present:
-            return [item[2]]
-        found = []
-        for value in item[1]:
-            word = text(value)
-            if word not in present and whole and isinstance(value, int) and -len(present) <= value < 0:
-                word = list(present)[value]
-            if word not in present:
-                return []
-            found.append(word)
-        return found
-    edges = [_place(item[1], present, 0), _place(item[2], present, len(present))]
-    if item[3] and item[2] is not None:
-        edges[1] += 1
-    need(edges[0] <= edges[1], "a range runs backwards")
-    return list(present)[edges[0] : edges[1]]
-
-
-def _place(value: Any, present: dict[str, Any], default: int) -> int:
-    if value is None:
-        return default
-    words = list(present)
-    if text(value) in present:
-        return words.index(text(value))
-    numbers = [m for m in present.values() if isinstance(m, int)]
-    if isinstance(value, int) and len(numbers) == len(words):
-        if value == max(numbers, default=-1) + 1:
-            return len(words)
-        if -len(words) <= value < 0:
-            return len(words) + value
-    raise Unknown("a range of members that may be absent")
-
-
-def _holds(node: Node, items: Sequence[Any]) -> bool:
-    members = node.members
-
-    def one(item: Any, member: Any, home: Set | None) -> bool:
-        if item[0] == "exactly":
-            if not isinstance(member, str) and item[3] is not None and home is not None and not _one_set(item[3], home):
-                return False
-            return text(member) == item[2] or any(text(v) == text(member) for v in item[1])
-        if item[0] == "between":
-            low, high = item[1], item[2]
-            return isinstance(member, int) and (low is None or member >= low) and (high is None or member < high or (item[3] and member == high))
-        return item[0] != "empty"
-
-    homes = [*node.sets, *[None] * len(members)]
-    return any(all(one(i, members[at + n], homes[at + n]) for n, i in enumerate(items)) for at in range(len(members) - len(items) + 1))
-
-
-def _one_set(one: Set, other: Set) -> bool:
-    return one.declared is other.declared or (bool(one.name) and one.name == other.name and one.declared == other.declared)
 
 
 # ------------------------------------------------------------------------------------------------------------- in a body

@@ -111,7 +111,6 @@ class Frame:
         if home.loop is not None and name in home.loop.names:
             raise Wrong(f"{name} is a loop's variable")
         home.names[name] = value
-        self.body.world.seen.setdefault(id(self.body.made.maker.tree), set()).add(name)
 
     def _home(self, name: str) -> Frame:
         crossed: list[Frame] = []

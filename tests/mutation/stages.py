@@ -111,8 +111,7 @@ class Stages:
 
     def _losses(self, chosen: Sequence[ast.Losses], weighs: Sequence[ast.Weigh], active: list[str], body: Body, frame: Frame) -> None:
         entries = _loss_entries(body)
-        selection = Selection(entries, list(body.tasks), frame)
-        selection.loose = True
+        selection = Selection(entries, list(body.tasks), frame, losses=True)
         if chosen:
             kept = []
             for node in (n for c in chosen for n in c.selectors):

@@ -170,7 +170,7 @@ def _born(made: Made, path: tuple[str, ...], old: Made | None) -> Made:
             need(shapes[0] == shapes[1], "one module, two sets of parameters")
             fresh.module = old.module
     elif old is not None:
-        fresh.children, fresh.own, fresh.calls = old.children, old.own, old.calls
+        fresh.children, fresh.own, fresh.calls, fresh.lost = old.children, old.own, old.calls, old.lost
     return fresh
 
 

@@ -134,6 +134,7 @@ class Made:
     words: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     sets: tuple[Set, ...] = ()
     task: str | None = None
+    lost: set[str] = field(default_factory=set[str])  # the names of its losses
 
 
 def plain(value: Any) -> Any:

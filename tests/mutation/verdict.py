@@ -113,7 +113,7 @@ class Runs:
         if self.broken is not None:
             return self.broken
         self.count += 1
-        both = self.base.modal or "training" in self.text
+        both = self.base.modal or "training" in self.text or "BatchNorm" in self.text
         try:
             for training in (True, False) if both else (self.count % 2 == 1,):
                 params = {**self.base.params, **self.plans.preset(self.base.preset)}

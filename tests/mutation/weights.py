@@ -20,9 +20,10 @@ from .borders import root
 from .checks import need
 from .conversions import initialiser, start_of
 from .expressions import clauses, evaluate, loosely
+from .members import text
 from .oracle import run_model
 from .parameters import typed
-from .paths import Owned, Selection, owned, text
+from .paths import Owned, Selection, owned
 from .scopes import MISSING, Body, Frame
 from .values import File, Member, Set, Unknown, Wrong, plain, tidy, whole
 

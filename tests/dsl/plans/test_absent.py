@@ -150,3 +150,47 @@ def test_what_is_handed_on_is_what_is_made() -> None:
 def test_what_is_handed_on_to_nothing_is_an_error(right: str, wrong: str, error: tuple[str, str]) -> None:
     assert right in HANDED
     assert error in [(code, message) for code, message, _ in found(HANDED.replace(right, wrong))]
+
+
+PARTIAL = """
+block Arm(deep: bool) {
+  in x: float[B, 4]
+  f = Linear(4, 4)
+  y = f(x)
+  if deep { g = Linear(4, 4); y = g(y); loss small = mean(y) }
+  out z = y
+}
+model M {
+  in x: float[B, 4]
+  index tasks = {a, b}
+  for t in tasks {
+    if t == a { side = Linear(4, 4); w = side(x) }
+    arm = Arm(t == a)
+    v = arm(x)
+    task t {
+      out answer = v
+      loss other = mean(v)
+      if t == a { loss main = mean(square(v)) }
+    }
+  }
+  out u = w[a]
+}
+train M { stage s { CLAUSES } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("clauses", "errors"),
+    [
+        ("tune all; weight {a.main, **.main} = 2", []),
+        ("tune side[a], arm[b].g, arm[a].g; weight arm[b].small = 2", []),  # another argument makes them in that arm
+        ("tune side[b], all", [("A510", "`side[b]` matches nothing: `side` has no member `b`")]),
+        ("tune arm[c].g, all", [("A510", "`arm[c].g` matches nothing: `arm` has no member `c`")]),
+        ("tune all; weight b.main = 2", [("A515", "`b.main` matches nothing: the task `b` has no `main`")]),
+        ("tune all; weight arm[a].main = 2", [("A515", "`arm[a].main` matches nothing: there is no `main` in `arm.a`")]),
+        ("tune all; weight *.main = 2", [("A515", "`*.main` matches nothing: there is no `main`")]),
+    ],
+)
+def test_what_is_made_for_some_members_is_a_partial_family(clauses: str, errors: list[tuple[str, str]]) -> None:
+    """Its other members are absent, with these arguments and with all; a name that no member of a body makes selects nothing there."""
+    assert [(code, message) for code, message, _ in found(PARTIAL.replace("CLAUSES", clauses)) if code in ("A510", "A515")] == errors

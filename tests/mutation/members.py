@@ -1,0 +1,149 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportUnusedExpression=false, reportPrivateUsage=false, reportReturnType=false, reportUnusedFunction=false
+# pyright: reportUnnecessaryContains=false, reportUnboundVariable=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportConstantRedefinition=false
+# (`need` says what must be so, and narrows no type)
+"""The oracle's members: which of a family an index means, and what the text makes with other arguments only (docs/language.md, Selectors)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from archloom.dsl import ast
+from archloom.dsl.parse.pythonisms import walk
+
+from .checks import need
+from .values import Made, Set, Unknown
+
+
+def text(member: Any) -> str:
+    return "_".join(map(text, member)) if isinstance(member, tuple) else str(member).replace(".", "_")
+
+
+def pick(item: Any, present: dict[str, Any], whole: bool) -> list[str]:
+    """Return which of the members present, by text, an item means."""
+    if item[0] in ("every", "variable"):
+        return list(present)
+    if item[0] == "empty":
+        return []
+    if item[0] == "exactly":
+        if item[2] is not None and item[2] in present:
+            return [item[2]]
+        found = []
+        for value in item[1]:
+            word = text(value)
+            if word not in present and whole and isinstance(value, int) and -len(present) <= value < 0:
+                word = list(present)[value]
+            if word not in present:
+                return []
+            found.append(word)
+        return found
+    edges = [_place(item[1], present, 0), _place(item[2], present, len(present))]
+    if item[3] and item[2] is not None:
+        edges[1] += 1
+    need(edges[0] <= edges[1], "a range runs backwards")
+    return list(present)[edges[0] : edges[1]]
+
+
+def _place(value: Any, present: dict[str, Any], default: int) -> int:
+    if value is None:
+        return default
+    words = list(present)
+    if text(value) in present:
+        return words.index(text(value))
+    numbers = [m for m in present.values() if isinstance(m, int)]
+    if isinstance(value, int) and len(numbers) == len(words):
+        if value == max(numbers, default=-1) + 1:
+            return len(words)
+        if -len(words) <= value < 0:
+            return len(words) + value
+    raise Unknown("a range of members that may be absent")
+
+
+def holds(members: Sequence[Any], sets: Sequence[Set], items: Sequence[Any]) -> bool:
+    """Tell whether items of an index match members that stand side by side."""
+
+    def one(item: Any, member: Any, home: Set | None) -> bool:
+        if item[0] == "exactly":
+            if not isinstance(member, str) and item[3] is not None and home is not None and not _one_set(item[3], home):
+                return False
+            return text(member) == item[2] or any(text(v) == text(member) for v in item[1])
+        if item[0] == "between":
+            low, high = item[1], item[2]
+            return isinstance(member, int) and (low is None or member >= low) and (high is None or member < high or (item[3] and member == high))
+        return item[0] != "empty"
+
+    homes = [*sets, *[None] * len(members)]
+    return any(all(one(i, members[at + n], homes[at + n]) for n, i in enumerate(items)) for at in range(len(members) - len(items) + 1))
+
+
+def _one_set(one: Set, other: Set) -> bool:
+    return one.declared is other.declared or (bool(one.name) and one.name == other.name and one.declared == other.declared)
+
+
+# ----------------------------------------------------------------------------------------------------------- what is absent
+
+
+def unborn(mades: Sequence[Made], parts: Sequence[Any], losses: bool, top: bool = True) -> bool:
+    """Tell whether a path leads to a part, a task or (one of losses, at its end) a loss of a statement that did not run in these modules."""
+    if not parts or parts[0][0] == "anchor":
+        return False
+    if any(item == ("empty",) for part in parts if part[0] != "anchor" for item in part[-1]):
+        return True
+    first, rest = parts[0], parts[1:]
+    if first[0] == "deep":
+        below = [b for m in mades for b in _at_or_below(m)]
+        held = [c for m in below for c in m.children.values() if holds(_members(c), c.sets, first[1])] if first[1] else below
+        return unborn([b for m in held for b in _at_or_below(m)], rest, losses, False)
+    for made in mades if first[1] is not None else ():
+        named = _written(made.maker.tree, losses and not rest, top)
+        if first[1] in named and first[1] not in made.lost | {t.words[0][0] for t in (*made.children.values(), *made.own.values()) if t.words}:
+            return True
+    return unborn([c for m in mades for c in _meant(m, first[1], first[2])], rest, losses, False)
+
+
+def _written(tree: Any, losses: bool, top: bool) -> set[str]:
+    """Return the names of parts that a text writes, with those of losses and tasks where these are meant."""
+    found: set[str] = set()
+    for node in walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Assign) and _births(node.value):
+            found |= {g.name for g in node.goals}
+        elif (losses and isinstance(node, ast.Loss)) or (top and isinstance(node, ast.Task)):
+            found.add(node.name)
+    return found
+
+
+def _births(node: Any) -> bool:
+    """Tell whether a value may be a module or a parameter."""
+    if isinstance(node, ast.Call):
+        named = isinstance(node.function, ast.Name)
+        return node.function.id[:1].isupper() if named else _births(node.function) or not isinstance(node.function, ast.Call)
+    inner = (node.then, node.otherwise) if isinstance(node, ast.Ternary) else node.items if isinstance(node, (ast.Tuple, ast.List)) else ()
+    return any(map(_births, inner))
+
+
+def _at_or_below(made: Made) -> Iterator[Made]:
+    yield made
+    for child in made.children.values():
+        yield from _at_or_below(child)
+
+
+def _members(made: Made) -> tuple[Any, ...]:
+    return made.words[0][1] if made.words else ()
+
+
+def _meant(made: Made, name: str | None, items: Sequence[Any]) -> Iterator[Made]:
+    """Yield the modules of a module that a part of a path means; an index behind their members is that of a Sequential's part."""
+    families: dict[str, list[Made]] = {}
+    for child in made.children.values():
+        if child.words and name in (None, child.words[0][0]):
+            families.setdefault(child.words[0][0], []).append(child)
+    for family in families.values():
+        for depth, item in enumerate(items):
+            present = {text(_members(c)[depth]): _members(c)[depth] for c in family if depth < len(_members(c))}
+            chosen = pick(item, present, True) if present else []
+            family = [c for c in family if depth >= len(_members(c)) or text(_members(c)[depth]) in chosen]
+        for child in family:
+            yield child
+            yield from child.children.values() if len(items) > len(_members(child)) else ()
