@@ -113,7 +113,7 @@ def compile(
     if source:
         from .emit.run import from_source
 
-        return from_source(program, tasks=tasks, weights=weights, dtype=dtype, device=device)
+        return from_source(program, tasks=tasks, weights=weights, dtype=dtype, device=device, optimize=optimize)
     return compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=device, extern=extern, optimize=optimize)
 
 

@@ -2,7 +2,7 @@
 
 1. An operand names an earlier node of its body, and an output that this node has.
 2. A node of a kind has what the kind needs: INPUT, STATE and DRAW a declaration, OPERATION a primitive, CALL a body, LEAF and CALL a
-   module that the body made or was handed, PARAMETER a tensor that exists, DERIVED a recipe over such, EXTERN an output.
+   module that the body made or was handed, or one inside of such, PARAMETER a tensor that exists, DERIVED a recipe over such, EXTERN an output.
 3. A call gives every input that its body declares, of the same rank and dtype, and has one output for each of the body's results.
 4. Results and updates name values that exist; a loss is one float; an update goes to a buffer of its own body.
 5. Paths of a body are unique, and none lies below a parameter or a leaf module.
@@ -89,13 +89,16 @@ def _lacks(body: Body, number: int, node: Node) -> str | None:
             lost = [path for path in node.attributes["recipe"].paths if not _tensor_exists(body, path)]
             return f"is computed from `{lost[0]}`, which is no tensor" if lost else None
         case NodeKind.LEAF:
-            known = is_handed(node.target) or node.target in body.modules
-            return None if known else "names no module of this body"
+            return None if _is_module(body, node.target) else "names no module of this body"
         case NodeKind.CALL:
             if node.body is None:
                 return "has no body"
-            known = is_handed(node.target) or node.target in body.modules
-            return None if known else "names no module of this body"
+            return None if _is_module(body, node.target) else "names no module of this body"
+
+
+def _is_module(body: Body, path: str) -> bool:
+    """Tell whether a path leads to a module: one that was handed in, one of the body, or one inside of such."""
+    return is_handed(path) or path in body.modules or _named(Census((body,)), path)
 
 
 def _tensor_exists(body: Body, path: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -82,6 +84,44 @@ folder = click.option(
     expose_value=False,
     help="Let imports lead into this folder, too, by a link.",
 )
+
+PASSES = "archloom.passes"
+
+
+def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep what is asked about passes, for `_optimizing`."""
+    if parameter.name == "print_between" and value is not None and not value.isidentifier():  # a file, taken for the name of a pass
+        raise click.BadParameter(f"`{value}` names no pass: write --print-between=PASS, =all, or nothing, with an option after it", ctx, parameter)
+    ctx.meta.setdefault(PASSES, {})[parameter.name] = value
+
+
+_PASSES = (
+    click.option(
+        "--optimize",
+        metavar="PASSES",
+        callback=_kept,
+        expose_value=False,
+        help="Run a pipeline (none, default, inference, max) or passes (cse,pack).",
+    ),
+    click.option(
+        "--print-between",
+        metavar="PASS",
+        is_flag=False,
+        flag_value="all",
+        callback=_kept,
+        expose_value=False,
+        help="Print what each pass changed in the graph, or one pass alone.",
+    ),
+    click.option("--time-passes", is_flag=True, callback=_kept, expose_value=False, help="Print how long each pass took, and the nodes it left."),
+    click.option("--explain-passes", is_flag=True, callback=_kept, expose_value=False, help="Print where each pass applied, and where not and why."),
+)
+
+
+def optimize(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of passes; what is printed of them goes to standard error."""
+    for option in reversed(_PASSES):
+        command = option(command)
+    return command
 
 
 def asked_limits() -> Limits:

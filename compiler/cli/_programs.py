@@ -10,16 +10,18 @@ import click
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.program import Program
 from . import _options as options
+from ._optimizing import chosen
 from ._printing import show
 
 
 def checked(path: str, param: Mapping[str, str], preset: str | None, model: str | None, *, presets: bool = False) -> dict[str, Program]:
-    """Read and check a file, print its warnings, and return its programs by name; see `check_text` for `presets`.
+    """Read and check a file, print its warnings, and return its programs by name, after the passes that are asked for.
 
-    Raises Failure with everything that is wrong, ClickException where there is no model.
+    See `check_text` for `presets`.  Raises Failure with everything that is wrong, ClickException where there is no model.
     """
     from ..check import check_text
 
+    passes = chosen()
     source = options.read(path)
     if isinstance(source, Diagnostic):
         raise Failure((source,))
@@ -29,4 +31,4 @@ def checked(path: str, param: Mapping[str, str], preset: str | None, model: str 
     show(result.diagnostics, sys.stderr)
     if not result.programs:
         raise click.ClickException(f"there is no model in `{source.name}`")
-    return dict(result.programs)
+    return {name: passes.optimized(program) for name, program in result.programs.items()}

@@ -1,10 +1,11 @@
-"""What `archloom explain NAME` says of an operation, a leaf module or a library block."""
+"""What `archloom explain NAME` says of an operation, a leaf module, a library block or a pass."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, cast
 
 from ...blocks.examples import EXAMPLES
@@ -15,23 +16,68 @@ from ...dsl.format import format_source
 from ...dsl.primitive import MISSING, Argument, Kind
 from ...dsl.source import Source
 from ..check import library
+from ..optimize.interface import Pass
+from ..optimize.pipelines import PIPELINES
+from ..optimize.registry import passes
+from ..tables import table
 
 SHOWN = 3
 """Examples of an operation."""
+PASSES = "passes"
+"""The topic that lists the passes."""
 
 
 def topic(name: str) -> str | None:
-    """Return the text about a primitive (`softmax`) or a library block (`llama.DecoderLayer`); None if there is none of that name."""
+    """Return the text about a primitive (`softmax`), a library block (`llama.DecoderLayer`), a pass (`cse`) or all `passes`.
+
+    None if there is nothing of that name.
+    """
     entry = primitives().get(name)
     if entry is not None:
         return _primitive(entry)
+    if name in passes():
+        return _pass(passes()[name])
+    if name == PASSES:
+        return _passes()
     module, _, block = name.rpartition(".")
     return _block(tuple(module.split(".")), block) if module else None
 
 
 def topics() -> list[str]:
     """Return every name that `topic` knows."""
-    return [*primitives(), *(f"{module}.{name}" for module in library().modules() for name in _items(tuple(module.split("."))))]
+    return [*primitives(), *passes(), PASSES, *(f"{module}.{name}" for module in library().modules() for name in _items(tuple(module.split("."))))]
+
+
+def pass_rows() -> list[list[str]]:
+    """Return every pass with what it does, on one line."""
+    return [[name, first_sentence(found)] for name, found in passes().items()]
+
+
+def first_sentence(found: type[Pass]) -> str:
+    """Return what a pass does in short: the first line of its docstring."""
+    return inspect.cleandoc(found.__doc__ or "").split("\n")[0].rstrip(".")
+
+
+def options_of(found: type[Pass]) -> list[str]:
+    """Return the options of a pass with their defaults: `growth = 4`."""
+    return [f"{option.name} = {option.default}" for option in fields(found)]
+
+
+def _passes() -> str:
+    lists = [[name, ", ".join(names) or "no pass"] for name, names in PIPELINES.items()]
+    return f"{table([['pass', 'what it does'], *pass_rows()])}\n{table([['pipeline', 'passes'], *lists])}"
+
+
+def _pass(found: type[Pass]) -> str:
+    name = found.name()
+    rows = [
+        ["keeps", found.keeps.value],
+        ["options", ", ".join(options_of(found)) or "none"],
+        ["pipelines", ", ".join(p for p, names in PIPELINES.items() if name in names) or "none"],
+        ["comes after", ", ".join(found.after)],
+        ["applies in", ", ".join(f"{example} {count} times" for example, count in found.fires.items())],
+    ]
+    return f"pass {name}\n\n{inspect.cleandoc(found.__doc__ or '')}\n\n{table([row for row in rows if row[1]])}"
 
 
 def _primitive(entry: Entry) -> str:

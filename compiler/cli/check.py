@@ -14,6 +14,7 @@ from ...dsl.record import record
 from ...dsl.render import tally, to_json
 from ..sources import find_files
 from . import _options as options
+from ._optimizing import Chosen, chosen
 from ._printing import show, show_json
 from ._progress import busy
 
@@ -33,6 +34,7 @@ class Choices:
     gradients: bool
     size: Mapping[str, int]
     extern: Sequence[str]
+    passes: Chosen
 
 
 @click.command("check", short_help="Check files and print what their models take, give and own.")
@@ -45,15 +47,17 @@ class Choices:
 @click.option("--gradients", is_flag=True, help="Test claims about parts of tensors too; needs torch.")
 @options.size
 @options.extern
+@options.optimize
 @options.json
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
+def command(ctx: click.Context, paths: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Check FILEs (folders stand for the .arch files in them, - for standard input).
 
     All errors of all files are printed; the exit code is 1 if there is one.  Neither torch nor weights are needed, but for
-    --gradients, which builds the models in float64 with random parameters, and to which --size and --extern belong.
+    --gradients, which builds the models in float64 with random parameters, and to which --size and --extern belong.  With --optimize
+    the passes are run over what has no error, and what they leave is checked too.
     """
-    choices = Choices(**chosen)
+    choices = Choices(**given, passes=chosen())
     if (choices.size or choices.extern) and not choices.gradients:
         raise click.UsageError("--size and --extern belong to --gradients", ctx)
     results: list[tuple[str, list[Diagnostic], list[str], Sequence[str]]] = []
@@ -94,6 +98,8 @@ def _check(path: str | Diagnostic, choices: Choices) -> tuple[str, list[Diagnost
         return source.span.source.name, [source], [], ()
     limits, folders = options.asked_limits(), options.asked_folders()
     result = check_text(source, choices.param, choices.preset, choices.model, presets=True, limits=limits, folders=folders)
+    for program in result.programs.values() if result.ok else ():
+        choices.passes.optimized(program)
     if not choices.gradients or not result.ok:
         return source.name, list(result.diagnostics), list(result.report), result.unreached
     return source.name, *_tested(result, choices), result.unreached

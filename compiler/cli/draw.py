@@ -20,6 +20,7 @@ from ._writing import write_whole
 @options.param
 @options.preset
 @options.model
+@options.optimize
 @click.option("--stage", metavar="NAME", help="Mark what this stage freezes.")
 @click.option("--task", metavar="NAME", help="Leave out what other tasks alone give.")
 @click.option("--entry", metavar="NAME", help="Draw this entry of the model, with its caches.")

@@ -21,6 +21,7 @@ from ._writing import write_whole
 @options.param
 @options.preset
 @options.model
+@options.optimize
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
 @click.option("--entries", is_flag=True, help="Write the model's entries too, each as a method with its caches.")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(dir_okay=False), help="The file to write; without it the text is printed.")

@@ -1,4 +1,4 @@
-"""`archloom explain`: what an error code means, or an operation or library block does."""
+"""`archloom explain`: what an error code means, or an operation, a library block or a pass does."""
 
 from __future__ import annotations
 
@@ -31,13 +31,19 @@ def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str)
     return codes + [CompletionItem(name) for name in topics() if name.startswith(incomplete)]
 
 
-@click.command("explain", short_help="Say what an error code means, or an operation or library block does.")
+@click.command("explain", short_help="Say what an error code means, or an operation, block or pass does.")
 @click.argument("code", required=False, callback=_normal, shell_complete=_complete)
 def command(code: str | None) -> None:
-    """Explain an error CODE, an operation (softmax) or a library block (llama.DecoderLayer); without one, list all codes."""
+    """Explain an error CODE, an operation (softmax), a library block (llama.DecoderLayer) or a pass (cse).
+
+    Without one, list all codes and passes; `passes` lists these with the pipelines.
+    """
     entries = catalogue()
     if code is None:
-        print(table([[entry.code, entry.title] for entry in entries.values()]), end="")
+        from ._topics import pass_rows
+
+        print(table([[entry.code, entry.title] for entry in entries.values()]))
+        print(table(pass_rows()), end="")
         return
     if code not in entries:
         from ._topics import topic, topics

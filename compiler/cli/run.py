@@ -48,6 +48,7 @@ def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @options.preset
 @options.model
 @options.size
+@options.optimize
 def command(path: str, written: Mapping[str, Sequence[str]], output: str | None, **choices: Any) -> None:
     """Run the model of FILE once and print its outputs.
 

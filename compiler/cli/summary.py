@@ -28,6 +28,7 @@ RIGHT = (1, 2, 3, 4)
 @options.model
 @options.size
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True, help="How deep the paths go.")
+@options.optimize
 @options.json
 def command(
     path: str,

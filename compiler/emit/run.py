@@ -14,6 +14,8 @@ from torch import nn
 
 from ...dsl.program import Program
 from ..lower.names import identifier
+from ..optimize.manager import optimize as run_passes
+from ..optimize.pipelines import Asked
 from ..runtime.compiling import compile_program, compute_dtype
 from .file import emit
 
@@ -40,8 +42,10 @@ def from_source(
     weights: Weights | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    optimize: Asked = "none",
 ) -> nn.Module:
-    """Return the model as an instance of its emitted class, with the values that `compile` gives it."""
+    """Return the model as an instance of its emitted class, with the values that `compile` gives it; in eval mode, if it only evaluates."""
+    program = run_passes(program, optimize).program
     module = load_source(program.name, emit(program, tasks))
     before, place = torch.get_default_dtype(), torch.device(device) if device is not None else torch.get_default_device()
     try:
@@ -52,4 +56,4 @@ def from_source(
         torch.set_default_dtype(before)
     if place.type != "meta":
         made.load_state_dict(compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=place).state_dict())
-    return made
+    return made.eval() if program.only_evaluates else made

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ...blocks.lowering import Expansion, LeafModule
 from ...blocks.registry import Entry
 from ...dsl.dims import Dim, Symbol
-from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
+from ...dsl.program import Body, InputDecl, Node, NodeKind, Operand, Recipe, Ref
 from ...dsl.types import DType, extent
 from ..graph import result_names, results
 from ..lower.names import identifier
@@ -132,6 +132,8 @@ class SourceBuilder(StepBuilder):
             return self._sequence(node, node.part.path)
         if node.kind is NodeKind.PARAMETER:
             return self._parameter(node)
+        if node.kind is NodeKind.DERIVED:
+            return self._derived(node.attributes["recipe"])
         if node.kind is NodeKind.CONSTANT:
             value = node.attributes["value"]
             filled = self.dim(value) if isinstance(value, Dim) else value
@@ -168,6 +170,16 @@ class SourceBuilder(StepBuilder):
     def _parameter(self, node: Node) -> Any:
         value = self.step("value", self.access(node.target))
         return self.method(value, "clone") if any(update.path == node.target for update in self.body.updates) else value
+
+    def _derived(self, recipe: Recipe) -> Any:
+        """Compute what passes derived from parameters, each time: emitted code keeps nothing between calls."""
+        around = self.body, self.values
+        self.body, self.values = recipe.body, {}
+        for number, node in enumerate(recipe.body.nodes):
+            self._node(number, node)
+        found = self._operand(recipe.body.outputs[0].ref)
+        self.body, self.values = around
+        return found
 
     def _draw(self, number: int, node: Node) -> Any:
         """Draw a tensor unless it was given: `noise if noise is not None else torch.randn(...)`."""

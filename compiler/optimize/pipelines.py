@@ -18,7 +18,7 @@ PIPELINES: Mapping[str, tuple[str, ...]] = {
 """`default` keeps training as it is; `inference` and `max` give a model that only evaluates."""
 
 Asked = str | Sequence[str | Pass]
-"""A pipeline's name, a list of passes in one text (`"cse, pack"`), or in a sequence."""
+"""A pipeline's name, a list of passes and pipelines in one text (`"cse, pack"`), or in a sequence."""
 
 
 def pipeline(asked: Asked) -> tuple[Pass, ...]:
@@ -34,8 +34,8 @@ def pipeline(asked: Asked) -> tuple[Pass, ...]:
             meant = f", did you mean `{near}`" if near else ""
             raise ValueError(f"there is no pipeline `{asked}`{meant}: there are {', '.join(PIPELINES)}, and the passes {', '.join(passes())}")
         asked = split(asked)
-    found = tuple(make(each) if isinstance(each, str) else each for each in asked)
-    return _ordered(found)
+    names = (name for each in asked for name in (PIPELINES.get(each, (each,)) if isinstance(each, str) else (each,)))
+    return _ordered(tuple(make(each) if isinstance(each, str) else each for each in names))
 
 
 def _ordered(found: tuple[Pass, ...]) -> tuple[Pass, ...]:
