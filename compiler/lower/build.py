@@ -117,7 +117,7 @@ class Builder:
                 place(module, path, self.instance(unit.children[path]))
             else:
                 place(module, path, type(identifier(unit.in_place[path].kind), (Family,), {})())
-        fill_ops(module, unit)
+        fill_ops(module, unit, self.dtype)
 
     def leaf(self, declared: ModuleDecl) -> nn.Module:
         """Return a leaf module on the meta device, or an extern one."""
@@ -150,19 +150,19 @@ class Builder:
             holder.register_parameter(name, nn.Parameter(value, requires_grad=value.is_floating_point() or value.is_complex()))
 
 
-def fill_ops(module: nn.Module, unit: Unit) -> None:
-    """Add the modules without parameters that an instance lacks, in its mode."""
+def fill_ops(module: nn.Module, unit: Unit, dtype: torch.dtype) -> None:
+    """Add the modules without parameters that an instance lacks, in its mode; an anchor holds the dtype."""
     for path, (target, arguments) in unit.ops.items():
         holder, name = holder_of(module, path)
         if not isinstance(getattr(holder, name, None), nn.Module):
-            holder.add_module(name, imported(target)(**arguments).train(holder.training))
+            holder.add_module(name, imported(target)(**arguments).to(dtype).train(holder.training))
 
 
-def complete(module: nn.Module, unit: Unit) -> None:
+def complete(module: nn.Module, unit: Unit, dtype: torch.dtype) -> None:
     """Add what views made later need to an instance and all below it."""
-    fill_ops(module, unit)
+    fill_ops(module, unit, dtype)
     for path, child in unit.children.items():
-        complete(module.get_submodule(path), child)
+        complete(module.get_submodule(path), child, dtype)
 
 
 def holder_of(module: nn.Module, path: str) -> tuple[nn.Module, str]:

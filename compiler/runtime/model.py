@@ -131,7 +131,7 @@ class Model(Saved):
         if found is None:
             found = signature.view(request, self._plan.unit)
         if self._ops != self._plan.unit.lowerer.ops:
-            complete(self, self._plan.unit)
+            complete(self, self._plan.unit, self._plan.builder.dtype)
             self._bind()
             self._ops = self._plan.unit.lowerer.ops
             self._restage()
