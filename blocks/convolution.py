@@ -40,11 +40,12 @@ def windows(
     dilation: Sequence[int],
     ceil: bool = False,
 ) -> tuple[Axis, ...]:
-    """Return how many windows fit on each axis: `floor((n + 2 p - d (k - 1) - 1) / s) + 1`."""
+    """Return how many windows fit on each axis: `floor((n + 2 p - d (k - 1) - 1) / s) + 1`; with `ceil`, the last may hang over the end."""
     found: list[Axis] = []
     for i, axis in enumerate(shape):
         n, reach = extent(axis), dilation[i] * (kernel[i] - 1) + 1
-        rule.at_least(n + 2 * padding[i], reach, f"axis {i + 2} of `x` with its padding, which the kernel must fit into")
+        least = max(reach - stride[i] + 1, 1) if ceil else reach
+        rule.at_least(n + 2 * padding[i], least, f"axis {i + 2} of `x` with its padding, which the kernel must fit into")
         rest = n + 2 * padding[i] - reach
         found.append((ceil_div if ceil else floor_div)(rest, stride[i]) + 1 if stride[i] > 1 else rest + 1)
     return tuple(found)

@@ -231,7 +231,8 @@ class Facts:
         if k == 0:
             return self._never(k, a)
         verdict = self.whole(quotient(a, k))
-        return self._never(k, a) if verdict.is_false else verdict
+        between = verdict.is_unknown and self.at_least(a, 1).is_true and self.at_least(k, a + 1).is_true  # 0 < a / k < 1
+        return self._never(k, a) if verdict.is_false or between else verdict
 
     def whole(self, value: int | Dim) -> Verdict:
         """Say whether an exact quotient is a whole number."""

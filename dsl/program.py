@@ -203,8 +203,8 @@ class Condition:
     def text(self) -> str:
         when = "" if self.module is None else " in training"
         if self.kind == "divides":
-            number = str(self.right) if isinstance(self.right, int) or self.right.symbol is not None else f"({self.right})"
-            return f"{number} % {self.left} == 0{when}"
+            number, divisor = (str(side) if isinstance(side, int) or side.symbol is not None else f"({side})" for side in (self.right, self.left))
+            return f"{number} % {divisor} == 0{when}"
         flipped = self.kind == ">=" and isinstance(self.left, int)
         return f"{self.right} <= {self.left}{when}" if flipped else f"{self.left} {self.kind} {self.right}{when}"
 

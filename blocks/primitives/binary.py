@@ -84,6 +84,12 @@ def _tensor_and_other(b: LoweringBuilder, given: Given) -> tuple[Handle, Handle]
     return (a if isinstance(given.types["a"], TensorType) else b.call("torch.full_like", other, a)), other
 
 
+def _of_tensors(b: LoweringBuilder, given: Given, target: str) -> Any:
+    """Call a function that takes no numbers."""
+    a, other = _tensor_and_other(b, given)
+    return b.call(target, a, other if isinstance(given.types["b"], TensorType) else b.call("torch.full_like", a, other))
+
+
 _binary("add", "operator.add", "Add: `y = a + b`", values=moved_by(1))
 _binary("sub", "operator.sub", "Subtract: `y = a - b`", values=moved_by(-1))
 _binary("mul", "operator.mul", "Multiply: `y = a * b`")
@@ -103,8 +109,20 @@ _binary(
     (*BOTH, sample(a="int[B]", b=3)),
 )
 _binary("pow", "operator.pow", "Raise to a power: `y = a^b`", samples=(*BOTH, sample(a="int[B]", b=3)))
-_binary("logaddexp", "torch.logaddexp", "Add in the space of logarithms: `y = ln(e^a + e^b)`", "float", BOTH[:3])
-_binary("atan2", "torch.atan2", "Take the angle of a point: `y = atan(a / b)` in the right quadrant", "float", BOTH[:3])
+_binary(
+    "logaddexp",
+    expand(lambda b, given: _of_tensors(b, given, "torch.logaddexp")),
+    "Add in the space of logarithms: `y = ln(e^a + e^b)`",
+    "float",
+    BOTH,
+)
+_binary(
+    "atan2",
+    expand(lambda b, given: _of_tensors(b, given, "torch.atan2")),
+    "Take the angle of a point: `y = atan(a / b)` in the right quadrant",
+    "float",
+    BOTH,
+)
 _binary("xlogy", "torch.xlogy", "Compute `y = a ln b`, zero where a is zero", "float", BOTH)
 
 

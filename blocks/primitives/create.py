@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ...dsl.dim_atoms import ceil_div
+from ...dsl.dim_atoms import ceil_div, minimum
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Numbers, Rule
-from ...dsl.types import Axis, DType, TensorType
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import anything, dtype, integer, shape, size, tensor
 from ..costs import moved
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
@@ -120,7 +120,7 @@ def _counted(inputs: Inputs, held: Mapping[str, tuple[Numbers, ...]]) -> tuple[N
 
 def _arange(b: LoweringBuilder, given: Given) -> Any:
     start, stop, step = (static(b, given[name]) for name in ("start", "stop", "step"))
-    bounds = (start,) if stop is None else (start, stop)
+    bounds = (start, stop) if stop is not None else (start,) if step == 1 else (0, start)
     options: dict[str, Any] = {} if given["dtype"] is DType.INT else {"dtype": b.dtype(given["dtype"])}
     return b.call("torch.arange", *((*bounds, step) if step != 1 else bounds), **options, device=b.device())
 
@@ -141,13 +141,19 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
         sample(start=1, stop="S + 1"),
         sample(start=4, dtype="float32"),
         sample(start=5, stop=0, step=-2),
+        sample(start="S", step=3),
     ),
-    bad=(refused("A214", start=3, step=0), refused("A303", start=3, stop=1), refused("A305", start=3, dtype="bool")),
+    bad=(
+        refused("A214", start=3, step=0),
+        refused("A303", start=3, stop=1),
+        refused("A305", start=3, dtype="bool"),
+        refused("A305", start=3, dtype="complex"),
+    ),
 )
 def arange(rule: Rule, start: int | Dim, stop: int | Dim | None, step: int, dtype: DType) -> TensorType:
     """Count: `y_i = start + i * step` below `stop`.  y: dtype[n], n = ceil((stop - start) / step)."""
-    if dtype is DType.BOOL:
-        raise rule.fail("`dtype` is bool", "count in `int` or `float`", "A305")
+    if dtype in (DType.BOOL, DType.COMPLEX):
+        raise rule.fail(f"`dtype` is {dtype}", "count in `int` or `float`", "A305")
     if step == 0:
         raise rule.fail("`step` is 0", "it would never reach the end", "A214")
     first, last = (0, start) if stop is None else (start, stop)
@@ -236,15 +242,15 @@ _triangle("triu", "upper")
     arguments=(tensor("x", "the matrices"),),
     lowering=expand(lambda b, given: b.call("torch.diagonal", given["x"], dim1=-2, dim2=-1)),
     cost=moved,
-    good=(sample(x="float[B, S, S]"), sample(x="float[3, 3]"), sample(x="float[B, 2, 3]")),
-    bad=(refused("A322", x="float[B]"), refused("A301", x="float[B, S]")),
+    good=(sample(x="float[B, S, S]"), sample(x="float[3, 3]"), sample(x="float[B, 2, 3]"), sample(x="float[B, S, N]")),
+    bad=(refused("A322", x="float[B]"),),
 )
 def diagonal(rule: Rule, x: TensorType) -> TensorType:
-    """Read the diagonal of matrices: `y_i = x_ii`.  x: any[..., n, m], y: any[..., min(n, m)]; symbolic sizes must be equal."""
+    """Read the diagonal of matrices: `y_i = x_ii`.  x: any[..., n, m], y: any[..., min(n, m)]."""
     if x.rank < 2:
         raise rule.fail(f"`diagonal` needs a matrix and `x` is {x}", "give it two axes or more", "A322")
     rows, columns = x.shape[-2:]
-    least = min(rows, columns) if isinstance(rows, int) and isinstance(columns, int) else rule.same(rows, columns, "the rows and columns of `x`")
+    least = rows if rows == columns else minimum(extent(rows), extent(columns))
     return TensorType(x.dtype, (*x.shape[:-2], least))
 
 

@@ -72,7 +72,7 @@ def _cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
     for i, term in enumerate(names[1:], 1):
         later = set(result).union(*names[i + 1 :])
         both = current | set(term)
-        if (current & set(term)) - later:
+        if any(table[name] != 1 for name in (current & set(term)) - later):  # along an axis of 1 torch multiplies element by element
             flops: int | Dim = 2
             for name in sorted(both):
                 if name in later or (name in current and name in term):
@@ -122,6 +122,7 @@ def _einsum(b: LoweringBuilder, given: Given) -> Handle:
         sample(pattern="b d, k d e, k o e -> b k o", tensors=["float[B, 4]", "float[2, 4, 5]", "float[2, 3, 5]"]),
         sample(pattern="... i j, ... j k -> ... i k", tensors=["float[B, S, 3, 4]", "float[S, 4, 5]"]),
         sample(pattern="b i j -> b j", tensors=["float[B, S, 3]"]),
+        sample(pattern="b d, k d e, k o e -> b k o", tensors=["float[B, 1]", "float[2, 1, 5]", "float[2, 3, 5]"]),
         sample(pattern="i i -> i", tensors=["float[S, S]"]),
         sample(pattern="b i, b -> b i", tensors=["float[B, S]", "float[B]"]),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...dsl.primitive import Rule
 from ...dsl.types import DType, TensorType
-from ..arguments import anything, number, real, tensor, word
+from ..arguments import number, real, tensor, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method, static
 from ..operands import common_dtype
@@ -117,8 +117,15 @@ def gelu(rule: Rule, x: TensorType, approximate: str) -> TensorType:
     return x
 
 
-def _shaped(name: str, target: str, equation: str, argument: str, default: float, doc: str) -> None:
+def _shaped(name: str, target: str, equation: str, argument: str, default: float, doc: str, *, divides: bool = False) -> None:
     options: dict[str, Slot] = {argument: Omit(argument, default)}
+
+    def rule(rule: Rule, x: TensorType, **given: Any) -> TensorType:
+        rule.dtype(x, "float", "`x`")
+        if divides and given[argument] == 0:
+            raise rule.fail(f"`{argument}` of `{name}` is 0", "x is divided by it: give another number", "A214")
+        return x
+
     operation(
         name=name,
         doc=f"{equation}.  x: float[...], y: as x.",
@@ -126,14 +133,15 @@ def _shaped(name: str, target: str, equation: str, argument: str, default: float
         lowering=call(target, "x", **options),
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", **{argument: 0.3})),
-        bad=(refused("A305", x="int[B]"),),
-    )(_same("float"))
+        bad=(refused("A305", x="int[B]"), *([refused("A214", x="float[B]", **{argument: 0.0})] if divides else [])),
+    )(rule)
 
 
 _shaped("elu", "torch.nn.functional.elu", "Compute `y = x` above zero, else `alpha (e^x - 1)`", "alpha", 1.0, "the limit far below zero, negated")
 _shaped(
-    "celu", "torch.nn.functional.celu", "Compute `y = max(x, 0) + min(0, alpha (e^(x/alpha) - 1))`", "alpha", 1.0, "the limit far below zero, negated"
-)
+    "celu", "torch.nn.functional.celu", "Compute `y = max(x, 0) + min(0, alpha (e^(x/alpha) - 1))`", "alpha", 1.0,
+    "the limit far below zero, negated", divides=True,
+)  # fmt: skip
 _shaped(
     "leaky_relu", "torch.nn.functional.leaky_relu", "Compute `y = x` above zero, else `slope * x`", "negative_slope", 0.01, "the slope below zero"
 )
@@ -213,7 +221,7 @@ def activation(rule: Rule, x: TensorType, name: str) -> TensorType:
 
 
 @operation(
-    arguments=(X, anything("value", "the number that takes the place of what is not finite", 0.0)),
+    arguments=(X, real("value", "the number that takes the place of what is not finite", 0.0)),
     lowering=call("torch.nan_to_num", "x", nan="value", posinf="value", neginf="value"),
     cost=moved,
     good=(sample(x="float[B, 3]"), sample(x="float[B, 3]", value=1.0)),

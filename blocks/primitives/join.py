@@ -138,7 +138,7 @@ def split(rule: Rule, x: TensorType, sizes: Any, dim: int) -> tuple[TensorType, 
 
 
 @operation(
-    arguments=(X, size("chunks", "how many equal parts"), axis("dim", "the axis to cut", 0)),
+    arguments=(X, integer("chunks", "how many equal parts"), axis("dim", "the axis to cut", 0)),
     several=True,
     lowering=expand(lambda b, given: _pieces(b, b.call("torch.chunk", given["x"], given["chunks"], dim=given["dim"]), given)),
     values=keeps("x"),
@@ -216,7 +216,7 @@ def repeat_interleave(rule: Rule, x: TensorType, count: int | Dim, dim: int) -> 
 
 def _widths(b: LoweringBuilder, rank: int, pairs: Mapping[int, Sequence[Any]]) -> list[Any]:
     """Return what `torch.nn.functional.pad` takes: a pair for each axis, from the last to the first that is padded."""
-    return [static(b, n) for d in range(rank - 1, min(pairs) - 1, -1) for n in pairs.get(d, [0, 0])]
+    return [static(b, n) for d in range(rank - 1, min(pairs, default=rank) - 1, -1) for n in pairs.get(d, [0, 0])]
 
 
 MODES = ("constant", "replicate", "reflect", "circular")
@@ -266,6 +266,7 @@ def _pad(b: LoweringBuilder, given: Given) -> Any:
         refused("A324", x="float[B, 3, 4]", amount=[1, 1], dim=0, mode="reflect"),
         refused("A303", x="float[B, 3, 2]", amount=[2, 2], mode="reflect"),
         refused("A214", x="float[B, 3, 4]", amount=[1, 1], mode="reflect", value=1.0),
+        refused("A305", x="bool[B, 3, 4]", amount=[1, 1], mode="replicate"),
     ),
 )
 def pad(rule: Rule, x: TensorType, amount: Sequence[Axis], dim: Any, mode: str, value: Any) -> TensorType:
@@ -292,6 +293,8 @@ def _filler(rule: Rule, x: TensorType, value: Any) -> None:
 
 def _mirrored(rule: Rule, x: TensorType, amount: Sequence[Axis], listed: Sequence[int], mode: str, value: Any) -> None:
     """Require what torch's other modes do; a mirror or a circle shows no more than there is."""
+    if x.dtype is DType.BOOL and mode != "circular":
+        raise rule.fail(f"`{mode}` pads numbers and `x` is {x}", "pad `int(x)`, and compare", "A305")
     if x.rank < 3 or set(listed) != set(range(2, x.rank)):
         raise rule.fail(
             f"`{mode}` pads all axes after the first two and only those, here {listed}", "bring x to [B, C, ...] and name the rest", "A324"
@@ -332,6 +335,7 @@ def _pad_to_multiple(b: LoweringBuilder, given: Given) -> Any:
         sample(x="float[B, S, N, 3]", multiple=3, dim=[1, 2], value=-1.5),
         sample(x="bool[B, 8]", multiple=4),
         sample(x="int[B, S, 3]", multiple=2, dim=-2, value=7),
+        sample(x="int[B, S, 3]", multiple=2, dim=[]),
     ),
     bad=(
         refused("A214", x="float[B, S]", multiple=0),

@@ -32,6 +32,8 @@ def _last_axes(rule: Rule, x: TensorType, dim: Any, eps: float) -> TensorType:
     rule.dtype(x, "float", "`x`")
     in_range(rule, "eps", eps, 0)
     wanted = _shape(dim)
+    if not wanted:
+        raise rule.fail("`dim` is empty", "give the width of the last axis, or the sizes of the last axes", "A324")
     positive(rule, **{f"dim[{i}]": n for i, n in enumerate(wanted)})
     if x.rank < len(wanted):
         raise rule.fail(f"`x` is {x} and {len(wanted)} axes are normalised", "give `x` at least those axes", "A322")
@@ -68,6 +70,7 @@ def _layer_parameters(inputs: Inputs) -> tuple[ParameterSpec, ...]:
         refused("A301", x="float[B, 5]", dim=4),
         refused("A305", x="int[B, 4]", dim=4),
         refused("A322", x="float[4]", dim=[3, 4]),
+        refused("A324", x="float[4]", dim=[]),
         refused("A214", x="float[4]", dim=4, eps=-1),
     ),
 )  # fmt: skip
@@ -144,6 +147,7 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
         m, v: of the batch in training, which moves the running statistics by `momentum`; the running ones in evaluation.
         x: float[B, C, ...], weight w, bias b, running_mean, running_var: [C], y: as x.
         """
+        in_range(rule, "eps", eps, 0, open_low=True)  # torch computes with no smaller one in training
         if momentum is not None:
             in_range(rule, "momentum", momentum, 0, 1)
         _channel_axis(rule, x, channels, eps, ranks, name)
@@ -170,6 +174,7 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
             refused("A322", x="float[B]", channels=3),
             refused("A305", x=shapes[0].replace("float", "int"),
             channels=3),
+            refused("A214", x=shapes[0], channels=3, eps=0.0),
         ),
     )(rule)  # fmt: skip
 

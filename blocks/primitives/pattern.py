@@ -17,6 +17,7 @@ from ..patterns import BAD_PATTERN, Group, Pattern, Sizes, group_size, names, pa
 from ..ranges import keeps
 from ..registry import operation
 from ..samples import refused, sample
+from .reduce import total_dtype
 from .shape import run_shape
 
 X = tensor("x", "the tensor")
@@ -34,6 +35,12 @@ class Plan:
     left: tuple[Group, ...]
     right: tuple[Group, ...]
     sizes: Sizes
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The axes that have no place in the result."""
+        kept = {name for group in self.right for name in group}
+        return tuple(name for group in self.left for name in group if name not in kept)
 
     @property
     def shape(self) -> tuple[Axis, ...]:
@@ -236,6 +243,7 @@ REDUCTIONS = {"mean": "torch.mean", "sum": "torch.sum", "max": "torch.amax", "mi
         sample(x="float[B, 3, H, W]", pattern="b c h w -> b c", kind="mean"),
         sample(x="float[B, 3, 4, 6]", pattern="b c (h p) (w q) -> b h w c", kind="max", axes={"p": 2, "q": 2}),
         sample(x="int[B, S]", pattern="b s -> 1 s", kind="sum"),
+        sample(x="int32[B, S]", pattern="b s -> s", kind="sum"),
         sample(x="bool[B, S]", pattern="b ... -> b", kind="any"),
         sample(x="float[B, S]", pattern="b s -> b s", kind="min"),
     ),
@@ -248,13 +256,12 @@ REDUCTIONS = {"mean": "torch.mean", "sum": "torch.sum", "max": "torch.amax", "mi
     ),
 )
 def reduce(rule: Rule, x: TensorType, pattern: str, kind: str, axes: Axes) -> TensorType:
-    """Reduce the axes that have no place on the right: `"b c h w -> b c"`.  x: any[...], y: as x, fewer axes."""
+    """Reduce the axes that have no place on the right: `"b c h w -> b c"`.  x: any[...], y: as x, fewer axes; a sum of int32 is int."""
     rule.dtype(x, {"mean": "float", "any": "bool", "all": "bool", "max": "real", "min": "real"}.get(kind, "number"), "`x`")
     made = plan(rule, "reduce", x, pattern, axes, None)
-    kept = {name for group in made.right for name in group}
-    for name in (n for group in made.left for n in group if n not in kept and kind in ("max", "min")):
+    for name in made.gone if kind in ("max", "min") else ():
         rule.at_least(extent(made.sizes[name]), 1, f"`{name}`, of which one is chosen")
-    return TensorType(x.dtype, made.shape)
+    return TensorType(total_dtype(x) if kind == "sum" and made.gone else x.dtype, made.shape)
 
 
 @operation(

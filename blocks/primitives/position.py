@@ -37,9 +37,9 @@ def _function(name: str, interleaved: bool) -> str:
     return f"{COMPOSITES}.{name}{'_interleaved' if interleaved else ''}"
 
 
-def _tables(b: LoweringBuilder, at: Handle, dim: int, theta: float, interleaved: bool) -> tuple[Handle, Handle]:
+def _tables(b: LoweringBuilder, at: Handle, dim: int, theta: float, interleaved: bool, dtype: DType = DType.FLOAT) -> tuple[Handle, Handle]:
     """Return cosines and signed sines, computed in float32: as transformers computes them, to the bit."""
-    made = b.call(_function("rope_table", interleaved), at, dim, static(b, theta), b.dtype(DType.FLOAT))
+    made = b.call(_function("rope_table", interleaved), at, dim, static(b, theta), b.dtype(dtype))
     return b.item(made, 0), b.item(made, 1)
 
 
@@ -137,7 +137,7 @@ def _rope(b: LoweringBuilder, given: Given) -> Any:
     start = given.types["offset"]
     first = () if isinstance(start, int) and start == 0 else (b.dim(start),)
     at = b.call("torch.arange", *first, b.dim(start + length), device=b.device())
-    cos, sin = _tables(b, at, width, given["theta"], given["interleaved"])
+    cos, sin = _tables(b, at, width, given["theta"], given["interleaved"], x_type.dtype)
     return _rotated(b, given, cos, sin, width)
 
 
@@ -150,7 +150,7 @@ def _rope(b: LoweringBuilder, given: Given) -> Any:
     cost=moved,
     good=(
         sample(x="float[B, 2, S, 8]"), sample(x="float[B, 2, S, 8]", offset="N", theta=1e6), sample(x="float[B, S, 8]", interleaved=True),
-        sample(x="float[B, 2, S, 8]", dim=4),
+        sample(x="float[B, 2, S, 8]", dim=4), sample(x="float16[B, S, 8]"),
     ),
     bad=(
         refused("A214", x="float[B, S, 7]"),

@@ -45,6 +45,7 @@ def _gaps(inputs: Inputs) -> Axis:
         refused("A305", x="float[B, 5]", start="float[B]", length=1),
         refused("A301", x="float[2, 5]", start="int[3]", length=1),
         refused("A303", x="float[B, 5]", start="int[B]", length=6),
+        refused("A303", x="float[B, 5]", start="int[B]", length=0),
         refused("A324", x="float[B, 5]", start="int[]", length=1),
     ),
 )
@@ -58,6 +59,7 @@ def window(rule: Rule, x: TensorType, start: TensorType, length: int | Dim, dim:
     if start.rank != at:
         raise rule.fail(f"`start` is {start} and `x` has {at} axes before axis {at}", "give one position for each of those rows", "A324")
     front = tuple(rule.same(a, s, f"axis {n} of `x` and of `start`") for n, (a, s) in enumerate(zip(x.shape[:at], start.shape, strict=True)))
+    rule.at_least(length, 1, "`length`")
     rule.at_least(extent(x.shape[at]), length, f"axis {at} of `x`, of which `length` are read")
     return TensorType(x.dtype, (*front, length, *x.shape[at + 1 :]))
 

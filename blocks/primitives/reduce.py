@@ -21,7 +21,9 @@ KEEP = flag("keepdim", "keep the reduced axes with size 1")
 
 
 def reduced(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> tuple[Axis, ...]:
-    """Return the shape left after reducing."""
+    """Return the shape left after reducing; no axes at all would be all of them to torch."""
+    if isinstance(dim, (list, tuple)) and not dim:
+        raise rule.fail("`dim` names no axis", "name one, or leave `dim` out to reduce all", "A324")
     gone = normal_axes(rule, dim, x.rank)
     return tuple(1 if i in gone else axis for i, axis in enumerate(x.shape) if keepdim or i not in gone)
 
@@ -55,35 +57,41 @@ def not_empty(rule: Rule, x: TensorType, gone: Iterable[int]) -> None:
         rule.at_least(extent(x.shape[at]), 1, f"axis {at} of `x`, of which one is chosen")
 
 
+def total_dtype(x: TensorType) -> DType:
+    """Return the dtype of sums and products of many elements: torch takes whole numbers together as int64."""
+    return DType.INT if x.dtype is DType.INT32 else x.dtype
+
+
 def _reduction(
-    name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True, picks: bool = False
+    name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True, picks: bool = False, sums: bool = False
 ) -> None:
     def rule(rule: Rule, x: TensorType, dim: Any, keepdim: bool) -> TensorType:
         rule.dtype(x, allowed, "`x`")
         if picks:
             not_empty(rule, x, normal_axes(rule, dim, x.rank))
-        return TensorType(result or x.dtype, reduced(rule, x, dim, keepdim))
+        return TensorType(result or (total_dtype(x) if sums else x.dtype), reduced(rule, x, dim, keepdim))
 
     words = {"float": ("float",), "number": ("float", "int"), "real": ("float", "int"), "bool": ("bool",)}[allowed]
     wrong = "float[B]" if allowed == "bool" else "bool[B]"
     operation(
         name=name,
-        doc=f"{equation}.  x: {allowed}[...], y: {result or 'as x'} without the reduced axes.",
+        doc=f"{equation}.  x: {allowed}[...], y: {result or ('as x, int for int32,' if sums else 'as x')} without the reduced axes.",
         arguments=(X, DIM if several else ONE, KEEP),
         lowering=_emit(target),
         cost=moved,
-        good=tuple(s for word in words for s in _samples(word, several)),
+        good=(*(s for word in words for s in _samples(word, several)), *([sample(x="int32[B, S]", dim=0)] if sums else [])),
         bad=(
             refused("A305", x=wrong),
             refused("A304", x=f"{words[0]}[B, 3]", dim=2),
+            *([refused("A324", x=f"{words[0]}[B, 3]", dim=[])] if several else []),
             *([refused("A303", x="float[B, 0]", dim=1)] if picks else []),
         ),
     )(rule)
 
 
-_reduction("sum", "torch.sum", "Add up: `y = sum x`; truths are added with `count`", "number")
+_reduction("sum", "torch.sum", "Add up: `y = sum x`; truths are added with `count`", "number", sums=True)
 _reduction("mean", "torch.mean", "Take the mean: `y = sum x / n`", "float")
-_reduction("prod", "torch.prod", "Multiply: `y = prod x`", "number", several=False)
+_reduction("prod", "torch.prod", "Multiply: `y = prod x`", "number", several=False, sums=True)
 _reduction("amax", "torch.amax", "Take the largest: `y = max x`", "real", picks=True)
 _reduction("amin", "torch.amin", "Take the smallest: `y = min x`", "real", picks=True)
 _reduction("any", "torch.any", "Tell whether one is true: `y = x_1 or x_2 or ...`", "bool")
@@ -221,15 +229,15 @@ def _scan(name: str, target: str, equation: str, allowed: str = "number") -> Non
     def rule(rule: Rule, x: TensorType, dim: int) -> TensorType:
         rule.dtype(x, allowed, "`x`")
         rule.axis(dim, x.rank)
-        return x
+        return TensorType(total_dtype(x), x.shape)
 
     operation(
         name=name,
-        doc=f"{equation} along `dim`.  x: {allowed}[...], y: as x.",
+        doc=f"{equation} along `dim`.  x: {allowed}[...], y: as x{', int for int32' if allowed == 'number' else ''}.",
         arguments=(X, axis("dim", "the axis along which it runs")),
         lowering=call(target, "x", dim="dim"),
         cost=moved,
-        good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, S]", dim=-2)),
+        good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, S]", dim=-2), *([sample(x="int32[B]", dim=0)] if allowed == "number" else [])),
         bad=(refused("A305", x="bool[B]", dim=0), refused("A304", x="float[B]", dim=1)),
     )(rule)
 

@@ -32,11 +32,13 @@ from ..samples import refused, sample
         refused("A301", a="float[B, 3]", b="float[B, 4]"),
         refused("A305", a="float[B, 3]", b="int[B, 3]"),
         refused("A304", a="float[3]", b="float[3]", dim=1),
+        refused("A214", a="float[3]", b="float[3]", eps=-1.0),
     ),
 )
 def cosine_similarity(rule: Rule, a: TensorType, b: TensorType, dim: int, eps: float) -> TensorType:
     """Measure the angle of vectors: `y = a . b / (|a| |b|)` along `dim`.  a, b: float[...], broadcast from the right; y: without the axis."""
     dtype = common_dtype(rule, {"a": a, "b": b}, "float")
+    in_range(rule, "eps", eps, 0)
     joint = rule.broadcast([a.shape, b.shape], "`a` and `b`")
     at = rule.axis(dim, len(joint))
     return TensorType(dtype, joint[:at] + joint[at + 1 :])

@@ -87,11 +87,12 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
 
 
 def _sizes(slots: tuple[Argument, ...], arguments: tuple[ast.Argument, ...], frame: Frame) -> tuple[tuple[ast.Argument, ...], dict[str, Value]]:
-    """Take out the keywords that name axes of a pattern, `h = heads`."""
+    """Take out the keywords that name axes of a pattern, `h = heads`; one may have the name of an argument that is given by position."""
     taker = next((a.name for a in slots if a.kind is Kind.SIZES), None)
     if taker is None:
         return arguments, {}
-    names = {a.name for a in slots}
+    placed = sum(a.name is None for a in arguments)
+    names = {a.name for a in slots[placed:]}
     plain = tuple(a for a in arguments if a.name is None or a.name in names)
     return plain, {taker: {a.name: evaluate(a.value, frame) for a in arguments if a.name is not None and a.name not in names}}
 
