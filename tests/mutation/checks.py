@@ -73,6 +73,12 @@ def axes(dim: Any, rank: int) -> list[int]:
     return found
 
 
+def reduced(dim: Any, rank: int) -> list[int]:
+    """Return the axes that are reduced: to torch none of them would be all."""
+    need(dim != [], "no axis is reduced")
+    return axes(dim, rank)
+
+
 def equal(a: int, b: int, what: str) -> None:
     need(a == b, f"{what}: {a} and {b}", "run")
 

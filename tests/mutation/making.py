@@ -42,6 +42,7 @@ class Making:
             high = low + 2 if high is None else high
             need(high > low or 0 in shape, "an empty range", "run")
             made = torch.randint(low, max(high, low + 1), shape, dtype=dtype)
+            made.view(-1)[:1] = max(high - 1, low)  # what is allowed at most shows what doesn't fit into a table
         if target:
             self.borders[label] = made
         return made

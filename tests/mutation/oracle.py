@@ -211,7 +211,11 @@ class World(Making, Calling):
 
 def _either_axis(logits: Any, target: Any) -> bool:
     """Tell whether two axes could be that of the classes."""
-    if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or target.dim() != logits.dim() - 1:
+    if not isinstance(logits, Tensor) or not isinstance(target, Tensor):
+        return False
+    if target.dim() == logits.dim() > 2:  # likelihoods
+        return True
+    if target.dim() != logits.dim() - 1:
         return False
     return sum(tuple(logits.shape[:i] + logits.shape[i + 1 :]) == tuple(target.shape) for i in range(logits.dim())) > 1
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import FLOATS, INTS, axes, axis, floats, need, of, operands
+from .checks import FLOATS, INTS, axis, floats, need, of, operands, reduced
 
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -79,8 +79,21 @@ for _name, _function in {
     TABLE[_name] = _binary(_function, "number")
 TABLE["remainder"] = _binary(operator.mod, "number")
 TABLE["div"] = _binary(operator.truediv, "float")
+
+
+def _of_tensors(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """Return a function that takes no numbers as one that does: a number stands for a tensor full of it."""
+
+    def call(a: Any, b: Any) -> Tensor:
+        values = operands([a, b], "float")
+        like = next(v for v in values if isinstance(v, Tensor))
+        return function(*(v if isinstance(v, Tensor) else torch.full_like(like, v) for v in values))
+
+    return call
+
+
 for _name in ("atan2", "logaddexp"):
-    TABLE[_name] = _binary(getattr(torch, _name), "float")
+    TABLE[_name] = _of_tensors(getattr(torch, _name))
 TABLE["xlogy"] = _binary(torch.xlogy, "float")
 for _name in ("lt", "le", "gt", "ge"):
     TABLE[_name] = _binary(getattr(operator, _name), "number")
@@ -154,7 +167,7 @@ def nan_to_num(x: Any, value: Any) -> Tensor:
 
 def _reduce(function: Callable[..., Tensor], allowed: tuple[torch.dtype, ...]) -> Callable[..., Tensor]:
     def run(x: Any, dim: Any, keepdim: bool) -> Tensor:
-        at = axes(dim, of(x, *allowed).dim())
+        at = reduced(dim, of(x, *allowed).dim())
         return function(x, at, keepdim) if at else x
 
     return run
@@ -169,13 +182,13 @@ TABLE["all"] = _reduce(lambda x, at, keep: x.all(at, keep), (torch.bool,))
 
 @entry
 def sum_(x: Any, dim: Any, keepdim: bool) -> Tensor:
-    at = axes(dim, of(x, *Number).dim())
+    at = reduced(dim, of(x, *Number).dim())
     return x.sum(at, keepdim, dtype=x.dtype) if at else x
 
 
 @entry
 def count(x: Any, dim: Any, keepdim: bool) -> Tensor:
-    at = axes(dim, of(x, torch.bool).dim())
+    at = reduced(dim, of(x, torch.bool).dim())
     return x.sum(at, keepdim) if at else x.long()
 
 
@@ -197,22 +210,22 @@ TABLE["argmin"] = _single(lambda x, at, keep: x.argmin(at, keep))
 
 @entry
 def logsumexp(x: Any, dim: Any, keepdim: bool) -> Tensor:
-    return torch.logsumexp(of(x, *FLOATS), axes(dim, x.dim()), keepdim)
+    return torch.logsumexp(of(x, *FLOATS), reduced(dim, x.dim()), keepdim)
 
 
 @entry
 def norm(x: Any, p: float, dim: Any, keepdim: bool) -> Tensor:
-    return torch.linalg.vector_norm(of(x, *FLOATS), p, axes(dim, x.dim()), keepdim)
+    return torch.linalg.vector_norm(of(x, *FLOATS), p, reduced(dim, x.dim()), keepdim)
 
 
 @entry
 def var(x: Any, dim: Any, unbiased: bool, keepdim: bool) -> Tensor:
-    return torch.var(of(x, *FLOATS), axes(dim, x.dim()), unbiased=unbiased, keepdim=keepdim)
+    return torch.var(of(x, *FLOATS), reduced(dim, x.dim()), unbiased=unbiased, keepdim=keepdim)
 
 
 @entry
 def std(x: Any, dim: Any, unbiased: bool, keepdim: bool) -> Tensor:
-    return torch.std(of(x, *FLOATS), axes(dim, x.dim()), unbiased=unbiased, keepdim=keepdim)
+    return torch.std(of(x, *FLOATS), reduced(dim, x.dim()), unbiased=unbiased, keepdim=keepdim)
 
 
 @entry
@@ -221,7 +234,7 @@ def masked_mean(x: Any, mask: Any, dim: Any, keepdim: bool) -> Tensor:
     joint = torch.broadcast_shapes(x.shape, mask.shape)
     need(joint == x.shape, "the mask stretches x")
     kept = mask.expand(joint).to(x.dtype)
-    at = axes(dim, x.dim())
+    at = reduced(dim, x.dim())
     return (x * kept).sum(at, keepdim) / kept.sum(at, keepdim).clamp(min=1)
 
 

@@ -51,6 +51,7 @@ def gather(x: Tensor, index: Any, dim: int) -> Tensor:
 def take_along(x: Tensor, index: Any, dim: int) -> Tensor:
     at, index = axis(dim, x.dim()), positions(index)
     need(index.dim() == x.dim(), "take_along's axes")
+    need(bool((index < x.shape[at]).all()), "an index that is out of bounds, which torch doesn't see here", "values")
     return torch.take_along_dim(x, index, at)
 
 
@@ -103,7 +104,7 @@ def window(x: Tensor, start: Any, length: int, dim: int) -> Tensor:
     need(start.dim() == at, "window's start")
     for a, b in zip(x.shape[:at], start.shape, strict=True):
         equal(a, b, "window")
-    need(0 <= length <= x.shape[at], "window is too long", "run")
+    need(1 <= length <= x.shape[at], "window is empty or too long", "run")
     places = start[..., None] + torch.arange(length)
     return gather(x, places, at)
 
@@ -116,6 +117,7 @@ def splice(x: Tensor, part: Tensor, at: Any, replace: int) -> Tensor:
     equal(x.shape[0], part.shape[0], "splice"), equal(x.shape[0], at.shape[0], "splice")
     shapes(x[0, 0], part[0, 0]) if x.shape[1] and part.shape[1] else None
     need(0 <= replace <= x.shape[1], "splice replaces too much", "run")
+    need(bool((at <= x.shape[1] - replace).all()), "a place that is out of bounds", "values")
     return torch.stack([torch.cat([r[:i], p, r[i + replace :]]) for r, p, i in zip(x, part, at.tolist(), strict=True)])
 
 
@@ -236,8 +238,8 @@ def _literal(value: Any, wanted: torch.dtype | None) -> torch.dtype:
 
 TABLE["zeros"] = lambda shape, dtype: torch.zeros(_sizes(shape), dtype=dtype)
 TABLE["ones"] = lambda shape, dtype: torch.ones(_sizes(shape), dtype=dtype)
-TABLE["rand"] = lambda shape, dtype: torch.rand(_sizes(shape), dtype=dtype)
-TABLE["randn"] = lambda shape, dtype: torch.randn(_sizes(shape), dtype=dtype)
+TABLE["rand"] = lambda shape, dtype: of(torch.rand(_sizes(shape), dtype=dtype), *FLOATS)
+TABLE["randn"] = lambda shape, dtype: of(torch.randn(_sizes(shape), dtype=dtype), *FLOATS)
 TABLE["randint"] = lambda low, high, shape: torch.randint(low, high, _sizes(shape))
 TABLE["randperm"] = lambda n: torch.randperm(n)
 TABLE["zeros_like"] = lambda x, dtype: torch.zeros_like(x, dtype=dtype)
@@ -317,6 +319,7 @@ def pad(x: Tensor, amount: list[int], dim: Any, mode: str, value: Any) -> Tensor
 @entry
 def pad_to_multiple(x: Tensor, multiple: int, dim: Any, value: Any) -> Tensor:
     need(multiple >= 1, "a multiple of nothing")
+    need(isinstance(value, (bool, int, float)), "no number to pad with")
     for at in axes(dim, x.dim()):
         x = TABLE["pad"](x, [0, -x.shape[at] % multiple], at, "constant", value)
     return x

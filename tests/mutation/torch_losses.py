@@ -150,10 +150,12 @@ def irfft(x: Any, n: int, dim: int, norm: str) -> Tensor:
 @entry
 def layer_norm(x: Any, dim: Any, weight: Any, bias: Any, eps: float) -> Tensor:
     floats(x, weight, bias)
+    within(eps, 0)
     return F.layer_norm(x, listed(dim), weight, bias, eps)
 
 
 @entry
 def rms_norm(x: Any, dim: Any, weight: Any, eps: float) -> Tensor:
     floats(x, weight)
+    within(eps, 0)
     return F.rms_norm(x, listed(dim), weight, eps)

@@ -97,7 +97,7 @@ def RMSNorm(dim: Any, eps: float, affine: bool) -> nn.Module:
 
 def _batch_norm(count: int) -> Callable[..., nn.Module]:
     def make(channels: int, eps: float, momentum: Any, affine: bool, track: bool) -> nn.Module:
-        _positive(channels), within(eps, 0)
+        _positive(channels), within(eps, 0, open_low=True)
         if momentum is not None:
             within(momentum, 0, 1)
         module: Any = getattr(nn, f"BatchNorm{count}d")
@@ -167,6 +167,8 @@ def call_leaf(name: str, module: nn.Module, *inputs: Any) -> Tensor:
         need(x.dim() == inputs[1].dim() and x.dim() > 0, "Bilinear's axes")
     if name.startswith(("BatchNorm", "InstanceNorm")):
         equal(x.shape[1], module.num_features, name)
+    if name == "GroupNorm":
+        equal(x.shape[1], module.num_channels, name)  # torch itself looks at them where there are weights alone
     if name == "PReLU" and module.num_parameters > 1:
         need(x.dim() >= 2, "PReLU's channels")
     return module(*inputs)
