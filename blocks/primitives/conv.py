@@ -34,7 +34,7 @@ def _groups(rule: Rule, cin: int, cout: int, groups: int) -> None:
         raise rule.fail(f"`groups` is {groups}, `cin` {cin} and `cout` {cout}", "the groups must be of equal size", "A214")
 
 
-def _sizes(rule: Rule, name: str, x: TensorType, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
+def placed(rule: Rule, name: str, x: TensorType, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
     """Return the sizes of the places after a convolution of any count of axes."""
     count = x.rank - 2
     k, s, d = (places(rule, name, w, v, count, 1) for w, v in (("kernel", kernel), ("stride", stride), ("dilation", dilation)))
@@ -92,7 +92,7 @@ def _conv(count: int) -> None:
         _groups(rule, cin, cout, groups)
         ranked(rule, name, x, count)
         rule.same(x.shape[1], cin, "axis 1 of `x` and `cin`")
-        sizes = _sizes(rule, name, x, kernel, stride, padding, dilation)
+        sizes = placed(rule, name, x, kernel, stride, padding, dilation)
         _shown_again(rule, x, kernel, padding, dilation, padding_mode)
         return TensorType(x.dtype, (x.shape[0], cout, *sizes))
 
@@ -208,7 +208,7 @@ def _functional(count: int) -> None:
             raise rule.fail(f"`bias` of `{name}` is {bias}", "give [cout]", "A322")
         if bias:
             rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
-        return TensorType(dtype, (x.shape[0], weight.shape[0], *_sizes(rule, name, x, kernel, stride, padding, dilation)))
+        return TensorType(dtype, (x.shape[0], weight.shape[0], *placed(rule, name, x, kernel, stride, padding, dilation)))
 
     def cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
         cout, cin, *kernel = (extent(n) for n in inputs["weight"].shape)

@@ -133,3 +133,22 @@ def segment_softmax(x: Tensor, segment: Tensor, count: int) -> Tensor:
     highest = lowest.scatter_reduce(0, place, still, "amax")
     weight = torch.exp(x - torch.index_select(highest, 0, segment))
     return weight / torch.index_select(segment_sum(weight, segment, count), 0, segment)
+
+
+def dynamic_conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | list[int] = 1,
+    padding: int | list[int] | str = 0,
+    dilation: int | list[int] = 1,
+) -> Tensor:
+    """Slide a kernel of each sample's own over its places: one convolution in groups, a group for each sample.
+
+    x: float[B, cin, n...], weight: float[B, cout, cin, kernel...], bias: float[B, cout], y: float[B, cout, ...].
+    """
+    rows, cout = weight.size(0), weight.size(1)
+    joined = x.reshape(1, rows * x.size(1), *x.shape[2:])
+    convolve = torch.conv1d if x.dim() == 3 else torch.conv2d
+    y = convolve(joined, weight.flatten(0, 1), None if bias is None else bias.flatten(), stride, padding, dilation, rows)
+    return y.reshape(rows, cout, *y.shape[2:])

@@ -105,6 +105,24 @@ def _conv(count: int) -> Callable[..., Tensor]:
 TABLE["conv1d"], TABLE["conv2d"] = _conv(1), _conv(2)
 
 
+def _dynamic_conv(count: int) -> Callable[..., Tensor]:
+    convolve = _conv(count)
+
+    def run(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
+        floats(x, weight, bias)
+        need(weight.dim() == count + 3 and (bias is None or bias.dim() == 2), "a kernel for each sample")
+        equal(len(x), len(weight), "samples and kernels")
+        if bias is not None:
+            equal(len(bias), len(weight), "biases and kernels")
+        rows = [convolve(x[i : i + 1], weight[i], None if bias is None else bias[i], stride, padding, dilation, 1) for i in range(len(x))]
+        return torch.cat(rows)
+
+    return run
+
+
+TABLE["dynamic_conv1d"], TABLE["dynamic_conv2d"] = _dynamic_conv(1), _dynamic_conv(2)
+
+
 # --------------------------------------------------------------------------------------------------------- attention
 
 

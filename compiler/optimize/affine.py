@@ -1,0 +1,234 @@
+"""Values of a body that are sums of affine maps of one other value: what convolutions, linears, norms, numbers and gates make of it.
+
+`y = sum_i g_i A_i(x) + c`: A_i is a chain of linears or convolutions without activation, g_i one number for each sample.  All that makes up
+an A_i depends on parameters alone, so that the sum can be computed as one map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import cast
+
+from ...blocks.parameters import per_axis
+from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
+from ...dsl.record import record
+from ...dsl.types import TensorType
+from ..graph import operands, results
+from ..paths import is_handed, join
+
+AXES = {"Linear": 0, "Conv1d": 1, "Conv2d": 2}
+"""How many axes of places the kernel of a map slides over."""
+NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4}
+"""Norms that only scale and shift channels in evaluation, by the rank of what they read."""
+
+
+@record
+class Step:
+    """One leaf of a chain: a linear, a convolution, or a norm over channels; its path is that in the body."""
+
+    path: str
+    declared: ModuleDecl
+    node: Node
+
+    @property
+    def is_norm(self) -> bool:
+        return self.declared.kind in NORMS
+
+    @property
+    def window(self) -> tuple[object, ...]:
+        """What the kernel reads at each place: its size, step, padding and dilation."""
+        count = AXES[self.declared.kind]
+        return tuple(
+            value if isinstance(value := self.declared.arguments[name], str) else per_axis(value, count)
+            for name in ("kernel", "stride", "padding", "dilation")
+            if count
+        )
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Tell whether each place is mapped by itself."""
+        count = AXES[self.declared.kind]
+        return count == 0 or self.window[:3] in (((1,) * count, (1,) * count, (0,) * count), ((1,) * count, (1,) * count, "same"))
+
+    @property
+    def width(self) -> int:
+        """The channels of its result."""
+        return int(self.declared.arguments["dout" if self.declared.kind == "Linear" else "cout"])
+
+    @property
+    def reads(self) -> int:
+        """How many numbers one of its results is computed from."""
+        given = self.declared.arguments
+        return int(given["din"]) if self.declared.kind == "Linear" else int(given["cin"]) * prod(per_axis(given["kernel"], AXES[self.declared.kind]))
+
+
+Chain = tuple[Step, ...]
+
+
+@record
+class Term:
+    """`factor g A(x)`, behind norms: `gates` are the values that are multiplied into g."""
+
+    chain: Chain
+    gates: tuple[Ref, ...] = ()
+    factor: float = 1.0
+    norms: Chain = ()
+
+
+@record
+class Shift:
+    """What a norm adds, behind other norms."""
+
+    norm: Step
+    norms: Chain = ()
+
+
+@record
+class Affine:
+    """A value as a sum of affine maps of `base`."""
+
+    base: Ref
+    terms: tuple[Term, ...]
+    shifts: tuple[Shift, ...] = ()
+
+    @property
+    def is_chain(self) -> bool:
+        """Tell whether it is one map, ungated."""
+        first = self.terms[0]
+        return len(self.terms) == 1 and not (first.gates or first.norms or self.shifts) and first.factor == 1
+
+
+class Affines:
+    """Finds affine values of a body, of which no pass has changed what modules compute."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.found: dict[Ref, Affine] = {}
+        self.inner: set[Ref] = set()
+        """Values that a larger one has taken in."""
+        self._readers: dict[Ref, int] = {}
+        for ref in (*(ref for node in body.nodes for _, ref in operands(node)), *results(body)):
+            self._readers[ref] = self._readers.get(ref, 0) + 1
+        for number, node in enumerate(body.nodes):
+            made = self._made(node)
+            if made is not None:
+                self.found[Ref(number)] = made
+
+    @property
+    def sums(self) -> dict[int, Affine]:
+        """The largest values that are sums of more than one map, by their nodes."""
+        return {ref.node: found for ref, found in self.found.items() if ref not in self.inner and len(found.terms) > 1}
+
+    def source(self, ref: Ref) -> Ref:
+        """Return what a value is, seen through what only stops gradients."""
+        while self.body.nodes[ref.node].target == "detach" and self.body.nodes[ref.node].kind is NodeKind.OPERATION:
+            ref = cast(Ref, self.body.nodes[ref.node].inputs["x"])
+        return ref
+
+    def _made(self, node: Node) -> Affine | None:
+        match node.kind:
+            case NodeKind.LEAF:
+                return self._leaf(node)
+            case NodeKind.CALL:
+                return self._call(node)
+            case NodeKind.OPERATION if node.target == "add":
+                return self._sum(node)
+            case NodeKind.OPERATION if node.target == "mul":
+                return self._scaled(node)
+            case _:
+                return None
+
+    def _own(self, ref: object) -> Affine | None:
+        """Return the affine form of a value that nothing else reads."""
+        return self.found.get(ref) if isinstance(ref, Ref) and self._readers[ref] == 1 else None
+
+    def _taken(self, made: Affine, *inner: object) -> Affine:
+        self.inner.update(cast("Sequence[Ref]", inner))
+        return made
+
+    def _leaf(self, node: Node) -> Affine | None:
+        declared, x = self.body.modules.get(node.target), node.inputs.get("x")
+        if declared is None or declared.extern is not None or not isinstance(x, Ref):
+            return None
+        step, before = Step(node.target, declared, node), self._own(x)
+        if declared.kind in NORMS:
+            plain = declared.arguments["track"] and self.body.type(x).rank == NORMS[declared.kind]
+            return self._taken(_normed(before, step), x) if plain and before is not None else None
+        if declared.kind not in AXES or declared.arguments.get("padding_mode", "zeros") != "zeros" or declared.arguments.get("groups", 1) != 1:
+            return None
+        if before is not None and before.is_chain and step.is_pointwise:
+            return self._taken(Affine(before.base, (Term((*before.terms[0].chain, step)),)), x)
+        return Affine(self.source(x), (Term((step,)),))
+
+    def _call(self, node: Node) -> Affine | None:
+        callee = node.body
+        given = [operand for operand in node.inputs.values() if operand is not None]
+        if callee is None or is_handed(node.target) or len(given) != 1 or not isinstance(given[0], Ref) or len(results(callee)) != 1:
+            return None
+        chain = _chain(callee)
+        return Affine(self.source(given[0]), (Term(tuple(replace(s, path=join(node.target, s.path)) for s in chain)),)) if chain else None
+
+    def _sum(self, node: Node) -> Affine | None:
+        a, b = node.inputs.get("a"), node.inputs.get("b")
+        left, right = self._own(a), self._own(b)
+        if left is None or right is None or a == b or left.base != right.base or shape_of(left) != shape_of(right):
+            return None
+        return self._taken(Affine(left.base, (*left.terms, *right.terms), (*left.shifts, *right.shifts)), a, b)
+
+    def _scaled(self, node: Node) -> Affine | None:
+        for one, other in (("a", "b"), ("b", "a")):
+            value, by = node.inputs.get(one), node.inputs.get(other, node.attributes.get(other))
+            held = self._own(value)
+            if held is None or held.shifts:
+                continue
+            if isinstance(by, Ref) and _is_gate(self.body.type(by), self.body.type(cast(Ref, value))):
+                return self._taken(replace(held, terms=tuple(replace(term, gates=(*term.gates, by)) for term in held.terms)), value)
+            if isinstance(by, (int, float)):
+                return self._taken(replace(held, terms=tuple(replace(term, factor=term.factor * by) for term in held.terms)), value)
+        return None
+
+
+def _chain(callee: Body) -> Chain:
+    """Return what a call computes as a chain, or nothing."""
+    found: Chain | None = callee.found.get("chain")
+    if found is None:
+        (result,) = results(callee)
+        affines = Affines(callee)
+        made = affines.found.get(result)
+        found = made.terms[0].chain if made is not None and made.is_chain and callee.nodes[made.base.node].kind is NodeKind.INPUT else ()
+        callee.found["chain"] = found
+    return found
+
+
+def _normed(before: Affine, norm: Step) -> Affine:
+    if before.is_chain:
+        return Affine(before.base, (Term((*before.terms[0].chain, norm)),))
+    terms = tuple(replace(term, norms=(*term.norms, norm)) for term in before.terms)
+    shifts = tuple(replace(shift, norms=(*shift.norms, norm)) for shift in before.shifts)
+    return Affine(before.base, terms, (*shifts, Shift(norm)))
+
+
+def _is_gate(by: TensorType, value: TensorType) -> bool:
+    """Tell whether a factor is one number for all, or one for each sample."""
+    if all(axis == 1 for axis in by.shape):
+        return True
+    return by.rank == value.rank > 2 and by.shape[0] == value.shape[0] and all(axis == 1 for axis in by.shape[1:])
+
+
+def shape_of(made: Affine) -> tuple[object, ...]:
+    """Return what the maps of one sum must have in common: the kernel's window, what it reads, the channels of the result."""
+    first, *_ = chain = made.terms[0].chain
+    kind = "Linear" if first.declared.kind == "Linear" else first.declared.kind
+    return (kind, first.window, first.reads, width(chain))
+
+
+def width(chain: Chain) -> int:
+    """Return the channels of a chain's result."""
+    return next(step.width for step in reversed(chain) if not step.is_norm)
+
+
+def multiply_adds(chain: Chain) -> int:
+    """Return what a chain costs at each place."""
+    return sum(step.width * step.reads for step in chain if not step.is_norm)
