@@ -12,8 +12,8 @@ DEFAULT = ("simplify", "cse", "merge_linears", "pack")
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),
     "default": DEFAULT,
-    "inference": ("simplify", "cse", "fold_norms", "merge_linears", "fold_parameters"),
-    "max": ("simplify", "cse", "fold_norms", "merge_linears", "fold_parameters"),
+    "inference": ("simplify", "cse", "mix_kernels", "fold_norms", "merge_linears", "fold_parameters"),
+    "max": ("simplify", "cse", "mix_kernels", "fold_norms", "merge_linears", "fold_parameters"),
 }
 """`default` keeps training as it is; `inference` and `max` give a model that only evaluates."""
 

@@ -38,13 +38,13 @@ class FoldParameters(Pass):
 
 
 def _folded(body: Body, growth: int, journal: Journal) -> Body:
-    known = _of_parameters(body, growth)
-    tops = _tops(body, known)
+    known = _of_parameters(body)
+    tops, loose = _tops(body, known, growth)
     if not tops:
         return body
     writer = Writer(body)
     for number, node in enumerate(body.nodes):
-        if number not in known or node.kind is NodeKind.PARAMETER:
+        if number not in known or number in loose or node.kind is NodeKind.PARAMETER:
             writer.copy(number)
         elif number in tops:
             made = packed(body, node) if is_side_by_side(body, node) else _derived(body, number, known)
@@ -53,7 +53,7 @@ def _folded(body: Body, growth: int, journal: Journal) -> Body:
     return writer.body()
 
 
-def _of_parameters(body: Body, growth: int) -> dict[int, int]:
+def _of_parameters(body: Body) -> dict[int, int]:
     """Return the nodes that depend on parameters alone, with how many numbers they are computed from."""
     found: dict[int, int] = {}
     for number, node in enumerate(body.nodes):
@@ -63,9 +63,7 @@ def _of_parameters(body: Body, growth: int) -> dict[int, int]:
         elif _is_foldable(body, node):
             sources = {ref.node for _, ref in operands(node)}
             if sources and sources <= found.keys():
-                total = sum(found[source] for source in sources)
-                if _numbers(node) <= growth * total:
-                    found[number] = total
+                found[number] = sum(found[source] for source in sources)
     return found
 
 
@@ -79,11 +77,23 @@ def _numbers(node: Node) -> int:
     return prod(int(size) if not isinstance(size := extent(axis), Dim) else 1 for axis in node.outputs[0].shape)
 
 
-def _tops(body: Body, known: Mapping[int, int]) -> set[int]:
-    """Return the computed ones that something else reads."""
+def _tops(body: Body, known: Mapping[int, int], growth: int) -> tuple[set[int], set[int]]:
+    """Return the computed values to keep, and those that are too large for it: of these, what they are computed from is kept."""
     read = {ref.node for number, node in enumerate(body.nodes) if number not in known for _, ref in operands(node)}
     read |= {ref.node for ref in (*(o.ref for o in body.outputs), *(s.result for s in body.states))}
-    return {number for number in known if number in read and body.nodes[number].kind is not NodeKind.PARAMETER}
+    kept, loose = set[int](), set[int]()
+    left = [number for number in known if number in read]
+    while left:
+        number = left.pop()
+        node = body.nodes[number]
+        if node.kind is NodeKind.PARAMETER or number in kept or number in loose:
+            continue
+        if _numbers(node) <= growth * known[number]:
+            kept.add(number)
+        else:
+            loose.add(number)
+            left.extend(ref.node for _, ref in operands(node))
+    return kept, loose
 
 
 def _derived(body: Body, top: int, known: Mapping[int, int]) -> Node:

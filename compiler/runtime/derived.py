@@ -61,7 +61,7 @@ class Derived(nn.Module):
         needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
         if self._pointers:
             return self._packed(needed)
-        if needed or self._sources[0].is_meta:
+        if needed or self._sources[0].is_meta or self._sources[0].is_inference():  # these count no versions
             return self.recipe.code.function(self._owner[0])
         versions = [source._version for source in self._sources]
         if self.value is None or versions != self._versions:
