@@ -6,19 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 from ..dsl.primitive import MISSING, Argument, Inputs, Kind
-from ..dsl.types import Axis
+from ..dsl.types import Axis, TensorType
 
 
 def tensor(
     name: str, doc: str = "", *, optional: bool = False, literal: bool = False, within: Callable[[Inputs], Axis] | None = None,
-    beside: str = "", flat: bool = False, fixed: bool = False,
+    beside: str = "", flat: bool | Callable[[Inputs], bool] = False, fixed: bool = False,
 ) -> Argument:  # fmt: skip
     """Take a tensor; an `optional` one may be `none` and is by default, a `literal` one may be a number.
 
-    `within` is for positions.  No gradient goes to a `flat` one; a `fixed` one may not depend on what is trained.
+    `within` is for positions.  No gradient goes to a `flat` one, which may hang on the other arguments; a `fixed` one may not depend on what is
+    trained.
     """
     default = None if optional else MISSING
     return Argument(name, Kind.TENSOR, default, optional=optional, literal=literal, doc=doc, within=within, beside=beside, flat=flat, fixed=fixed)
+
+
+def is_zero(name: str) -> Callable[[Inputs], bool]:
+    """Return the test that an argument is the number 0."""
+    return lambda inputs: not isinstance(inputs[name], TensorType) and inputs[name] == 0
 
 
 def number(name: str, doc: str = "", default: Any = MISSING) -> Argument:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 
+from ..dsl.primitive import Argument, Primitive
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ..dsl.record import entity
 from ..dsl.types import DType, TensorType
@@ -90,6 +91,7 @@ class Flow:
 
     def __init__(self, gradient: bool) -> None:
         self.gradient = gradient
+        self._flats: dict[int, tuple[Primitive, frozenset[str], tuple[Argument, ...]]] = {}
 
     def of(self, body: Body, refs: frozenset[Ref]) -> Origins:
         """Return where values of a body come from."""
@@ -132,8 +134,23 @@ class Flow:
         if self.gradient and not any(carries(node.outputs[index]) for index in indices):
             return []
         own.update(_tensors(body, node, self.gradient))
-        still = flat(node) if self.gradient else frozenset[str]()
+        still = self._flat(body, node) if self.gradient else frozenset[str]()
         return [ref for name, ref in operands(node) if name not in still]
+
+    def _flat(self, body: Body, node: Node) -> frozenset[str]:
+        """Return the arguments of an operation that get no gradient."""
+        if node.primitive is None:
+            return frozenset()
+        known = self._flats.get(id(node.primitive))
+        if known is None:
+            arguments = (*node.primitive.arguments, *node.primitive.call)
+            always, perhaps = frozenset(a.name for a in arguments if a.flat is True), tuple(a for a in arguments if not isinstance(a.flat, bool))
+            known = self._flats[id(node.primitive)] = (node.primitive, always, perhaps)
+        _, always, perhaps = known
+        if not perhaps:
+            return always
+        given = {**node.attributes, **{name: body.type(ref) for name, ref in operands(node)}}
+        return always.union(a.name for a in perhaps if a.is_flat(given))
 
     def _called(self, node: Node, body: Body, indices: Iterable[int]) -> Origins | None:
         """Follow results of a call; None where they pass no gradient on."""
@@ -169,12 +186,6 @@ _STILL = frozenset(id(dtype) for dtype in DType if dtype is DType.BOOL or dtype.
 def carries(type_: TensorType) -> bool:
     """Tell whether values of a type can pass a gradient on."""
     return id(type_.dtype) not in _STILL
-
-
-def flat(node: Node) -> frozenset[str]:
-    """Return the arguments of an operation that get no gradient."""
-    primitive = node.primitive
-    return frozenset(a.name for a in (*primitive.arguments, *primitive.call) if a.flat) if primitive is not None else frozenset()
 
 
 def stems(path: str) -> Iterator[str]:

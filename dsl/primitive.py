@@ -73,9 +73,13 @@ class Argument:
     choices: tuple[str, ...] = ()
     doc: str = ""
     within: Callable[[Inputs], Axis] | None = None  # of a tensor of positions: how many there are; it holds numbers from 0 up to that
-    flat: bool = False  # no gradient goes to it: the result doesn't change with it, or only in steps
+    flat: bool | Callable[[Inputs], bool] = False  # no gradient goes to it: the result doesn't change with it, or only in steps
     fixed: bool = False  # torch refuses to differentiate by it
     beside: str = ""  # the argument that names one number more which it may hold
+
+    def is_flat(self, inputs: Inputs) -> bool:
+        """Tell whether no gradient goes to it in a call with all of these arguments."""
+        return self.flat if isinstance(self.flat, bool) else self.flat(inputs)
 
 
 @record

@@ -271,6 +271,7 @@ class Body:
     differs_in_entries: bool = False  # it has caches or losses, itself or below
     uses_training: bool = False  # its meaning depends on the mode: then `train` and `eval` bodies differ
     names: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the text's names mean at its end, as the elaborator has them
+    is_partial: bool = False  # some arm of it isn't taken with these arguments
     absent: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by name: kinds of statements that don't run with these arguments
     doc: str | None = None
     claims: list[Claim] = field(default_factory=list[Claim])

@@ -7,6 +7,7 @@ with these arguments, is matched by nothing: an index set that is empty, a loop 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import field
 
 from .branches import Branch
@@ -49,6 +50,17 @@ class Tree:
         """Return the numbers, of what is tied those that stand for it."""
         found = frozenset(numbers)
         return found if found.isdisjoint(self._first) else frozenset(map(self.one, found))
+
+    @property
+    def ties(self) -> tuple[Sequence[int], ...]:
+        """The tensors that have several entries, the one that stands for it first."""
+        return tuple(self._tied.values())
+
+    def apart(self) -> Tree:
+        """Return the same tree with each path an entry of its own."""
+        other = copy(self)
+        other._first, other._tied = {}, {}
+        return other
 
     def spread(self, numbers: Iterable[int]) -> list[int]:
         """Return the numbers with every path of what is tied, in order of birth."""

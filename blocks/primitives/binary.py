@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ...dsl.primitive import Rule, ValueRule
+from ...dsl.primitive import Inputs, Rule, ValueRule
 from ...dsl.types import DType, TensorType
-from ..arguments import flag, number, tensor
+from ..arguments import flag, is_zero, number, tensor
 from ..costs import moved
 from ..lowering import Given, Handle, Lowering, LoweringBuilder, call, expand, static
 from ..operands import broadcast, common_dtype
 from ..ranges import moved_by
 from ..registry import operation
 from ..samples import Sample, refused, sample
+
+Flat = bool | Callable[[Inputs], bool]
 
 A = number("a", "the left operand, a tensor or a number")
 B = number("b", "the right operand, a tensor or a number")
@@ -47,7 +50,7 @@ def _binary(
     allowed: str = "number",
     samples: tuple[Sample, ...] = (*BOTH, *INTS),
     values: ValueRule | None = None,
-    flat: bool = False,
+    flat: tuple[Flat, Flat] = (False, False),
 ) -> None:
     def rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
@@ -56,7 +59,7 @@ def _binary(
     operation(
         name=name,
         doc=f"{equation}.  a, b: {allowed}[...] of one dtype or numbers, broadcast from the right; y: the common shape.",
-        arguments=(replace(A, flat=flat), replace(B, flat=flat)),
+        arguments=(replace(A, flat=flat[0]), replace(B, flat=flat[1])),
         lowering=call(target, "a", "b") if isinstance(target, str) else target,
         values=values,
         cost=moved,
@@ -92,14 +95,14 @@ def _of_tensors(b: LoweringBuilder, given: Given, target: str) -> Any:
 
 _binary("add", "operator.add", "Add: `y = a + b`", values=moved_by(1))
 _binary("sub", "operator.sub", "Subtract: `y = a - b`", values=moved_by(-1))
-_binary("mul", "operator.mul", "Multiply: `y = a * b`")
+_binary("mul", "operator.mul", "Multiply: `y = a * b`", flat=(is_zero("b"), is_zero("a")))
 _binary(
     "floor_divide",
     expand(lambda b, given: _quotient(b, given)),
     "Divide and round down: `y = floor(a / b)`",
     "real",
     (*BOTH, sample(a="int[B, 3]", b=3)),
-    flat=True,
+    flat=(True, True),
 )
 _binary(
     "remainder",
@@ -128,7 +131,7 @@ _binary("xlogy", "torch.xlogy", "Compute `y = a ln b`, zero where a is zero", "f
 
 @operation(
     name="div",
-    arguments=(A, B),
+    arguments=(A, replace(B, flat=is_zero("a"))),
     lowering=call("operator.truediv", "a", "b"),
     cost=moved,
     good=BOTH,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...dsl.primitive import Argument, Inputs, Rule
-from ...dsl.types import Axis, DType, TensorType
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import axis, flag, integer, real, tensor, word
 from ..costs import moved
 from ..lowering import Given, Handle, LoweringBuilder, Omit, Slot, call, expand
@@ -116,6 +117,12 @@ def _cross_entropy(b: LoweringBuilder, given: Given) -> Handle:
     return b.call("torch.nn.functional.cross_entropy", scores, target, **options)
 
 
+def _is_one_class(inputs: Inputs) -> bool:
+    """Tell whether there is nothing to choose: the loss is 0 whatever the scores are."""
+    logits, target = inputs["logits"], inputs["target"]
+    return target.dtype is DType.INT and extent(logits.shape[class_axis(logits, target, inputs["dim"])[0]]) == 1
+
+
 CLASS_GOOD = (
     sample(logits="float[B, 4]", target="int[B] < 4"),
     sample(logits="float[B, S, 4]", target="int[B, S] < 4"),
@@ -138,7 +145,7 @@ CLASS_BAD = (
 
 @operation(
     arguments=(
-        LOGITS, _class_target("the right class of each place, or how likely each class is"), CLASS, IGNORE, WEIGHT,
+        replace(LOGITS, flat=_is_one_class), _class_target("the right class of each place, or how likely each class is"), CLASS, IGNORE, WEIGHT,
         real("smoothing", "the part of the likelihood spread over all classes", 0.0), REDUCE,
     ),
     lowering=expand(_cross_entropy),

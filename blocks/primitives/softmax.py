@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...dsl.primitive import Rule
-from ...dsl.types import DType, TensorType
+from ...dsl.types import DType, TensorType, extent
 from ..arguments import axis, dtype, tensor
 from ..costs import moved
 from ..lowering import Omit, call
@@ -26,7 +26,7 @@ for _name, _target, _equation in (
         name=_name,
         doc=f"{_equation} along `dim`.  x: float[...], y: the same shape in `dtype`.",
         arguments=(
-            tensor("x", "the tensor"),
+            tensor("x", "the tensor", flat=lambda inputs: extent(inputs["x"].shape[inputs["dim"]]) == 1),
             axis("dim", "the axis that adds up to one"),
             dtype("dtype", "compute and return in this type, for instance `float32`", None),
         ),

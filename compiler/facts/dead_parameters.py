@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...dsl.diagnostics import Diagnostic
-from .view import View, amount, warning
+from .view import View, warning
 
 
 def find(view: View) -> Iterator[Diagnostic]:
     """Yield the modules that are called, and all of whose parameters could be any numbers."""
     dead = [own.path for own in view.missing(view.used) if view.is_called(own.path)]
-    for path, tensors in view.groups(dead):
-        message = f"no output and no loss depends on `{path}` ({amount(tensors)})"
+    for named, span in view.groups(dead):
         help = "use what it gives, or take it out: it gets no gradient, and costs memory and time"
-        yield warning("A122", message, view.place(path, tensors[0]), help)
+        yield warning("A122", f"no output and no loss depends on {named}", span, help)

@@ -19,7 +19,7 @@ def find(view: View) -> Iterator[Diagnostic]:
         for declared in root.inputs:
             is_new = declared.key in idle and declared.path not in seen
             seen.add(declared.path)
-            if is_new and root.nodes[declared.node].kind is NodeKind.INPUT and declared.node in read:
+            if is_new and root.nodes[declared.node].kind is NodeKind.INPUT and declared.node in read and not view.is_handed_on(root, declared):
                 word = "target" if declared.is_target else "input"
                 message = f"the {word} `{declared.key}` is read, but no output and no loss depends on it"
                 yield warning("A120", message, declared.span, "use what is made of it, or remove both")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...dsl.diagnostics import Diagnostic
-from ..flow import stems
-from .view import View, amount, warning
+from ..flow import stems, together
+from .view import View, warning
 
 
 def find(view: View) -> Iterator[Diagnostic]:
@@ -16,12 +16,10 @@ def find(view: View) -> Iterator[Diagnostic]:
     if not stages or any(source not in known for stage in stages for source in stage.sources):
         return
     filled = {rule.target for weights in view.program.weights.values() for rule in weights.rules}
-    active = {path for stage in stages for path in stage.losses}
-    body = view.program.training
-    taught = view.gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in active))
+    taught = together(view.taught_in(stage) for stage in stages)
     moving = frozenset(view.moving)
     still = [path for path in view.free if path not in moving]
     idle = [path for path in still if not any(stem in filled for stem in stems(path)) and taught.holds(path)]
-    for path, tensors in view.groups(idle):
-        message = f"no stage trains `{path}` ({amount(tensors)}), and no weights map fills it: it stays as it was initialised"
-        yield warning("A530", message, view.place(path, tensors[0]), f"`tune` it in a stage, or say that it stands still: `freeze {path}`")
+    for named, span in view.groups(idle):
+        message = f"no stage trains {named}, and no weights map fills it: it stays as it was initialised"
+        yield warning("A530", message, span, "`tune` it in a stage, or say where it is made that it stands still: `freeze NAME`")

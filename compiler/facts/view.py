@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from ...dsl.diagnostics import Diagnostic, Severity
 from ...dsl.elaborate.below import frozen_paths, ties
+from ...dsl.elaborate.statics import listed
 from ...dsl.inspector import Owned
-from ...dsl.program import Body, Program
+from ...dsl.program import Body, InputDecl, LossDecl, NodeKind, Program, Ref, StagePlan
 from ...dsl.source import Span
 from ..census import distinct
 from ..flow import Flow, Origins, stems, together
-from ..graph import Graph, results
+from ..graph import Graph, operand_refs, operands, results
 from ..inspector import GraphInspector
 from ..paths import covers
+
+STEPS = "whole numbers, truths, rounding, `detach`, a factor of 0 or a choice of one"
+"""What lets no gradient pass."""
 
 
 class View:
@@ -30,20 +34,35 @@ class View:
     @cached_property
     def roots(self) -> tuple[Body, ...]:
         """The bodies that run from the border: of the model, of its entries, and of stages that set other arguments."""
-        plans = (*self.program.entries.values(), *self.program.variants.values())
-        return distinct((*self.graph.roots, *(body for plan in plans for body in (plan.eval, plan.train))))
+        return distinct((*self.graph.roots, *self.owners))
+
+    @cached_property
+    def owners(self) -> tuple[Body, ...]:
+        """The bodies that make all parameters: the model's, and those of stages that set other arguments."""
+        variants = (body for plan in self.program.variants.values() for body in (plan.eval, plan.train))
+        return distinct((self.program.eval, self.program.training, *variants))
+
+    def trains(self, stage: str) -> Body:
+        """Return the body that a stage trains."""
+        plan = self.program.variants.get(stage)
+        return self.program.training if plan is None else plan.train or plan.eval
+
+    @cached_property
+    def trained(self) -> tuple[Body, ...]:
+        """The bodies that are trained: the model's, and those of stages that set other arguments."""
+        return distinct((self.program.training, *map(self.trains, self.program.stages)))
 
     @cached_property
     def parameters(self) -> tuple[Owned, ...]:
-        """Every parameter of the model, tied ones by the path that stays."""
-        gone = {second for _, second in ties(self.program.training)}
-        found = {own.path: own for body in (self.program.eval, self.program.training) for own in self.inspector.owned(body)}
-        return tuple(own for own in found.values() if not own.buffer and own.path not in gone)
+        """Every parameter of the model and its stages, tied ones by the path that stays; what is extern is unknown."""
+        gone = {second for body in self.owners for _, second in ties(body)}
+        found = {own.path: own for body in self.owners for own in self.inspector.owned(body)}
+        return tuple(own for own in found.values() if not own.buffer and own.path not in gone and own.size)
 
     @cached_property
     def still(self) -> tuple[str, ...]:
-        """Paths that are frozen for good."""
-        return tuple(path for path, _ in frozen_paths(self.program.training))
+        """Paths that are frozen for good, in the model or in that of a stage."""
+        return tuple(path for body in self.owners for path, _ in frozen_paths(body))
 
     def is_still(self, path: str) -> bool:
         """Tell whether a parameter is frozen for good."""
@@ -73,7 +92,7 @@ class View:
         for root in self.roots:
             if found and self._is_all(together(found)):
                 break
-            found.append(self.dependence.of(root, frozenset((*results(root), *(update.ref for update in root.updates)))))
+            found.append(self.dependence.of(root, _ends(root)))
         return together(found)
 
     def _is_all(self, found: Origins) -> bool:
@@ -81,9 +100,33 @@ class View:
 
     def missing(self, found: Origins) -> list[Owned]:
         """Return the parameters that are not among origins."""
-        if all(map(found.holds_all, distinct((self.program.eval, self.program.training)))):
+        if all(map(found.holds_all, self.owners)):
             return []
         return [own for own in self.parameters if not found.holds(own.path)]
+
+    @cached_property
+    def idle_inside(self) -> Mapping[tuple[Span, str], tuple[Body, InputDecl]]:
+        """The inputs of the file's own blocks, by block and name, that it reads and that nothing it gives depends on in any call, with a
+        body; not of blocks that have arms which aren't taken."""
+        idle: dict[tuple[Span, str], tuple[Body, InputDecl]] = {}
+        needed: set[tuple[Span, str]] = set()
+        for body in (body for body in self.graph.bodies if body not in self.roots and body.span.source is self.program.eval.span.source):
+            used = self.dependence.of(body, _ends(body)).inputs
+            read = {ref.node for node in body.nodes for _, ref in operands(node)}
+            for declared in (i for i in body.inputs if body.nodes[i.node].kind is NodeKind.INPUT):
+                key = (body.span, declared.name)
+                if declared.key in used or body.is_partial:
+                    needed.add(key)
+                elif declared.node in read:
+                    idle[key] = (body, declared)
+        return {key: found for key, found in idle.items() if key not in needed}
+
+    def is_handed_on(self, body: Body, declared: InputDecl) -> bool:
+        """Tell whether an input is handed on to one that a block reads for nothing."""
+        calls = [(node, node.body) for node in body.nodes if node.body is not None] if self.idle_inside else []
+        inner = [(node, i.key) for node, called in calls for i in called.inputs if (called.span, i.name) in self.idle_inside]
+        ends = frozenset(ref for node, key in inner for ref in operand_refs(node.inputs.get(key)))
+        return declared.key in self.dependence.of(body, ends).inputs
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -91,8 +134,24 @@ class View:
         return frozenset(declared.key for root in self.roots for declared in root.inputs if not declared.is_state)
 
     @cached_property
+    def severed(self) -> tuple[tuple[Body, LossDecl], ...]:
+        """The losses that give no parameter a gradient, with their bodies; a model without parameters that move has none to give, and what the
+        text weighs with 0 is switched off.
+
+        A block's own loss may be for what comes into the block, as a commitment is; into the model it may come from outside.
+        """
+        found: list[tuple[Body, LossDecl]] = []
+        for body in self.trained if self.free else ():
+            for loss in (loss for loss in body.losses if loss.weight):
+                reached = self.gradient.of(body, frozenset({loss.ref}))
+                outside = reached.inputs and body.nodes[loss.ref.node].kind is NodeKind.CALL
+                if not outside and all(map(self.is_still, reached.each())):
+                    found.append((body, loss))
+        return tuple(found)
+
+    @cached_property
     def lost(self) -> Origins:
-        """What some loss depends on."""
+        """What some loss depends on that gives a gradient."""
         return self._of_losses(self.dependence)
 
     @cached_property
@@ -101,12 +160,19 @@ class View:
         return self._of_losses(self.gradient)
 
     def _of_losses(self, flow: Flow) -> Origins:
-        return together(flow.of(root, frozenset(loss.ref for loss in root.losses)) for root in self.roots if root.losses)
+        severed = {id(loss) for _, loss in self.severed}
+        return together(flow.of(body, frozenset(loss.ref for loss in body.losses if id(loss) not in severed)) for body in self.trained)
+
+    def taught_in(self, stage: StagePlan) -> Origins:
+        """Return what gets a gradient from the active losses of a stage."""
+        body, active = self.trains(stage.name), {path for path, weight in stage.losses.items() if weight}
+        return self.gradient.of(body, frozenset(loss.ref for loss in body.losses if loss.path in active))
 
     # -------------------------------------------------------------------------------------------------------- places
 
-    def groups(self, paths: Iterable[str]) -> Iterator[tuple[str, list[Owned]]]:
-        """Yield tensors by the widest modules all of whose parameters are among the paths, in order of birth."""
+    def groups(self, paths: Iterable[str]) -> Iterator[tuple[str, Span]]:
+        """Yield tensors in words, with how many numbers they hold, by the place in the model's own text that makes them: the widest modules all
+        of whose parameters are among the paths, in order of birth."""
         wanted = frozenset(paths)
         if not wanted:
             return
@@ -114,17 +180,21 @@ class View:
         for tensor in self.parameters:
             for stem in stems(tensor.path):
                 whole[stem] = whole.get(stem, True) and tensor.path in wanted
-        found: dict[str, list[Owned]] = {}
+        found: dict[Span, dict[str, int]] = {}
         for tensor in self.parameters:
             if tensor.path in wanted:
-                found.setdefault(next(stem for stem in stems(tensor.path) if whole[stem]), []).append(tensor)
-        yield from found.items()
+                named = found.setdefault(self._place(tensor.path), {})
+                widest = next(stem for stem in stems(tensor.path) if whole[stem])
+                named[widest] = named.get(widest, 0) + tensor.size
+        for span, named in found.items():
+            count = sum(named.values())
+            yield f"{listed(named, 3)} ({count:,} parameter{'s' if count != 1 else ''})", span
 
     def is_called(self, path: str) -> bool:
         """Tell whether each of the modules around a path, and the one at it, is called somewhere: it is not made for other arguments."""
         return _is_called(self.roots, path)
 
-    def place(self, path: str, tensor: Owned) -> Span:
+    def _place(self, path: str) -> Span:
         """Return where the model's own text makes what lies at a path."""
         for root in self.roots:
             for stem in stems(path):
@@ -134,6 +204,11 @@ class View:
         return self.program.eval.span
 
 
+def _ends(body: Body) -> frozenset[Ref]:
+    """Return all that a body gives."""
+    return frozenset((*results(body), *(update.ref for update in body.updates)))
+
+
 def _is_called(bodies: Iterable[Body], path: str) -> bool:
     made = [(body, body.modules[stem]) for body in bodies for stem in stems(path) if stem in body.modules]
     if not made:
@@ -141,12 +216,6 @@ def _is_called(bodies: Iterable[Body], path: str) -> bool:
     if not any(node.target == declared.path or node.target.startswith(f"{declared.path}.") for body, declared in made for node in body.nodes):
         return False
     return all(_is_called(declared.bodies, path[len(declared.path) + 1 :]) for _, declared in made if declared.bodies and declared.path != path)
-
-
-def amount(tensors: list[Owned]) -> str:
-    """Return how many numbers tensors hold, in words."""
-    count = sum(tensor.size for tensor in tensors)
-    return f"{count:,} parameters" if count != 1 else "1 parameter"
 
 
 def warning(code: str, message: str, span: Span, help: str) -> Diagnostic:

@@ -100,7 +100,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A120",
         "an input or target is never read",
-        "A warning: callers would have to pass what changes nothing. `archloom audit` says it of an entry of the batch: with other values every loss "
+        "A warning: callers would have to pass what changes nothing. It is the same where an input of the model, or of a block of its file, is read "
+        "and nothing that comes out depends on it. `archloom audit` says it of an entry of the batch: with other values every loss "
         "and output stays the same, bit by bit.",
         "model M { in x: float[B, 4]; in z: float[B]; out y = x }",
         "model M { in x: float[B, 4]; out y = x }",
@@ -108,7 +109,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A121",
         "a parameter is never read",
-        "A warning: the argument changes nothing.",
+        "A warning: the argument of the model, block or function changes nothing.",
         "model M(dim: int = 4, depth: int = 2) { in x: float[B, dim]; out y = x }",
         "model M(dim: int = 4) { in x: float[B, dim]; out y = x }",
     ),

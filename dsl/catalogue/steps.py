@@ -66,7 +66,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A553",
         "a gradient that is always zero",
-        "A loss depends on the parameter, and no gradient reaches it, because every way goes through whole numbers, truths, rounding or `detach`. In "
+        "A loss depends on the parameter, and no gradient reaches it, because every way goes through whole numbers, truths, rounding, `detach`, "
+        "a factor of 0 or a choice of one (a softmax over one number, a loss over one class). In "
         "an audit also: the gradient is exactly zero at every step, on every batch, and again after all that is trained was moved at random, so "
         "that a factor that starts at zero (LoRA's B, a gate) is no finding.",
         _net(_OFF, "self.head(x + self.trunk(x).relu()).mean()") + _subject(),

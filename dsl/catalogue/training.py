@@ -28,6 +28,17 @@ _TWO: Final = """model M {
 }
 """
 
+_TIED: Final = """model M {
+  in ids: int[B, S] in 0..10
+  target next: int[B, S] in 0..10
+  embed = Embedding(10, 4)
+  head = Linear(4, 10, bias = false)
+  tie embed.weight, head.weight
+  out logits = head(embed(ids))
+  loss text = cross_entropy(logits, next)
+}
+"""
+
 _LAYERS: Final = """model M {
   in x: float[B, 4]
   repeat i in 0..4 carry x {
@@ -139,8 +150,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A516",
         "trained without a gradient",
-        "A warning: no active loss of the stage depends on what it trains, so it would stay as it is. `archloom audit` says it of what "
-        "outputs alone depend on.",
+        "A warning: no active loss of the stage gives a gradient to what it trains, so it would stay as it is; a loss that is weighed with 0 "
+        "isn't active. A model without losses is trained by what its caller computes. `archloom audit` says it of what outputs alone depend on.",
         _stage("tune trunk, head, side", _MODEL.replace("  task", "  side = Linear(4, 4)\n  out other = side(x)\n  task", 1)),
         _stage("tune trunk, head"),
     ),
@@ -168,9 +179,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "A520",
-        "a stage changes a parameter's shape",
+        "a stage changes a parameter",
         "`set` elaborates the model with other arguments. Parts may come and go by it; a parameter of both has one shape, because it is one "
-        "tensor through all stages.",
+        "tensor through all stages, and what is tied in one is tied in the other.",
         "model M(n: int = 4) { in x: float[B, 8]; head = Linear(8, n); out y = head(x) }\ntrain M { stage s { tune all; set n = 5 } }",
         "model M(n: int = 4, extra: bool = false) {\n  in x: float[B, 8]\n  head = Linear(8, n)\n  h = head(x)\n"
         "  if extra { more = Linear(n, n); h = more(h) }\n  out y = h\n}\ntrain M { stage s { tune all; set extra = true } }",
@@ -222,7 +233,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A530",
         "neither trained nor filled",
         "A warning: losses would train the parameter, no stage does, and no weights map fills it: it stays as it was initialised. `freeze` says that "
-        "it stands still on purpose, as what is loaded in Python does.",
+        "it stands still on purpose, as what is loaded in Python does. It is the same of what a stage makes that `set`s other arguments.",
         _TWO + "train M { stage one { tune trunk } }",
         _TWO + "train M { stage one { tune trunk, side } }",
     ),
@@ -239,5 +250,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A warning: the loss is computed and in no stage's sum, so nothing is trained by it.",
         _TWO + "train M { stage one { tasks a; tune trunk } }",
         _TWO + "train M { stage one { tasks a; tune trunk }; stage two { tasks b; tune side } }",
+    ),
+    Entry(
+        "A534",
+        "one side of a tie",
+        "A warning: tied parameters are one tensor, so that what trains, leaves out or freezes one of their paths does so to the others, which "
+        "the text doesn't name. Name all of them, or none.",
+        _TIED + "train M { stage s { tune head } }",
+        _TIED + "train M { stage s { tune embed, head } }",
     ),
 )

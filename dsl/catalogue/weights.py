@@ -31,7 +31,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A601",
         "a rule that fills nothing",
         "The left side of a rule is a path of the model; index variables in brackets run over all members. A part that the text makes only with "
-        "other arguments is filled by nothing, and is no error.",
+        "other arguments is filled by nothing, and is no error. A rule whose `except` takes away all that it names is one.",
         _map('layers[i] <- "layers.{i}"'),
         _map('layer[i] <- "layers.{i}"'),
     ),

@@ -1,4 +1,4 @@
-"""The names that statements bind, and those that they would have bound with other arguments."""
+"""The names that statements bind, those that they would have bound with other arguments, and those that items read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .. import ast
 from ..parse.pythonisms import walk
+from .files import Files
 from .scope import Frame
 
 
@@ -61,3 +62,20 @@ def _may_make(node: ast.Expr) -> bool:
         return False
     function = node.function
     return function.id[0].isupper() if isinstance(function, ast.Name) else not isinstance(function, ast.Call) or _may_make(function)
+
+
+def names_read(item: ast.Item, files: Files) -> frozenset[str]:
+    """Return the names that an item reads anywhere, in arms that are not taken too; an item is gone through once."""
+    found = files.read.get(id(item))
+    if found is None:
+        found = files.read[id(item)] = frozenset(name for node in walk(item) for name in _read_in(node))
+    return found
+
+
+def _read_in(node: ast.Node) -> list[str]:
+    """Return the names that one node reads by itself: `y`, `out y`, the family of `y[t] = ...`."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Out):
+        return [declared.name for declared in node.names] if node.value is None and node.type is None else []
+    return [node.name] if isinstance(node, ast.Goal) and node.items else []

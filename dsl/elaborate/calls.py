@@ -68,7 +68,7 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
 
         return call_extern(function.item, function, node, frame)
     if function.item is not None:
-        from .blocks import call_fn  # which runs statements, and they call
+        from .inline import call_fn  # which runs statements, and they call
 
         return call_fn(function, node, frame)
     folded = _fold(function, node, frame)

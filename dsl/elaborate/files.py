@@ -56,6 +56,7 @@ class Files:
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
         self.reached: set[int] = set()  # the trees whose elaboration began
+        self.read: dict[int, frozenset[str]] = {}  # by tree: the names that it reads
         self.followed: dict[str, Source] = {}  # library files that names led to, since someone began to ask
 
     def open(self, source: Source, local: bool = True) -> File:

@@ -12,6 +12,7 @@ from .context import Poisoned, Problem, fail
 from .scope import Frame
 from .selecting import owned_tree, selected
 from .statements import FINISHERS
+from .tied import one_sided
 
 
 def _resolve(frame: Frame, item: Any) -> None:
@@ -33,6 +34,10 @@ def _resolve(frame: Frame, item: Any) -> None:
             builder.poisoned = True
         except Poisoned:
             builder.poisoned = True
+    frozen = [(node, inner) for word, statement, inner in marks if word == "freeze" for node in statement.selectors]
+    if frozen and not builder.poisoned:
+        for diagnostic in one_sided("freeze", "freezes", frozen, owned_tree(frame)):
+            builder.context.report(diagnostic)
 
 
 def _freeze(statement: ast.Freeze, frame: Frame) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from .. import ast
-from ..parse.pythonisms import walk
 from ..source import Span
+from .bound import names_read
 from .context import Problem, fail, suggest
 from .expressions import visible
 from .scope import Frame
@@ -60,43 +60,35 @@ def _report(frame: Frame, code: str, message: str, span: Span, help: str | None)
         frame.builder.context.report(problem.diagnostic)
 
 
-class _Named:
-    """The names that an item reads anywhere, in arms that are not taken too; it is gone through where someone asks."""
-
-    def __init__(self, item: Any) -> None:
-        self._item = item
-        self._names: frozenset[str] | None = None
-
-    def __contains__(self, name: str) -> bool:
-        if self._names is None:
-            self._names = frozenset(node.id for node in walk(self._item) if isinstance(node, ast.Name))
-        return name in self._names
-
-
 def _unread(frame: Frame, item: Any) -> None:
     """Warn of inputs, parameters and modules that nothing reads; the library's own blocks are spared."""
     builder = frame.builder
     if builder.poisoned or not frame.file.local or builder.context.entry is not None or isinstance(item, ast.ExternBlock):
         return
-    warn = builder.context.warn
-    named = _Named(item)
+    warn, named = builder.context.warn, names_read(item, builder.context.files)
     for inp in builder.body.inputs:
-        if inp.name not in builder.read and not inp.is_state and inp.name not in named:
+        if not inp.is_state and inp.name not in named:
             warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
-    for parameter in item.parameters:
-        if parameter.name not in builder.read and parameter.name not in named:
-            warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
+    unread_parameters(item, frame)
     modules = builder.body.modules.values()
     used = builder.used.union(*(module.modules.values() for module in modules))  # a module that is handed on may be called there
     called = {module.name for module in modules if module.path in used}
     idle: dict[Span, list[str]] = {}
     for module in modules:
-        spared = module.name not in called and (module.name in builder.read or module.name in named)
+        spared = module.name not in called and module.name in named
         if module.path not in used and not spared:
             idle.setdefault(module.span, []).append(module.path)
     for span, paths in idle.items():
         subject = f"the module {listed(paths)} is" if len(paths) == 1 else f"the modules {listed(paths, 4)} are"
         warn("A122", f"{subject} never called", span, "call it or remove it: its parameters get no gradient")
+
+
+def unread_parameters(item: ast.Block | ast.Model | ast.Fn, frame: Frame) -> None:
+    """Warn of what an item takes and never reads, in arms that are not taken either; the library's own items are spared."""
+    context = frame.builder.context
+    for parameter in item.parameters if frame.file.local else ():
+        if parameter.name not in names_read(item, context.files):
+            context.warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
 
 
 def _share_names(frame: Frame, item: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from .losses import loss_tree, of_tasks
 from .scope import Frame
 from .selecting import selected, tree_of
 from .signals import Signals
+from .tied import one_sided
 from .values import EnumValue, IndexSet, MemberOf, Value, is_list, is_map
 from .variants import variant
 
@@ -90,7 +91,7 @@ class Stages:
         if view is None:
             return None
         tasks = self._try(lambda: _tasks(stage, view), view.tasks)
-        losses = self._try(lambda: _losses(stage, view, tasks), {})
+        losses: dict[str, float] | None = self._try(lambda: _losses(stage, view, tasks), None)
         tuned, rows = self._try(lambda: self._tuned(stage, view, losses), (frozenset[int](), ()))
         emits, uses = self._try(lambda: self.signals.read(stage, view.frame, view.training), ({}, {}))
         paths = list(view.tree.by_path)
@@ -102,7 +103,7 @@ class Stages:
             tuple(path for path in (*paths, *others) if path not in moved),
             any(clause.rest_in_eval for clause in _of(stage, ast.Tune)),
             tasks,
-            losses,
+            losses or {},
             self._try(lambda: self._sources(stage), ()),
             emits,
             uses,
@@ -162,22 +163,26 @@ class Stages:
 
     # ---------------------------------------------------------------------------------------------------- what moves
 
-    def _tuned(self, stage: ast.Stage, view: View, losses: Mapping[str, float]) -> tuple[frozenset[int], Rows]:
+    def _tuned(self, stage: ast.Stage, view: View, losses: Mapping[str, float] | None) -> tuple[frozenset[int], Rows]:
         """Return what a stage trains, and a row for each selector; what is frozen for good stays so."""
         clauses = _of(stage, ast.Tune)
         if not clauses and not _of(stage, ast.Emit):
             fail("A523", f"the stage `{stage.name}` trains nothing", stage.span, "write `tune all`, or name what it trains")
         tuned: set[int] = set()
         rows: list[tuple[str, int, int]] = []
+        named: list[tuple[ast.Expr, Frame]] = []
         for node in (node for clause in clauses for node in clause.selectors):
             found = self._try(lambda n=node: self._moving(n, view, losses), None)
             if found is not None:
                 tuned |= found
                 entries = [view.tree.entries[n] for n in found if not view.tree.entries[n].buffer]
                 rows.append((" ".join(node.span.text.split()), len(entries), sum(own.size for own in entries)))
+                named.append((node, view.frame))
+        for diagnostic in one_sided("tune", "trains", named, view.tree, tuned, view.still):
+            self._report(diagnostic)
         return frozenset(tuned), tuple(rows)
 
-    def _moving(self, node: ast.Expr, view: View, losses: Mapping[str, float]) -> frozenset[int]:
+    def _moving(self, node: ast.Expr, view: View, losses: Mapping[str, float] | None) -> frozenset[int]:
         found, still = selected(node, view.frame, view.tree), view.still
         moving = found.difference(still)
         if found and not moving:
@@ -186,12 +191,12 @@ class Stages:
             fail("A513", f"all that `{node.span.text}` selects is frozen for good", node.span, "leave it out, or take the `freeze` away", labels)
         if moving and all(view.tree.entries[n].buffer for n in moving):
             self._warn("A524", f"`{node.span.text}` selects buffers alone, which no optimiser trains", node.span, "select parameters")
-        elif moving and losses:
-            self._reached(node, moving, view, losses)
+        elif moving and losses is not None and view.losses.entries:
+            self._reached(node, moving, view, [path for path, weight in losses.items() if weight])
         return moving
 
-    def _reached(self, node: ast.Expr, moving: frozenset[int], view: View, losses: Mapping[str, float]) -> None:
-        """Warn of parameters of a selector that get no gradient from any active loss."""
+    def _reached(self, node: ast.Expr, moving: frozenset[int], view: View, losses: Sequence[str]) -> None:
+        """Warn of parameters of a selector that get no gradient from any active loss: one with a weight other than 0."""
         inspector = self.frame.builder.context.inspector
         if inspector is None:
             return
@@ -202,7 +207,7 @@ class Stages:
             idle = [number for number in idle if _gets(view.tree, number, used)]  # what no result needs is said of the model
         if not idle:
             return
-        text, active = " ".join(node.span.text.split()), f"the active losses are {statics.listed(losses)}"
+        text, active = " ".join(node.span.text.split()), _names(losses)
         if all(number in idle or view.tree.entries[number].buffer for number in moving):
             self._warn("A516", f"no loss of this stage depends on `{text}`: it gets no gradient", node.span, active)
         else:
@@ -241,7 +246,7 @@ def _under(path: str, tree: Tree) -> list[int]:
 
 
 def _same_tensors(base: Tree, other: Tree, stage: ast.Stage) -> None:
-    """Require that what a stage's model has in common with the model has the same shape."""
+    """Require that what a stage's model has in common with the model has the same shape, and is one tensor in both or in none."""
     both = [(own, base.entries[base.by_path[own.path]]) for own in other.entries if own.path in base.by_path]
     changed = [(new, old) for new, old in both if (new.shape, new.buffer) != (old.shape, old.buffer)]
     if changed:
@@ -249,6 +254,17 @@ def _same_tensors(base: Tree, other: Tree, stage: ast.Stage) -> None:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         message = f"with what the stage `{stage.name}` sets, `{new.path}` has the shape {list(new.shape)}, not {list(old.shape)}{more}"
         fail("A520", message, _of(stage, ast.Set)[0].span, "a stage may switch parts on and off; one parameter keeps its shape in all stages")
+    tied = _tied(base, other), _tied(other, base)
+    if tied[0] != tied[1]:
+        paths = statics.listed(sorted(min(tied[0] ^ tied[1], key=sorted)))
+        message = f"with what the stage `{stage.name}` sets, {paths} are {'not ' if tied[0] - tied[1] else ''}one tensor"
+        fail("A520", message, _of(stage, ast.Set)[0].span, "parameters are one tensor in all stages, or in none")
+
+
+def _tied(tree: Tree, other: Tree) -> set[frozenset[str]]:
+    """Return the tensors with several paths, by those of them that another tree has too."""
+    groups = (frozenset(path for n in group if (path := tree.entries[n].path) in other.by_path) for group in tree.ties)
+    return {group for group in groups if len(group) > 1}
 
 
 # ------------------------------------------------------------------------------------------------- tasks and losses
@@ -296,7 +312,7 @@ def _losses(stage: ast.Stage, view: View, tasks: tuple[str, ...]) -> dict[str, f
     return weights
 
 
-def _names(paths: Mapping[str, float]) -> str:
+def _names(paths: Collection[str]) -> str:
     return f"the active losses are {statics.listed(paths)}" if paths else "the stage has no loss"
 
 

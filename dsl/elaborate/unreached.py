@@ -44,6 +44,7 @@ Checked = ast.Block | ast.Model | ast.Fn | ast.ExternBlock | ast.ExternFn
 def check_arm(statements: tuple[ast.Node, ...], frame: Frame, known: Collection[str] = ()) -> None:
     """Report names in an arm that no elaboration could know; `known` ones are let be."""
     active, hidden = frame.builder.context.active, frame.builder.hidden
+    frame.builder.body.is_partial = True
     item = active[-1][1] if active else None  # outside a block nothing is bound
     bound = hidden.get(id(item))
     if bound is None:

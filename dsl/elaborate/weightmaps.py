@@ -101,6 +101,7 @@ class _Map:
     def _rule(self, rule: ast.WeightRule) -> None:
         used: set[str] = set()
         bound: dict[str, Sequence[str]] = {}
+        matched = fills = False
         for inner in clauses(rule.clauses, self.frame):
             filled: set[int] = set()
             for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
@@ -108,6 +109,11 @@ class _Map:
                 for name in match.bindings:
                     bound.setdefault(name, _members(match, name))
                 self._fill(rule, match, deep, without, scope, filled)
+                matched = True
+            fills = fills or bool(filled)
+        if matched and not fills:
+            message = f"`{rule.target.span.text}` fills nothing: `except` takes away all of it"
+            fail("A601", message, rule.target.span, "leave the rule out, or the `except`")
         _suspicious(rule, bound, used)
 
     def _fill(self, rule: ast.WeightRule, match: Match, deep: bool, without: frozenset[int], scope: Scope, filled: set[int]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from archloom.compiler.check import check_text
 from archloom.compiler.facts import facts
+from archloom.compiler.facts.view import STEPS
 from archloom.dsl.diagnostics import Diagnostic
 from archloom.dsl.source import Source
 
@@ -28,6 +29,19 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
             "A120 at s: the target `s` is read, but no output and no loss depends on it",
         ),
     ],
+    "idle_block_inputs": [
+        (
+            "two = Two(); y = head(two(h, x)); loss l = mse(y, t); out y }\n"
+            "block Two() { in x: float[B, 4]; in m: float[B, 4]; z = m + 1; out y = 2 * x }",
+            "A120 at m: the input `m` is read, but nothing that `Two` gives depends on it",
+        ),
+        (
+            "in m: float[B, 4]; two = Two(); y = head(two(h, m)); loss l = mse(y, t); out y }\n"
+            "block One() { in x: float[B, 4]; in m: float[B, 4]; z = m + 1; out y = 2 * x }\n"
+            "block Two() { in x: float[B, 4]; in n: float[B, 4]; one = One(); out y = one(x, n * 2) }",
+            "A120 at m: the input `m` is read, but nothing that `One` gives depends on it",
+        ),
+    ],
     "dead_parameters": [
         (
             "side = Linear(4, 4); z = side(h); y = head(h); loss l = mse(y, t); out y }",
@@ -37,6 +51,11 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
             "two = Two(4); y = head(two(h)); loss l = mse(y, t); out y }\n"
             "block Two(n: int) { in x: float[B, n]; a = Linear(n, n); b = Linear(n, n); z = b(x); out y = a(x) }",
             "A122 at two: no output and no loss depends on `two.b` (20 parameters)",
+        ),
+        (
+            "two = Four(4); y = head(two(h)); loss l = mse(y, t); out y }\n"
+            "block Four(n: int) { in x: float[B, n]; a = Linear(n, n); for i in 0..5 { b = Linear(n, n); z = b(x) }; out y = a(x) + z[4] }",
+            "A122 at two: no output and no loss depends on `two.b.0`, `two.b.1`, `two.b.2` and 1 more (80 parameters)",
         ),
     ],
     "zero_gradients": [
@@ -48,12 +67,19 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
             "route = Linear(4, 2); at = argmax(route(x), dim = -1); table = Embedding(2, 4); y = head(h) + table(at); loss l = mse(y, t); out y }",
             "A553 at route: the losses depend on `route` (10 parameters), but no gradient reaches it",
         ),
+        (
+            "gate = Linear(4, 1); y = head(h) * softmax(gate(x), dim = -1); loss l = mse(y, t); out y }",
+            "A553 at gate: the losses depend on `gate` (5 parameters), but no gradient reaches it",
+        ),
+        (
+            "side = Linear(4, 4); y = head(h) + 0.0 * side(x); loss l = mse(y, t); out y }",
+            "A553 at side: the losses depend on `side` (20 parameters), but no gradient reaches it",
+        ),
     ],
     "severed_losses": [
         (
             "y = head(h); loss l = mse(y, t); loss k = mse(detach(y), t); out y }",
-            "A557 at loss k = mse(detach(y), t): the loss `k` gives no parameter a gradient: every way to one goes through whole numbers, truths, "
-            "rounding or `detach`",
+            f"A557 at loss k = mse(detach(y), t): the loss `k` gives no parameter a gradient: every way to one goes through {STEPS}",
         ),
         (
             "y = head(h); loss l = mse(y, t); loss k = mse(x, t); out y }",
@@ -70,13 +96,17 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         (
             "y = head(h); loss l = mse(y, t); loss k = l1(y, t); out y }\ntrain M { stage s { tune all; losses l } }",
             "A533 at loss k = l1(y, t): no stage uses the loss `k`",
-        )
+        ),
+        (
+            "y = head(h); loss l = mse(y, t); loss k = l1(y, t); out y }\ntrain M { stage s { tune all; weight k = 0 } }",
+            "A533 at loss k = l1(y, t): no stage uses the loss `k`",
+        ),
     ],
     "idle_parameters": [
         (
             "y = head(h); loss l = mse(y, t); out y }\ntrain M { stage s { tune head } }",
             "A530 at trunk: no stage trains `trunk` (20 parameters), and no weights map fills it: it stays as it was initialised",
-        )
+        ),
     ],
     "fixed_arguments": [
         (
@@ -92,6 +122,14 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
 }
 
 CLEAN = [
+    "in z: float[B]; out z; y = head(h); loss l = mse(y, t) }",
+    "y = head(h); loss l = mse(y, t); loss off = 0.0 * l1(y, t); out y }",
+    "two = Two(); y = head(two(h, x)); loss l = mse(y, t); out y }\n"
+    "block Two(add: bool = false) { in x: float[B, 4]; in m: float[B, 4]; z = m + 1; out y = x + z if add else x }",
+    "two = Two(true); one = Two(false); y = head(two(one(h, x), x)); loss l = mse(y, t); out y }\n"
+    "block Two(add: bool) { in x: float[B, 4]; in m: float[B, 4]; z = m + 1; if add { x = x + z }; out y = x }",
+    "tie trunk.weight, head.weight; y = head(h); loss l = mse(y, t); out y }\ntrain M { stage s { tune all } }",
+    "tie trunk.weight, head.weight; freeze trunk.weight, head.weight; y = head(h); loss l = mse(y, t); out y }\ntrain M { stage s { tune all } }",
     "y = head(h); loss l = mse(y, t); out y }",
     "y = head(h); loss l = mse(y, t); out y }\ntrain M { stage s { tune all } }",
     'y = head(h); loss l = mse(y, t); out y }\nweights w for M from "w" { trunk <- "trunk" }\ntrain M { stage s { from w; tune head } }',
@@ -130,3 +168,76 @@ def test_a_stage_says_what_of_a_selector_it_can_t_train() -> None:
     (found,) = check_text(Source("spec.arch", HEAD + text)).diagnostics
     assert said(found) == "A516 at all: 2 of the parameters that `all` trains get no gradient in this stage: `side.weight`, `side.bias`"
     assert found.help == "leave them out with `except`; the active losses are `l`"
+
+
+def test_what_only_a_stage_makes_is_looked_at_too() -> None:
+    text = HEAD.replace("model M {", "model M(more: bool = false) {")
+    text += "if more { extra = Linear(4, 4); h = extra(h) }; y = head(h); loss l = mse(y, t); out y }\n"
+    stages = "train M { stage a { tune all }; stage b { from a; set more = true; tune head } }"
+    assert [said(d) for d in check_text(Source("spec.arch", text + stages)).diagnostics] == [
+        "A530 at extra: no stage trains `extra` (20 parameters), and no weights map fills it: it stays as it was initialised"
+    ]
+    assert [said(d) for d in check_text(Source("spec.arch", text + stages.replace("tune head", "tune extra"))).diagnostics] == []
+
+
+TIED = "tie trunk.weight, head.weight; y = head(h); loss l = mse(y, t); out y }\n"
+ONE_SIDED = [
+    (TIED + "train M { stage s { tune head, trunk.bias } }", "A534 at head: `tune head` trains `trunk.weight` too: it is tied to `head.weight`"),
+    (
+        TIED + "train M { stage a { tune all }; stage b { tune all except head } }",
+        "A534 at all except head: `tune all except head` leaves out `trunk.weight`, too: it is tied to `head.weight`",
+    ),
+    (
+        "freeze head; " + TIED + "train M { stage s { tune all } }",
+        "A534 at head: `freeze head` freezes `trunk.weight` too: it is tied to `head.weight`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), ONE_SIDED)
+def test_what_names_one_side_of_a_tie_is_told(text: str, expected: str) -> None:
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == [expected]
+
+
+def test_a_stage_can_not_undo_a_tie() -> None:
+    text = (HEAD + TIED).replace("model M {", "model M(tied: bool = true) {").replace("tie trunk", "if tied { tie trunk").replace("; y", " }; y")
+    text += "train M { stage s { set tied = false; tune all } }"
+    assert [said(d) for d in check_text(Source("spec.arch", text)).diagnostics] == [
+        "A520 at set tied = false: with what the stage `s` sets, `head.weight`, `trunk.weight` are not one tensor"
+    ]
+
+
+def test_a_loss_over_one_class_teaches_nothing() -> None:
+    text = "y = head(h); one = Linear(4, 1); target c: int[B]; loss l = mse(y, t); loss k = cross_entropy(one(x), c); out y; out z = one(x) }"
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == [
+        f"A557 at loss k = cross_entropy(one(x), c): the loss `k` gives no parameter a gradient: every way to one goes through {STEPS}"
+    ]
+
+
+def test_a_stage_without_a_loss_trains_nothing() -> None:
+    text = "y = head(h); task a { out y; loss l = mse(y, t) }; task b { out z = h; loss k = mse(h, t) } }\n"
+    stages = "train M { stage a { tasks a; tune head; weight l = 0 }; stage b { tune all } }"
+    (found,) = check_text(Source("spec.arch", HEAD + text + stages)).diagnostics
+    assert said(found) == "A516 at head: no loss of this stage depends on `head`: it gets no gradient"
+    assert found.help == "the stage has no loss"
+
+
+def test_a_rule_that_fills_nothing_is_told() -> None:
+    text = 'y = head(h); loss l = mse(y, t); out y }\nweights w for M from "w" { trunk except trunk.{weight, bias} <- "t" }'
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == [
+        "A601 at trunk except trunk.{weight, bias}: `trunk except trunk.{weight, bias}` fills nothing: `except` takes away all of it"
+    ]
+
+
+@pytest.mark.parametrize("parameter", ["m: float[B, 4]", "k: int = 3"])
+def test_what_a_function_takes_is_read(parameter: str) -> None:
+    name, passed = parameter[0], "f(h, x)" if parameter[0] == "m" else "f(h)"
+    text = f"y = head({passed}); loss l = mse(y, t); out y }}\nfn f(x: float[B, 4], {parameter}) {{ out y = 2 * x }}"
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == [
+        f"A121 at {parameter}: the parameter `{name}` is never read"
+    ]
+
+
+def test_what_a_function_reads_under_the_name_of_an_input_does_not_read_the_input() -> None:
+    text = "in m: float[B, 4]; y = head(f(h)); loss l = mse(y, t); out y }\nfn f(m: float[B, 4]) { out y = 2 * m }"
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == ["A120 at m: the input `m` is never read"]

@@ -291,7 +291,7 @@ def test_errors_of_a_stage(text: str, code: str, message: str, help_: str) -> No
 
 
 def test_training_what_is_frozen_for_good() -> None:
-    spec = inside(TIED, "freeze embed") + stages("stage s { tune lm_head }")
+    spec = inside(TIED, "freeze embed, lm_head") + stages("stage s { tune lm_head }")
     assert found(spec) == [("A513", "all that `lm_head` selects is frozen for good", "leave it out, or take the `freeze` away")]
 
 
