@@ -51,8 +51,11 @@ class LoweringBuilder(Protocol):
         """Return the device on which new tensors are made."""
         ...
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle) -> Handle:
-        """Call an own module without parameters, an instance of the class `target` made with `arguments`, that knows the mode."""
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle, idle: bool = False) -> Handle:
+        """Call an own module without parameters, an instance of the class `target` made with `arguments`, that knows the mode.
+
+        One that is `idle` gives its first input as it is, and may be left out.
+        """
         ...
 
 

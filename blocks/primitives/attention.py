@@ -118,9 +118,10 @@ def _attention(b: LoweringBuilder, given: Given) -> Any:
     if _grouped(given.type("q"), given.type("k")):
         options["enable_gqa"] = True
     tensors = [given["q"], given["k"], given["v"]]
-    if given["drop"] > 0:
+    drop = given["drop"] if isinstance(given["drop"], float) else float(given["drop"])
+    if drop > 0:
         extra = [] if mask is None else [mask]
-        return b.child("archloom.compiler.runtime.modes.Attention", {"drop": float(given["drop"]), **options}, *tensors, *extra)
+        return b.child("archloom.compiler.runtime.modes.Attention", {"drop": drop, **options}, *tensors, *extra)
     if mask is not None:
         options = {"attn_mask": mask, **options}
     return b.call("torch.nn.functional.scaled_dot_product_attention", *tensors, **options)

@@ -30,7 +30,7 @@ def _dropped(rule: Rule, x: TensorType, p: float) -> TensorType:
 def _drop(target: str) -> Any:
     def lower(b: LoweringBuilder, given: Given) -> Any:
         p = given["p"] if isinstance(given["p"], float) else float(given["p"])
-        return given["x"] if p == 0 else b.child(target, {"p": p}, given["x"])
+        return b.child(target, {"p": p}, given["x"], idle=p == 0)
 
     return expand(lower)
 

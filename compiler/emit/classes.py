@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...blocks.registry import Entry
 from ...dsl.primitive import Initialiser
-from ...dsl.program import Body, ModuleDecl
+from ...dsl.program import Body, ModuleDecl, ParameterDecl
 from ...dsl.record import record
 from ...dsl.types import DType
 from ..census import Tensor, leaf_specs
@@ -22,20 +22,21 @@ from .expressions import Expressions, plain
 from .families import parameters, result_type, returned
 from .functions import RESERVED, Function, Writer, base_name, conditioned
 from .joining import Method, joined
-from .layout import WIDTH, docstring, signature, statement
+from .layout import WIDTH, written
 from .making import fill, made
 from .marking import statics, tagged
 from .merging import merged
-from .numbers import Numbers
+from .numbers import WORDS, at_member, without_marks
 from .plan import Instance, Tree, holder
 from .rolling import rolled
 from .sequences import APPLY, Called, Operation, Parts
+from .sites import loop_variables, site, tensor_site
 from .source_builder import SourceBuilder
 from .steps import Access, Hole, Number, Text
-from .terms import Wording, loop_wording, wording
+from .terms import Wording, loop_wording
 from .tidying import tidied
 from .units import Line, lines_of, units_of
-from .varying import consecutive
+from .varying import consecutive, singular
 
 
 @record
@@ -46,21 +47,6 @@ class Call:
     args: list[Any]
     kwargs: dict[str, Any]
 
-
-@record
-class Parameters:
-    """The parameters of `__init__` with their defaults (None for none), and those that others tell, with how.
-
-    `free` tells that the latter may still be given.
-    """
-
-    names: Mapping[str, Any]
-    derived: Mapping[str, str]
-    free: bool = False
-
-
-NESTED = re.compile(r"self\.(\w+)\[[^\[\]]+\](?:\[|\.(?!children\b)\w+\b(?!\())")
-"""A member of a family whose own parts are read: what a checker can't follow."""
 
 Constructor = Callable[[Instance, ModuleDecl], Call]
 """Tells how a child is made."""
@@ -130,6 +116,10 @@ class Draft:
         known = {*RESERVED, *sets.constants.values(), *inputs}
         return rolled(init, sets), [tidied(merged(evaluate, train), known) for evaluate, train in modes]
 
+    def words(self, show: Callable[[Number, bool], str], helper: Callable[[str], str]) -> set[str]:
+        """Return the words of `__init__`."""
+        return {word for _, text in self._init(Expressions(lambda hole: show(hole, True), helper)) for word in WORDS.findall(plain(text))}
+
     def _rolled(self, function: Function, expressions: Expressions, width: int) -> list[Line]:
         """Return a function with loops; of the two ways of writing it, which differ in what has a line of its own, the shorter."""
         ways = [rolled(self._lines(function, expressions, width, spread), self.instance.planner.sets) for spread in (False, True)]
@@ -189,16 +179,18 @@ class Draft:
 
     def _top(self, word: str, held: Tree | str, expressions: Expressions) -> Iterator[Line]:
         if isinstance(held, dict) and holder(held, self.instance) == "Module":
-            yield from self._plain(f"self.{word}", held, expressions)
-        elif isinstance(held, str) and held in self.instance.tensors and self.instance.tensors[held].buffer:
-            yield 0, f'self.register_buffer("{word}", {self._held(held, expressions)})'
+            yield from self._plain(f"self.{word}", held, expressions, 0)
+            return
+        made = without_marks(self._held(held, expressions, 0))
+        if isinstance(held, str) and held in self.instance.tensors and self.instance.tensors[held].buffer:
+            yield 0, f'self.register_buffer("{word}", {made})'
         elif keyword.iskeyword(word):
             register = "register_parameter" if isinstance(held, str) and held in self.instance.tensors else "add_module"
-            yield 0, f'self.{register}("{word}", {self._held(held, expressions)})'
+            yield 0, f'self.{register}("{word}", {made})'
         else:
-            yield 0, f"self.{word} = {self._held(held, expressions)}"
+            yield 0, f"self.{word} = {made}"
 
-    def _plain(self, path: str, level: Tree, expressions: Expressions) -> Iterator[Line]:
+    def _plain(self, path: str, level: Tree, expressions: Expressions, depth: int) -> Iterator[Line]:
         yield 0, f"{path} = nn.Module()"
         for word, held in level.items():
             tensor = self.instance.tensors.get(held) if isinstance(held, str) else None
@@ -206,31 +198,56 @@ class Draft:
             if isinstance(held, dict) and holder(held, self.instance) == "Module":
                 yield 0, f'{path}.add_module("{word}", nn.Module())'
                 inner = f'{path}.get_submodule("{word}")'
-                yield from ((depth, text) for depth, text in self._plain(inner, held, expressions) if text != f"{inner} = nn.Module()")
+                below = self._plain(inner, held, expressions, depth + 1)
+                yield from ((place, text) for place, text in below if text != f"{inner} = nn.Module()")
             else:
-                yield 0, f'{path}.{register}("{word}", {self._held(held, expressions)})'
+                yield 0, f'{path}.{register}("{word}", {without_marks(self._held(held, expressions, depth + 1))})'
 
-    def _held(self, held: Tree | str, expressions: Expressions) -> str:
+    def _held(self, held: Tree | str, expressions: Expressions, depth: int) -> str:
+        """Return the expression that makes what stands at some words of the tree; `depth` counts the families that it is a member of."""
         if isinstance(held, str):
             return self._one(held, expressions)
         if id(held) in self.instance.sequential:
             return self._sequence(self.instance.sequential[id(held)], expressions)
+        texts = [self._held(below, expressions, depth + 1) for below in held.values()]
         kind = holder(held, self.instance)
-        texts = [self._held(below, expressions) for below in held.values()]
-        alike = len(set(texts)) == 1 and len(texts) > 1
+        if len(texts) > 1:
+            word, over = self._loop(held, expressions, depth, texts, kind)
+            variable = self._variable(held, depth)
+            alike = {at_member(text, f"{variable}={member}", word) for member, text in zip(held, texts, strict=True)}
+            if len(alike) == 1:
+                return _comprehension(kind, word, alike.pop(), over)
         if kind.endswith("List"):
-            if alike:
-                return f"nn.{kind}([{texts[0]} for _ in range({expressions.value(self._count(held))})])"
             return f"nn.{kind}([{', '.join(texts)}])"
-        names = [expressions.value(word) for word in held]
-        if alike and consecutive(list(held)) is not None:
-            first, last = (expressions.value(bound) for bound in self._bounds(held))
-            return f"nn.{kind}({{str(i): {texts[0]} for i in range({last if first == '0' else f'{first}, {last}'})}})"
-        if alike:
-            word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if f"for {word} in" not in texts[0])
-            members = list(held)
-            return f"nn.{kind}({{{word}: {texts[0]} for {word} in {self.instance.planner.sets.text(members)}}})"
+        names = [expressions.value(member) for member in held]
         return f"nn.{kind}({{{', '.join(f'{name}: {text}' for name, text in zip(names, texts, strict=True))}}})"
+
+    def _loop(self, held: Tree, expressions: Expressions, depth: int, texts: Sequence[str], kind: str) -> tuple[str, str]:
+        """Return the variable of a comprehension over a family, and what it goes through."""
+        taken = {*re.findall(r"[A-Za-z_]\w*", without_marks(texts[0])), *keyword.kwlist}
+        if kind.endswith("List"):
+            words = (self._variable(held, depth) or "i", *"ijkabcdefgh")
+            return next(word for word in words if word not in taken), f"range({expressions.value(self._count(held, depth))})"
+        if consecutive(list(held)) is not None:
+            first, last = (expressions.value(bound) for bound in self._bounds(held, depth))
+            return next(word for word in "ijkabcdefgh" if word not in taken), f"range({last if first == '0' else f'{first}, {last}'})"
+        word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if word not in taken)
+        return word, self.instance.planner.sets.text(list(held))
+
+    def _variable(self, held: Tree, depth: int) -> str:
+        """Return the variable of the loop in which the members of a family are born."""
+        names = [*loop_variables(self._source(held))]
+        return names[depth] if depth < len(names) else ""
+
+    def _source(self, held: Tree) -> ModuleDecl | ParameterDecl:
+        """Return the first module or tensor below a place of the tree."""
+        path: Tree | str = held
+        while isinstance(path, dict):
+            path = next(iter(path.values()))
+        return self.instance.owned.declared[path] if path in self.instance.owned.declared else self._parameter(path)
+
+    def _parameter(self, path: str) -> ParameterDecl:
+        return next(body.parameters[path] for body in self.instance.bodies if path in body.parameters)
 
     def _sequence(self, parts: Parts, expressions: Expressions) -> str:
         """Return the expression that makes a Sequential."""
@@ -245,26 +262,31 @@ class Draft:
                 texts.append(self._one(part, expressions) if isinstance(part, str) else self._sequence(part, expressions))
         return f"nn.Sequential({', '.join(texts)})"
 
-    def _count(self, held: Tree) -> Hole:
+    def _count(self, held: Tree, depth: int) -> Hole:
         """Return the number of members as one that may become a parameter."""
-        return self._hole(held, 0, len(held))
+        return self._hole(held, depth, 0, len(held))
 
-    def _bounds(self, held: Tree) -> tuple[Hole, Hole]:
+    def _bounds(self, held: Tree, depth: int) -> tuple[Hole, Hole]:
         """Return the first member and one past the last."""
         first, *_, last = map(int, held)
-        return self._hole(held, 1, first), self._hole(held, 2, last + 1)
+        return self._hole(held, depth, 1, first), self._hole(held, depth, 2, last + 1)
 
-    def _hole(self, held: Tree, which: int, value: int) -> Hole:
+    def _hole(self, held: Tree, depth: int, which: int, value: int) -> Hole:
         found = self._holes.get((id(held), which))
         if found is None:
-            path: Tree | str = held
-            while isinstance(path, dict):
-                path = next(iter(path.values()))
-            declared = self.instance.owned.declared.get(path)
-            span = declared.span if declared is not None else self.instance.tensors[path].span
-            terms = (*loop_wording(span)[which].terms, *(wording(span).terms if which == 0 else ()))
-            found = self._holes[id(held), which] = Hole(value, Wording(terms), made=True)
+            source = self._source(held)
+            words = loop_wording(source.span, depth, len(source.members))[which]
+            if which == 0:
+                words = Wording((*words.terms, *self._lengths(held, depth)))
+            found = self._holes[id(held), which] = Hole(value, words, made=True)
         return found
+
+    def _lengths(self, held: Tree, depth: int) -> Iterator[str]:
+        """Yield the lengths of the lists that tell each member of a family its own number."""
+        source, variable = self._source(held), self._variable(held, depth)
+        words = site(source) if isinstance(source, ModuleDecl) else tensor_site(source)
+        for text in (text for texts in words.named.values() for text in texts if variable):
+            yield from (f"len({name})" for name in re.findall(rf"([A-Za-z_]\w*)\[{variable}\]", text))
 
     def _one(self, path: str, expressions: Expressions) -> str:
         """Return the expression that makes a tensor, a leaf module or a block."""
@@ -286,8 +308,7 @@ class Draft:
         entry = declared.primitive
         if not isinstance(entry, Entry):
             raise TypeError(f"`{declared.path}` can't be made: `{declared.kind}` isn't a leaf module of the library")
-        words = wording(declared.span)
-        target, arguments = entry.constructor(Statics(), statics(declared.arguments, entry.all_arguments, words, made=True))
+        target, arguments = entry.constructor(Statics(), statics(declared.arguments, entry.all_arguments, site(declared), made=True))
         exact = next((spec.dtype for spec in leaf_specs(declared) if spec.dtype.is_float), DType.FLOAT)
         if exact in TORCH_DTYPES:
             arguments["dtype"] = Text(str(TORCH_DTYPES[exact]))
@@ -296,7 +317,7 @@ class Draft:
     def _tensor(self, path: str, tensor: Tensor, expressions: Expressions) -> str:
         sizes: list[Any] | None = self._values.get(path)
         if sizes is None:
-            sizes = self._values[path] = tagged(list(tensor.shape), wording(tensor.span), made=True)
+            sizes = self._values[path] = tagged(list(tensor.shape), tensor_site(self._parameter(path)), made=True, argument="shape")
         made = "torch.zeros" if tensor.buffer and tensor.init in (None, Initialiser("zeros", {})) else "torch.empty"
         dtype = {"dtype": Text(str(TORCH_DTYPES[tensor.dtype]))} if tensor.dtype in TORCH_DTYPES else {}
         text = made + expressions.arguments(sizes or [Text("()")], dtype)
@@ -332,50 +353,15 @@ def _anchor(instance: Instance) -> str | None:
     return None
 
 
-def class_lines(draft: Draft, name: str, made: Parameters, numbers: Numbers, helper: Callable[[str], str]) -> list[str]:
-    """Return the lines of a class."""
-    init, functions = draft.text(numbers.show, helper)
-    body = draft.instance.bodies[0]
-    first, last = body.span.line, body.span.source.position(body.span.end)[0]
-    where = body.span.source.name.rpartition("/")[2]
-    lines = [f"# {where}, line{f's {first}-{last}' if last > first else f' {first}'}", f"class {name}(nn.Module):"]
-    lines += docstring(draft.about(), 4)
-    lines += _annotations(draft, functions)
-    if init or made.names:
-        lines += ["", *signature("__init__", ["self", *_parameters(made, numbers)], "None", 4), "        super().__init__()"]
-        lines += written(_derived(made), 8)
-        known = {**made.names, **made.derived}
-        lines += [f"        self.{numbers.attribute(name)} = {name}" for name in known if name in numbers.stored]
-        lines += written(init, 8)
-    for head, inside in draft.methods(functions):
-        lines += ["", *head, *written(inside or [(0, "pass")], 8)]
-    return lines + draft.extra()
-
-
-def _derived(parameters: Parameters) -> list[Line]:
-    free = parameters.free
-    return [(0, f"{name} = {term} if {name} is None else {name}" if free else f"{name} = {term}") for name, term in parameters.derived.items()]
-
-
-def _parameters(parameters: Parameters, numbers: Numbers) -> list[str]:
-    found: list[str] = []
-    for name, default in parameters.names.items():
-        kind = "float" if any(isinstance(value, float) for value in numbers.columns[name]) else "int"
-        if default is not None:
-            found.append(f"{name}: {kind} = {default}")
-        else:
-            found.append(f"{name}: {kind} | None = None" if parameters.free else f"{name}: {kind}")
-    return found
-
-
-def _annotations(draft: Draft, functions: Sequence[Sequence[Line]]) -> list[str]:
-    buffers = [path for path, tensor in draft.instance.tensors.items() if tensor.buffer and "." not in path]
-    buffers += ["anchor"] if draft.needs_anchor else []
-    nested = dict.fromkeys(word for lines in functions for _, text in lines for word in NESTED.findall(plain(text)))
-    found = [*(f"    {name}: Tensor" for name in buffers), *(f"    {word}: Any  # modules in modules" for word in nested)]
-    return ["", *found] if found else []
-
-
-def written(lines: Sequence[Line], indent: int) -> list[str]:
-    """Lay out statements."""
-    return [row for depth, text in lines for row in statement(plain(text), indent + 4 * depth)]
+def _comprehension(kind: str, word: str, text: str, over: str) -> str:
+    """Return the expression that makes a family of modules or tensors that are alike; a list that gives each its own is gone through."""
+    listed = re.fullmatch(r"range\(len\(([A-Za-z_]\w*)\)\)", over)
+    if listed is not None and kind.endswith("List"):
+        item = singular(listed[1])
+        rest = text.replace(f"{listed[1]}[{word}]", "")
+        if rest != text and not re.search(rf"\b({word}|{item})\b(?!=)", rest) and item != listed[1]:
+            return f"nn.{kind}([{text.replace(f'{listed[1]}[{word}]', item)} for {item} in {listed[1]}])"
+    used = re.search(rf"(?<![\w.]){word}\b(?!=[^=])", text) is not None
+    if kind.endswith("List"):
+        return f"nn.{kind}([{text} for {word if used else '_'} in {over}])"
+    return f"nn.{kind}({{{f'str({word})' if over.startswith('range(') else word}: {text} for {word} in {over}}})"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from .steps import Access, Hole, Member, Number, Real, Step, Text
+from .steps import Access, Hole, Listed, Member, Number, Real, Step, Text
 
 ATOM = 20
 MEMBER = 12
@@ -91,7 +91,7 @@ class Expressions:
         if isinstance(value, Step):
             name = self.names.get(id(value))
             return (name, ATOM) if name is not None else self.step(value)
-        if isinstance(value, (Hole, Real)):
+        if isinstance(value, (Hole, Real, Listed)):
             text = self.hole(value)
             return text, ATOM if re.fullmatch(r"[\w.\ue000-\uf8ff]+", text) else 11
         if isinstance(value, Text):
@@ -154,6 +154,9 @@ class Expressions:
             return str(step.target), ATOM
         if step.kind == "value":
             return self.value(step.target), ATOM
+        if step.kind == "trained":
+            value, other = (self.value(arg, 1) for arg in step.args)
+            return f"{value} if self.training else {other}", 0
         if step.kind == "trait":
             return f"{self.value(step.args[0], ATOM)}.{step.target}", ATOM
         return self._call(step), ATOM

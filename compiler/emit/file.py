@@ -10,7 +10,6 @@ from typing import Any
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.extern import ExternFunction
 from ...dsl.program import Body, ModuleDecl, NodeKind, Program
-from ...dsl.types import extent
 from ..census import Census, distinct
 from ..graph import Graph
 from ..lower.names import identifier
@@ -19,16 +18,21 @@ from ..runtime.calls import Request, Signature
 from ..runtime.entry import narrowed
 from ..slice import Slicer
 from ..tasks import known_tasks
-from .classes import Call, Draft, Parameters, class_lines
+from .class_text import Parameters, class_lines
+from .classes import Call, Draft
+from .definitions import definitions
 from .functions import TAKEN
 from .helpers import Helpers
 from .index_sets import Sets
 from .layout import statement
 from .marking import tagged
-from .numbers import NUMBER, Numbers, Row, Values, evaluated
+from .numbers import NUMBER, Known, Numbers, listed
 from .plan import Instance, Planner, Unnested
-from .steps import Number
-from .terms import block_defaults, block_inputs, wording
+from .reckoning import Table
+from .rows import Made, completed, joint_names, made, named_sets, sizes
+from .sites import own_parameters
+from .steps import Listed, Number
+from .terms import NOTHING, block_defaults
 from .top import Border, Entwined, TopDraft
 
 HOLE = "\ue020"
@@ -36,11 +40,13 @@ ENDLESS = 10**9
 
 
 @dataclass(slots=True)
-class Made:
-    """The class of some instances: its name and its parameters."""
+class Written:
+    """The class of some instances: its name, its parameters with their defaults, and what they are called where an instance is made."""
 
     name: str
-    parameters: Mapping[str, int | float | None]  # with their defaults
+    parameters: Mapping[str, Any]
+    sources: Mapping[str, str]
+    lines: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -84,11 +90,13 @@ class _File:
     def __init__(self, program: Program, tasks: Sequence[str] | None) -> None:
         self.program = program
         self.helpers = Helpers({identifier(declared.name) for body in Graph(program).bodies for declared in body.inputs})
-        self.planner = Planner(Sets(program, Graph(program).bodies))
-        self.rows: dict[int, list[Row]] = {}
-        self.given: dict[int, set[str]] = {}
-        """The parameters that are named where an instance is made."""
-        self.made: dict[int, Made] = {}
+        bodies = Graph(program).bodies
+        self.planner = Planner(Sets(program, bodies), bodies)
+        self.places: dict[int, list[Made]] = {}
+        """Where an instance is made."""
+        self.given: dict[int, list[Mapping[str, Any]]] = {}
+        """With what it is made there."""
+        self.written: dict[int, Written] = {}
         self.names = {identifier(program.name)} | TAKEN | {"nn", "DropPath", "normal", "uniform", "bernoulli", "permutation", "gumbel"}
         self.names |= {*self.planner.sets.constants.values()}
         self.parts: list[list[str]] = []
@@ -115,27 +123,27 @@ class _File:
 
     def text(self) -> str:
         """Return the whole file."""
-        self._collect(self.root, {})
-        del self.rows[id(self.root)]
+        self._collect(self.root)
         for level in self._levels():
-            groups: dict[tuple[str, str], list[Shape]] = {}
+            groups: dict[tuple[str, str, int], list[Shape]] = {}
             for instance in level:
                 shape = self._shape(Draft(instance, self._constructor))
-                groups.setdefault((instance.name, shape.text), []).append(shape)
-            for (name, _), shapes in groups.items():
+                groups.setdefault((instance.name, shape.text, len(shape.holes)), []).append(shape)
+            for (name, *_), shapes in groups.items():
                 self._classes(name, shapes)
         self._top()
         return self._assembled()
 
-    def _collect(self, instance: Instance, row: Row) -> None:
-        rows = self.rows.setdefault(id(instance), [])
-        if row in rows:
-            return
-        rows.append(row)
+    def _collect(self, instance: Instance) -> None:
         for path, child in instance.children.items():
             declared = instance.owned.declared[path]
-            self.given.setdefault(id(child), set()).update(declared.arguments)
-            self._collect(child, _completed(declared.arguments, child))
+            place = made(declared, child)
+            known = self.places.setdefault(id(child), [])
+            self.given.setdefault(id(child), []).append(declared.arguments)
+            if not known:
+                self._collect(child)
+            if not any(one.row == place.row and one.words.named == place.words.named for one in known):
+                known.append(place)
 
     def _levels(self) -> list[list[Instance]]:
         """Return the instances below the model, those that hold no others first."""
@@ -153,19 +161,20 @@ class _File:
         return [[found[key] for key, own in heights.items() if own == level] for level in range(most)]
 
     def _constructor(self, instance: Instance, declared: ModuleDecl) -> Call:
-        made = self.made[id(instance)]
-        words, row = wording(declared.span), _completed(declared.arguments, instance)
+        written, place = self.written[id(instance)], made(declared, instance)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for name, default in made.parameters.items():
-            if default is not None and name not in declared.arguments:
+        for number, (name, default) in enumerate(written.parameters.items()):
+            source = written.sources.get(name, name)
+            if default is not None and source not in declared.arguments and source not in place.brought:
                 continue
-            marked = tagged(row[name], words, made=True, argument=name)
-            if len(args) == list(made.parameters).index(name):
+            value, words = place.row[source], place.words
+            marked = Listed(value, words, True, source) if isinstance(value, tuple) else tagged(value, words, made=True, argument=source)
+            if len(args) == number:
                 args.append(marked)
             else:
                 kwargs[name] = marked
-        return Call(made.name, args, kwargs)
+        return Call(written.name, args, kwargs)
 
     def _shape(self, draft: Draft) -> Shape:
         holes: list[Number] = []
@@ -184,31 +193,47 @@ class _File:
         if not unlike:
             self._class(name, shapes, numbers)
             return
-        groups: dict[tuple[float, ...], list[Shape]] = {}
+        groups: dict[tuple[Any, ...], list[Shape]] = {}
         for shape in shapes:
-            groups.setdefault(tuple(shape.holes[place] for place in unlike), []).append(shape)
+            groups.setdefault(tuple(_value(shape.holes[place]) for place in unlike), []).append(shape)
         for group in groups.values():
             self._classes(name, group)
 
     def _class(self, name: str, shapes: list[Shape], numbers: Numbers) -> None:
+        """Write a class, unless just this one is there."""
         first = shapes[0].draft
         defaults = block_defaults(first.instance.bodies[0].span)
-        given = set[str]().union(*(self.given[id(shape.draft.instance)] for shape in shapes))
+        given = set[str]().union(*(names for shape in shapes for names in self.given[id(shape.draft.instance)]))
+        numbers.keep(first.words(numbers.show, self.helpers.use))
         derived = numbers.derive({name: text for name, text in defaults.items() if name not in given})
         fixed = {name: float(text) if "." in text or "e" in text else int(text) for name, text in defaults.items() if NUMBER.fullmatch(text)}
         names = [name for name in numbers.columns if name in numbers.used and name not in derived]
         parameters = {name: fixed.get(name) for name in sorted(names, key=lambda name: name in fixed)}
-        made = Made(self._unique(identifier(name.rpartition(".")[2])), parameters)
-        self.parts.append(class_lines(first, made.name, Parameters(parameters, derived), numbers, self.helpers.use))
+        title = identifier(name.rpartition(".")[2])
+        lines = class_lines(first, title, Parameters(parameters, derived, numbers.locals()), numbers, self.helpers.use)
+        known = next((one for one in self.written.values() if one.lines == lines and one.parameters == parameters), None)
+        if known is None:
+            known = Written(self._unique(title), parameters, {short: key for key, short in numbers.known.aliases.items()}, lines)
+            self.parts.append([line.replace(f"class {title}(", f"class {known.name}(", 1) for line in lines])
         for shape in shapes:
-            self.made[id(shape.draft.instance)] = made
+            self.written[id(shape.draft.instance)] = known
             shape.draft.instance.written = dict(first.instance.written)
 
     def _numbers(self, shapes: list[Shape]) -> tuple[Numbers, list[int]]:
         """Choose for the numbers of a class; also return the places of those that nothing tells apart."""
-        rows = [(shape, row) for shape in shapes for row in self.rows[id(shape.draft.instance)]]
-        numbers = Numbers([row for _, row in rows], _attributes(shapes[0].draft), _sizes([shape for shape, _ in rows]))
-        columns = [tuple(shape.holes[i] for shape, _ in rows) for i in range(len(shapes[0].holes))]
+        instance = shapes[0].draft.instance
+        pairs = [(shape, place) for shape in shapes for place in self.places[id(shape.draft.instance)]]
+        names = joint_names([place for _, place in pairs], own_parameters(instance.bodies[0].span))
+        given = [arguments for shape in shapes for arguments in self.given[id(shape.draft.instance)]]
+        known = Known(
+            [place.renamed(names) for _, place in pairs],
+            sizes([[body for pair in shape.draft.instance.pairs for body in pair] for shape, _ in pairs]) if instance.pairs else {},
+            named_sets(instance, given, self.planner.sets),
+            definitions(instance.bodies[0].span).kept,
+            names,
+        )
+        numbers = Numbers(known, _attributes(shapes[0].draft))
+        columns = [tuple(_value(shape.holes[i]) for shape, _ in pairs) for i in range(len(shapes[0].holes))]
         return numbers, numbers.choose(shapes[0].holes, columns)
 
     def _unique(self, name: str) -> str:
@@ -221,13 +246,15 @@ class _File:
 
     def _top(self) -> None:
         draft = TopDraft(self.root, self._constructor, self.borders, self.tied, self.frozen, self._doc())
-        row = _completed(self.program.arguments, self.root)
-        self.rows[id(self.root)] = [row]
+        row = completed(self.program.arguments, self.root)
+        self.places[id(self.root)], self.given[id(self.root)] = [Made(row, NOTHING, {})], [self.program.arguments]
         numbers, _ = self._numbers([self._shape(draft)])
+        numbers.keep(draft.words(numbers.show, self.helpers.use))
         derived = numbers.derive(block_defaults(self.program.eval.span))
+        derived.update((name, listed(value)) for name, value in row.items() if isinstance(value, Table) and name in numbers.used)
         parameters = {name: None if name in derived else row[name] for name in numbers.columns if name in numbers.used}
-        lines = class_lines(draft, identifier(self.program.name), Parameters(parameters, derived, free=True), numbers, self.helpers.use)
-        self.parts.append(lines)
+        made = Parameters(parameters, derived, numbers.locals(), free=True)
+        self.parts.append(class_lines(draft, identifier(self.program.name), made, numbers, self.helpers.use))
 
     def _doc(self) -> str | None:
         """Return what the text says of the model, or of the whole file."""
@@ -252,9 +279,9 @@ class _File:
         names: dict[str, set[str]] = {"torch": {"nn"}}
         if "Tensor" in body:
             names["torch"].add("Tensor")
-        for word in ("Any", "Self"):
+        for word, module in (("Any", "typing"), ("Self", "typing"), ("Sequence", "collections.abc"), ("Mapping", "collections.abc")):
             if re.search(rf"\b{word}\b", body):
-                names.setdefault("typing", set()).add(word)
+                names.setdefault(module, set()).add(word)
         for line in self.helpers.imports:
             if line.startswith("from ") and "__future__" not in line:
                 module, _, name = line.removeprefix("from ").partition(" import ")
@@ -269,33 +296,9 @@ def _import_order(name: str) -> tuple[bool, bool, str]:
     return (not name.isupper(), not name[0].isupper(), name)
 
 
-def _completed(arguments: Mapping[str, Any], instance: Instance) -> dict[str, int | float]:
-    """Return the numbers that a block is made with, those that nobody gives too."""
-    found = {name: value for name, value in arguments.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
-    for name, term in block_defaults(instance.bodies[0].span).items():
-        value = evaluated(term, {known: (number,) for known, number in found.items()}) if name not in arguments else None
-        found.update({name: value[0]} if value is not None else {})
-    return found
-
-
-def _sizes(shapes: list[Shape]) -> dict[str, tuple[str, Values]]:
-    """Return the sizes that the inputs of a block name and that are numbers here: how to read one, and its value in each instance."""
-    found: dict[str, tuple[str, Values]] = {}
-    body = shapes[0].draft.instance.bodies[0]
-    for name, axes in block_inputs(body.span):
-        for axis, size in enumerate(axes):
-            values = [_size([body for pair in shape.draft.instance.pairs for body in pair], name, axis) for shape in shapes]
-            if size is not None and size[0].isupper() and size not in found and None not in values:
-                found[size] = (f"{identifier(name)}.size({axis})", tuple(value for value in values if value is not None))
-    return found
-
-
-def _size(bodies: Sequence[Body], name: str, axis: int) -> int | None:
-    """Return a size of an input where it is the same number in all bodies, and the input is always there."""
-    types = [next((d.type for d in body.inputs if d.key == name and not d.optional), None) for body in bodies]
-    sizes = {extent(type_.shape[axis]) if type_ is not None and axis < len(type_.shape) else None for type_ in types}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return size if isinstance(size, int) else None
+def _value(hole: Number) -> Any:
+    """Return the bare value of a number."""
+    return hole.value if isinstance(hole, Listed) else int(hole) if isinstance(hole, int) else float(hole)
 
 
 def _attributes(draft: Draft) -> frozenset[str]:

@@ -6,6 +6,9 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from .expressions import plain
+from .units import Line
+
 WIDTH = 100
 WHOLE = re.compile(r"`[^`]*`[.,;:)]*|\w+: \w+\[[^\]]*\][.,;:)]*")
 """What is better not broken: `y = f(x)`, x: float[B, S]."""
@@ -179,3 +182,8 @@ def docstring(text: str, indent: int) -> list[str]:
 def _wrapped(text: str, width: int) -> list[str]:
     whole = WHOLE.sub(lambda found: found[0].replace(" ", GAP) if len(found[0]) <= width - 4 else found[0], text)
     return [line.replace(GAP, " ") for line in textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)]
+
+
+def written(lines: Sequence[Line], indent: int) -> list[str]:
+    """Lay out statements."""
+    return [row for depth, text in lines for row in statement(plain(text), indent + 4 * depth)]

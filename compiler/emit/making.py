@@ -19,7 +19,7 @@ def made(target: str, arguments: dict[str, Any], expressions: Expressions) -> st
     first = [name for name in list(known)[: len(needed)] if name in needed] if list(known)[: len(needed)] == needed else []
     if not needed and len(arguments) == 1 and next(iter(known)) in arguments:
         first = list(arguments)
-    rest = {name: value for name, value in arguments.items() if name not in first and not default(known.get(name), value)}
+    rest = {name: value for name, value in arguments.items() if name not in first and not _default(known.get(name), value, expressions)}
     return expressions.function(target) + expressions.arguments([arguments[name] for name in first], rest)
 
 
@@ -27,18 +27,19 @@ def fill(access: Access, initialiser: Initialiser, expressions: Expressions) -> 
     """Return the call that gives a tensor its first values."""
     target, keywords = filling(initialiser)
     known = inspect.signature(imported(target)).parameters
-    rest = {name: value for name, value in keywords.items() if not default(known.get(name), value)}
+    rest = {name: value for name, value in keywords.items() if not _default(known.get(name), value, expressions)}
     alone = len(known) == 2 and len(rest) == 1  # nn.init.constant_(tensor, value)
     return expressions.function(target) + expressions.arguments([access, *(rest.values() if alone else ())], {} if alone else rest)
 
 
-def default(parameter: inspect.Parameter | None, value: Any) -> bool:
-    """Tell whether a value is what is taken when nothing is said."""
+def _default(parameter: inspect.Parameter | None, value: Any, expressions: Expressions) -> bool:
+    """Tell whether a value is what is taken when nothing is said, and the text doesn't name it either."""
     if parameter is None or isinstance(value, Text):
         return False
     default = parameter.default
     if isinstance(value, (Hole, Real)):
-        return not value.words.behind(value.argument) and not isinstance(default, bool) and default == value
+        number = repr(int(value) if isinstance(value, int) else float(value))
+        return not isinstance(default, bool) and default == value and expressions.value(value) == number
     if isinstance(value, (list, tuple)) or isinstance(default, bool) != isinstance(value, bool):
         return False
     return default is not inspect.Parameter.empty and (value is default or type(value) is type(default) and value == default)

@@ -20,7 +20,7 @@ def tagged(value: Any, words: Wording, made: bool = False, argument: str = "") -
         return Real(value, words, made, argument)
     if isinstance(value, (list, tuple)):
         items = cast("Sequence[Any]", value)
-        return [tagged(item, words, made, argument if len(items) == 1 else "") for item in items]
+        return [tagged(item, words, made, argument if len(items) == 1 else f"{argument}[{i}]") for i, item in enumerate(items)]
     if isinstance(value, dict):
         return {key: tagged(item, words, made, key) for key, item in cast("dict[str, Any]", value).items()}
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -37,9 +37,11 @@ class Unnested(Exception):
 class Planner:
     """Makes instances and remembers them."""
 
-    def __init__(self, sets: Sets) -> None:
-        """Take the index sets of the program: a function that is told a task calls it `task`."""
+    def __init__(self, sets: Sets, bodies: Iterable[Body]) -> None:
+        """Take the index sets of the program: a function that is told a task calls it `task`; and its bodies."""
         self.sets = sets
+        self.live = frozenset(node.span for body in bodies for node in body.nodes if node.attributes.get("p"))
+        """The places of operations that drop something in one of these bodies."""
         self._made: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Instance] = {}
         self._uses: dict[int, tuple[tuple[str, Body], ...]] = {}
         self._reads: dict[int, frozenset[str]] = {}

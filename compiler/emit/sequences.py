@@ -19,6 +19,7 @@ from ..lower.build import Statics
 from ..lower.names import imported
 from ..paths import is_handed
 from .marking import statics
+from .sites import part_site
 from .terms import Wording, wording
 
 if TYPE_CHECKING:
@@ -94,9 +95,12 @@ def operand_of(node: Node) -> Ref:
 def _part(instance: Instance, body: Body, node: Node) -> str | Operation | Called:
     read = operand_of(node)
     if node.kind is NodeKind.OPERATION:
-        path = node.part.path if node.part is not None else ""
-        born = next((declared.span for declared in body.modules.values() if declared.path.startswith(f"{path}.")), node.span)
-        return _operation(node, body.type(read), wording(born))
+        if node.part is None or not isinstance(node.primitive, Entry):
+            raise _Unfit
+        path = f"{node.part.path}."
+        born = next((declared for declared in body.modules.values() if declared.path.startswith(path)), None)
+        words = part_site(born, node.part.places, node.primitive) if born is not None else wording(node.span)
+        return _operation(node, node.primitive, body.type(read), words)
     if node.part is None or node.target != ".".join([node.part.path, *map(str, node.part.places)]):
         raise _Unfit  # a part that has its own place
     if node.body is not None:
@@ -159,7 +163,7 @@ class _Calls(Statics):
         """Record the call of a method."""
         return Called(f"torch.{name}", (handle, *args), kwargs)
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any, idle: bool = False) -> Any:
         """Record the module."""
         return Called(target, inputs, dict(arguments), made=True)
 
@@ -167,11 +171,8 @@ class _Calls(Statics):
 GIVEN = object()
 
 
-def _operation(node: Node, type_: TensorType, words: Wording) -> Operation | Called:
-    """Return the module that does what an operation does; `words` are those of the statement in which the Sequential is born."""
-    entry = node.primitive
-    if not isinstance(entry, Entry):
-        raise _Unfit
+def _operation(node: Node, entry: Entry, type_: TensorType, words: Wording) -> Operation | Called:
+    """Return the module that does what an operation does."""
     known = statics(node.attributes, entry.all_arguments, words, made=True)
     types = dict.fromkeys(node.inputs, type_)
     try:

@@ -114,7 +114,8 @@ class SourceBuilder(StepBuilder):
             self.float_ = self.float_ or step
 
     def _node(self, number: int, node: Node) -> None:
-        self.words, self.line, self.near = wording(node.span), node.span.line, None
+        names = tuple(argument.name for argument in node.primitive.arguments) if node.primitive is not None else ()
+        self.words, self.line, self.near = wording(node.span, node.target, names), node.span.line, None
         self.sizes.forget()
         first = len(self.steps)
         made = self._write(number, node)
@@ -196,6 +197,7 @@ class SourceBuilder(StepBuilder):
         handles = {name: self._operand(operand) for name, operand in node.inputs.items()}
         types = {name: self._types(operand) for name, operand in node.inputs.items()}
         before = len(self.steps)
+        self.live = node.span in self.instance.planner.live
         made: Any = entry.lower(self, {**known, **handles}, {**node.attributes, **types}, node.outputs)
         if entry.is_random:
             for step in self.steps[before:]:

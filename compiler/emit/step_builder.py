@@ -47,6 +47,8 @@ class StepBuilder:
         """A tensor that told a size in the statement that is written."""
         self.tables = Tables()
         self.words: Wording = NOTHING
+        self.live = False
+        """Whether the operation that is written draws somewhere, if not here."""
         self.line = 0
 
     def step(
@@ -115,12 +117,14 @@ class StepBuilder:
         found = bearer if bearer is not None else self.step("value", self.modules.anchor())
         return Step("trait", trait, (found,))
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Step:
-        """Call a module without parameters; attention that drops weights is written out."""
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any, idle: bool = False) -> Any:
+        """Call a module without parameters, unless it is idle at every place; attention that drops weights is written out."""
+        if idle and not self.live:
+            return inputs[0]
         if target == ATTENTION:
             options = {name: value for name, value in arguments.items() if name != "drop"}
             mask = {"attn_mask": inputs[3]} if len(inputs) > 3 else {}
-            drop = Text(f"{arguments['drop']!r} if self.training else 0.0")
+            drop = Step("trained", None, (arguments["drop"], 0.0))
             function = "torch.nn.functional.scaled_dot_product_attention"
             return self.step("call", function, inputs[:3], {**mask, "dropout_p": drop, **options}, effect=True)
         name = self.modules.operation(target, arguments)

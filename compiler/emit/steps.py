@@ -41,7 +41,21 @@ class Real(float):
         return real
 
 
-Number = Hole | Real
+class Listed(tuple[Any, ...]):
+    """Several numbers, as `Hole` for one: the value of a parameter that is a list or a map."""
+
+    value: Any
+    words: Wording
+    made: bool
+    argument: str
+
+    def __new__(cls, value: tuple[Any, ...], words: Wording = NOTHING, made: bool = False, argument: str = "") -> Listed:
+        found = super().__new__(cls, value)
+        found.value, found.words, found.made, found.argument = value, words, made, argument
+        return found
+
+
+Number = Hole | Real | Listed
 
 
 @record
@@ -74,7 +88,7 @@ class Access:
 @dataclass(slots=True, eq=False)
 class Step:
     """One call.  `kind` is call, method, module, operator, item (one of several results), index, input or value; family (a dict or list of
-    values), element (one of these) or whole (a parameter with all its members)."""
+    values), element (one of these), whole (a parameter with all its members) or trained (one value in training, another in evaluation)."""
 
     kind: str
     target: Any
@@ -121,6 +135,6 @@ def inputs_of(step: Step | Store) -> list[Step]:
 
 def bearers(step: Step) -> list[Step]:
     """Return the steps behind one: traits, elements and values of modules stand where they are read."""
-    if step.kind in ("trait", "element", "whole"):
+    if step.kind in ("trait", "element", "whole", "trained"):
         return [bearer for arg in read_steps(step.args) for bearer in bearers(arg)]
     return [] if step.kind in ("value", "name") else [step]

@@ -2,92 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from ...dsl import ast
-from ...dsl.parser import ParsedFile, parse
 from ...dsl.record import entity
-from ...dsl.source import Source, Span
-
-OPERATORS = ("+", "-", "*", "/", "//", "%", "**")
-FUNCTIONS = ("min", "max")
-ARMS = 8
-"""How many arms of conditions are looked at."""
-
-DEEPEST = 20
-"""How far a name is followed through definitions."""
-
-Definitions = Mapping[str, "ast.Expr | None"]
-"""What static names stand for, by name; None where it isn't one expression."""
+from ...dsl.source import Span
+from .arithmetic import Arms, Definitions, arithmetic, length
+from .definitions import definitions
+from .reading import around, children, item_at, nodes, statements
+from .reckoning import Value
 
 
 @entity
 class Wording:
-    """The terms of one statement, in order, and those that stand behind an argument's name: `(size // patch) ** 2`."""
+    """What a statement says of its numbers: its terms, in order, and those of each argument, `sizes[1]` being the second of a list.
 
-    terms: tuple[str, ...] = ()
-    named: Mapping[str, str] = field(default_factory=dict[str, str])
+    Where `exact`, what stands at no argument was not written as arithmetic, and no other term is meant.  `variables` are those of the
+    loops around, and their values.
+    """
 
-    def behind(self, name: str) -> str | None:
-        """Return the term of an argument, if it isn't a plain number."""
-        found = self.named.get(name)
-        return found if found is not None and not found.isdecimal() else None
+    terms: Arms = ()
+    named: Mapping[str, Arms] = field(default_factory=dict[str, Arms])
+    exact: bool = False
+    variables: Mapping[str, Value] = field(default_factory=dict[str, Value])
+
+    def of(self, argument: str) -> Arms | None:
+        """Return the terms of an argument; None where any term of the statement may be meant."""
+        found = self.named.get(argument)
+        base, bracket, place = argument.partition("[")
+        if found is None and bracket and base in self.named:
+            found = tuple(one for text in self.named[base] for one in (f"{text}[{place}", text))
+        return () if found is None and self.exact and argument else found
 
 
 NOTHING = Wording()
 
 
-@entity
-class Text:
-    """A parsed file: statements and the items around them."""
+@lru_cache(maxsize=4096)
+def wording(span: Span, function: str = "", names: tuple[str, ...] = ()) -> Wording:
+    """Return the terms of the expression at a place, of a whole statement where none has just this place.
 
-    file: ParsedFile
-    words: dict[int, Wording]
-    definitions: dict[int, Definitions]
+    Those of a call of `function` are known by its parameters' `names`, of others by the names that are written.
+    """
+    inside = around(span)
+    if not inside:
+        return NOTHING
+    known = definitions(span)
+    own = next((node for node in nodes(inside[-1]) if node.span == span and not isinstance(node, (ast.Goal, ast.Declared))), inside[-1])
+    terms = tuple(_terms(own, known))
+    if isinstance(own, ast.Call) and isinstance(own.function, ast.Name) and own.function.id == function:
+        return Wording(terms, given(assigned(own, names), known), exact=True)
+    written = ((one.name, one.value) for one in nodes(own) if isinstance(one, ast.Argument) and one.name is not None)
+    return Wording(terms, given(written, known))
 
 
-@lru_cache(maxsize=64)
-def _read(source: Source) -> Text:
-    return Text(parse(source), {}, {})
+def assigned(call: ast.Call, names: Sequence[str]) -> list[tuple[str, ast.Expr]]:
+    """Return the arguments of a call by the names of the parameters, without what is left open."""
+    free = iter(names)
+    found = [(next(free, "") if one.name is None else one.name, one.value) for one in call.arguments]
+    return [(name, value) for name, value in found if name and not isinstance(value, (ast.Open, ast.Ellipsis))]
 
 
-def wording(span: Span) -> Wording:
-    """Return the terms of the statement at a place."""
-    text = _read(span.source)
-    found = text.words.get(span.start)
-    if found is None:
-        item = _item(text, span)
-        place = _innermost(item, span)[-1:] if item is not None else []
-        found = text.words[span.start] = _worded(place[0], _definitions(text, item)) if place else NOTHING
+def given(arguments: Iterable[tuple[str, ast.Expr]], known: Definitions) -> dict[str, Arms]:
+    """Return the terms of arguments by their names; those of a list's items too.  Of two that differ under one name there are none."""
+    found: dict[str, Arms] = {}
+    for name, value in arguments:
+        items = value.items if isinstance(value, ast.List) else ()
+        for key, one in ((name, value), *((f"{name}[{i}]", item) for i, item in enumerate(items))):
+            texts = arithmetic(one, known)
+            found[key] = texts if found.get(key, texts) == texts else ()
     return found
 
 
-def loop_wording(span: Span) -> tuple[Wording, Wording, Wording]:
-    """Return the terms for the number of turns of the innermost loop around a place, for its first member and for one past the last."""
-    text = _read(span.source)
-    item = _item(text, span)
-    loops = [one for one in _innermost(item, span) if isinstance(one, (ast.For, ast.Repeat))] if item is not None else []
-    if not loops:
+def loop_wording(span: Span, depth: int, loops: int) -> tuple[Wording, Wording, Wording]:
+    """Return the terms for the number of turns of one of the loops around a place, for its first member and for one past the last.
+
+    It is that at `depth`, of `loops` in all.
+    """
+    found = sets_around(span)
+    if depth >= len(found) or len(found) != loops:
         return NOTHING, NOTHING, NOTHING
-    known = _definitions(text, item)
-    over = loops[-1].set
+    known, over = definitions(span), found[depth][1]
+    count = Wording(length(over, known))
+    while isinstance(over, ast.Name) and isinstance(meant := known.get(over.id), (ast.Range, ast.Name)):
+        over = meant
     if not isinstance(over, ast.Range) or over.start is None or over.stop is None:
-        return Wording(tuple(_terms(over, known))), NOTHING, NOTHING
+        return count, NOTHING, NOTHING
     start, stop = arithmetic(over.start, known), arithmetic(over.stop, known)
-    stop = tuple(f"({last} + 1)" for last in stop) if over.inclusive else stop
-    count = tuple(last if first == "0" else f"({last} - {first})" for first in start for last in stop)
-    return Wording(count), Wording(start), Wording(stop)
+    return count, Wording(start), Wording(tuple(f"({last} + 1)" for last in stop) if over.inclusive else stop)
+
+
+def sets_around(span: Span) -> list[tuple[str, ast.Expr]]:
+    """Return the loops around a place, the outermost first, binders of the name there last: the variable, and what it goes through."""
+    found: list[tuple[str, ast.Expr]] = []
+    for one in around(span):
+        if isinstance(one, ast.For):
+            found.append((one.names[0] if len(one.names) == 1 else "", one.set))
+        elif isinstance(one, ast.Repeat):
+            found.append((one.name, one.set))
+        elif isinstance(one, ast.Assign):
+            goals = [goal for goal in one.goals if goal.span.start <= span.start < goal.span.end]
+            found += [(item.name, item.set) for goal in goals for item in goal.items if isinstance(item, ast.Binder)]
+    return found
 
 
 def block_defaults(span: Span) -> dict[str, str]:
     """Return what the parameters of the block at a place are when nothing else is said, where that is arithmetic."""
-    item = _item(_read(span.source), span)
     found: dict[str, str] = {}
-    for parameter in getattr(item, "parameters", ()):
-        texts = arithmetic(parameter.default, {}) if parameter.default is not None else ()
+    for parameter in getattr(item_at(span), "parameters", ()):
+        texts = arithmetic(parameter.default, Definitions()) if parameter.default is not None else ()
         if len(texts) == 1:
             found[parameter.name] = texts[0]
     return found
@@ -95,8 +121,7 @@ def block_defaults(span: Span) -> dict[str, str]:
 
 def block_inputs(span: Span) -> Iterator[tuple[str, tuple[str | None, ...]]]:
     """Yield the inputs of the block at a place with the names of their sizes, where those are bare; nothing behind a `...`."""
-    item = _item(_read(span.source), span)
-    for statement in _statements(getattr(item, "body", ())):
+    for statement in statements(item_at(span)):
         if isinstance(statement, ast.In) and isinstance(statement.type, ast.TypeRef):
             sizes = statement.type.arguments or ()
             if not any(isinstance(size, ast.Ellipsis) for size in sizes):
@@ -104,112 +129,13 @@ def block_inputs(span: Span) -> Iterator[tuple[str, tuple[str | None, ...]]]:
                 yield from ((declared.name, names) for declared in statement.names if not declared.binders)
 
 
-def _item(text: Text, span: Span) -> Any:
-    return next((item.tree for item in text.file.items if item.span.start <= span.start < item.span.end), None)
-
-
-def _innermost(item: Any, span: Span) -> list[Any]:
-    """Return the statements around a place, the outermost first."""
-    found: list[Any] = []
-    level = getattr(item, "body", ())
-    while True:
-        inside = next((one for one in level if one.span.start <= span.start < one.span.end), None)
-        if inside is None:
-            return found
-        found.append(inside)
-        level = _below(inside)
-
-
-def _below(statement: Any) -> tuple[Any, ...]:
-    if isinstance(statement, ast.If):
-        return (*statement.then, *(statement.otherwise or ()))
-    return statement.body if isinstance(statement, (ast.For, ast.Repeat, ast.Task, ast.Entry)) else ()
-
-
-def _statements(level: tuple[Any, ...]) -> Iterator[Any]:
-    for statement in level:
-        yield statement
-        yield from _statements(_below(statement))
-
-
-# --------------------------------------------------------------------------------------------------------------- terms
-
-
-def _file_definitions(text: Text) -> Iterator[ast.Definition]:
-    trees = (item.tree for item in text.file.items if item.word == "definition")
-    return (tree for tree in trees if isinstance(tree, ast.Definition))
-
-
-def _definitions(text: Text, item: Any) -> Definitions:
-    """Return what the static names of an item and of its file stand for."""
-    found = text.definitions.get(id(item))
-    if found is None:
-        known: dict[str, Any] = {one.name: one.value for one in _file_definitions(text)}
-        seen: set[str] = set()
-        for statement in _statements(getattr(item, "body", ())):
-            for goal in statement.goals if isinstance(statement, ast.Assign) else ():
-                plain = len(statement.goals) == 1 and not goal.items and goal.name not in seen
-                known[goal.name] = statement.value if plain else None
-                seen.add(goal.name)
-        for parameter in getattr(item, "parameters", ()):
-            known.pop(parameter.name, None)
-        found = text.definitions[id(item)] = known
-    return found
-
-
-def arithmetic(expr: ast.Expr, known: Definitions, depth: int = 0) -> tuple[str, ...]:
-    """Return an expression of numbers and names as Python, with defined names written out; one text for each arm of an `if`.
-
-    Nothing is returned for what isn't arithmetic.
-    """
-    if isinstance(expr, ast.Number):
-        return (repr(expr.value),)
-    if isinstance(expr, ast.Name):
-        if expr.id not in known:
-            return (expr.id,)
-        value = known[expr.id]
-        return arithmetic(value, known, depth + 1) if value is not None and depth < DEEPEST else ()
-    if isinstance(expr, ast.Ternary):
-        return (*arithmetic(expr.then, known, depth), *arithmetic(expr.otherwise, known, depth))
-    if isinstance(expr, ast.Unary) and expr.op == "-":
-        return tuple(f"(-{inner})" for inner in arithmetic(expr.operand, known, depth))
-    if isinstance(expr, ast.Binary) and expr.op in OPERATORS:
-        left, right = arithmetic(expr.left, known, depth), arithmetic(expr.right, known, depth)
-        return tuple(f"({a} {expr.op} {b})" for a in left for b in right)[:ARMS]
-    if isinstance(expr, ast.Call) and isinstance(expr.function, ast.Name) and expr.function.id in FUNCTIONS:
-        parts = [arithmetic(one.value, known, depth) for one in expr.arguments if one.name is None]
-        return (f"{expr.function.id}({', '.join(part[0] for part in parts)})",) if parts and all(parts) else ()
-    return ()
-
-
 def _terms(node: Any, known: Definitions) -> Iterator[str]:
-    """Yield the largest terms of an expression or statement, from left to right."""
-    if isinstance(node, ast.Node):
-        texts = arithmetic(cast("ast.Expr", node), known)
-        if texts:
-            yield from texts
-            return
-        children: Any = (getattr(node, one.name) for one in fields(node) if one.name != "span") if is_dataclass(node) else ()
-        if isinstance(node, (ast.Assign, ast.Call)):
-            children = (node.value,) if isinstance(node, ast.Assign) else node.arguments
-    else:
-        children = cast("tuple[Any, ...]", node) if isinstance(node, tuple) else ()
-    for child in children:
-        yield from _terms(child, known)
-
-
-def _worded(statement: Any, known: Definitions) -> Wording:
-    named: dict[str, str | None] = {}
-    for argument in _arguments(statement):
-        texts = arithmetic(argument.value, known)
-        if argument.name is not None and texts:
-            named[argument.name] = texts[0] if len(texts) == 1 and named.get(argument.name, texts[0]) == texts[0] else None
-    return Wording(tuple(_terms(statement, known)), {name: text for name, text in named.items() if text is not None})
-
-
-def _arguments(node: Any) -> Iterator[ast.Argument]:
-    if isinstance(node, ast.Argument):
-        yield node
-    parts: Any = (getattr(node, one.name) for one in fields(node) if one.name != "span") if isinstance(node, ast.Node) else node
-    for part in parts if isinstance(node, (ast.Node, tuple)) else ():
-        yield from _arguments(part)
+    """Yield the largest terms of an expression or statement, from left to right; of lists those of the items."""
+    texts = arithmetic(node, known) if isinstance(node, ast.Node) and not isinstance(node, ast.List) else ()
+    if texts:
+        yield from texts
+        return
+    if isinstance(node, (ast.Assign, ast.Call)):
+        node = (node.value,) if isinstance(node, ast.Assign) else node.arguments
+    for part in children(node):
+        yield from _terms(part, known)

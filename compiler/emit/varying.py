@@ -223,12 +223,12 @@ class Varying:
         keyed = any(self._is_keyed(place) for place in self.collected)
         if family is not None and not keyed:
             base = re.sub(r"\[.*?\]|\.(values|children)\(\)", "", plain(family))
-            word = self._variable(_singular(base.rpartition(".")[2]), base.startswith("self."))
+            word = self._variable(singular(base.rpartition(".")[2]), base.startswith("self."))
             self.variables.update((column, word) for column in members)
             self.over.append((word, family))
             self.family = True
         elif not keyed and len(columns) == len(members) and (base := self._named_children(plan)):
-            word = self._variable("name"), self._variable(_singular(re.sub(r"\[.*?\]", "", base).rpartition(".")[2]), True)
+            word = self._variable("name"), self._variable(singular(re.sub(r"\[.*?\]", "", base).rpartition(".")[2]), True)
             self.variables.update((column, word[column[1].split(APART)[1] != "0"]) for column in members)
             self.over.append((", ".join(word), f"{base}.named_children()"))
             self.family = True
@@ -237,7 +237,7 @@ class Varying:
         for column in columns:
             if column[0] in ("list", "parts"):
                 base = self.roller.names[column[1]]
-                word = self.variables[column] = self._variable("part" if column[0] == "parts" else _singular(base))
+                word = self.variables[column] = self._variable("part" if column[0] == "parts" else singular(base))
                 key = column[1] if column[0] == "list" else self._whole(column[1:])
                 self.over.append((word, local_mark(key, self.roller.names[key]) + (column[2] if column[0] == "list" else "")))
             elif column[0] == "number" and column not in self.variables:
@@ -335,8 +335,11 @@ def numbered(word: str) -> Iterator[str]:
     return (f"{word}_{i}" for i in count(1))
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
+    """Return the name for one of several."""
     word = re.sub(r"_\d+$", "", word)
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
 
 

@@ -71,7 +71,7 @@ class Statics:
         """Return one of several static values."""
         return handle[index]
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any, idle: bool = False) -> Any:
         """Refuse: a leaf module has no children."""
         raise TypeError(f"`{target}` can't be made inside a leaf module")
 

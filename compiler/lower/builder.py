@@ -192,8 +192,10 @@ class GraphBuilder:
             return self._trait(self._frames[-1].any_input, "device")
         return self._trait(self._attribute(self.around.anchor()), "device")
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle) -> Handle:
-        """Call an own module without parameters that knows the mode."""
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Handle, idle: bool = False) -> Handle:
+        """Call an own module without parameters that knows the mode, unless it is idle."""
+        if idle:
+            return inputs[0]
         path = self.around.child(self._frames[-1].prefix, target, arguments)
         called = self._create("call_module", path, inputs)
         called.meta["types"] = self._given

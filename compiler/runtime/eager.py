@@ -45,7 +45,7 @@ class Eager:
         """Return the CPU."""
         return torch.device("cpu")
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any, idle: bool = False) -> Any:
         """Call a module made for this one use."""
         return imported(target)(**arguments)(*inputs)
 

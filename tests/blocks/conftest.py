@@ -61,7 +61,7 @@ class EagerBuilder:
     def device(self) -> str:
         return self.where
 
-    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any) -> Any:
+    def child(self, target: str, arguments: Mapping[str, Any], *inputs: Any, idle: bool = False) -> Any:
         module = named(target)(**arguments).to(self.where, self.float_dtype)
         self.children.append(module)
         return module(*inputs)

@@ -60,9 +60,10 @@ class SelfAttention(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, drop: float = 0.1) -> None:
         super().__init__()
         self.heads = heads
+        self.drop = drop
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
@@ -73,7 +74,7 @@ class SelfAttention(nn.Module):
         v = self.value(x).unflatten(2, [self.heads, -1]).transpose(1, 2)
         seen = mask[:, None, None]
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=seen, dropout_p=0.1 if self.training else 0.0
+            q, k, v, attn_mask=seen, dropout_p=self.drop if self.training else 0.0
         )
         return mixed.transpose(1, 2).flatten(2, 3)
 
@@ -120,7 +121,7 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, heads: int, eps: float = 1e-12, drop: float = 0.1) -> None:
         super().__init__()
-        self.self = SelfAttention(dim, heads)
+        self.self = SelfAttention(dim, heads, drop)
         self.output = Output(dim, dim, eps, drop)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

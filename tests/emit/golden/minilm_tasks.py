@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -62,9 +63,10 @@ class SelfAttention(nn.Module):
     arXiv 1810.04805
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, drop: float = 0.1) -> None:
         super().__init__()
         self.heads = heads
+        self.drop = drop
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
@@ -75,7 +77,7 @@ class SelfAttention(nn.Module):
         v = self.value(x).unflatten(2, [self.heads, -1]).transpose(1, 2)
         seen = mask[:, None, None]
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=seen, dropout_p=0.1 if self.training else 0.0
+            q, k, v, attn_mask=seen, dropout_p=self.drop if self.training else 0.0
         )
         return mixed.transpose(1, 2).flatten(2, 3)
 
@@ -139,7 +141,7 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, heads: int, eps: float = 1e-12, drop: float = 0.1) -> None:
         super().__init__()
-        self.self = SelfAttention(dim, heads)
+        self.self = SelfAttention(dim, heads, drop)
         self.output = Output(dim, dim, eps, drop)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -209,12 +211,20 @@ class MiniLMTasks(nn.Module):
     """
 
     def __init__(
-        self, vocab: int = 30522, dim: int = 384, depth: int = 6, heads: int = 12, ffn: int = 1536
+        self,
+        vocab: int = 30522,
+        dim: int = 384,
+        depth: int = 6,
+        heads: int = 12,
+        ffn: int = 1536,
+        classes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
+        if classes is None:
+            classes = {"language": 6, "topic": 3}
         self.embeddings = Embeddings(vocab, dim)
         self.encoder = Encoder(dim, depth, heads, ffn)
-        self.head = nn.ModuleDict({"language": LinearHead(dim, 6), "topic": LinearHead(dim, 3)})
+        self.head = nn.ModuleDict({name: LinearHead(dim, classes[name]) for name in TASKS})
 
     def forward(
         self, ids: Tensor, mask: Tensor, label: dict[str, Tensor] | None = None
