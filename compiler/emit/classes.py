@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from ...blocks.registry import Entry
@@ -211,14 +212,13 @@ class Draft:
             return self._sequence(self.instance.sequential[id(held)], expressions)
         texts = [self._held(below, expressions, depth + 1) for below in held.values()]
         kind = holder(held, self.instance)
-        if len(texts) > 1:
-            word, over = self._loop(held, expressions, depth, texts, kind)
-            variable = self._variable(held, depth)
-            alike = {at_member(text, f"{variable}={member}", word) for member, text in zip(held, texts, strict=True)}
-            if len(alike) == 1:
-                return _comprehension(kind, word, alike.pop(), over)
+        word, over = self._loop(held, expressions, depth, texts, kind)
+        variable = self._variable(held, depth)
+        alike = [at_member(text, f"{variable}={member}", word) for member, text in zip(held, texts, strict=True)]
+        if len(set(alike)) == 1 < len(texts):
+            return _comprehension(kind, word, alike[0], over)
         if kind.endswith("List"):
-            return f"nn.{kind}([{', '.join(texts)}])"
+            return f"nn.{kind}([{', '.join(_runs(texts, alike, word))}])"
         names = [expressions.value(member) for member in held]
         return f"nn.{kind}({{{', '.join(f'{name}: {text}' for name, text in zip(names, texts, strict=True))}}})"
 
@@ -353,6 +353,24 @@ def _anchor(instance: Instance) -> str | None:
     return None
 
 
+def _runs(texts: Sequence[str], alike: Sequence[str], word: str) -> Iterator[str]:
+    """Yield the members of a list, three and more in a row that are alike as one."""
+    start = 0
+    for text, run in groupby(alike):
+        stop = start + len([*run])
+        if stop - start < 3:
+            yield from texts[start:stop]
+        elif _reads(text, word):
+            yield f"*({text} for {word} in range({f'{start}, {stop}' if start else stop}))"
+        else:
+            yield f"*({text} for _ in range({stop - start}))"
+        start = stop
+
+
+def _reads(text: str, word: str) -> bool:
+    return re.search(rf"(?<![\w.]){word}\b(?!=[^=])", text) is not None
+
+
 def _comprehension(kind: str, word: str, text: str, over: str) -> str:
     """Return the expression that makes a family of modules or tensors that are alike; a list that gives each its own is gone through."""
     listed = re.fullmatch(r"range\(len\(([A-Za-z_]\w*)\)\)", over)
@@ -361,7 +379,6 @@ def _comprehension(kind: str, word: str, text: str, over: str) -> str:
         rest = text.replace(f"{listed[1]}[{word}]", "")
         if rest != text and not re.search(rf"\b({word}|{item})\b(?!=)", rest) and item != listed[1]:
             return f"nn.{kind}([{text.replace(f'{listed[1]}[{word}]', item)} for {item} in {listed[1]}])"
-    used = re.search(rf"(?<![\w.]){word}\b(?!=[^=])", text) is not None
     if kind.endswith("List"):
-        return f"nn.{kind}([{text} for {word if used else '_'} in {over}])"
+        return f"nn.{kind}([{text} for {word if _reads(text, word) else '_'} in {over}])"
     return f"nn.{kind}({{{f'str({word})' if over.startswith('range(') else word}: {text} for {word} in {over}}})"

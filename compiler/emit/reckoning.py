@@ -130,18 +130,24 @@ class _Whole(ast.NodeTransformer):
 
 
 class _Folded(ast.NodeTransformer):
-    """Reckons what is made of whole numbers alone."""
+    """Reckons what is made of whole numbers alone, and leaves out what changes nothing."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         """Replace one operation."""
         self.generic_visit(node)
-        values = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant) and isinstance(side.value, int)]
-        return ast.Constant(OPERATIONS[type(node.op)](*values)) if len(values) == 2 and type(node.op) in (ast.Add, ast.Sub, ast.Mult) else node
+        left, right = (side.value if isinstance(side, ast.Constant) and isinstance(side.value, int) else None for side in (node.left, node.right))
+        sign = type(node.op)
+        if left is not None and right is not None and sign in (ast.Add, ast.Sub, ast.Mult, ast.Pow):
+            return ast.Constant(OPERATIONS[sign](left, right))
+        nothing = 0 if sign in (ast.Add, ast.Sub) else 1
+        if right == nothing and sign in (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv):
+            return node.left
+        return node.right if left == nothing and sign in (ast.Add, ast.Mult) else node
 
 
 def folded(text: str) -> str:
     """Return a term in which `1 - 1` is 0."""
-    return SLICE.sub(_spaced, ast.unparse(_Folded().visit(ast.parse(text, mode="eval"))))
+    return _styled(ast.unparse(_Folded().visit(ast.parse(text, mode="eval"))))
 
 
 SLICE = re.compile(r"(?<=\[)([^\[\]:]*):([^\[\]:]*)(?=\])")
@@ -157,5 +163,10 @@ def _spaced(found: re.Match[str]) -> str:
 def spelled(term: str, whole: bool) -> str:
     """Return a term as a person writes it; in a `whole` one quotients of ints are."""
     tree = ast.parse(term, mode="eval")
-    text = SLICE.sub(_spaced, ast.unparse(_Whole().visit(tree) if whole else tree))
+    return _styled(ast.unparse(_Whole().visit(tree) if whole else tree))
+
+
+def _styled(text: str) -> str:
+    """Return an expression with the spaces that formatters write."""
+    text = SLICE.sub(_spaced, text)
     return re.sub(r"(?<![\w.)\]])(-?[\w.]+) \*\* (-?[\w.]+)(?![\w.(\[])", r"\1**\2", text)
