@@ -13,6 +13,8 @@ from ...dsl.record import record
 from ...dsl.source import Span
 from ..graph import Graph
 
+ONLY_EVALUATES = "only evaluates, without losses and stages: passes have folded what training needs; optimize it by `none` or `default`"
+
 
 class Keeps(Enum):
     """What stays equal after a pass."""

@@ -45,6 +45,9 @@ class Passes:
         return "\n".join(line for step in self.steps for line in _places(step)) or NOTHING
 
 
+NO_PASSES = Passes()
+
+
 def _row(step: Step) -> list[str]:
     return [step.name, str(len(step.fired)), str(len(step.declined)), f"{1000 * step.seconds:.1f}"]
 

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ...dsl.program import Body, EntryPlan, Program, StagePlan
+from ...dsl.program import Body, EntryPlan, InputDecl, Program, StagePlan
 from ..census import Bodies, Census, distinct
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
 from ..lower.unit import Lowerer, Pair
+from ..optimize.bypass import bypassed
+from ..optimize.report import NO_PASSES, Passes
 from ..paths import join
 from ..slice import Slicer
 from .border import Names
 from .calls import Request, Signature
-from .model import Model, signature_of
+from .model import Model
 from .plan import Plan
 
 
-def assemble(program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker) -> tuple[Model, Plan]:
-    """Return the model on the meta device, without values, and its plan."""
-    plan = planned(program, tasks, Builder(dtype, extern), Lowerer(extern.function))
+def assemble(
+    program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker, passes: Passes = NO_PASSES
+) -> tuple[Model, Plan]:
+    """Return the model on the meta device, without values, and its plan; `passes` are those that have made the program."""
+    plan = planned(program, tasks, Builder(dtype, extern), Lowerer(extern.function), passes=passes)
     return instance(plan), plan
 
 
-def planned(program: Program, tasks: Sequence[str] | None, builder: Builder, lowerer: Lowerer, whole: Sequence[Body] = ()) -> Plan:
+def planned(
+    program: Program, tasks: Sequence[str] | None, builder: Builder, lowerer: Lowerer, whole: Sequence[Body] = (), passes: Passes = NO_PASSES
+) -> Plan:
     """Return the plan of a model; with `whole`, these bodies are its views, of which nothing is cut."""
-    slicer = Slicer()
+    slicer, around = Slicer(), bypassed(program)
     program = apart(program)
     asked = tuple(tasks) if tasks is not None else None
     signature = Signature(program.eval, program.training, asked, slicer)
@@ -47,11 +54,19 @@ def planned(program: Program, tasks: Sequence[str] | None, builder: Builder, low
         builder,
         signature,
         variants,
-        Names(signature.inputs),
+        Names(signature.inputs, gone=targets_gone(program)),
         {name: stage_names(stage, variants.get(name, signature)) for name, stage in program.stages.items() if name in variants or stage.uses},
         ties(census, known),
         tuple(frozen("", registered, census)),
+        passes,
+        around,
     )
+
+
+def targets_gone(program: Program) -> frozenset[str]:
+    """Return the names of the targets that the text has, where passes have left no losses."""
+    text = program.original
+    return frozenset(d.name for d in text.training.inputs if d.is_target) if text is not None and program.only_evaluates else frozenset()
 
 
 def instance(plan: Plan) -> Model:
@@ -65,6 +80,15 @@ def instance(plan: Plan) -> Model:
     vars(forward)["__signature__"] = signature_of(inputs)  # read by inspect, Trainer and export
     class_: Callable[[], Model] = type(identifier(plan.program.name), (Model,), {"_plan": plan, "__doc__": plan.program.doc, "forward": forward})
     return class_()
+
+
+def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
+    """Return the Python signature of `forward`: one parameter for each declared name."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    names = dict.fromkeys(d.name for d in declared)
+    parameters = [inspect.Parameter("self", kind)]
+    parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier()]
+    return inspect.Signature(parameters)
 
 
 def stage_names(stage: StagePlan, signature: Signature) -> Names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,6 +13,7 @@ from ...dsl.dims import Dim, Symbol
 from ...dsl.program import Condition, InputDecl
 from ...dsl.types import SetAxis
 from ..lower.builder import TORCH_DTYPES
+from ..optimize.interface import ONLY_EVALUATES
 from ..solve import solve
 from .errors import InputError
 
@@ -22,8 +23,11 @@ CONVERSIONS = {torch.bool: ".bool()", torch.int64: ".long()", torch.int32: ".int
 class Names:
     """The declared inputs by name, in order: what `forward` takes."""
 
-    def __init__(self, declared: Sequence[InputDecl], aliases: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        """Take the declarations, and other names by which an input is taken: the input's name, and members of it."""
+    def __init__(
+        self, declared: Sequence[InputDecl], aliases: Mapping[str, tuple[str, ...]] | None = None, gone: Collection[str] = frozenset()
+    ) -> None:
+        """Take the declarations, other names by which an input is taken (the input's name, and members of it), and targets that passes left out."""
+        self.gone = gone
         self.by_key = {d.key: d for d in declared}
         self.aliases = aliases or {}
         self.families: dict[str, list[InputDecl]] = {}
@@ -51,6 +55,8 @@ class Names:
                 self._spread(name, (), value, flat)
             elif name in self.aliases:
                 self._alias(name, value, flat)
+            elif name in self.gone:
+                raise InputError(f"`{name}` is a target, and this model {ONLY_EVALUATES}")
             else:
                 near = closest(name, self.names)
                 raise InputError(f"there is no input `{name}`{f', did you mean `{near}`' if near else ''}: the inputs are {self._list(self.names)}")

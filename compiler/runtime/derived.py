@@ -19,14 +19,15 @@ class Derived(nn.Module):
 
     A packed one is the storage of its parameters, which are views of it: it is never stale and costs no copy, and in training its gradient goes
     to each of them by itself.  Any other one is computed at the first call after its parameters changed; where one of them needs a gradient, at
-    each call.
+    each call.  Both are computed at each call while other tensors stand in the places of the parameters, as `functional_call` puts them there.
     """
 
     def __init__(self, recipe: Written) -> None:
         super().__init__()
         self.recipe = recipe
         self._owner: tuple[nn.Module, ...] = ()
-        self._links: list[Link] = []
+        self._modules_there: list[Link] = []
+        self._tensors_there: list[Link] = []
         self._sources: list[Tensor] = []
         self._pointers: list[int] = []
         self._versions: list[int] = []
@@ -35,7 +36,10 @@ class Derived(nn.Module):
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
         self._owner, self.value, self._pointers, self._versions = (owner,), None, [], []
-        self._links, self._sources = links(owner, self.recipe.paths)
+        self._modules_there, self._tensors_there = links(owner, self.recipe.paths)
+        self._sources = [known for _, _, known in self._tensors_there if isinstance(known, Tensor)]
+        if len(self._sources) < len(self.recipe.paths):
+            return  # parametrized: there is a property in the place of a tensor
         ids = {id(source) for source in self._sources}
         alike = len({(source.dtype, source.device) for source in self._sources}) == 1
         if self.recipe.packed and alike and not self._sources[0].is_meta and not ids & taken and len(ids) == len(self._sources):
@@ -55,9 +59,11 @@ class Derived(nn.Module):
         """Return the value.  Raises RuntimeError where a module that it reads from was replaced."""
         if torch.compiler.is_compiling():
             return self._compiled()
-        for held, name, known in self._links:
+        for held, name, known in self._modules_there:
             if held.get(name) is not known:
-                raise RuntimeError(f'`{name}` was replaced after passes had merged it: change the model first, or compile it with optimize="none"')
+                raise RuntimeError(f'`{name}` was replaced, and passes compute the first one: compile the model with optimize="none"')
+        if len(self._sources) < len(self.recipe.paths) or any(held.get(name) is not known for held, name, known in self._tensors_there):
+            return self.recipe.code.function(self._owner[0])
         needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
         if self._pointers:
             return self._packed(needed)
@@ -118,27 +124,29 @@ def parted(whole: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
     return list(torch.split(whole, [shape[0] for shape in shapes]))
 
 
-def links(owner: nn.Module, paths: Sequence[str]) -> tuple[list[Link], list[Tensor]]:
-    """Return every step from a module to tensors below it, once, and the tensors."""
+def links(owner: nn.Module, paths: Sequence[str]) -> tuple[list[Link], list[Link]]:
+    """Return every step from a module to the modules that hold tensors below it, once, and the steps to the tensors.
+
+    At a step that leads nowhere, as after a replacement, nothing is known.
+    """
     found: dict[tuple[int, str], Link] = {}
-    sources: list[Tensor] = []
+    tensors: list[Link] = []
     for path in paths:
-        module: nn.Module = owner
+        module: nn.Module | None = owner
         *above, name = path.split(".")
         for word in above:
             held = _held(module, "_modules")
-            found[id(module), word] = (held, word, held[word])
-            module = held[word]
+            found[id(module), word] = (held, word, held.get(word))
+            module = held.get(word)
         held = _held(module, "_parameters")
         held = held if name in held else _held(module, "_buffers")
-        found[id(module), name] = (held, name, held[name])
-        sources.append(held[name])
-    return list(found.values()), sources
+        tensors.append((held, name, held.get(name)))
+    return list(found.values()), tensors
 
 
-def _held(module: nn.Module, kind: str) -> dict[str, Any]:
+def _held(module: nn.Module | None, kind: str) -> dict[str, Any]:
     """Return the dictionary in which a module holds its modules, parameters or buffers."""
-    return vars(module)[kind]
+    return vars(module)[kind] if module is not None else {}
 
 
 def bind(model: nn.Module) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -14,10 +13,11 @@ from torch import Tensor, fx, nn
 from ...dsl.diagnostics import closest
 from ...dsl.program import InputDecl, StagePlan
 from ..lower.build import complete
+from ..optimize.interface import ONLY_EVALUATES
 from .border import Border, check_range
+from .bypassed import Bypassed
 from .calls import Request, RootView, Signature
 from .chance import Chance, Values, draw_types
-from .derived import bind
 from .entry import Entry
 from .errors import InputError, ModelError, innermost
 from .example import example_inputs
@@ -28,12 +28,10 @@ from .stage import Stage, Stillness, check_used, expand, live_dropout, rows
 
 if TYPE_CHECKING:
     from .claims import Tested
+    from .weights import Weights
 
 MOST_SHAPES = 1024
 """How many combinations of input shapes are remembered as checked."""
-
-if TYPE_CHECKING:
-    from .weights import Weights
 
 
 class Model(Saved):
@@ -56,6 +54,7 @@ class Model(Saved):
         self._still: list[nn.Module] = []
         self._tuned = frozenset[str]()
         self._plan.builder.fill(self, self._plan.unit)
+        self._bypassed = Bypassed(self, self._plan.bypassed) if self._plan.bypassed else None
         self._begin()
 
     # ---------------------------------------------------------------------------------------------------- calling
@@ -84,6 +83,8 @@ class Model(Saved):
         if torch.compiler.is_compiling():
             return self._compute(view, values)
         self._check(view, values, signature)
+        if self._bypassed is not None:
+            self._bypassed.check()
         if self.training and self._still:
             self._stand_still()
         try:
@@ -112,6 +113,8 @@ class Model(Saved):
 
     def _choose(self, values: Mapping[str, Any]) -> RootView:
         """Return the view for the active tasks and the losses whose targets are given."""
+        if self.losses_in_eval and self._plan.program.only_evaluates:
+            self.train()  # which says why there are no losses
         stage, signature = self._stage, self._signature()
         tasks = signature.present(signature.active(stage.tasks) if stage is not None else signature.tasks, values)
         candidates = signature.losses(tasks, stage.losses if stage is not None else None)
@@ -250,7 +253,7 @@ class Model(Saved):
         tensors stay as they are.  Raises KeyError with a suggestion for an unknown stage, Failure for weights that don't fit.
         """
         if self._plan.program.only_evaluates:
-            self.train()  # which says why there are no stages
+            self.train()  # which says why there are none
         plan = self._plan.program.stages.get(name)
         if plan is None:
             near = closest(name, self._plan.program.stages)
@@ -319,16 +322,6 @@ class Model(Saved):
             return []
         return [module for module, _ in Stillness(self, expand(self._plan.frozen, self._paths())).modules(self)]
 
-    def _bind(self) -> None:
-        """Let what passes derived from parameters look them up again."""
-        if self._plan.program.original is not None:
-            bind(self)
-
-    def _loaded(self, keys: Any) -> None:
-        """Tie and bind after loading, which may have put new objects in place."""
-        self._tie()
-        self._bind()
-
     def _begin(self) -> None:
         """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
         hooked: Any = self
@@ -347,9 +340,7 @@ class Model(Saved):
     def train(self, mode: bool = True) -> Self:
         """Set the mode of everything that doesn't stand still."""
         if mode and self._plan.program.only_evaluates:
-            raise ValueError(
-                f"this `{type(self).__name__}` only evaluates: passes have folded what training needs; optimize it by `none` or `default`"
-            )
+            raise ValueError(f"this `{type(self).__name__}` {ONLY_EVALUATES}")
         super().train(mode)
         self._stand_still()
         return self
@@ -406,12 +397,3 @@ class Model(Saved):
             new.__dict__[name] = copy.deepcopy(value, memo)
         new._bind()
         return new
-
-
-def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
-    """Return the Python signature of `forward`: one parameter for each declared name."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    names = dict.fromkeys(d.name for d in declared)
-    parameters = [inspect.Parameter("self", kind)]
-    parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier()]
-    return inspect.Signature(parameters)

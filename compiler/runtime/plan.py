@@ -10,6 +10,7 @@ from ...dsl.program import Program
 from ..census import Census
 from ..lower.build import Builder
 from ..lower.unit import Unit
+from ..optimize.report import Passes
 from .border import Names
 from .calls import Signature
 
@@ -27,6 +28,8 @@ class Plan:
     staged: Mapping[str, Names]  # by stage, where it takes inputs that the model doesn't, or by other names
     ties: tuple[tuple[str, str], ...]  # the path that stays, and each other one
     frozen: tuple[str, ...]  # paths that are frozen for good
+    passes: Passes
+    bypassed: tuple[str, ...]  # modules that passes compute without calling them
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
         return self

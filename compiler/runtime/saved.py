@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from ...dsl.diagnostics import closest
+from ..optimize.report import Passes
+from .derived import bind
 from .plan import Plan
 from .stage import expand
 
@@ -19,6 +21,11 @@ class Saved(nn.Module):
     """The part of a compiled model that knows its tensors by path."""
 
     _plan: ClassVar[Plan]
+
+    @property
+    def passes(self) -> Passes:
+        """The passes that made the model, in order: printed, a table of them; `passes.explain()` says where each applied."""
+        return self._plan.passes
 
     def save_weights(self, path: StrPath, map: str | None = None, *, like: Source | None = None, partial: bool = False) -> list[Path]:
         """Save all tensors as safetensors, in a file or a folder's `model.safetensors`; returns the paths of what was written.
@@ -73,6 +80,16 @@ class Saved(nn.Module):
             kept_holder, kept = self._holder(first)
             if getattr(holder, name) is not getattr(kept_holder, kept):
                 setattr(holder, name, getattr(kept_holder, kept))
+
+    def _bind(self) -> None:
+        """Let what passes derived from parameters look them up again."""
+        if self._plan.program.original is not None:
+            bind(self)
+
+    def _loaded(self, keys: Any) -> None:
+        """Tie and bind after loading, which may have put new objects in place."""
+        self._tie()
+        self._bind()
 
     def _holder(self, path: str) -> tuple[nn.Module, str]:
         above, _, name = path.rpartition(".")
