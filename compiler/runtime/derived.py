@@ -36,7 +36,8 @@ class Derived(nn.Module):
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
         self._owner, self.value, self._pointers, self._versions = (owner,), None, [], []
-        self._modules_there, self._tensors_there = links(owner, self.recipe.paths)
+        modules, self._tensors_there = links(owner, self.recipe.paths)
+        self._modules_there = self._modules_there or modules  # those of the first time
         self._sources = [known for _, _, known in self._tensors_there if isinstance(known, Tensor)]
         if len(self._sources) < len(self.recipe.paths):
             return  # parametrized: there is a property in the place of a tensor
@@ -95,15 +96,19 @@ class Derived(nn.Module):
 
 
 class Side(torch.autograd.Function):
-    """Gives the storage of several parameters as one value, and each its part of the gradient."""
+    """Gives the storage of several parameters as one value, and each its part of the gradient; made so that `torch.func` follows it, too."""
 
-    generate_vmap_rule: ClassVar[bool] = False
+    generate_vmap_rule: ClassVar[bool] = True
 
     @staticmethod
-    def forward(ctx: Any, whole: Tensor, *parts: Tensor) -> Tensor:
+    def forward(whole: Tensor, *parts: Tensor) -> Tensor:
         """Return the storage itself."""
-        ctx.shapes = [part.shape for part in parts]
         return whole.view_as(whole)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Keep the shapes of the parts."""
+        ctx.shapes = [part.shape for part in inputs[1:]]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
