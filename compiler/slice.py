@@ -170,6 +170,7 @@ class _Live:
         declared = self.body.modules
         used = {node.target for node in nodes if node.kind in (NodeKind.LEAF, NodeKind.CALL)}
         read = {path for node in nodes for path in read_paths(node)}
+        read |= {target for target in used if target not in declared}  # leaf modules below a block of the body
         used |= {path for path in declared if any(covers(path, target) for target in read)}
         handed = {path for name in used & declared.keys() for path in declared[name].modules.values()}
         while more := {path for name in (handed & declared.keys()) for path in declared[name].modules.values()} - handed:

@@ -9,7 +9,7 @@ from ...dsl.primitive import Cost, Inputs, ParameterSpec, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import flag, init, integer, tensor
 from ..costs import moved_bytes, nbytes, product
-from ..lowering import Omit, call, module
+from ..lowering import COMPOSITES, Omit, call, module
 from ..operands import common_dtype
 from ..parameters import leaf_cost, weight_and_bias
 from ..registry import leaf, operation
@@ -223,3 +223,43 @@ def outer(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     if a.rank != 1 or b.rank != 1:
         raise rule.fail(f"`outer` takes two vectors: `a` is {a} and `b` is {b}", "write `a[..., none] * b[..., none, :]` for more axes", "A322")
     return TensorType(common_dtype(rule, {"a": a, "b": b}), (a.shape[0], b.shape[0]))
+
+
+@operation(
+    arguments=(
+        tensor("x", "the vectors, of each member along axis 0"),
+        tensor("weight", "the matrices"),
+        tensor("bias", "what is added", optional=True),
+    ),
+    lowering=call(f"{COMPOSITES}.batched_linear", "x", "weight", Omit("bias", None)),
+    cost=_functional_cost,
+    good=(
+        sample(x="float[2, B, S, 4]", weight="float[2, 3, 4]", bias="float[2, 3]"),
+        sample(x="float[2, B, 4]", weight="float[2, 3, 4]", bias="float[2, 3]"),
+        sample(x="float[2, 4]", weight="float[2, 3, 4]"),
+        sample(x="float[S, B, 4]", weight="float[S, 3, 4]"),
+    ),
+    bad=(
+        refused("A301", x="float[2, B, 4]", weight="float[2, 4, 3]"),
+        refused("A301", x="float[2, B, 4]", weight="float[3, 3, 4]"),
+        refused("A301", x="float[2, B, 4]", weight="float[2, 3, 4]", bias="float[2, 4]"),
+        refused("A322", x="float[2, B, 4]", weight="float[3, 4]"),
+        refused("A322", x="float[4]", weight="float[2, 3, 4]"),
+        refused("A322", x="float[2, B, 4]", weight="float[2, 3, 4]", bias="float[3]"),
+    ),
+)
+def batched_linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
+    """Map the last axis of each of several values by a matrix of its own: `y_e = x_e W_e^T + b_e`.
+
+    x: float[E, ..., din], weight W: float[E, dout, din], bias b: float[E, dout], y: float[E, ..., dout].
+    """
+    if weight.rank != 3 or x.rank < 2 or (bias is not None and bias.rank != 2):
+        message = f"`batched_linear` takes x: float[E, ..., din], weight: float[E, dout, din], bias: float[E, dout], and gets {x}, {weight}, {bias}"
+        raise rule.fail(message, "stack the members along axis 0", "A322")
+    members = rule.same(x.shape[0], weight.shape[0], "axis 0 of `x` and of `weight`")
+    rule.same(x.shape[-1], weight.shape[2], "the last axes of `x` and `weight`")
+    values = {"x": x, "weight": weight, **({"bias": bias} if bias is not None else {})}
+    if bias is not None:
+        rule.same(bias.shape[0], weight.shape[0], "axis 0 of `bias` and of `weight`")
+        rule.same(bias.shape[1], weight.shape[1], "axis 1 of `bias` and of `weight`")
+    return TensorType(common_dtype(rule, values, "float"), (members, *x.shape[1:-1], weight.shape[1]))

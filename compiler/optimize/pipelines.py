@@ -8,12 +8,13 @@ from ...dsl.diagnostics import closest
 from .interface import Pass
 from .registry import make, passes, split
 
-DEFAULT = ("simplify", "cse", "merge_linears", "pack")
+DEFAULT = ("simplify", "cse", "merge_linears", "batch_families", "pack")
+EVALUATION = ("simplify", "cse", "mix_kernels", "fold_norms", "merge_linears", "batch_families", "fold_parameters")
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),
     "default": DEFAULT,
-    "inference": ("simplify", "cse", "mix_kernels", "fold_norms", "merge_linears", "fold_parameters"),
-    "max": ("simplify", "cse", "mix_kernels", "fold_norms", "merge_linears", "fold_parameters"),
+    "inference": EVALUATION,
+    "max": EVALUATION,
 }
 """`default` keeps training as it is; `inference` and `max` give a model that only evaluates."""
 

@@ -93,6 +93,10 @@ class Writer:
         for number in numbers:
             self.copy(number)
 
+    def whole(self) -> Body:
+        """Return the new body with all its nodes, read or not, in their order."""
+        return moved(self.old, self.nodes, self.moved)
+
     def body(self, modules: Mapping[str, ModuleDecl] | None = None) -> Body:
         """Return the new body, with the results of the old one, in the order of its nodes; what nothing reads is left out."""
         return pruned(moved(self.old, self.nodes, self.moved, modules))

@@ -48,6 +48,16 @@ def window(x: Tensor, start: Tensor, length: int) -> Tensor:
     return torch.gather(x, rows, places.expand(*[-1] * (rows + 1), *x.shape[rows + 1 :]))
 
 
+def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Map the last axis of each of several values by a matrix of its own: `y[e] = x[e] weight[e]^T + bias[e]`.
+
+    x: float[E, ..., din], weight: float[E, dout, din], bias: float[E, dout], y: float[E, ..., dout].
+    """
+    rows = x.flatten(1, -2) if x.dim() > 2 else x[:, None]
+    y = torch.bmm(rows, weight.mT) if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
+    return y if x.dim() == 3 else torch.unflatten(y, 1, x.shape[1:-1]) if x.dim() > 3 else y[:, 0]
+
+
 def masked_mean(x: Tensor, mask: Tensor, dim: int | list[int], keepdim: bool = False) -> Tensor:
     """Average `x` along `dim` where the mask is true, zero where it never is.
 

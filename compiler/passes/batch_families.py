@@ -1,0 +1,259 @@
+"""See `BatchFamilies`."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from ...dsl.dims import Dim
+from ...dsl.program import Body, NodeKind, Operand, Ref
+from ...dsl.types import extent
+from ..graph import Graph, operand_refs, operands
+from ..optimize.batching import Batch, has_rule, write
+from ..optimize.inlining import Inlined, can_inline, stem_of
+from ..optimize.interface import Journal, Pass
+from ..optimize.lanes import Form, Group, Lanes, Loose, Packed, Shared
+from ..optimize.rebuilding import rebuild
+from ..optimize.writing import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFamilies(Pass):
+    """Compute what the members of a family do alike as one: the same input by a wide operation, different ones by a batched or grouped one.
+
+    Families of at least `least` members are batched, unless one of them takes more than `most` multiply-adds in a step, where an axis of open
+    size counts as `rows` (a tenth of `most`, where values must be put side by side first): large products gain nothing.  Members keep their
+    parameters; what differs between them stays apart.
+    """
+
+    least: int = 2
+    most: int = 2_000_000
+    rows: int = 16
+
+    after: ClassVar[tuple[str, ...]] = ("fold_norms",)
+    fires: ClassVar[Mapping[str, int]] = {"taskexpert:small": 5, "mlore:small": 44, "scalearn:small": 2}
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Batch the families of each body."""
+        evaluates = graph.program.only_evaluates
+        return rebuild(graph, lambda body: _batched(self, body, evaluates, journal))
+
+
+def _batched(options: BatchFamilies, body: Body, evaluates: bool, journal: Journal) -> Body:
+    flat = _inlined(options, body, evaluates)
+    plan = _Plan(options, flat, evaluates)
+    if not plan.chosen:
+        return body
+    made = _Emission(plan, flat.body).body()
+    for number in sorted(plan.chosen):
+        group = plan.lanes.groups[number]
+        first = flat.body.nodes[group.lanes[0]]
+        if first.kind is NodeKind.LEAF:
+            journal.fire(body, f"{len(group.lanes)} times `{flat.stems[group.lanes[0]]}`", first.span)
+    return made
+
+
+def _inlined(options: BatchFamilies, body: Body, evaluates: bool) -> Inlined:
+    """Write out the calls of those families of which something can be batched."""
+    calls: set[int] = set()
+    for family in _families(body, options.least):
+        trial = Inlined(body, family)
+        stems = {stem_of(body, body.nodes[number]) for number in family}
+        plan = _Plan(options, trial, evaluates)
+        batched = {trial.stems[group.lanes[0]] for number in plan.chosen for group in [plan.lanes.groups[number]] if group.lanes[0] in trial.stems}
+        if any(stem == name or stem.startswith(f"{name}.") for stem in batched for name in stems):
+            calls |= set(family)
+    return Inlined(body, calls)
+
+
+def _families(body: Body, least: int) -> Iterator[list[int]]:
+    """Yield the calls of blocks of one family, or of one block several times."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for number, node in enumerate(body.nodes):
+        if node.kind is NodeKind.CALL and node.body is not None and node.target in body.modules and can_inline(node.body):
+            found.setdefault((stem_of(body, node), node.body.name), []).append(number)
+    yield from (numbers for numbers in found.values() if len(numbers) >= least)
+
+
+class _Plan:
+    """Which groups of a body are computed together."""
+
+    def __init__(self, options: BatchFamilies, flat: Inlined, evaluates: bool) -> None:
+        self.body = flat.body
+        self.lanes = Lanes(flat.body, flat.stems, lambda body, node: has_rule(body, node, evaluates))
+        small = {number for number, group in enumerate(self.lanes.groups) if self._pays(options, group)}
+        chosen = {number for part in self._parts(small) if self._weighs(part) for number in part}
+        self.chosen = self._ordered(chosen)
+
+    def _pays(self, options: BatchFamilies, group: Group) -> bool:
+        node = self.body.nodes[group.lanes[0]]
+        if len(group.lanes) < options.least:
+            return False
+        if node.kind is not NodeKind.LEAF:
+            return True
+        if not self._members(group) and not all(isinstance(form, Packed) for form in _forms(group)):
+            return False  # one module, on values that would have to be put together first
+        loose = any(isinstance(form, Loose) for form in _forms(group))
+        return self._products(group.lanes[0], options.rows) * (10 if loose else 1) <= options.most
+
+    def _members(self, group: Group) -> bool:
+        """Tell whether the lanes of a group have weights of their own."""
+        nodes = [self.body.nodes[lane] for lane in group.lanes]
+        return nodes[0].kind is NodeKind.LEAF and len({node.target for node in nodes}) == len(nodes)
+
+    def _products(self, number: int, rows: int) -> int:
+        """Estimate the multiply-adds of a leaf: each entry of its output is a sum over one row of its weight."""
+        node = self.body.nodes[number]
+        declared = self.body.modules.get(node.target)
+        made = declared.arguments if declared is not None else node.attributes
+        specs = node.primitive.parameters(made) if node.primitive is not None else ()
+        shape = next((spec.shape for spec in specs if spec.name == "weight" and len(spec.shape) > 1), (1, 1))
+        weight: int = prod(int(axis) if isinstance(axis, int) else 1 for axis in shape[1:])
+        sizes = [extent(axis) for axis in node.outputs[0].shape]
+        return weight * prod(rows if isinstance(size, Dim) else size for size in sizes)
+
+    def _parts(self, numbers: set[int]) -> Iterator[set[int]]:
+        """Yield the groups that hang together."""
+        left = set(numbers)
+        edges = {(number, form.group) for number in numbers for form in _forms(self.lanes.groups[number]) if isinstance(form, Packed)}
+        while left:
+            part, waiting = set[int](), [left.pop()]
+            while waiting:
+                number = waiting.pop()
+                part.add(number)
+                near = {b if a == number else a for a, b in edges if number in (a, b)} & left
+                left -= near
+                waiting.extend(near)
+            yield part
+
+    def _weighs(self, part: set[int]) -> bool:
+        """Tell whether something in a part is worth the trouble: modules with weights of their own."""
+        return any(self._members(self.lanes.groups[number]) for number in part)
+
+    def _ordered(self, chosen: set[int]) -> set[int]:
+        """Leave out groups that wait for each other."""
+        while True:
+            stuck = _stuck(self.body, self.lanes, chosen)
+            if not stuck:
+                return chosen
+            chosen = chosen - {max(stuck)}
+
+
+def _forms(group: Group) -> Iterator[Form]:
+    for form in group.forms.values():
+        if isinstance(form, tuple):
+            yield from form
+        elif form is not None:
+            yield form
+
+
+Unit = tuple[int, ...]
+"""Nodes that are computed together: the lanes of a group, or one alone."""
+
+
+def _units(body: Body, lanes: Lanes, chosen: set[int]) -> dict[int, Unit]:
+    """Return the unit of each node."""
+    found: dict[int, Unit] = {number: (number,) for number in range(len(body.nodes))}
+    for number in chosen:
+        for lane in lanes.groups[number].lanes:
+            found[lane] = lanes.groups[number].lanes
+    return found
+
+
+def _schedule(body: Body, lanes: Lanes, chosen: set[int]) -> tuple[list[Unit], set[Unit]]:
+    """Return the units in an order in which each can be computed, the text's where possible, and those that can't."""
+    home = _units(body, lanes, chosen)
+    needs = {unit: {home[ref.node] for number in unit for _, ref in operands(body.nodes[number])} - {unit} for unit in home.values()}
+    readers: dict[Unit, set[Unit]] = {}
+    for unit, before in needs.items():
+        for other in before:
+            readers.setdefault(other, set()).add(unit)
+    open_ = {unit: len(before) for unit, before in needs.items()}
+    ready = [(unit[0], unit) for unit, count in open_.items() if not count]
+    heapq.heapify(ready)
+    done: list[Unit] = []
+    while ready:
+        _, unit = heapq.heappop(ready)
+        done.append(unit)
+        for reader in readers.get(unit, ()):
+            open_[reader] -= 1
+            if not open_[reader]:
+                heapq.heappush(ready, (reader[0], reader))
+    return done, set(needs) - set(done)
+
+
+def _stuck(body: Body, lanes: Lanes, chosen: set[int]) -> set[int]:
+    _, left = _schedule(body, lanes, chosen)
+    return {number for number in chosen if lanes.groups[number].lanes in left}
+
+
+class _Emission:
+    """Writes a body with its chosen groups computed together."""
+
+    def __init__(self, plan: _Plan, body: Body) -> None:
+        self.plan, self.old = plan, body
+        self.writer = Writer(body)
+        self.packed: dict[tuple[int, int], Ref] = {}
+        self.numbers = {plan.lanes.groups[number].lanes: number for number in plan.chosen}
+
+    def body(self) -> Body:
+        """Return the new body."""
+        order, _ = _schedule(self.old, self.plan.lanes, self.plan.chosen)
+        for unit in order:
+            if unit in self.numbers:
+                self._group(self.numbers[unit])
+            else:
+                for operand in self.old.nodes[unit[0]].inputs.values():
+                    self._apart(operand)
+                self.writer.copy(unit[0])
+        for ref in _ends(self.old):
+            self._apart(ref)
+        return self.writer.body()
+
+    def _group(self, number: int) -> None:
+        group = self.plan.lanes.groups[number]
+        nodes = [self.old.nodes[lane] for lane in group.lanes]
+        given: dict[str, Ref | None] = {}
+        shared: set[str] = set()
+        for name, form in group.forms.items():
+            forms = {f"{name}.{i}": each for i, each in enumerate(form)} if isinstance(form, tuple) else {name: form}
+            for key, each in forms.items():
+                given[key] = self._value(each, nodes[0].span) if each is not None else None
+                if isinstance(each, Shared):
+                    shared.add(key)
+        for index, value in enumerate(write(Batch(self.writer, nodes, given, frozenset(shared)))):
+            self.packed[number, index] = value
+
+    def _value(self, form: Form, span: object) -> Ref:
+        """Return an operand with the lanes along axis 0, or the value that all lanes share."""
+        if isinstance(form, Packed) and form.group in self.plan.chosen:
+            return self.packed[form.group, form.index]
+        if isinstance(form, Shared):
+            self._apart(form.ref)
+            return self.writer.at(form.ref)
+        refs = form.refs if isinstance(form, Loose) else self._lanes(form)
+        for ref in refs:
+            self._apart(ref)
+        like = self.old.nodes[refs[0].node]
+        return self.writer.operation("stack", like, tensors=tuple(self.writer.at(ref) for ref in refs), dim=0)
+
+    def _lanes(self, form: Packed) -> tuple[Ref, ...]:
+        return tuple(Ref(lane, form.index) for lane in self.plan.lanes.groups[form.group].lanes)
+
+    def _apart(self, operand: Operand) -> None:
+        """Make sure that values have a place of their own: a lane of what was computed together is a view of it."""
+        for ref in operand_refs(operand):
+            home = self.plan.lanes.lane.get(ref.node)
+            if ref not in self.writer.moved and home is not None and home[0] in self.plan.chosen:
+                node = self.old.nodes[ref.node]
+                views = self.writer.operation("unbind", node, x=self.packed[home[0], ref.index], dim=0)
+                for lane, number in enumerate(self.plan.lanes.groups[home[0]].lanes):
+                    self.writer.moved[Ref(number, ref.index)] = Ref(views.node, lane)
+
+
+def _ends(body: Body) -> Sequence[Ref]:
+    found = [output.ref for output in body.outputs] + [loss.ref for loss in body.losses] + [update.ref for update in body.updates]
+    return [*found, *(state.result for state in body.states)]
