@@ -17,6 +17,7 @@ from typing import Any
 import archloom
 from archloom.blocks.examples import EXAMPLES
 from archloom.dsl import ast
+from archloom.dsl.catalogue import catalogue
 from archloom.dsl.parse.pythonisms import walk
 from archloom.dsl.parser import parse
 from archloom.dsl.source import Source
@@ -55,17 +56,14 @@ def block_text(name: str) -> str:
     return "\n".join(["arch 1", *dict.fromkeys([*imports, *beside]), *items, model])
 
 
-@cache
-def blocks() -> tuple[Base, ...]:
-    return tuple(settled(Base(name, block_text(name), "Example")) for name in EXAMPLES)
-
-
+TEXTS = Path(__file__).parent / "texts"
 EXAMPLES_FOLDER = Path(archloom.__file__).parent / "examples"
 FENCE = re.compile(r"^```arch\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
+@cache
 def whole_specs() -> dict[str, Base]:
-    """Return the whole specs: the examples at their small presets, the sketches at tiny sizes, the pages' own texts."""
+    """Return the whole specs: the examples at their small presets, the sketches at tiny sizes, the pages' texts, those of `texts`."""
     found: dict[str, Base] = {}
     for path in sorted(EXAMPLES_FOLDER.glob("*.arch")):
         text = without_goldens(path.read_text(encoding="utf-8"), path.stem)
@@ -77,25 +75,34 @@ def whole_specs() -> dict[str, Base]:
             f"examples/{path.stem}", text, model, EXTRA.get(path.stem, {}), presets[-1].name if presets else None, True
         )
     for name, tiny in TINY.items():
+        if name in PYTHON:
+            continue
         text = without_goldens((FOLDER / f"{name}.arch").read_text(encoding="utf-8"), name)
         models = [raw.name for raw in parse(Source(name, text)).items if raw.word == "model"]
-        found[f"sketches/{name}"] = Base(f"sketches/{name}", text, tiny.model or models[-1], tiny.params, None, True, dims=tiny.dims)
+        found[f"sketches/{name}"] = Base(f"sketches/{name}", text, tiny.model or models[-1], tiny.params, None, True, dims=DIMS.get(name, tiny.dims))
     for page in ("language", "from-pytorch"):
         texts = FENCE.findall((Path(archloom.__file__).parent / "docs" / f"{page}.md").read_text(encoding="utf-8"))
         for number, text in enumerate(texts):
             models = [raw.name for raw in parse(Source(page, text)).items if raw.word == "model"]
-            if models and "extern" not in text:
-                found[f"docs/{page}-{number}"] = Base(f"docs/{page}-{number}", text, models[-1], {}, None, True)
+            found |= _spec(f"docs/{page}-{number}", text)
+    for code, entry in catalogue().items():
+        found |= _spec(f"errors/{code}", entry.right) if not entry.python else {}
+    for path in sorted(TEXTS.glob("*.arch")):
+        found |= _spec(f"texts/{path.stem}", path.read_text(encoding="utf-8"))
     return found
 
 
-HEAVY = {
-    "examples/adapterfusion", "examples/filter", "examples/invpt", "examples/mlore", "examples/mtlosses", "examples/taskprompter", "examples/unifork",
-    "sketches/ACM", "sketches/CrossNER", "sketches/FILTER", "sketches/MLoRE", "sketches/TaskExpert", "sketches/kmax_deeplab", "sketches/mix_kd",
-    "sketches/pagcp", "sketches/proc_kd", "sketches/slab", "sketches/switch_dit", "sketches/InvPT", "sketches/trans_encoder", "sketches/transkd",
-    "sketches/scalekd", "sketches/ofa_kd", "sketches/eca", "sketches/UniFork",
-}  # fmt: skip
-"""Whole specs that are left out: they cost too much for thousands of runs, or need Python of their own."""
+def _spec(name: str, text: str) -> dict[str, Base]:
+    """Return a text with a model as a whole spec, under its name; nothing for one that needs Python."""
+    models = [raw.name for raw in parse(Source(name, text)).items if raw.word == "model"]
+    return {name: Base(name, text, str(models[-1]), whole=True)} if models and "extern" not in text else {}
+
+
+PYTHON = {"kmax_deeplab", "switch_dit"}
+"""Sketches that are left out: they need Python of their own."""
+
+DIMS = {"pagcp": {"H": 32, "W": 32}}
+"""Sizes near which a sketch is tried, where it runs at few others."""
 
 EXTRA: dict[str, dict[str, Any]] = {
     "minilm": {"vocab": 11, "dim": 8, "depth": 2, "heads": 2, "ffn": 12},
@@ -154,12 +161,7 @@ def settled(base: Base) -> Base:
 
 
 def names() -> list[str]:
-    return [*EXAMPLES, *whole_names()]
-
-
-@cache
-def whole_names() -> tuple[str, ...]:
-    return tuple(name for name in whole_specs() if name not in HEAVY)
+    return [*EXAMPLES, *whole_specs()]
 
 
 @cache

@@ -36,7 +36,7 @@ class Making:
         elif dtype.is_complex:
             made = torch.complex(torch.randn(shape), torch.randn(shape))
         elif dtype.is_floating_point:
-            made = torch.randn(shape, dtype=dtype)
+            made = torch.rand(shape, dtype=dtype) if label.startswith("label") else torch.randn(shape, dtype=dtype)  # classes that come as floats
         else:
             low = 0 if low is None else low
             high = low + 2 if high is None else high

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
@@ -87,24 +88,46 @@ def walk(node: Any, around: tuple[Any, ...]) -> Iterator[Site]:
 
 Kind = Callable[[Base, Random], Iterator[tuple[int, int, str]]]
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, list[Kind]] = {}
 
 
 def kind(function: Kind) -> Kind:
     """Register a kind of change: it yields start, end and new text of each change that it knows for a text."""
-    KINDS[function.__name__.rstrip("_")] = function
+    KINDS.setdefault(function.__name__.rstrip("_"), []).append(function)
     return function
 
 
+def also(name: str) -> Callable[[Kind], Kind]:
+    """Register further changes of a kind, such that a careful writer makes: many of them leave a text right."""
+
+    def register(function: Kind) -> Kind:
+        KINDS.setdefault(name, []).append(function)
+        return function
+
+    return register
+
+
 def mutants(base: Base, name: str, seed: int) -> list[Mutation]:
-    """Return the changes of one kind to a text, in a seeded order, each new text once."""
+    """Return the changes of one kind to a text, each new text once: in a seeded order, in which the functions of the kind take turns."""
     random = Random(f"{base.name} {name} {seed}")
-    seen: dict[str, Mutation] = {}
-    for start, end, text in KINDS[name](base, random):
-        mutation = Mutation(name, start, end, text)
-        changed = mutation.apply(base.text)
-        if changed != base.text:
-            seen.setdefault(changed, mutation)
-    found = list(seen.values())
-    random.shuffle(found)
+    groups = [_changes(base, name, function, random) for function in KINDS[name]]
+    for group in (*groups, groups):
+        random.shuffle(group)
+    turns = [m for turn in zip_longest(*groups) for m in turn if m is not None]
+    return list({hash(m.apply(base.text)): m for m in reversed(turns)}.values())[::-1]
+
+
+def _changes(base: Base, name: str, function: Kind, random: Random) -> list[Mutation]:
+    found = (Mutation(name, *change) for change in function(base, random))
+    return [m for m in found if m.text != base.text[m.start : m.end]]
+
+
+def distinct(base: Base, seed: int) -> dict[str, list[Mutation]]:
+    """Return all changes to a text by kind; what several kinds make is of the one that makes least."""
+    found = {name: mutants(base, name, seed) for name in KINDS}
+    seen: set[int] = set()
+    for name in sorted(found, key=lambda n: len(found[n])):
+        own = [(hash(m.apply(base.text)), m) for m in found[name]]
+        found[name] = [m for text, m in own if text not in seen]
+        seen.update(text for text, _ in own)
     return found

@@ -22,7 +22,7 @@ library it takes the names and defaults of the arguments.
 """
 
 
-def report(outcomes: Sequence[Outcome], seconds: float, texts: int, seed: int) -> str:
+def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int, seed: int) -> str:
     """Return the page."""
     matrix = Counter((o.verdict, o.truth) for o in outcomes)
     results = Counter(o.result for o in outcomes)
@@ -32,8 +32,8 @@ def report(outcomes: Sequence[Outcome], seconds: float, texts: int, seed: int) -
     total = max(len(outcomes), 1)
     lines = [
         HEAD,
-        f"{len(outcomes):,} mutants of {texts} texts (seed {seed}), in {seconds:.0f} s: {len(outcomes) - whole:,} of single blocks,",
-        f"{whole:,} of whole specs.",
+        f"{len(outcomes):,} mutants of {texts} texts (seed {seed}): {len(outcomes) - whole:,} of single blocks, {whole:,} of whole specs.",
+        f"They took {seconds[0]:.0f} s on two cores, {seconds[1]:.0f} s of their time.",
         f"{100 * runs / total:.1f} % of them run, {100 * conditional / total:.1f} % of the verdicts are conditional.",
         "",
         *table(("`check` says", *TRUTHS), [(v, *(f"{matrix[v, t]:,}" for t in TRUTHS)) for v in VERDICTS]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archloom.tests.mutation import kinds, plan_kinds, tensor_kinds
+from archloom.tests.mutation import keeping, keeping_names, keeping_plans, kinds, plan_kinds, tensor_kinds
 from archloom.tests.mutation.corpus import settle
 from archloom.tests.mutation.mutation import KINDS, mutants
 from archloom.tests.mutation.verdict import compare
@@ -25,4 +25,4 @@ def test_every_kind_changes_something() -> None:
         assert any(mutants(settle(base), name, 7) for base in BASES), name
 
 
-__all__ = ["kinds", "plan_kinds", "tensor_kinds"]
+__all__ = ["keeping", "keeping_names", "keeping_plans", "kinds", "plan_kinds", "tensor_kinds"]
