@@ -61,7 +61,8 @@ def _side(node: Any, frame: Frame) -> tuple[list[Any], bool]:
         found = list(_leaves(loosely(node, frame)))
     except Wrong as wrong:
         if wrong.kind == "run":
-            return [], True  # a part that is not there at these sizes: nothing is claimed of it
+            frame.body.world.doubts.add(f"{node.span.text} is not there at these sizes: nothing is claimed of it")
+            return [], True
         found = select_made([node], frame)
         if not found:
             raise wrong from None

@@ -25,7 +25,7 @@ from .values import Late, Set, Wrong, number, size, tidy
 class Making:
     """What a run makes at its border."""
 
-    borders: dict[str, Tensor]
+    borders: dict[tuple[str | None, str], Tensor]
 
     def make(self, label: str, dtype: torch.dtype, shape: list[int], statement: Any, frame: Frame, target: bool) -> Tensor:
         """Make an input of the declared type and range."""
@@ -44,7 +44,7 @@ class Making:
             made = torch.randint(low, max(high, low + 1), shape, dtype=dtype)
             made.view(-1)[:1] = max(high - 1, low)  # what is allowed at most shows what doesn't fit into a table
         if target:
-            self.borders[label] = made
+            self.borders[frame.task, label] = made
         return made
 
     def border(self, statement: Any, value: Tensor | None, frame: Frame, dtype: Any = None, shape: Any = None) -> tuple[int | None, int | None]:

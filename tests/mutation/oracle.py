@@ -82,7 +82,7 @@ class World(Making, Calling):
     tied: set[int] = field(default_factory=set[int])
     pairs: set[frozenset[int]] = field(default_factory=set[frozenset[int]])
     frozen: set[int] = field(default_factory=set[int])
-    borders: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    borders: dict[tuple[str | None, str], Tensor] = field(default_factory=dict[tuple[str | None, str], Tensor])
     starved: list[Any] = field(default_factory=list[Any])
     run_items: list[Any] = field(default_factory=list[Any])
     alone: bool = False

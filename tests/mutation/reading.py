@@ -65,7 +65,7 @@ def read(source: Source, known: bool = True) -> File:
     """Read the items of a text; a syntax error makes it wrong.  With `known` an item of the same text may be another file's tree."""
     items: dict[str, Any] = {}
     imports: dict[str, tuple[tuple[str, ...], str, bool]] = {}
-    for raw in parse(source).items:
+    for place, raw in enumerate(parse(source).items):
         tree = tree_of(raw) if known else raw.tree
         need(tree is not None, "a syntax error")
         if isinstance(tree, ast.Import):
@@ -80,7 +80,7 @@ def read(source: Source, known: bool = True) -> File:
             need(not (isinstance(tree, (ast.Fn, ast.ExternFn)) and capital), "a fn begins with a small letter")
             items[tree.name] = tree
         elif isinstance(tree, ast.Edition):
-            need(tree.number == 1, "no such edition")
+            need(tree.number == 1 and place == 0, "no such edition, or below other items")
         elif isinstance(tree, ast.Bare):
             need(isinstance(tree.value, ast.String), "an expression does nothing")
     return File(source.name, items, imports)

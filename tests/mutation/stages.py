@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archloom.dsl import ast
-from archloom.dsl.parse.pythonisms import walk
 
 from .arithmetic import is_number
 from .checks import need
@@ -21,7 +20,8 @@ from .oracle import run_model
 from .parameters import typed
 from .paths import Owned, Selection, owned
 from .scopes import Body, Frame
-from .values import Family, File, Outside, Set, Unknown, Wrong, number
+from .signals import Signals
+from .values import File, Outside, Set, Unknown, Wrong, number
 
 # ----------------------------------------------------------------------------------------------------------------- stages
 
@@ -34,11 +34,6 @@ def _loss_entries(body: Body) -> list[Owned]:
     return found
 
 
-def _outputs(item: Any) -> set[str]:
-    """Return the outputs that a model's text names, in arms that are not taken, too."""
-    return {d.name for s in walk(item) if isinstance(s, ast.Out) for d in s.names}
-
-
 @dataclass(slots=True, eq=False)
 class Stages:
     """The stages of one model, judged in order."""
@@ -49,7 +44,7 @@ class Stages:
     file: File
     params: Mapping[str, Any]
     names: list[str] = field(default_factory=list[str])
-    emitted: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    signals: Signals = field(default_factory=Signals)
 
     def judge(self, stage: Any) -> None:
         if isinstance(stage, ast.Reserved):
@@ -77,7 +72,7 @@ class Stages:
             need(len(set(keys)) == len(keys), "an option stands twice")
         keys = [s.name for c in of(ast.Options) for s in c.settings]
         need(len(set(keys)) == len(keys), "an option stands twice")
-        self._signals(stage, of(ast.Use), of(ast.Emit), body)
+        self.signals.judge(stage.name, of(ast.Use), of(ast.Emit), body)
         self.names.append(stage.name)
 
     def _view(self, stage: ast.Stage) -> tuple[Body, Frame]:
@@ -136,46 +131,3 @@ class Stages:
             need(bool(loss.tasks) and loss.tasks[0] in table, "no weight for a task")
             value = table[loss.tasks[0]]
         need(is_number(number(value)), "no weight")
-
-    def _signals(self, stage: ast.Stage, uses: Sequence[ast.Use], emits: Sequence[ast.Emit], body: Body) -> None:
-        targets: set[str] = set()
-        for use in uses:
-            value = use.value
-            if isinstance(value, ast.Attribute) and isinstance(value.object, ast.Name):
-                keys = [(value.object.id, value.part)] if (value.object.id, value.part) in self.emitted else []
-            else:
-                word = use.name if value is None else value.id if isinstance(value, ast.Name) else ""
-                keys = [k for k in self.emitted if k[1] == word]
-            need(bool(keys), "nothing of that name is emitted")
-            made = self.emitted[keys[-1]]
-            wanted = [v for n, v in body.world.borders.items() if n in (use.name, use.name.rpartition(".")[2])]
-            if made is None or not wanted:
-                raise Unknown("a signal that may be absent")
-            one, other = made, wanted[0]
-            if isinstance(one, Family) or isinstance(other, Family):
-                raise Unknown("a family of signals")
-            need(one.dtype == other.dtype and one.dim() == other.dim(), "a signal of another type")
-            need(tuple(one.shape) == tuple(other.shape), "a signal of another shape", "run")
-            need(use.name not in targets, "a target is used twice")
-            targets.add(use.name)
-        names: set[str] = set()
-        for emit in emits:
-            need(emit.name not in names, "emitted twice")
-            names.add(emit.name)
-            self.emitted[stage.name, emit.name] = self._output(emit.value, body)
-
-    def _output(self, node: Any, body: Body) -> Any:
-        if isinstance(node, ast.Index):
-            raise Unknown("a member is emitted")
-        task = None
-        if isinstance(node, ast.Attribute) and isinstance(node.object, ast.Name) and isinstance(node.part, str):
-            task, name = node.object.id, node.part
-        elif isinstance(node, ast.Name):
-            name = node.id
-        else:
-            raise Wrong("no output is emitted")
-        outs = body.results.get(task, {})
-        if name not in outs and name in _outputs(body.made.maker.tree):
-            return None
-        need(name in outs, "no output is emitted")
-        return outs[name]

@@ -198,6 +198,11 @@ def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ra
         return outcome("unknown", "unknown", "an entry, which the oracle does not run")
     if all("index set" in m for m in said.messages):
         return outcome("unknown", "unknown", "an index set where a number stands, a rule of the language alone")
+    if "A702" in said.codes:  # a fact about sizes holds at all of them, the large ones too
+        for sizes in ({**base.sizes[0], **dict.fromkeys(base.sizes[0], n)} for n in (1, 70, 1030)):
+            found = runs.at(sizes)
+            if found is not None:
+                return outcome("fails", "right", found.reason)
     if runs.doubts:
         return outcome("fails", "right", str(runs.doubts))
     alone = runs.at(base.sizes[0], alone=True)
