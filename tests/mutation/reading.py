@@ -86,6 +86,13 @@ def read(source: Source, known: bool = True) -> File:
     return File(source.name, items, imports)
 
 
+def imported(file: File) -> None:
+    """Require that what a file takes from the library is there."""
+    for module, name, local in file.imports.values():
+        other = None if local else library_file(module)
+        need(local or (other is not None and (name in other.items or name in other.imports)), f"an import of nothing, {name}")
+
+
 @cache
 def _bound_in(item: Any) -> frozenset[str]:
     found: set[str] = set()

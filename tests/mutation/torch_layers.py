@@ -179,6 +179,7 @@ def index_add(x: Any, index: Any, value: Any, dim: int) -> Tensor:
 
 
 def _einops(function: Callable[..., Tensor], axes_: dict[str, int], *arguments: Any) -> Tensor:
+    need(re.search(r"\([^)]*\.\.\.", arguments[1]) is None, "`...` stands by itself")
     try:
         return function(*arguments, **axes_)
     except (einops.EinopsError, TypeError) as error:

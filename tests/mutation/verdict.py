@@ -23,7 +23,7 @@ from .corpus import assignments
 from .mutation import Base, Mutation
 from .oracle import Outside, Unknown, Wrong, run_model, size_in
 from .plans import judge_plans, plans_of, preset_facts
-from .reading import read
+from .reading import imported, read
 
 MORE = 12
 """How many further sizes are tried before `check` is called wrong, and at which conditions are looked at."""
@@ -39,6 +39,7 @@ class Verdict:
     messages: tuple[str, ...] = ()
     places: tuple[int, ...] = ()
     program: Program | None = None
+    modal: bool = False  # one of them is of training alone
 
     def hold(self, sizes: Mapping[str, int]) -> bool:
         """Tell whether the conditions are met at some sizes."""
@@ -68,8 +69,11 @@ def verdict(base: Base, text: str) -> Verdict:
         places = tuple(d.span.start for d in errors)
         return Verdict("invalid", tuple(d.code for d in errors), places=places, messages=tuple(f"{d.code} {d.message}" for d in errors[:3]))
     program = found.programs[base.model]
-    conditions = tuple({c.text: c for body in (program.eval, program.training) for c in body.conditions if not c.given}.values())
-    return Verdict("conditional" if conditions else "valid", conditions=conditions, program=program)
+    both = [{c.text: c for c in body.conditions if not c.given} for body in (program.eval, program.training)]
+    conditions = tuple((both[0] | both[1]).values())
+    return Verdict(
+        "conditional" if conditions else "valid", conditions=conditions, program=program, modal=any(c.module is not None for c in conditions)
+    )
 
 
 def _place(error: BaseException) -> str:
@@ -92,13 +96,15 @@ def _value(side: Any, sizes: Mapping[str, int]) -> Any:
 class Runs:
     """The runs of one mutant: each at some sizes, in one mode."""
 
-    def __init__(self, base: Base, text: str) -> None:
+    def __init__(self, base: Base, text: str, modal: bool) -> None:
         self.base, self.owned = base, dict[str, tuple[int, ...]]()
+        self.modal = modal or base.modal or "training" in text or "BatchNorm" in text
         self.broken: Wrong | None = None
         self.count, self.text = 0, text
         self.doubts: set[str] | None = None
         try:
             self.file = read(Source(base.name, text))
+            imported(self.file)
             if base.model not in self.file.items:
                 raise Wrong("no model")
             self.plans = plans_of(Source(base.name, text), base.model)
@@ -113,9 +119,8 @@ class Runs:
         if self.broken is not None:
             return self.broken
         self.count += 1
-        both = self.base.modal or "training" in self.text or "BatchNorm" in self.text
         try:
-            for training in (True, False) if both else (self.count % 2 == 1,):
+            for training in (True, False) if self.modal else (self.count % 2 == 1,):
                 params = {**self.base.params, **self.plans.preset(self.base.preset)}
                 ran, body, frame = run_model(self.file, self.base.model, sizes, training, params, alone=alone)
                 if training:
@@ -137,7 +142,7 @@ def compare(base: Base, mutation: Mutation) -> Outcome:
     """Return what comes of one mutant."""
     text = mutation.apply(base.text)
     said = verdict(base, text)
-    runs = Runs(base, text)
+    runs = Runs(base, text, said.modal)
 
     def outcome(truth: str, result: str, reason: str = "") -> Outcome:
         return Outcome(base.name, mutation, said.word, truth, result, reason[:200], said.codes)
