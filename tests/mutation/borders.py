@@ -80,6 +80,7 @@ def _introduce(name: str, node: Any, frame: Frame, actual: int | None) -> None:
         names[name] = Late(guess)
         value = tidy(evaluate(node, frame))
         if isinstance(value, Late) and value.value == actual:
+            names[name] = Late(guess) if frame.body.world.moves(actual) else guess
             return
     raise Wrong(f"no {name} fits {actual}", "run")
 

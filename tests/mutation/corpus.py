@@ -8,10 +8,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import archloom
@@ -27,6 +25,7 @@ from .mutation import Base
 from .oracle import Outside, Unknown, Wrong, run_model
 from .plans import plans_of
 from .reading import read
+from .sizes import assignments
 
 LIBRARY = Path(archloom.__file__).parent / "blocks"
 
@@ -94,6 +93,7 @@ def whole_specs() -> dict[str, Base]:
 
 def _spec(name: str, text: str) -> dict[str, Base]:
     """Return a text with a model as a whole spec, under its name; nothing for one that needs Python."""
+    text = without_goldens(text, name)
     models = [raw.name for raw in parse(Source(name, text)).items if raw.word == "model"]
     return {name: Base(name, text, str(models[-1]), whole=True)} if models and "extern" not in text else {}
 
@@ -116,23 +116,6 @@ def without_goldens(text: str, name: str) -> str:
     for span in reversed(spans):
         text = text[: span.start] + text[span.end :]
     return text
-
-
-POOL = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 1, 24)
-
-
-def assignments(seed: str, dims: Mapping[str, int] | None = None, small: bool = False) -> Iterator[dict[str, int]]:
-    """Yield sizes for all names that there may be, without end; some of a whole spec are given."""
-    random = Random(seed)
-    names = [chr(c) for c in range(ord("A"), ord("Z") + 1)]
-    pool = (2, 3, 4, 5, 6, 7, 8) if small else POOL
-    count = len(pool) if small else 11
-    while True:
-        chosen = random.sample(pool[:count], count)
-        sizes = {n: chosen[i % count] if small or random.random() < 0.8 else random.choice(pool) for i, n in enumerate(names)}
-        if small and random.random() < 0.5:
-            sizes |= {"H": random.choice((4, 8, 32)), "W": random.choice((4, 8, 64))}
-        yield {**sizes, **{name: n * random.choice((1, 1, 2)) for name, n in (dims or {}).items()}}
 
 
 def settled(base: Base) -> Base:

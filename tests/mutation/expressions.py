@@ -158,9 +158,10 @@ def _word(value: Choice, node: Any, frame: Frame) -> str:
 def _logic(node: ast.Binary, frame: Frame) -> bool:
     left = evaluate(node.left, frame)
     if isinstance(left, Late) and isinstance(left.value, bool):
+        if node.op == "or":
+            raise Wrong("a size decides an `or`")
         right = evaluate(node.right, frame)
-        right = right.value if isinstance(right, Late) else truth(right)
-        return Late(left.value and right if node.op == "and" else left.value or right)
+        return Late(left.value and (right.value if isinstance(right, Late) else truth(right)))
     if truth(left) is (node.op == "or"):
         return node.op == "or"
     right = evaluate(node.right, frame)

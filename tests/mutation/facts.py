@@ -39,7 +39,7 @@ def assert_fact(statement: ast.Assert, frame: Frame) -> None:
     left, part = _side(statement.fact, frame)
     right, other = _side(statement.other, frame)
     need(all(isinstance(v, Tensor) for v in left), "the left side of a claim is a value")
-    for value in left:
+    for value in left if right or not other else ():
         reached = _reaches(value, right, frame)
         if statement.relation == "uses":
             need(reached, "a value doesn't use what it should")
@@ -53,12 +53,12 @@ def _side(node: Any, frame: Frame) -> tuple[list[Any], bool]:
 
     try:
         if isinstance(node, ast.Index):
-            base = loosely(node.object, frame)
+            base = _named(node.object, frame)
             if isinstance(base, Tensor):
                 part = evaluate(node, frame)
                 need(part.numel() > 0, "an empty part")
                 return [base], True
-        found = list(_leaves(loosely(node, frame)))
+        found = list(_leaves(_named(node, frame)))
     except Wrong as wrong:
         if wrong.kind == "run":
             frame.body.world.doubts.add(f"{node.span.text} is not there at these sizes: nothing is claimed of it")
@@ -67,6 +67,14 @@ def _side(node: Any, frame: Frame) -> tuple[list[Any], bool]:
         if not found:
             raise wrong from None
     return found, False
+
+
+def _named(node: Any, frame: Frame) -> Any:
+    links = frame.body.world.links
+    before = len(links)
+    value = loosely(node, frame)
+    need(len(links) == before, "a value is computed by the claim itself")
+    return value
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -91,7 +99,7 @@ def _reaches(value: Tensor, targets: list[Any], frame: Frame) -> bool:
     stack: list[Any] = [value]
     while stack:
         one = stack.pop()
-        if id(one) in wanted:
+        if id(one) in wanted or (isinstance(one, Made) and one.module is not None and any(id(p) in wanted for p in one.module.parameters())):
             return True
         if id(one) in seen:
             continue

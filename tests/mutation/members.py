@@ -97,7 +97,7 @@ def unborn(mades: Sequence[Made], parts: Sequence[Any], losses: bool, top: bool 
         held = [c for m in below for c in m.children.values() if holds(_members(c), c.sets, first[1])] if first[1] else below
         return unborn([b for m in held for b in _at_or_below(m)], rest, losses, False)
     for made in mades if first[1] is not None else ():
-        named = _written(made.maker.tree, losses and not rest, top)
+        named = _written(made.maker.tree, losses and not rest and (not made.path or made.calls > 0), top)
         if first[1] in named and first[1] not in made.lost | {t.words[0][0] for t in (*made.children.values(), *made.own.values()) if t.words}:
             return True
     return unborn([c for m in mades for c in _meant(m, first[1], first[2])], rest, losses, False)

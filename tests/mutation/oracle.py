@@ -38,7 +38,7 @@ from .tables import TABLE
 from .torch_shapes import cast
 from .values import Family, File, Made, Maker, Outside, Result, Set, Unknown, Wrong
 
-TABLE |= {name: cast(dtype) for name, dtype in DTYPES.items() if name != "complex"}
+TABLE |= {name: cast(dtype) for name, dtype in DTYPES.items() if name not in ("complex", "float64")}
 CONSTANTS = {"pi": 3.141592653589793, "inf": float("inf")}
 STEPS = 60_000
 OUTSIDE_TABLE = re.compile(

@@ -106,6 +106,7 @@ class Selection:
     def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame, variables: bool = False, losses: bool = False) -> None:
         self.root, self.tasks, self.frame, self.variables = planted(entries), tasks, frame, variables
         self.entries, self.losses = list(entries), losses
+        self.emptied = False  # a range that is not written with two numbers may be empty
 
     def select(self, node: Any) -> list[Owned]:
         """Return what a selector matches; raises Wrong for one that matches nothing and names nothing that there could be."""
@@ -146,11 +147,11 @@ class Selection:
         names = {n.name for n in self.root.children.values()}
         if first[0] == "word" and first[1] not in names and not first[2] and first[1] in self.tasks:
             task, parts = first[1], parts[1:]
-        nodes = [self.root]
+        nodes, self.emptied = [self.root], False
         for place, part in enumerate(parts):
             nodes = self._step(nodes, part, place == len(parts) - 1)
             if not nodes:
-                if unborn([self.frame.body.made], parts, self.losses):
+                if self.emptied or unborn([self.frame.body.made], parts, self.losses):
                     return []
                 raise Wrong("a selector matches nothing")
         found = {id(o): o for n in nodes for o in n.all() if task is None or task in o.tasks}
@@ -194,6 +195,7 @@ class Selection:
                     groups.setdefault(child.name, []).append(child)
         present = {t: int(t) if inner else g[0].members[depth] for t, g in groups.items()}
         chosen = pick(items[0], present, not inner)
+        self.emptied |= not chosen and items[0][0] == "between" and not items[0][4]
         return [n for t in chosen for n in self._chosen(groups[t], items[1:], 0 if inner else depth + 1)]
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -251,7 +253,8 @@ class Selection:
         if isinstance(node, ast.Whole) or (isinstance(node, ast.Range) and node.start is None and node.stop is None):
             return ("every",)
         if isinstance(node, ast.Range):
-            return ("between", self._edge(node.start), self._edge(node.stop), node.inclusive)
+            fixed = isinstance(node.start, ast.Number) and isinstance(node.stop, ast.Number)
+            return ("between", self._edge(node.start), self._edge(node.stop), node.inclusive, fixed)
         need(not isinstance(node, (ast.Slice, ast.Ellipsis)) and not (isinstance(node, ast.Constant) and node.value is None), "a slice of a tensor")
         if isinstance(node, ast.Name):
             return self._word(node)

@@ -94,7 +94,8 @@ def _output(node: Any, body: Body) -> Members | None:
     else:
         raise Wrong("no output is emitted")
     outs = body.results.get(task, {})
-    if name not in outs and name in _named(ast.Out, body):
+    tasks = {None, *(s.name for s in walk(body.made.maker.tree) if isinstance(s, ast.Task))}
+    if name not in outs and name in _named(ast.Out, body) and task in tasks:
         return None
     need(name in outs, "no output is emitted")
     members = {path: value for path, value in _members((), outs[name]) if path[: len(chosen)] == chosen}

@@ -61,7 +61,7 @@ def _fixed(value: Any) -> int:
     value = tidy(
         value.position if isinstance(value, Member) and not isinstance(value.key, int) else value.key if isinstance(value, Member) else value
     )
-    need(isinstance(value, int) and not isinstance(value, bool), "a parameter's shape is known")
+    need(isinstance(value, int) and not isinstance(value, bool), "a parameter's shape is known", "late" if isinstance(value, Late) else "text")
     need(value >= 0, "a negative size")
     return value
 
@@ -182,6 +182,7 @@ def _regex(node: Any) -> str:
 def _params(node: ast.Call, frame: Frame) -> int:
     from .paths import count
 
+    need(all(a.name is None for a in node.arguments), "params takes paths alone")
     return count([a.value for a in node.arguments], frame)
 
 

@@ -180,8 +180,10 @@ def index_add(x: Any, index: Any, value: Any, dim: int) -> Tensor:
 
 def _einops(function: Callable[..., Tensor], axes_: dict[str, int], *arguments: Any) -> Tensor:
     need(re.search(r"\([^)]*\.\.\.", arguments[1]) is None, "`...` stands by itself")
+    names = {n: f"axis{i}" for i, n in enumerate(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", arguments[1])))}
+    pattern = re.sub(r"[A-Za-z_]\w*", lambda m: names[m[0]], arguments[1])  # einops takes no name that ends in `_`
     try:
-        return function(*arguments, **axes_)
+        return function(arguments[0], pattern, *arguments[2:], **{names.get(n, n): length for n, length in axes_.items()})
     except (einops.EinopsError, TypeError) as error:
         text = str(error)
         sized = "divide" in text or "mismatch" in text or "Shape mismatch" in text

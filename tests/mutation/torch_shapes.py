@@ -282,6 +282,7 @@ def cast(dtype: torch.dtype) -> Callable[[Any], Tensor]:
     def run(x: Any) -> Tensor:
         if not isinstance(x, Tensor):
             raise Wrong("only tensors are converted")
+        need(not x.dtype.is_complex or dtype.is_complex, "a conversion loses the imaginary part")
         return x.to(dtype)
 
     return run

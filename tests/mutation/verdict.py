@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,14 +21,11 @@ from archloom.dsl.dims import Dim
 from archloom.dsl.program import Condition, Program
 from archloom.dsl.source import Source
 
-from .corpus import assignments
 from .mutation import Base, Mutation
 from .oracle import Outside, Unknown, Wrong, run_model, size_in
 from .plans import judge_plans, plans_of, preset_facts
 from .reading import imported, read
-
-MORE = 12
-"""How many further sizes are tried before `check` is called wrong, and at which conditions are looked at."""
+from .sizes import capitals, tries
 
 
 @dataclass(frozen=True)
@@ -159,13 +158,14 @@ def compare(base: Base, mutation: Mutation) -> Outcome:
 
 def _judged(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any) -> Outcome:
     """Try sizes until a verdict is shown to be wrong, or all of them are tried."""
-    ran, late, tried, wrong = 0, 0, 0, None
-    for sizes in _sizes(base, said):
+    ran, late, wrong = 0, 0, None
+    fits: Counter[bool] = Counter()
+    for sizes in tries(base, runs.text, said, fits):
         try:
             found = runs.at(sizes)
         except Outside:
             continue
-        tried += 1
+        fits[said.hold(sizes)] += 1
         if found is not None and found.kind == "late":
             late += 1  # a fixed size that is as large as a symbol's looks like it: what fails so at all sizes is wrong
         elif found is not None and found.kind == "values":
@@ -176,7 +176,7 @@ def _judged(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any) -> 
             return outcome("fails", "false valid", f"{found.reason} at {shown(sizes, said)}")
         ran += found is None and said.hold(sizes)  # axes that happen to be 1 stretch in torch where a condition isn't met
         wrong = found or wrong
-    if not tried:
+    if not fits:
         return outcome("unknown", "unknown", "no sizes meet the requirements")
     if said.word == "invalid":
         return _refused(base, start, said, runs, outcome, bool(ran), wrong)
@@ -204,10 +204,11 @@ def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ra
     if all("index set" in m for m in said.messages):
         return outcome("unknown", "unknown", "an index set where a number stands, a rule of the language alone")
     if "A702" in said.codes:  # a fact about sizes holds at all of them, the large ones too
-        for sizes in ({**base.sizes[0], **dict.fromkeys(base.sizes[0], n)} for n in (1, 70, 1030)):
-            found = runs.at(sizes)
-            if found is not None:
-                return outcome("fails", "right", found.reason)
+        for sizes in ({**base.sizes[0], name: n} for name in capitals(runs.text) for n in (1, 70, 1030)):
+            with suppress(Outside):
+                found = runs.at(sizes)
+                if found is not None:
+                    return outcome("fails", "right", found.reason)
     if runs.doubts:
         return outcome("fails", "right", str(runs.doubts))
     alone = runs.at(base.sizes[0], alone=True)
@@ -219,23 +220,3 @@ def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ra
 def shown(sizes: Mapping[str, int], said: Verdict) -> str:
     names = said.program.eval.symbols if said.program is not None else sizes
     return ", ".join(f"{n} = {size_in(sizes, n)}" for n in names)
-
-
-def _sizes(base: Base, said: Verdict) -> Iterator[Mapping[str, int]]:
-    """Yield sizes to try: two where a verdict is of all sizes, many where one condition or one counterexample decides."""
-    yield from base.sizes[:2]
-    if said.word == "valid":
-        return
-    yield from base.sizes[2:]
-    many = assignments(f"more {base.name}")
-    if said.word == "invalid":
-        yield from (next(many) for _ in range(MORE))
-        return
-    wide = [next(many) for _ in range(40)]
-    symbols = sorted({s.name for c in said.conditions for side in (c.left, c.right) if isinstance(side, Dim) for s in side.symbols()})
-    for name in symbols:
-        wide += [{**base.sizes[0], "B": 2, name: n} for n in (*range(1, 80), 130, 520, 1030)]
-    wide += [{**base.sizes[0], **dict.fromkeys(symbols, n)} for n in (1, 2, 3, 4, 16)]
-    kept = [s for s in wide if said.hold(s)]
-    lost = [s for s in wide if not said.hold(s)]
-    yield from (*kept[:2], *lost[:6])

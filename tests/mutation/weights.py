@@ -47,7 +47,8 @@ class Map:
                 for inner in clauses(rule.clauses, self.frame):
                     self._rule(rule, inner)
         if self.item.complete:
-            need(all(id(o.value) in self.hits for o in owned(self.body.made)), "a complete map leaves something out")
+            filled = self.hits.keys() | {i for pair in self.body.world.pairs if pair & self.hits.keys() for i in pair}
+            need(all(id(o.value) in filled for o in owned(self.body.made)), "a complete map leaves something out")
 
     def _source(self, node: Any) -> None:
         if isinstance(node, ast.String):
