@@ -6,41 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from .corpus import settle
 from .mutation import Base, distinct
 
 Counts = Mapping[str, int]
-Shares = dict[str, dict[str, int]]
 
 
-def survey(name: str, seed: int) -> tuple[Base, Counts]:
+def survey(base: Base, seed: int) -> tuple[Base, Counts]:
     """Return a text with what its runs showed, without its tree, and how many changes of each kind there are."""
-    base = settle(name)
     counts = {kind: len(found) for kind, found in distinct(base, seed).items()}
     return replace(base, sites=[], bound={}), counts
 
 
-def shares(counts: Mapping[str, tuple[Base, Counts]], kinds: Sequence[str], each: int, others: int, seed: int) -> Shares:
+def shares(counts: Mapping[str, tuple[Base, Counts]], kinds: Sequence[str], each: int, others: int, seed: int) -> dict[str, dict[str, int]]:
     """Return for each text how many changes of each kind are tried: `each` of single blocks, or of whole specs where
     single blocks have too few, and `others` more of whole specs."""
-    found: Shares = {}
+    found: dict[str, dict[str, int]] = {}
     for kind in kinds:
         single = {n: c[kind] for n, (base, c) in counts.items() if not base.whole}
         whole = {n: c[kind] for n, (base, c) in counts.items() if base.whole}
         first = min(each, sum(single.values()))
         for group, wanted in ((single, first), (whole, max(others, each - first))):
-            for name, count in spread(group, wanted, Random(f"{kind} {seed}")).items():
+            for name, count in spread(group, wanted, seed).items():
                 found.setdefault(name, {})[kind] = count
     return found
 
 
-def spread(counts: Counts, wanted: int, random: Random) -> dict[str, int]:
-    """Take so many things of several heaps: of each as many as of another, or all.
-
-    >>> spread({"a": 1, "b": 9, "c": 9}, 7, Random(0))
-    {'a': 1, 'b': 3, 'c': 3}
-    """
-    taken = dict.fromkeys(counts, 0)
+def spread(counts: Counts, wanted: int, seed: int) -> Counts:
+    """Take so many things of several heaps: of each as many as of another, or all."""
+    random, taken = Random(seed), dict.fromkeys(counts, 0)
     open_ = [n for n, count in counts.items() if count]
     while wanted and open_:
         random.shuffle(open_)

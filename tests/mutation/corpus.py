@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,9 @@ def names() -> list[str]:
     return [*EXAMPLES, *whole_specs()]
 
 
-@cache
-def settle(name: str) -> Base:
-    return settled(Base(name, block_text(name), "Example") if name in EXAMPLES else whole_specs()[name])
+def base_of(name: str) -> Base:
+    """Return the text of a name, with sizes at which it runs."""
+    return settled(Base(name, block_text(name), "Example") if name in EXAMPLES else replace(whole_specs()[name]))
+
+
+settle = cache(base_of)

@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from archloom.tests.mutation import keeping, keeping_names, keeping_plans, kinds, plan_kinds, tensor_kinds
-from archloom.tests.mutation.choose import shares, survey
-from archloom.tests.mutation.corpus import names
+from archloom.tests.mutation.choose import Counts, shares, survey
+from archloom.tests.mutation.corpus import base_of, names
 from archloom.tests.mutation.mutation import KINDS, Base, distinct
 from archloom.tests.mutation.report import report
 from archloom.tests.mutation.verdict import Outcome, compare
@@ -37,6 +37,11 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
+def look(name: str, seed: int) -> tuple[Base, Counts]:
+    """Find sizes at which a text runs, and how many changes of each kind there are."""
+    return survey(base_of(name), seed)
+
+
 def work(base: Base, seed: int, wanted: Mapping[str, int]) -> list[Outcome]:
     """Try so many mutants of each kind of one text."""
     base.read()
@@ -48,7 +53,7 @@ def outcomes(options: argparse.Namespace) -> Iterator[list[Outcome]]:
     """Yield what became of the mutants of each text."""
     chosen = [n for n in names() if not options.base or any(b in n for b in options.base)]
     with ProcessPoolExecutor(options.jobs, initializer=prepare) as pool:
-        surveyed = list(pool.map(survey, chosen, repeat(options.seed), chunksize=4))
+        surveyed = list(pool.map(look, chosen, repeat(options.seed), chunksize=4))
         counts = dict(zip(chosen, surveyed, strict=True))
         found = shares(counts, options.kind or list(KINDS), options.each, options.others, options.seed)
         largest = sorted(found, key=lambda n: sum(found[n].values()) * len(counts[n][0].text), reverse=True)

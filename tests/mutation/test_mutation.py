@@ -5,24 +5,46 @@ from __future__ import annotations
 import pytest
 
 from archloom.tests.mutation import keeping, keeping_names, keeping_plans, kinds, plan_kinds, tensor_kinds
-from archloom.tests.mutation.corpus import settle
-from archloom.tests.mutation.mutation import KINDS, mutants
+from archloom.tests.mutation.choose import shares, spread, survey
+from archloom.tests.mutation.corpus import names, settle
+from archloom.tests.mutation.mutation import KINDS, distinct
 from archloom.tests.mutation.verdict import compare
 
-BASES = ["dense.ConvHead", "attention.CrossAttention", "heads.PairHead", "docs/language-0", "docs/language-15", "docs/language-16"]
-EACH = 1
+BASES = [
+    "dense.ConvHead", "attention.CrossAttention", "docs/language-15", "docs/language-16", "texts/carries", "texts/tasks",
+    *(f"errors/A{code}" for code in (301, 401, 413, 510, 519, 521, 602, 607, 706)),
+]  # fmt: skip
+SEED, EACH = 7, 1
 
 
 @pytest.mark.parametrize("base", BASES)
 def test_check_is_right_about_mutants(base: str) -> None:
-    found = [m for name in list(KINDS)[BASES.index(base) % 2 :: 2] for m in mutants(settle(base), name, 7)[:EACH]]
+    found = [m for own in distinct(settle(base), SEED).values() for m in own[:EACH]]
     wrong = [o for o in (compare(settle(base), m) for m in found) if o.result not in ("right", "unknown")]
-    assert not wrong, "\n".join(f"{o.result}: {o.mutation} {o.reason}" for o in wrong)
+    assert len(found) > 10 and not wrong, "\n".join(f"{o.result}: {o.mutation} {o.reason}" for o in wrong)
 
 
 def test_every_kind_changes_something() -> None:
-    for name in KINDS:
-        assert any(mutants(settle(base), name, 7) for base in BASES), name
+    made = {name for base in BASES for name, found in distinct(settle(base), SEED).items() if found}
+    assert made == set(KINDS)
+
+
+def test_mutants_are_spread_over_kinds_and_texts() -> None:
+    counts = {base: survey(settle(base), SEED) for base in BASES}
+    found = shares(counts, ["loss", "width"], 20, 6, SEED)
+    tried = {kind: sum(own.get(kind, 0) for own in found.values()) for kind in ("loss", "width")}
+    assert tried == {"loss": 20, "width": 26}
+    assert spread({"few": 1, "many": 9, "more": 9}, 7, SEED) == {"few": 1, "many": 3, "more": 3}
+
+
+def test_no_mutant_is_made_twice() -> None:
+    base = settle("texts/tasks")
+    texts = [m.apply(base.text) for own in distinct(base, SEED).values() for m in own]
+    assert len(set(texts)) == len(texts) > 500 and base.text not in texts
+
+
+def test_the_corpus_holds_all_examples() -> None:
+    assert len(names()) == len(set(names())) > 300
 
 
 __all__ = ["keeping", "keeping_names", "keeping_plans", "kinds", "plan_kinds", "tensor_kinds"]
