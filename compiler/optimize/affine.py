@@ -14,9 +14,9 @@ from typing import cast
 from ...blocks.parameters import per_axis
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ...dsl.record import record
-from ...dsl.types import TensorType
 from ..graph import operands, results
 from ..paths import is_handed, join
+from .gates import is_gate
 
 AXES = {"Linear": 0, "Conv1d": 1, "Conv2d": 2}
 """How many axes of places the kernel of a map slides over."""
@@ -183,7 +183,7 @@ class Affines:
             held = self._own(value)
             if held is None or held.shifts:
                 continue
-            if isinstance(by, Ref) and _is_gate(self.body.type(by), self.body.type(cast(Ref, value))):
+            if isinstance(by, Ref) and is_gate(self.body.type(by), self.body.type(cast(Ref, value))):
                 return self._taken(replace(held, terms=tuple(replace(term, gates=(*term.gates, by)) for term in held.terms)), value)
             if isinstance(by, (int, float)):
                 return self._taken(replace(held, terms=tuple(replace(term, factor=term.factor * by) for term in held.terms)), value)
@@ -208,13 +208,6 @@ def _normed(before: Affine, norm: Step) -> Affine:
     terms = tuple(replace(term, norms=(*term.norms, norm)) for term in before.terms)
     shifts = tuple(replace(shift, norms=(*shift.norms, norm)) for shift in before.shifts)
     return Affine(before.base, terms, (*shifts, Shift(norm)))
-
-
-def _is_gate(by: TensorType, value: TensorType) -> bool:
-    """Tell whether a factor is one number for all, or one for each sample."""
-    if all(axis == 1 for axis in by.shape):
-        return True
-    return by.rank == value.rank > 2 and by.shape[0] == value.shape[0] and all(axis == 1 for axis in by.shape[1:])
 
 
 def shape_of(made: Affine) -> tuple[object, ...]:

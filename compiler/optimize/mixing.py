@@ -9,8 +9,9 @@ from typing import Any
 from ...blocks.parameters import per_axis
 from ...dsl.program import Body, Node, Ref
 from ...dsl.record import record
-from ...dsl.types import Axis, extent
+from ...dsl.types import Axis
 from .affine import AXES, Affine, Chain, Term, shape_of, width
+from .gates import gate_matrix, rows_of
 from .kernels import Kernels
 from .writing import Writer
 
@@ -65,7 +66,14 @@ def mixture(body: Body, number: int, affine: Affine) -> Mixture:
         if term.gates:
             parts.setdefault((tuple(norm.path for norm in term.norms), _has_bias(term.chain)), []).append(term)
     made = sorted((Part(terms[0].norms, tuple(terms)) for terms in parts.values()), key=lambda part: -len(part.terms))
-    return Mixture(number, affine, made[0], tuple(made[1:]), tuple(term for term in affine.terms if not term.gates), _rows(body, made[0]))
+    return Mixture(
+        number,
+        affine,
+        made[0],
+        tuple(made[1:]),
+        tuple(term for term in affine.terms if not term.gates),
+        rows_of(body, [term.gates for term in made[0].terms]),
+    )
 
 
 def _has_bias(chain: Chain) -> bool:
@@ -82,7 +90,7 @@ class Mixer:
     def mixed(self, group: Sequence[Mixture]) -> list[Ref]:
         """Write mixtures of the same experts, their kernels in one product; return their results."""
         like = self.writer.old.nodes[group[0].number]
-        gates = [self._gates(each.main) for each in group]
+        gates = [self._gates(each.main, like) for each in group]
         if not group[1:]:
             return [self._result(group[0], gates[0], None, like)]
         together = self.writer.operation("stack", like, tensors=tuple(gates), dim=0)
@@ -102,7 +110,7 @@ class Mixer:
         biases: list[Ref] = []
         if kernel is not None:
             kernels.append(self._behind(mixture, kernel, like))
-        for part, by in ((mixture.main, gates), *((part, self._gates(part)) for part in mixture.others)):
+        for part, by in ((mixture.main, gates), *((part, self._gates(part, like)) for part in mixture.others)):
             bank, columns = self.kernels.bank(part.terms)
             if kernel is None or part is not mixture.main:
                 kernels.append(self._shaped(mixture, self._linear(like, by, bank, self._flat(fixed, like)), like))
@@ -132,24 +140,8 @@ class Mixer:
             return shaped
         return self.writer.operation("mul", like, a=shaped, b=self.writer.operation("unsqueeze", like, x=scale, dim=1))
 
-    # -------------------------------------------------------------------------------------------------------------- gates
-
-    def _gates(self, part: Part) -> Ref:
-        """Return the gates of a part side by side: [samples, terms], or [1, terms] where all samples have the same."""
-        old, write, like = self.writer.old, self.writer.operation, part.terms[0].chain[0].node
-        whole = _columns_of(old, part)
-        if whole is not None:
-            return self.writer.at(whole)
-        rows = _rows(old, part)
-        columns: list[Ref] = []
-        for term in part.terms:
-            gate = self.writer.at(term.gates[0])
-            for more in term.gates[1:]:
-                gate = write("mul", like, a=gate, b=self.writer.at(more))
-            own = rows if any(_is_own(old, each) for each in term.gates) else 1
-            column = write("reshape", like, x=gate, shape=(own, 1))
-            columns.append(column if own == rows else write("expand", like, x=column, shape=(rows, 1)))
-        return columns[0] if len(columns) == 1 else write("concat", like, tensors=tuple(columns), dim=1)
+    def _gates(self, part: Part, like: Node) -> Ref:
+        return gate_matrix(self.writer, [term.gates for term in part.terms], like)
 
     # ------------------------------------------------------------------------------------------------------------ the map
 
@@ -184,28 +176,3 @@ class Mixer:
             return made
         column = self.writer.operation("reshape", like, x=bias, shape=(rows, *between, 1, outputs))
         return self.writer.operation("add", like, like.name, a=made, b=column)
-
-
-def _rows(body: Body, part: Part) -> Axis:
-    """Return the axis of samples, or 1 where all have the same gates."""
-    own = (body.type(gate).shape[0] for term in part.terms for gate in term.gates if _is_own(body, gate))
-    return next(own, 1)
-
-
-def _is_own(body: Body, gate: Ref) -> bool:
-    """Tell whether a gate is another one for each sample."""
-    return any(axis != 1 for axis in body.type(gate).shape)
-
-
-def _columns_of(body: Body, part: Part) -> Ref | None:
-    """Return the value [samples, terms] of which the gates are the columns, all of them and in order."""
-    found: list[Ref] = []
-    for place, term in enumerate(part.terms):
-        node = body.nodes[term.gates[0].node]
-        source, items = node.inputs.get("x"), tuple(node.attributes.get("items", ()))
-        is_column = node.target == "index" and items[:2] == (slice(None), place) and all(item is None for item in items[2:])
-        if len(term.gates) > 1 or not is_column or not isinstance(source, Ref):
-            return None
-        found.append(source)
-    type_ = body.type(found[0])
-    return found[0] if len(set(found)) == 1 and type_.rank == 2 and extent(type_.shape[1]) == len(found) else None

@@ -32,7 +32,10 @@ class Row:
     pairs: int = 30
 
 
-ROWS = (Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),)
+ROWS = (
+    Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),
+    Row("TaskExpert, decoder and heads, inference", "taskexpert", "compared", "inference", 0.80),
+)
 
 
 class Given(nn.Module):

@@ -1,0 +1,146 @@
+"""See `MixMatmul`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...dsl.program import Body, Node, NodeKind, Ref
+from ...dsl.record import record
+from ..graph import Graph, operands, results
+from ..optimize.gates import gate_matrix, is_gate, rows_of
+from ..optimize.interface import Journal, Pass
+from ..optimize.rebuilding import rebuild
+from ..optimize.scheduling import schedule
+from ..optimize.writing import Writer
+
+
+@record
+class Product:
+    """A value and the gate that it is multiplied by."""
+
+    gate: Ref
+    value: Ref
+
+
+@record
+class Mixture:
+    """A sum of gated values, and what else is added."""
+
+    number: int
+    products: tuple[Product, ...]
+    rest: tuple[Ref, ...]
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return (*(ref for each in self.products for ref in (each.gate, each.value)), *self.rest)
+
+
+@dataclass(frozen=True, slots=True)
+class MixMatmul(Pass):
+    """Mix the same values for several tasks in one matrix product: `y_t = sum_e g_t,e f_e` is `[y_t] = G [f_e]`, where each sample has its gates.
+
+    A mixture alone, and gates of places, are left as they are: there a product was measured to be slower.
+    """
+
+    fires: ClassVar[Mapping[str, int]] = {"taskexpert:compared": 1}
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Mix together what is mixed of the same values."""
+        return rebuild(graph, lambda body: _mixed(body, journal))
+
+
+def _mixed(body: Body, journal: Journal) -> Body:
+    groups: dict[object, list[Mixture]] = {}
+    for each in _mixtures(body, journal):
+        rows = rows_of(body, [(product.gate,) for product in each.products])
+        groups.setdefault((rows, tuple(product.value for product in each.products)), []).append(each)
+    chosen = [group for group in groups.values() if len(group) > 1]
+    order = schedule(body, [[each.number for each in group] for group in chosen], {each.number: each.reads for group in chosen for each in group})
+    if order is None:
+        journal.decline(body, "what one mixture gives leads to another's gates: they can't be one product", body.nodes[chosen[0][0].number].span)
+    if not chosen or order is None:
+        return body
+    writer, at = Writer(body), {tuple(each.number for each in group): group for group in chosen}
+    for unit in order:
+        if unit in at:
+            _write(writer, at[unit])
+            what = f"{len(unit)} mixtures of the same {len(at[unit][0].products)} values are one product"
+            journal.fire(body, what, body.nodes[unit[0]].span)
+        else:
+            writer.copy(unit[0])
+    return writer.body()
+
+
+def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:
+    """Yield the sums that mix values which other sums mix, too, in the order of the body."""
+    readers: dict[Ref, int] = {}
+    for ref in (*(ref for node in body.nodes for _, ref in operands(node)), *results(body)):
+        readers[ref] = readers.get(ref, 0) + 1
+    sums = _sums(body, readers)
+    found: dict[int, dict[Ref, tuple[Ref, Product]]] = {}
+    mixed: dict[Ref, int] = {}
+    for number, addends in sums.items():
+        products = ((ref, _product(body, ref)) for ref in addends if readers[ref] == 1)
+        found[number] = {product.value: (ref, product) for ref, product in products if product is not None}
+        for value in found[number]:
+            mixed[value] = mixed.get(value, 0) + 1
+    for number, own in found.items():
+        shared = {ref: product for value, (ref, product) in own.items() if mixed[value] > 1}
+        if len(shared) > 1:
+            products = tuple(sorted(shared.values(), key=lambda product: (product.value.node, product.value.index)))
+            yield Mixture(number, products, tuple(ref for ref in sums[number] if ref not in shared))
+        elif len(own) > 1:
+            journal.decline(body, f"{len(own)} values are mixed only here: one product would be slower", body.nodes[number].span)
+        elif sum(_is_scaled(body, ref) for ref in sums[number]) > 1:
+            journal.decline(body, "the gates are of places: one product would be slower", body.nodes[number].span)
+
+
+def _sums(body: Body, readers: Mapping[Ref, int]) -> dict[int, tuple[Ref, ...]]:
+    """Return the largest sums, with what they add up."""
+    found: dict[int, tuple[Ref, ...]] = {}
+    for number, node in enumerate(body.nodes):
+        a, b = node.inputs.get("a"), node.inputs.get("b")
+        if node.kind is NodeKind.OPERATION and node.target == "add" and isinstance(a, Ref) and isinstance(b, Ref) and a != b and _is_even(body, node):
+            parts = [found.pop(ref.node) if ref.node in found and readers[ref] == 1 else (ref,) for ref in (a, b)]
+            found[number] = (*parts[0], *parts[1])
+    return found
+
+
+def _is_even(body: Body, node: Node) -> bool:
+    """Tell whether nothing is stretched."""
+    return all(body.type(ref).shape == node.outputs[0].shape for _, ref in operands(node))
+
+
+def _is_scaled(body: Body, ref: Ref) -> bool:
+    node = body.nodes[ref.node]
+    return node.kind is NodeKind.OPERATION and node.target == "mul" and not _is_even(body, node) and len(list(operands(node))) == 2
+
+
+def _product(body: Body, ref: Ref) -> Product | None:
+    """Return a value and its gate, one number for each sample."""
+    if not _is_scaled(body, ref):
+        return None
+    node, shape = body.nodes[ref.node], body.type(ref).shape
+    for gate, value in ((node.inputs["a"], node.inputs["b"]), (node.inputs["b"], node.inputs["a"])):
+        if isinstance(gate, Ref) and isinstance(value, Ref) and body.type(value).shape == shape and is_gate(body.type(gate), body.type(value)):
+            return Product(gate, value)
+    return None
+
+
+def _write(writer: Writer, group: list[Mixture]) -> None:
+    body, write = writer.old, writer.operation
+    like = body.nodes[group[0].number]
+    gates = tuple(gate_matrix(writer, [(product.gate,) for product in each.products], like) for each in group)
+    values = tuple(writer.at(product.value) for product in group[0].products)
+    shape = writer.type(values[0]).shape[1:]
+    stacked = write("flatten", like, x=write("stack", like, tensors=values, dim=0), start=2, end=-1)
+    together = write("stack", like, tensors=gates, dim=0)
+    made = write("matmul", like, a=write("transpose", like, x=together, a=0, b=1), b=write("transpose", like, x=stacked, a=0, b=1))
+    parts = write("unbind", like, x=write("unflatten", like, x=made, dim=-1, shape=shape), dim=1)
+    for index, each in enumerate(group):
+        total = Ref(parts.node, index)
+        for more in each.rest:
+            total = write("add", body.nodes[each.number], body.nodes[each.number].name, a=total, b=writer.at(more))
+        writer.stand_for(each.number, [total])
