@@ -183,11 +183,16 @@ class Affines:
             held = self._own(value)
             if held is None or held.shifts:
                 continue
-            if isinstance(by, Ref) and is_gate(self.body.type(by), self.body.type(cast(Ref, value))):
+            if isinstance(by, Ref) and self._gates(by, cast(Ref, value)):
                 return self._taken(replace(held, terms=tuple(replace(term, gates=(*term.gates, by)) for term in held.terms)), value)
             if isinstance(by, (int, float)):
                 return self._taken(replace(held, terms=tuple(replace(term, factor=term.factor * by) for term in held.terms)), value)
         return None
+
+    def _gates(self, by: Ref, value: Ref) -> bool:
+        """Tell whether a factor is a gate; a sample with one place alone has no use for a kernel of its own."""
+        factor, scaled = self.body.type(by), self.body.type(value)
+        return is_gate(factor, scaled) and (scaled.rank > 2 or factor.shape[:1] in ((), (1,)))
 
 
 def _chain(callee: Body) -> Chain:
