@@ -85,7 +85,7 @@ class ShapeRule:
         return None if verdict.is_unknown else verdict.is_true
 
     def broadcast(self, shapes: Sequence[tuple[Axis, ...]], what: str = "the operands") -> tuple[Axis, ...]:
-        """Return the common shape, aligned from the right: a literal 1 stretches, a symbol never does; raises A301."""
+        """Return the common shape, aligned from the right: a literal 1 stretches, a symbol or an index set never does; raises A301."""
         if len(shapes) == 1 or all(shape == shapes[0] for shape in shapes[1:]):
             return shapes[0] if shapes else ()
         rank = max(len(shape) for shape in shapes)
@@ -110,6 +110,9 @@ class ShapeRule:
             raise self._sets_differ(common, axis, where)
         if isinstance(axis, SetAxis):
             common, axis = axis, common
+        if isinstance(common, SetAxis) and common.size == 1:
+            help = "take its member, and put in an axis of 1 in its place: `x[:, 0, none]`"
+            raise RuleFailure(f"{where}: the index set `{common}` is not `{axis}`: it has one member, and never stretches", help, DIFFERENT)
         try:
             return self.same(common, axis, where)
         except RuleFailure as failure:

@@ -15,6 +15,7 @@ from torch import Tensor
 from archloom.dsl import ast
 from archloom.dsl.parse.pythonisms import walk
 
+from .alone import declares_alone
 from .arithmetic import is_number, truth
 from .calls import evaluate
 from .checks import equal, need
@@ -155,7 +156,9 @@ def _input(name: str, keys: tuple[Any, ...], statement: Any, frame: Frame, targe
         dtype, entries = tensor_axes(statement.type, frame)
         need(not any(isinstance(e, ast.Ellipsis) for e in entries), "a model's border names its axes")
         shape = [dimension(e, frame, None) for e in entries]
-        return frame.body.world.make(label, dtype, shape, statement, frame, target)
+        made = frame.body.world.make(label, dtype, shape, statement, frame, target)
+        made.alone = declares_alone(entries, frame)
+        return made
     value = body.given.get(name)
     for key in keys:
         need(isinstance(value, Family) and key in value.members, f"{name} lacks {key}")

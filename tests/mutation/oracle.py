@@ -23,6 +23,7 @@ from archloom.dsl import ast
 from archloom.dsl.parse.pythonisms import walk
 from archloom.dsl.primitive import MISSING as NO_DEFAULT
 
+from .alone import mark, stretches_alone
 from .arithmetic import FUNCTIONS, truth
 from .calling import Calling, owned
 from .calls import SPECIAL
@@ -186,6 +187,9 @@ class World(Making, Calling):
             self.doubts.add("two axes could be that of the classes")
         found = self.guarded(TABLE[name], **bound)
         sources = list(bound.values())
+        mark(found, name, values)
+        if stretches_alone(sources, found, self.links):
+            self.doubts.add("an axis over a set of one member stretches")
         if isinstance(found, (tuple, list)):
             linked = [self.link(t, *sources) for t in found]
             return Result(dict(zip(entry.results, linked, strict=True))) if entry.results else linked

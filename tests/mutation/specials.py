@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archloom.dsl import ast
 
+from .alone import is_alone
 from .calls import SPECIAL
 from .checks import axis, equal, need
 from .conversions import DTYPES, Slot, bind, initialiser, start_of
@@ -25,8 +26,8 @@ from .values import Family, Late, Made, Maker, Member, Result, Set, Unknown, Wro
 class Declared:
     """A parameter or buffer without a name."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, buffer: bool) -> None:
-        self.shape, self.dtype, self.buffer = shape, dtype, buffer
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, buffer: bool, alone: bool) -> None:
+        self.shape, self.dtype, self.buffer, self.alone = shape, dtype, buffer, alone
 
 
 class Empty:
@@ -50,7 +51,7 @@ def _declared(buffer: bool) -> Any:
         if "init" in given:
             start = initialiser(given["init"], frame)
             start_of(float(start) if isinstance(start, bool) else start).fits(shape, dtype)
-        return Declared(shape, dtype, buffer)
+        return Declared(shape, dtype, buffer, is_alone(sizes))
 
     return make
 

@@ -186,7 +186,7 @@ def declare(value: Declared, name: str, frame: Frame, extra: tuple[Any, ...]) ->
     made = torch.zeros(value.shape, dtype=value.dtype)
     found: Any = made if value.buffer else torch.nn.Parameter(torch.randn(value.shape, dtype=value.dtype) * 0.3)
     found.own, found.buffer, found.words, found.task = True, value.buffer, ((name, (*frame.members(), *extra)),), frame.task
-    found.sets = frame.sets()
+    found.sets, found.alone = frame.sets(), value.alone
     body.made.own[path] = found
     return found
 

@@ -201,6 +201,8 @@ def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ra
     shift = len(runs.text) - len(base.text)
     if base.in_entry(start) or all(base.in_entry(p - shift if p > start else p) for p in said.places):
         return outcome("unknown", "unknown", "an entry, which the oracle does not run")
+    if runs.doubts:
+        return outcome("fails", "right", str(runs.doubts))
     if all("index set" in m for m in said.messages):
         return outcome("unknown", "unknown", "an index set where a number stands, a rule of the language alone")
     if "A702" in said.codes:  # a fact about sizes holds at all of them, the large ones too
@@ -209,8 +211,6 @@ def _refused(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any, ra
                 found = runs.at(sizes)
                 if found is not None:
                     return outcome("fails", "right", found.reason)
-    if runs.doubts:
-        return outcome("fails", "right", str(runs.doubts))
     alone = runs.at(base.sizes[0], alone=True)
     if alone is not None:
         return outcome("fails", "right", alone.reason)

@@ -1,0 +1,54 @@
+"""Texts about which `check` and the oracle once disagreed, with what both say of them now."""
+
+from __future__ import annotations
+
+import pytest
+
+from archloom.compiler.check import check_text
+from archloom.dsl.source import Source
+
+from .oracle import Wrong, run_model
+from .plans import judge_plans, plans_of
+from .reading import read
+
+
+def checked(text: str) -> str:
+    """Return the first error of `check`, `runs` where there is none."""
+    errors = [d for d in check_text(Source("spec.arch", text)).diagnostics if d.severity.value == "error"]
+    return f"{errors[0].code} {errors[0].message}" if errors else "runs"
+
+
+def run(text: str, **sizes: int) -> str:
+    """Return what is wrong in a run of the model `M` in both modes, or what the oracle is in doubt about; `runs` where it runs."""
+    source, doubts = Source("spec.arch", text), set[str]()
+    try:
+        file, plans = read(source), plans_of(source, "M")
+        for training in (True, False):
+            ran, body, frame = run_model(file, "M", sizes or {"B": 3}, training, {})
+            judge_plans(plans, body, frame, file, {}, None)
+            doubts |= ran.doubts
+    except Wrong as wrong:
+        return wrong.reason
+    return next(iter(doubts), "runs")
+
+
+STRETCH = "model M {{ index one = {{a}}; index two = {{b, c}}; in x: float[B, one]; in w: float[B, {}]; out y = x * w }}"
+TEXTS = [
+    ("model M { in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x) }", "runs", "runs"),
+    ("model M { in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x) }",
+     "A303 `n` can't run in training: each channel of `x` needs more than one value, as their variance is taken", "a batch norm of one value in training"),
+    (STRETCH.format("1"), "runs", "runs"),
+    (STRETCH.format("4"),
+     "A301 `mul`: axis -1 of `a` and `b`, `[B, one]` and `[B, 4]`: the index set `one` is not `4`: it has one member, and never stretches",
+     "an axis over a set of one member stretches"),
+    (STRETCH.format("two"), "A301 `mul`: axis -1 of `a` and `b`, `[B, one]` and `[B, two]`: `one` and `two` are different index sets",
+     "an axis over a set of one member stretches"),
+    ("model M { in x: float[B, 4]; for i in 0..1 { h = x }; out y = stack(h[*], dim = 1) + zeros([B, 3, 4]) }",
+     "A301 `add`: axis -2 of `a` and `b`, `[B, 0..1, 4]` and `[B, 3, 4]`: the index set `0..1` is not `3`: it has one member, and never stretches",
+     "an axis over a set of one member stretches"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said", "found"), TEXTS)
+def test_check_and_the_oracle_agree(text: str, said: str, found: str) -> None:
+    assert (checked(text), run(text)) == (said, found)
