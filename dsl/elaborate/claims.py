@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from .. import ast
@@ -14,6 +15,7 @@ from .conditions import judge
 from .context import Poisoned, Problem, fail, suggest
 from .contracts import check_relation
 from .expressions import SPECIAL, evaluate, of_enum, sides
+from .literals import clauses
 from .marks import count_parameters
 from .operations import REFUSED, axis
 from .scope import Frame
@@ -24,15 +26,31 @@ from .values import Value
 
 
 def _require(statement: ast.Require, frame: Frame) -> None:
-    for part in _conjuncts(statement.condition):
-        _require_one(part, frame)
+    for part, inner in _conjuncts(statement.condition, frame):
+        _require_one(part, inner)
 
 
-def _conjuncts(node: ast.Expr) -> list[ast.Expr]:
-    """Return the parts of `a and b and c`."""
+def _conjuncts(node: ast.Expr, frame: Frame) -> Iterator[tuple[ast.Expr, Frame]]:
+    """Yield the parts of `a and b and c` and of `all(e for m in set)`, each with the frame it is read in."""
+    every = _every(node, frame)
     if isinstance(node, ast.Binary) and node.op == "and":
-        return [*_conjuncts(node.left), *_conjuncts(node.right)]
-    return [node]
+        yield from _conjuncts(node.left, frame)
+        yield from _conjuncts(node.right, frame)
+    elif every is not None:
+        for inner in clauses(every.clauses, frame):
+            yield from _conjuncts(every.element, inner)
+    else:
+        yield node, frame
+
+
+def _every(node: ast.Expr, frame: Frame) -> ast.Comprehension | None:
+    """Return what `all` runs over, if it stands here before a comprehension."""
+    if not isinstance(node, ast.Call) or len(node.arguments) != 1 or not isinstance(node.function, ast.Name):
+        return None
+    inner = node.arguments[0].value
+    if not isinstance(inner, ast.Comprehension) or inner.kind not in ("bare", "list") or inner.where is not None:
+        return None
+    return inner if node.function.id == "all" and frame.owner("all") is None else None
 
 
 def _require_one(node: ast.Expr, frame: Frame) -> None:
@@ -121,13 +139,13 @@ def check_assert(statement: ast.Assert, frame: Frame) -> None:
     if statement.relation is not None:
         check_relation(statement, frame)
         return
-    for part in _conjuncts(statement.fact):
-        condition = _condition(part, frame)
+    for part, inner in _conjuncts(statement.fact, frame):
+        condition = _condition(part, inner)
         if condition is not None:
             if judge(frame.builder, condition).truth is not Truth.TRUE:
                 fail("A702", f"`{part.span.text}` is not proved", part.span, "an `assert` must follow from what is known: `require` it instead")
-        elif not statics.truth(evaluate(part, frame), part.span):
-            fail("A702", f"`{part.span.text}` does not hold", part.span, _values(part, frame))
+        elif not statics.truth(evaluate(part, inner), part.span):
+            fail("A702", f"`{part.span.text}` does not hold", part.span, _values(part, inner))
 
 
 def _inspector(node: ast.Call, frame: Frame) -> Inspector:

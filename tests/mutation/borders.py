@@ -20,6 +20,7 @@ from .arithmetic import is_number, truth
 from .calls import evaluate
 from .checks import equal, need
 from .conversions import DTYPES
+from .facts import stated
 from .scopes import MISSING, Frame, Steps
 from .specials import Empty
 from .statements import RUNNERS, _text, family, path_of, run, spread
@@ -298,7 +299,7 @@ def _task(statement: ast.Task, frame: Frame) -> None:
 
 
 def _require(statement: ast.Require, frame: Frame) -> None:
-    value = evaluate(statement.condition, frame)
+    value = stated(statement.condition, frame)
     if isinstance(value, Late):
         need(isinstance(value.value, bool), "a size is no condition")
         if not value.value:

@@ -16,7 +16,7 @@ from archloom.dsl import ast
 
 from .arithmetic import truth
 from .checks import need
-from .expressions import evaluate, loosely
+from .expressions import clauses, evaluate, loosely
 from .scopes import Body, Frame
 from .values import Family, Late, Made, Result, Wrong
 
@@ -28,9 +28,23 @@ def judge(body: Body, frame: Frame) -> None:
             handler(statement, inner)
 
 
+def stated(node: Any, frame: Frame) -> Any:
+    """Return what a requirement or fact comes to: each part of `a and b` and of `all(e for m in set)` may be a relation of sizes."""
+    every = node.arguments[0].value if isinstance(node, ast.Call) and len(node.arguments) == 1 else None
+    if isinstance(node, ast.Binary) and node.op == "and":
+        parts = [(node.left, frame), (node.right, frame)]
+    elif every is not None and isinstance(node.function, ast.Name) and node.function.id == "all" and isinstance(every, ast.Comprehension):
+        need(every.kind in ("bare", "list") and every.where is None, "no facts")
+        parts = [(every.element, inner) for inner in clauses(every.clauses, frame)]
+    else:
+        return evaluate(node, frame)
+    late = [v for v in (stated(*part) for part in parts) if isinstance(v, Late) or need(truth(v), "a fact doesn't hold")]
+    return Late(all(v.value for v in late)) if late else True
+
+
 def assert_fact(statement: ast.Assert, frame: Frame) -> None:
     if statement.relation is None:
-        value = evaluate(statement.fact, frame)
+        value = stated(statement.fact, frame)
         if isinstance(value, Late):
             need(bool(value.value), "an asserted fact doesn't hold", "run")
             return

@@ -33,10 +33,19 @@ def run(text: str, **sizes: int) -> str:
 
 
 STRETCH = "model M {{ index one = {{a}}; index two = {{b, c}}; in x: float[B, one]; in w: float[B, {}]; out y = x * w }}"
+LENGTHS = """model M(n: int = 9) {{
+  index texts = {{a, b}}
+  in x[l in texts]: float[B, T[l]]
+  {}
+  e = Parameter([n])
+  for l in texts {{ y = x[l] + e[:T[l]] }}
+  out z = y[*]
+}}"""
 TEXTS = [
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x) }", "runs", "runs"),
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x) }",
-     "A303 `n` can't run in training: each channel of `x` needs more than one value, as their variance is taken", "a batch norm of one value in training"),
+     "A303 `n` can't run in training: each channel of `x` needs more than one value, as their variance is taken",
+     "a batch norm of one value in training"),
     (STRETCH.format("1"), "runs", "runs"),
     (STRETCH.format("4"),
      "A301 `mul`: axis -1 of `a` and `b`, `[B, one]` and `[B, 4]`: the index set `one` is not `4`: it has one member, and never stretches",
@@ -46,6 +55,10 @@ TEXTS = [
     ("model M { in x: float[B, 4]; for i in 0..1 { h = x }; out y = stack(h[*], dim = 1) + zeros([B, 3, 4]) }",
      "A301 `add`: axis -2 of `a` and `b`, `[B, 0..1, 4]` and `[B, 3, 4]`: the index set `0..1` is not `3`: it has one member, and never stretches",
      "an axis over a set of one member stretches"),
+    (LENGTHS.format("require all(T[l] <= n and T[l] > 1 for l in texts)"), "runs", "runs"),
+    (LENGTHS.format("require all([T[l] <= n for l in texts if l != b])"), "runs", "runs"),
+    (LENGTHS.format("require all(k < n for k in 0..12)"), "A701 `k < n` does not hold", "a fact doesn't hold"),
+    (LENGTHS.format("assert all(T[l] <= n for l in texts)"), "A702 `T[l] <= n` is not proved", "runs"),
 ]  # fmt: skip
 
 
