@@ -13,7 +13,7 @@ class Example:
 
     inputs: dict[str, str]
     make: str | None = None
-    outputs: tuple[str, ...] = ("y",)
+    outputs: tuple[str, ...] = ("y",)  # several by the names that the block gives them
     call: str = ""  # the arguments; the names of the inputs when empty
     without: tuple[str, ...] = field(default=())  # inputs that may be left out
     beside: str | None = None  # another block, named in `make`
@@ -26,12 +26,12 @@ class Example:
         item = name.rpartition(".")[2]
         inputs = {k: v for k, v in self.inputs.items() if whole or k not in self.without}
         call = self.call or ", ".join(k if k == first or not self.without else f"{k} = {k}" for first in [next(iter(inputs))] for k in inputs)
-        outputs = ", ".join(self.outputs)
         lines = [f"  in {k}: {v}" for k, v in inputs.items()]
         if self.make is not None:
             lines.append(f"  part = {item}({self.make})")
         result = self.around.format(f"{'part' if self.make is not None else item}({call})")
-        lines.append(f"  out {outputs} = {result}")
+        several = [f"  r = {result}", *(f"  out {output} = r.{output}" for output in self.outputs)]
+        lines += several if len(self.outputs) > 1 else [f"  out {self.outputs[0]} = {result}"]
         if self.penalised:
             lines.append("  out penalty = sum(losses(part.**)[*])")
         imports = [f"import {block}" for block in (name, self.beside) if block is not None]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .. import ast
 from ..parse.pythonisms import walk
+from ..program import Member
 from .files import Files
-from .scope import Frame
+from .scope import Frame, Loop
+from .values import Family, IndexSet, Value
 
 
 def bound_names(statement: ast.Statement) -> list[str]:
@@ -25,6 +28,45 @@ def bound_names(statement: ast.Statement) -> list[str]:
     if isinstance(statement, ast.If):
         return [name for inner in (*statement.then, *(statement.otherwise or ())) for name in bound_names(inner)]
     return []
+
+
+def bind_empty(statements: Sequence[ast.Statement], loop: Loop, frame: Frame) -> None:
+    """Make families without members of the names and the outputs of a finished loop's statements that no step has bound."""
+    for name in dict.fromkeys(name for statement in statements for name in bound_names(statement)):
+        if name not in loop.carry and name not in loop.born and frame.owner(name) is None:
+            frame.names[name] = Family(loop.set, {}, name, loop_born=True)
+    around = members_in_scope(frame)
+    for name in dict.fromkeys(name for statement in statements for name in _outputs(statement)):
+        level: dict[Any, Value] | None = outs_of(frame)
+        for key, (set_, _) in zip((name, *(member for _, member in around)), (*around, (loop.set, None)), strict=True):
+            found = level.setdefault(key, Family(set_, {}, name)) if level is not None else None
+            level = found.members if isinstance(found, Family) else None
+
+
+def _outputs(statement: ast.Statement) -> list[str]:
+    """Return the outputs that a statement gives to the task or block it stands in."""
+    if isinstance(statement, ast.Out):
+        return [declared.name for declared in statement.names]
+    inner = statement.body if isinstance(statement, (ast.For, ast.Repeat)) else ()
+    inner = (*statement.then, *(statement.otherwise or ())) if isinstance(statement, ast.If) else inner
+    return [name for one in inner for name in _outputs(one)]
+
+
+def outs_of(frame: Frame) -> dict[str, Value]:
+    """Return the outputs so far of the task or block at hand."""
+    builder = frame.builder
+    return builder.outs if frame.task is None or builder.inline else builder.tasks[frame.task].outs
+
+
+def members_in_scope(frame: Frame) -> list[tuple[IndexSet, Member]]:
+    """Return the loops between this statement and its task or block, outermost first."""
+    found: list[tuple[IndexSet, Member]] = []
+    walk: Frame | None = frame
+    while walk is not None and walk.kind != "task":
+        if walk.loop is not None:
+            found.append((walk.loop.set, walk.member))
+        walk = walk.parent
+    return list(reversed(found))
 
 
 def note_absent(statements: Sequence[ast.Statement], frame: Frame) -> None:

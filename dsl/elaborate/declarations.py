@@ -11,6 +11,7 @@ from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, Up
 from ..types import DType, TensorType
 from . import statics
 from .births import path_of
+from .bound import members_in_scope, outs_of
 from .context import fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .inputs import Pattern, refuse_new, tensor_type
@@ -153,9 +154,8 @@ def _one_out(declared: ast.Declared, value: Value, frame: Frame, bind_name: bool
         fail("A504", f"`{declared.name}` can't be an output: it is {describe(value)}", declared.span, help)
     if isinstance(value, LiveState):
         value = value.tensor
-    members = _members_in_scope(frame)
-    existing = builder.outs if frame.task is None or builder.inline else builder.tasks[frame.task].outs
-    _enter(existing, declared, members, value, frame)
+    members = members_in_scope(frame)
+    _enter(outs_of(frame), declared, members, value, frame)
     for keys, tensor in _tensors(value, declared, ()):
         if builder.inline:
             continue  # a result of a `fn` is a value of its caller
@@ -191,17 +191,6 @@ def _tensors(value: Value, declared: ast.Declared, keys: tuple[Member, ...]) -> 
     fail("A504", f"`{declared.name}` can't be an output: it holds {describe(value)}", declared.span, "an output is a tensor or a family of tensors")
 
 
-def _members_in_scope(frame: Frame) -> list[tuple[IndexSet, Member]]:
-    """Return the loops between this statement and its task or block, outermost first."""
-    found: list[tuple[IndexSet, Member]] = []
-    walk: Frame | None = frame
-    while walk is not None and walk.kind != "task":
-        if walk.loop is not None:
-            found.append((walk.loop.set, walk.member))
-        walk = walk.parent
-    return list(reversed(found))
-
-
 def _extern_out(statement: ast.Out, frame: Frame) -> None:
     """`out y: float[B]` of an extern block: its type is declared, its value comes from the wrapped module."""
     builder = frame.builder
@@ -234,7 +223,7 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
             statement.value.span,
             "reduce it: `mean(...)` or `sum(...)`",
         )
-    path = ".".join([*([frame.task] if frame.task else []), statement.name, *(member_text(m) for _, m in _members_in_scope(frame))])
+    path = ".".join([*([frame.task] if frame.task else []), statement.name, *(member_text(m) for _, m in members_in_scope(frame))])
     if any(loss.path == path for loss in frame.builder.body.losses):
         fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
     frame.builder.body.losses.append(LossDecl(path, value.ref, weight, statement.span, frame.task))

@@ -13,7 +13,7 @@ from ..source import Span
 from . import statics
 from .arguments import check_maps
 from .births import bear, declare
-from .bound import assigned, bound_names, note_absent
+from .bound import assigned, bind_empty, bound_names, note_absent
 from .bulk import check_parts
 from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
@@ -304,9 +304,7 @@ def _loop(
     close_loop(frame, loop)
     if not loop.born:
         note_absent(statement.body, frame)
-    for name in dict.fromkeys(name for inner in statement.body for name in bound_names(inner)):
-        if name not in carry and name not in loop.born and frame.owner(name) is None:  # no step bound it: a family without members
-            frame.names[name] = Family(set_, {}, name, loop_born=True)
+    bind_empty(statement.body, loop, frame)
 
 
 def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) -> None:

@@ -252,9 +252,10 @@ def run_model(
         world._static(parameter, given, frame)
     run(item.body, frame)
     outs = body.results
-    need(bool(body.losses or body.tasks or any(outs.values()) or any(isinstance(s, ast.Entry) for s, _ in body.claims)), "nothing comes out")
+    entries = any(isinstance(s, ast.Entry) for s, _ in body.claims)
+    need(bool(body.losses or body.tasks or entries) or any(map(_gives, outs.values())), "nothing comes out")
     for task in body.tasks:
-        need(bool(outs.get(task)) or any(t == task for _, t in body.losses.values()), f"the task {task} gives nothing")
+        need(_gives(outs.get(task, {})) or any(t == task for _, t in body.losses.values()), f"the task {task} gives nothing")
         need(task not in outs.get(None, {}), f"{task} is a task and an output")
     _shared_names(body)
     world.finish(body, frame)
@@ -278,6 +279,11 @@ def run_model(
         body,
         frame,
     )
+
+
+def _gives(values: Mapping[str, Any]) -> bool:
+    """Tell whether there is a tensor among outputs."""
+    return any(_flat(name, value) for name, value in values.items())
 
 
 def _flat(name: str, value: Any) -> list[tuple[str, Tensor]]:

@@ -267,6 +267,27 @@ def _loop(kind: str, names: Sequence[str], statement: Any, carry: frozenset[str]
     for name in bound - carry - loop.born.keys():
         if frame.owner(name) is None:
             frame.names[name] = Family(home, {}, loop=True)
+    _outputs_without_members(statement.body, home, frame)
+
+
+def _outputs_without_members(statements: Sequence[Any], home: Set, frame: Frame) -> None:
+    """Give what no step of a loop gave: families without members."""
+    from .borders import scope_members
+
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            _outputs_without_members((*statement.then, *(statement.otherwise or ())), home, frame)
+        elif isinstance(statement, (ast.For, ast.Repeat)):
+            _outputs_without_members(statement.body, home, frame)
+        elif isinstance(statement, ast.Out):
+            for declared in statement.names:
+                level: Any = frame.body.world.outs(frame)
+                around = scope_members(frame)
+                for key, (inner, _) in zip((declared.name, *(m for _, m in around)), (*around, (home, None)), strict=True):
+                    found = level.setdefault(key, Family(inner, {}))
+                    if not isinstance(found, Family):
+                        break
+                    level = found.members
 
 
 def binds(statements: Sequence[Any]) -> list[str]:

@@ -41,6 +41,7 @@ LENGTHS = """model M(n: int = 9) {{
   for l in texts {{ y = x[l] + e[:T[l]] }}
   out z = y[*]
 }}"""
+TAPS = "block Taps(n: int) { in x: float[B, 4]; repeat i in 0..n carry x { f = Linear(4, 4); x = f(x); out tap = x }; out y = x }\n"
 TEXTS = [
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x) }", "runs", "runs"),
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x) }",
@@ -59,6 +60,14 @@ TEXTS = [
     (LENGTHS.format("require all([T[l] <= n for l in texts if l != b])"), "runs", "runs"),
     (LENGTHS.format("require all(k < n for k in 0..12)"), "A701 `k < n` does not hold", "a fact doesn't hold"),
     (LENGTHS.format("assert all(T[l] <= n for l in texts)"), "A702 `T[l] <= n` is not proved", "runs"),
+    (TAPS + "model M { in x: float[B, 4]; taps = Taps(0); r = taps(x); out y = r.y; out seen = r.tap[*] }", "runs", "runs"),
+    (TAPS + "model M { in x: float[B, 4]; taps = Taps(0); r = taps(x); out y = r.tap[0] }",
+     "A407 `0` is no member of `0..n`", "0 is no member of ()"),
+    (TAPS + "model M { in x: float[B, 4]; taps = Taps(0); out y = taps(x) }",
+     "A504 `y` can't be an output: it is a record of several results", "y can't be an output"),
+    ("model M(n: int = 0) { in x: float[B, 4]; for i in 0..n { out y = x } }", "A502 `M` has no `out`", "nothing comes out"),
+    ("model M(n: int = 0) { in x: float[B, 4]; out y = x; task a { for i in 0..n { out z = x } } }",
+     "A502 the task `a` has neither an output nor a loss", "the task a gives nothing"),
 ]  # fmt: skip
 
 
