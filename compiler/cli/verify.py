@@ -10,12 +10,16 @@ import click
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from . import _options as options
+from ._optimizing import chosen
 from ._printing import show_json, table
 from ._progress import busy
 
 if TYPE_CHECKING:
     from ..golden.compare import Row
     from ..golden.verify import Report
+
+
+EVALUATION = "passes keep numbers in evaluation alone: the rule that every gradient is compared doesn't apply"
 
 
 @click.command("verify", short_help="Hold a model against reference tensors.")
@@ -27,14 +31,16 @@ if TYPE_CHECKING:
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True, help="What to compute in.")
 @click.option("--source", is_flag=True, help="Compute with the emitted Python instead of the compiled module.")
 @click.option("--all", "everything", is_flag=True, help="List every tensor, not only the worst of each kind and those that differ.")
+@options.optimize
 @options.json
 @click.pass_context
 def command(ctx: click.Context, path: str, folder: str, golden: str | None, dtype: str, source: bool, everything: bool, as_json: bool) -> None:
     """Compute what a case stores and compare: outputs, inner values, gradients, moved buffers.
 
     FILE says by a `golden` clause how the case's configuration, inputs and values are called in its model.  The exit code is 1 if a
-    difference is above its limit, or if too little was compared.
+    difference is above its limit, or if too little was compared.  After passes that keep numbers in evaluation alone, no gradient is compared.
     """
+    passes = chosen()
     text = options.read(path)
     if isinstance(text, Diagnostic):
         raise Failure((text,))
@@ -46,7 +52,19 @@ def command(ctx: click.Context, path: str, folder: str, golden: str | None, dtyp
         from ..golden.verify import verify
 
         say(f"computing {folder}")
-        report = verify(text, folder, golden=golden, dtype=dtype, source=source, limits=options.asked_limits(), folders=options.asked_folders())
+        report = verify(
+            text,
+            folder,
+            golden=golden,
+            dtype=dtype,
+            source=source,
+            optimize=passes.passes or (),
+            watch=passes.watch,
+            limits=options.asked_limits(),
+            folders=options.asked_folders(),
+        )
+    if passes.passes is not None:
+        passes.tell(report.spec, report.passes.steps)
     if as_json:
         show_json(_document(report))
     else:
@@ -61,6 +79,8 @@ def _text(report: Report, everything: bool) -> str:
     parts = [table([["kind", "stored", "in the model", "largest difference", "limit", ""], *lines], (3, 4))]
     if report.left_out:
         parts.append(table([["not compared", "why"], *map(list, report.left_out)]))
+    if report.beyond:
+        parts.append(table([["not compared", "why"], [f"{len(report.beyond)} gradients", EVALUATION]]))
     wrong = sum(not row.holds for row in report.rows)
     compared = len({row.stored for row in report.rows})
     share = f"{compared} of {compared + len(report.left_out)} stored tensors compared ({100 * report.share:.0f} %)"
@@ -114,4 +134,6 @@ def _document(report: Report) -> dict[str, object]:
         "not_compared": dict(report.left_out),
         "unread": list(report.unread),
         "idle": list(report.idle),
+        "passes": [step.name for step in report.passes],
+        "gradients_not_compared": list(report.beyond),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +14,8 @@ from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.program import GoldenPlan, GoldenValue, InputDecl, Program
 from ...dsl.types import DType
 from ..census import Census
+from ..optimize.interface import Keeps, Pass
+from ..optimize.manager import Optimized, Watch, optimize
 from ..runtime.chance import Chance
 from ..runtime.compiling import compile_program
 from .case import Case
@@ -40,8 +42,10 @@ class Called(nn.Module):
 class Run:
     """The model of a golden clause, set on a case."""
 
-    def __init__(self, program: Program, plan: GoldenPlan, case: Case, dtype: torch.dtype, source: bool) -> None:
-        """Build the model and lay out its weights and inputs; raises Failure with all that doesn't fit."""
+    def __init__(
+        self, program: Program, plan: GoldenPlan, case: Case, dtype: torch.dtype, source: bool, passes: Sequence[Pass], watch: Watch | None = None
+    ) -> None:
+        """Build the model, after passes, and lay out its weights and inputs; raises Failure with all that doesn't fit."""
         self.plan, self.case, self.dtype = plan, case, dtype
         self.training = self._mode() == "train"
         self.host = self._host()
@@ -51,7 +55,8 @@ class Run:
         self.clauses = dict(plan.inputs)
         there = {d.path for d in program.eval.inputs if self.clauses.get(d.path, d.path) in self.stored}
         self.exposed = expose(program, self.inner, self.training, plan, there, case.outputs.keys())
-        self.model = self._build(source)
+        self.optimized = self._after(passes, watch)
+        self.model = self._build(self.optimized.program, source)
         self.official = leaves(case.weights, self._moving(), dtype)
         self.tensors = model_tensors(self.exposed.program, self.exposed.body, plan, self.official)
         self.model.load_state_dict({path: value.detach() for path, value in self.tensors.items()}, strict=False)  # a host runs it as it is
@@ -117,12 +122,20 @@ class Run:
             )
         return HOSTS[self.plan.host]
 
-    def _build(self, source: bool) -> nn.Module:
+    def _after(self, passes: Sequence[Pass], watch: Watch | None) -> Optimized:
+        """Run passes over the program, whose results the compared values are."""
+        folding = [f"`{each.name()}`" for each in passes if each.keeps is Keeps.EVALUATION]
+        if folding and self.training:
+            message = f"the case was computed in training, and of the passes {', '.join(folding)} keep{'s' * (len(folding) == 1)} evaluation alone"
+            raise self._failure(message, "take passes that keep training, as `default` does, or a case in the mode `eval`")
+        return optimize(self.exposed.program, passes, watch)
+
+    def _build(self, program: Program, source: bool) -> nn.Module:
         if source:
             from ..emit.run import from_source
 
-            return from_source(self.exposed.program, dtype=self.dtype)
-        return compile_program(self.exposed.program, dtype=self.dtype)
+            return from_source(program, dtype=self.dtype)
+        return compile_program(program, dtype=self.dtype)
 
     def _moving(self) -> set[str]:
         """Return the official names of buffers: the map's sources of what is a buffer here."""

@@ -15,6 +15,9 @@ from ...dsl.program import GoldenPlan, Program
 from ...dsl.record import record
 from ...dsl.source import Source
 from ..api import read_text
+from ..optimize.manager import Watch
+from ..optimize.pipelines import Asked, pipeline
+from ..optimize.report import NO_PASSES, Passes
 from .case import Case, read_case
 from .compare import NOISE, Row, compare, explained
 from .run import Run
@@ -35,10 +38,12 @@ class Report:
     left_out: tuple[tuple[str, str], ...]  # stored tensors that were not compared, each with its reason
     unread: tuple[str, ...]  # keys of the configuration that no clause reads, `outer.inner` for those of a map that is read in part
     idle: tuple[str, ...] = ()  # stored inputs that nothing reads
+    passes: Passes = NO_PASSES
+    beyond: tuple[str, ...] = ()  # gradients that can't be compared, as passes keep numbers in evaluation alone
 
     @property
     def share(self) -> float:
-        """The share of the stored tensors that were compared."""
+        """The share of the stored tensors that were compared, of those that the passes let compare."""
         compared = len({row.stored for row in self.rows})
         return compared / max(1, compared + len(self.left_out))
 
@@ -56,32 +61,38 @@ def verify(
     golden: str | None = None,
     dtype: str = "float64",
     source: bool = False,
+    optimize: Asked = "none",
+    watch: Watch | None = None,
     limits: Limits = DEFAULT,
     folders: Sequence[str | PathLike[str]] = (),
 ) -> Report:
     """Hold a spec against the case in a folder; see docs/verify.md for the format.
 
     The `golden` clause is the one of that name, or the only one whose inputs the case stores.  The computation is in `dtype`, float64 or
-    float32, of the compiled module, or with `source` of the emitted one.  Raises Failure with all that is wrong in the text, the clause or
-    the case.
+    float32, of the compiled module, or with `source` of the emitted one, after the passes `optimize` (`watch` sees the graph between them).
+    After passes that keep numbers in evaluation alone no gradients are compared.  Raises Failure with all that is wrong in the text, the
+    clause or the case, ValueError for passes that there aren't.
     """
+    passes = pipeline(optimize)
     case = read_case(folder)
     text = spec if isinstance(spec, Source) else read_text(spec)
     program = golden_program(text, case, golden, limits, folders)
     plan = program.goldens[program.golden or ""]
     unread = references.unread((*(text for _, text in plan.parameters), *plan.facts), case.config)
     try:
-        run = Run(program, plan, case, getattr(torch, dtype), source)
+        run = Run(program, plan, case, getattr(torch, dtype), source, passes, watch)
     except Failure as failure:
         warning = references.warning_of(unread, plan.name, plan.span)
         raise Failure((*failure.diagnostics, *([warning] if warning is not None else []))) from None
     rows, left = _compared(run, plan, case)
     above = [row for row in rows if not row.holds]
     if above and all(row.kind == "gradient" and not row.reason for row in above):
-        again = Run(program, plan, case, torch.float32 if run.dtype == torch.float64 else torch.float64, source)
+        again = Run(program, plan, case, torch.float32 if run.dtype == torch.float64 else torch.float64, source, passes)
         _compared(again, plan, case)
         rows = [explained(row, _computed(run, row), _computed(again, row)) for row in rows]
-    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle)
+    beyond = tuple(case.gradients) if run.optimized.program.only_evaluates else ()
+    done = Passes(run.optimized.steps)
+    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle, done, beyond)
 
 
 def golden_program(text: Source, case: Case, golden: str | None, limits: Limits = DEFAULT, folders: Sequence[str | PathLike[str]] = ()) -> Program:
@@ -108,6 +119,8 @@ def _compared(run: Run, plan: GoldenPlan, case: Case) -> tuple[list[Row], list[t
             rows.append(compare("buffer", name, theirs, name.removeprefix("after."), ours, run.dtype))
         else:
             left.append((name, "no `value` clause names it"))
+    if run.optimized.program.only_evaluates:
+        return rows, left
     given = {name: next(iter(values[name].values())) for name in case.cotangents if name in values}
     unfit = [name for name, value in given.items() if value.shape != case.cotangents[name].shape or not value.requires_grad]
     if case.gradients and unfit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,30 @@ def test_what_float32_moves_is_said_of_a_gradient_above_its_limit() -> None:
     told = explained(row, exact, exact + 1e-4)
     assert (told.holds, told.limit, told.note) == (False, 1e-4, "float32 alone moves it by 1.0e-04")
     assert explained(row, None, exact) is row
+
+
+def test_after_passes(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Passes that keep training are held to every gradient; after those that keep evaluation alone outputs are compared; train mode is refused."""
+    (tmp_path / "net.arch").write_text(SPEC)
+    against = ["verify", str(tmp_path / "net.arch"), "--against", str(case), "--optimize"]
+    assert run([*against, "default", "--time-passes"]) == 0
+    shown = capsys.readouterr()
+    assert "11 of 11 stored tensors compared (100 %), none above the limit" in shown.out
+    assert shown.err.startswith(f"passes of {tmp_path / 'net.arch'}\n  pass ")
+    assert run([*against, "inference"]) == 0
+    assert re.search(
+        r"\n7 gradients +passes keep numbers in evaluation alone: the rule that every gradient is compared doesn't apply\n\n.* 4 of 4 stored tensors",
+        capsys.readouterr().out,
+    )
+    assert run([*against, "inference", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "param.classifier.bias" in found["gradients_not_compared"] and found["passes"][0] == "simplify" and found["share"] == 1
+    assert run([*against, "infrence"]) == 2
+    trained = changed(case, tmp_path / "trained", "outputs", lambda outputs: None)
+    (trained / "config.json").write_text(json.dumps({**json.loads((case / "config.json").read_text()), "mode": "train"}))
+    assert failures(SPEC, trained, optimize="fold_norms") == [
+        ("A661", "the case was computed in training, and of the passes `fold_norms` keeps evaluation alone")
+    ]
+    assert archloom.verify(SPEC, trained, optimize="default").ok
+    with pytest.raises(ValueError, match="there is no pipeline `infrence`, did you mean `inference`"):
+        archloom.verify(SPEC, case, optimize="infrence")
