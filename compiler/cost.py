@@ -14,7 +14,7 @@ from ..dsl.extern import ExternFunction
 from ..dsl.program import Body, InputDecl, Node, NodeKind, Operand, Ref
 from ..dsl.record import record
 from ..dsl.types import DType, TensorType, extent
-from .graph import operand_refs
+from .graph import module_at, operand_refs
 
 Sizes = Mapping[Symbol, int]
 
@@ -81,8 +81,9 @@ class Expenses:
         if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF):
             return Expense()
         given: dict[str, Any] = {name: _sized(value, sizes) for name, value in node.attributes.items()}
-        if node.kind is NodeKind.LEAF and node.target in body.modules:
-            given = {name: _sized(value, sizes) for name, value in body.modules[node.target].arguments.items()} | given
+        declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
+        if declared is not None:
+            given = {name: _sized(value, sizes) for name, value in declared.arguments.items()} | given
         given |= {name: _types(body, operand, sizes) for name, operand in node.inputs.items()}
         outputs = tuple(_tensor(output, sizes) for output in node.outputs)
         cost = node.primitive.cost(given, outputs)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..dsl.program import Body, Node, NodeKind, Operand, Program, Recipe, Ref
+from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Program, Recipe, Ref
 from .census import Bodies, Census, Count, Tensor, distinct
+from .paths import covers
 
 if TYPE_CHECKING:
     import networkx
@@ -112,6 +113,20 @@ def callees(body: Body) -> Bodies:
         called = [node.body for node in body.nodes]
         found = body.found["callees"] = distinct((*called, *(inner for declared in body.modules.values() for inner in declared.bodies)))
     return found
+
+
+def module_at(body: Body, path: str) -> ModuleDecl | None:
+    """Return the module of a body at a path, also one inside a block of its own; None where there is none."""
+    found = body.modules.get(path)
+    if found is not None:
+        return found
+    for name, declared in body.modules.items():
+        if covers(name, path):
+            inside = (module_at(inner, path[len(name) + 1 :]) for inner in declared.bodies)
+            found = next((inner for inner in inside if inner is not None), None)
+            if found is not None:
+                return found
+    return None
 
 
 def _flow(body: Body) -> networkx.DiGraph[int]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ...dsl.program import Body, Node, NodeKind, Ref
 from ...dsl.types import Axis, TensorType
+from ..graph import module_at
 from .writing import Writer
 
 ELEMENTWISE = frozenset(
@@ -66,7 +67,7 @@ def has_rule(body: Body, node: Node, evaluates: bool) -> bool:
 
 def arguments(body: Body, node: Node) -> Mapping[str, Any]:
     """Return what a leaf module was made with."""
-    declared = body.modules.get(node.target)
+    declared = module_at(body, node.target)
     return declared.arguments if declared is not None else node.attributes
 
 

@@ -20,16 +20,19 @@ class Inlined:
     """A body with some calls written out.
 
     `stems` tells of each node that reads a tensor or calls a leaf module which one it is, but for the member of the family that was called:
-    nodes of one stem do the same for different members.
+    nodes of one stem do the same for different members.  `calls` tells of each node that was written out the call that it comes from.
     """
 
     def __init__(self, body: Body, calls: Collection[int]) -> None:
         self.stems: dict[int, str] = {}
+        self.calls: dict[int, int] = {}
         writer = Writer(body)
         for number, node in enumerate(body.nodes):
             if number in calls and node.body is not None:
+                first = len(writer.nodes)
                 inputs = {name: writer.operand(operand) for name, operand in node.inputs.items()}
                 writer.stand_for(number, self._call(writer, node.body, inputs, node.target, stem_of(body, node)))
+                self.calls.update((made, number) for made in range(first, len(writer.nodes)))
             else:
                 made = writer.copy(number)
                 if node.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
@@ -53,7 +56,7 @@ class Inlined:
             if inner.body is not None:
                 found = self._call(writer, inner.body, read, join(path, inner.target), join(stem, inner.target))
             else:
-                made = writer.add(_sized(_below(callee, inner, path, read), sizes))
+                made = writer.add(_sized(_below(inner, path, read), sizes))
                 if inner.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
                     self.stems[made.node] = join(stem, inner.target)
                 found = [Ref(made.node, index) for index in range(len(inner.outputs))]
@@ -105,11 +108,9 @@ def _size(value: Any, sizes: Sizes) -> Any:
     return value
 
 
-def _below(callee: Body, node: Node, path: str, inputs: dict[str, Operand]) -> Node:
-    """Return a node of a callee with its paths relative to the caller; a leaf carries along what it was made with."""
-    if node.kind is NodeKind.LEAF:
-        return replace(node, target=join(path, node.target), inputs=inputs, attributes={**callee.modules[node.target].arguments, **node.attributes})
-    if node.kind is NodeKind.PARAMETER:
+def _below(node: Node, path: str, inputs: dict[str, Operand]) -> Node:
+    """Return a node of a callee with its paths relative to the caller."""
+    if node.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
         return replace(node, target=join(path, node.target), inputs=inputs)
     return replace(node, inputs=inputs)
 

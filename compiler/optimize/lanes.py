@@ -12,6 +12,7 @@ from typing import Any
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.record import record
 from ..graph import operand_refs, operands
+from .batching import arguments
 from .purity import static
 
 
@@ -83,8 +84,7 @@ class Lanes:
                     yield from self._independent([number for number in members if self.body.nodes[number].target == target])
 
     def _class(self, number: int, node: Node) -> Any:
-        declared = self.body.modules.get(node.target)
-        made = {**declared.arguments} if declared is not None else dict(node.attributes)
+        made = {**arguments(self.body, node)}
         for name in ("init", "init_bias"):
             made.pop(name, None)
         return (self.stems[number], node.primitive.name if node.primitive else "", static(made), self._types(node))

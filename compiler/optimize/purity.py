@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ...blocks.registry import Entry
 from ...dsl.program import Body, Node, NodeKind
+from ..graph import module_at
 from .writing import updates
 
 NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d")
@@ -22,7 +23,7 @@ def is_pure(body: Body, node: Node, evaluates: bool) -> bool:
         case NodeKind.OPERATION:
             return isinstance(node.primitive, Entry) and _is_pure_operation(node, evaluates)
         case NodeKind.LEAF:
-            declared = body.modules.get(node.target)
+            declared = module_at(body, node.target)
             return declared is not None and declared.extern is None and (evaluates or declared.kind not in (*NORMS, *DROPS))
         case NodeKind.CALL:
             return node.body is not None and is_pure_body(node.body, evaluates)

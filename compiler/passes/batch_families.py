@@ -12,7 +12,7 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, NodeKind, Operand, Ref
 from ...dsl.types import extent
 from ..graph import Graph, operand_refs, operands
-from ..optimize.batching import Batch, has_rule, write
+from ..optimize.batching import Batch, arguments, has_rule, write
 from ..optimize.inlining import Inlined, can_inline, stem_of
 from ..optimize.interface import Journal, Pass
 from ..optimize.lanes import Form, Group, Lanes, Loose, Packed, Shared
@@ -107,9 +107,7 @@ class _Plan:
     def _products(self, number: int, rows: int) -> int:
         """Estimate the multiply-adds of a leaf: each entry of its output is a sum over one row of its weight."""
         node = self.body.nodes[number]
-        declared = self.body.modules.get(node.target)
-        made = declared.arguments if declared is not None else node.attributes
-        specs = node.primitive.parameters(made) if node.primitive is not None else ()
+        specs = node.primitive.parameters(arguments(self.body, node)) if node.primitive is not None else ()
         shape = next((spec.shape for spec in specs if spec.name == "weight" and len(spec.shape) > 1), (1, 1))
         weight: int = prod(int(axis) if isinstance(axis, int) else 1 for axis in shape[1:])
         sizes = [extent(axis) for axis in node.outputs[0].shape]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
-from ..graph import Graph, operands, results
+from ..graph import Graph, module_at, operands, results
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
@@ -77,12 +77,12 @@ def _pairs(body: Body, bare: bool, journal: Journal) -> Iterator[tuple[int, int]
 
 
 def _leaf(body: Body, node: Node) -> ModuleDecl | None:
-    return body.modules.get(node.target) if node.kind is NodeKind.LEAF else None
+    return module_at(body, node.target) if node.kind is NodeKind.LEAF else None
 
 
 def _fold(writer: Writer, before: Node, number: int) -> None:
     body, node = writer.old, writer.old.nodes[number]
-    held, norm = body.modules[before.target], body.modules[node.target]
+    held, norm = cast(ModuleDecl, _leaf(body, before)), cast(ModuleDecl, _leaf(body, node))
     own = writer.weights(before.target, held, before.span)
     stats = writer.weights(node.target, norm, node.span)
     scale = writer.operation("rsqrt", node, x=writer.operation("add", node, a=stats["running_var"], b=norm.arguments["eps"]))

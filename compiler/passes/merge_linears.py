@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
-from ...dsl.program import Body, NodeKind, Ref
-from ..graph import Graph
+from ...dsl.program import Body, ModuleDecl, NodeKind, Ref
+from ..graph import Graph, module_at
 from ..optimize.interface import Journal, Pass
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
@@ -46,7 +46,7 @@ def _siblings(body: Body) -> dict[tuple[Ref, bool], list[int]]:
     """Return the linears by what they read and whether they add a bias."""
     found: dict[tuple[Ref, bool], list[int]] = {}
     for number, node in enumerate(body.nodes):
-        declared = body.modules.get(node.target) if node.kind is NodeKind.LEAF else None
+        declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
         read = node.inputs.get("x")
         if declared is not None and declared.kind == "Linear" and isinstance(read, Ref):
             known = found.setdefault((read, bool(declared.arguments.get("bias", True))), [])
@@ -59,13 +59,14 @@ def _merge(writer: Writer, group: list[int], journal: Journal) -> None:
     body = writer.old
     nodes = [body.nodes[number] for number in group]
     like = nodes[0]
-    held = [writer.weights(node.target, body.modules[node.target], node.span) for node in nodes]
+    modules = [cast(ModuleDecl, module_at(body, node.target)) for node in nodes]
+    held = [writer.weights(node.target, declared, node.span) for node, declared in zip(nodes, modules, strict=True)]
     weight = writer.operation("concat", like, tensors=tuple(each["weight"] for each in held), dim=0)
     bias = writer.operation("concat", like, tensors=tuple(each["bias"] for each in held), dim=0) if "bias" in held[0] else None
     read = like.inputs["x"]
     assert isinstance(read, Ref)
     whole = writer.operation("linear", like, x=writer.at(read), weight=weight, **({"bias": bias} if bias is not None else {}))
-    widths = tuple(body.modules[node.target].arguments["dout"] for node in nodes)
+    widths = tuple(declared.arguments["dout"] for declared in modules)
     parts = writer.operation("split", like, x=whole, sizes=widths, dim=-1)
     for index, number in enumerate(group):
         writer.stand_for(number, [Ref(parts.node, index)])

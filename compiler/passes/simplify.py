@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...dsl.program import Body, Node, NodeKind, Ref
-from ..graph import Graph
+from ..graph import Graph, module_at
 from ..optimize.interface import Journal, Pass
 from ..optimize.purity import DROPS, chance
 from ..optimize.rebuilding import rebuild
@@ -46,7 +46,7 @@ def _simplified(body: Body, evaluates: bool, journal: Journal) -> Body:
 def _unchanged(body: Body, node: Node, evaluates: bool) -> Ref | None:
     """Return the operand that a node gives back unchanged."""
     if node.kind is NodeKind.LEAF:
-        declared = body.modules.get(node.target)
+        declared = module_at(body, node.target)
         idle = declared is not None and (declared.kind == "Identity" or (declared.kind in DROPS and (evaluates or declared.arguments.get("p") == 0)))
         return _operand(node, "x") if idle else None
     if node.kind is not NodeKind.OPERATION:

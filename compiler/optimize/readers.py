@@ -1,0 +1,16 @@
+"""How often values are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...dsl.program import Body, Ref
+from ..graph import operands, results
+
+
+def readers(body: Body) -> Counter[Ref]:
+    """Return how often each value of a body is read, by its nodes and as a result."""
+    found = Counter(ref for node in body.nodes for _, ref in operands(node))
+    found.update(results(body))
+    found.update(update.ref for update in body.updates)
+    return found
