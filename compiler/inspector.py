@@ -164,8 +164,8 @@ def _module(declared: ModuleDecl, called: Bodies) -> Iterator[Owned]:
             yield Owned(join(declared.path, spec.name), (*parts, *names), sizes(spec.shape), spec.buffer, kinds, tasks, (*sets, *(() for _ in names)))
     else:
         for own in _below(called):
-            path = join(declared.path, own.path)
-            yield Owned(path, (*parts, *own.parts), own.shape, own.buffer, (*kinds, *own.kinds), (*tasks, *own.tasks), (*sets, *own.sets))
+            path = f"{declared.path}.{own.path}" if own.path else declared.path
+            yield Owned(path, parts + own.parts, own.shape, own.buffer, kinds + own.kinds, tasks + own.tasks, sets + own.sets)
 
 
 def _place(declared: ModuleDecl) -> tuple[tuple[Part, ...], tuple[tuple[SetAxis, ...], ...]]:

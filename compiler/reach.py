@@ -48,6 +48,7 @@ class Reach:
     def __init__(self, root: Body) -> None:
         self.root = root
         self._handed: dict[str, dict[str, str]] = {}
+        self._used: dict[str, tuple[Occurrence, ...]] = {}
 
     # ------------------------------------------------------------------------------------------- within one body
 
@@ -152,9 +153,12 @@ class Reach:
 
     # ------------------------------------------------------------------------------------------------- by module
 
-    def occurrences(self, path: str) -> Iterator[Occurrence]:
-        """Yield every use of the module or parameter at or below an absolute path."""
-        yield from self._uses(path, (), _Frame(self.root, "", None))
+    def occurrences(self, path: str) -> Sequence[Occurrence]:
+        """Return every use of the module or parameter at or below an absolute path."""
+        found = self._used.get(path)
+        if found is None:
+            found = self._used[path] = tuple(self._uses(path, (), _Frame(self.root, "", None)))
+        return found
 
     def _uses(self, path: str, calls: CallPath, frame: _Frame) -> Iterator[Occurrence]:
         for declared in frame.body.modules.values():

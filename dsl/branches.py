@@ -37,25 +37,34 @@ class Branch:
     def _grow(self) -> tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]]:
         own: list[int] = []
         children: dict[str, dict[tuple[str, ...], Branch]] = {}
+        last: object = None
+        branch: Branch | None = None
         for number in self.leaves:
             entry = self.entries[number]
             if len(entry.parts) == self.depth:
                 own.append(number)
                 continue
-            name, members = entry.parts[self.depth]
-            key = tuple(map(member_text, members))
-            named = children.setdefault(name, {})
-            branch = named.get(key)
-            if branch is None:
-                own_path = ".".join((name, *key))
-                path = f"{self.path}.{own_path}" if self.path else own_path
-                sets = entry.sets[self.depth] if self.depth < len(entry.sets) else ()
-                branch = named[key] = Branch(name, members, sets, path, self.entries, self.depth + 1)
-            if branch.kind is None and self.depth < len(entry.kinds):
-                branch.kind = entry.kinds[self.depth]
+            part = entry.parts[self.depth]
+            if branch is None or part is not last:  # the tensors of one module share their parts, and stand together
+                branch, last = self._child(entry, children), part
             branch.leaves.append(number)
         self._grown = own, children
         return self._grown
+
+    def _child(self, entry: Owned, children: dict[str, dict[tuple[str, ...], Branch]]) -> Branch:
+        """Return the branch right below this one that an entry belongs to, made at its first entry."""
+        name, members = entry.parts[self.depth]
+        key = tuple(map(member_text, members))
+        named = children.setdefault(name, {})
+        branch = named.get(key)
+        if branch is None:
+            own_path = ".".join((name, *key))
+            path = f"{self.path}.{own_path}" if self.path else own_path
+            sets = entry.sets[self.depth] if self.depth < len(entry.sets) else ()
+            branch = named[key] = Branch(name, members, sets, path, self.entries, self.depth + 1)
+        if branch.kind is None and self.depth < len(entry.kinds):
+            branch.kind = entry.kinds[self.depth]
+        return branch
 
     @property
     def is_plain(self) -> bool:

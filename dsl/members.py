@@ -11,6 +11,8 @@ def member_text(member: object) -> str:
     >>> member_text(("a", 3))
     'a_3'
     """
+    if isinstance(member, str):
+        return member
     if isinstance(member, tuple):
         return "_".join(map(member_text, cast("tuple[object, ...]", member)))
-    return member if isinstance(member, str) else str(member).replace(".", "_").replace("-", "m")
+    return str(member).replace(".", "_").replace("-", "m")

@@ -198,7 +198,7 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
         return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
     frontier = [Match(tree.root, task=task)]
     for place, part in enumerate(parts):
-        following = _advance(frontier, part, tree, place == len(parts) - 1, captures)
+        following = _advance(frontier, parts, place, tree, captures)
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
@@ -211,7 +211,8 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
     return frontier
 
 
-def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool, captures: bool) -> list[Match] | Miss:
+def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tree, captures: bool) -> list[Match] | Miss:
+    part, last = parts[place], place == len(parts) - 1
     if isinstance(part, Anchor):
         return _anchored(part, tree)
     step: Callable[[Match], Iterator[Match]]
@@ -232,7 +233,7 @@ def _advance(frontier: list[Match], part: Part, tree: Tree, last: bool, captures
         return list(seen.values())
     if misses:
         return misses[0]
-    return [] if _chooses_none(frontier, part) else _nowhere(frontier, part, tree)
+    return [] if _chooses_none(frontier, part) or is_unborn(parts, tree.bodies, tree.noun) else _nowhere(frontier, part, tree)
 
 
 def _chooses_none(frontier: list[Match], part: Word | Deep) -> bool:

@@ -19,7 +19,7 @@ def find(view: View) -> Iterator[Diagnostic]:
     taught = together(view.taught_in(stage) for stage in stages)
     moving = frozenset(view.moving)
     still = [path for path in view.free if path not in moving]
-    idle = [path for path in still if not any(stem in filled for stem in stems(path)) and taught.holds(path)]
+    idle = [path for path in still if path not in filled and not any(stem in filled for stem in stems(path)) and taught.holds(path)]
     for named, span in view.groups(idle):
         message = f"no stage trains {named}, and no weights map fills it: it stays as it was initialised"
         yield warning("A530", message, span, "`tune` it in a stage, or say where it is made that it stands still: `freeze NAME`")

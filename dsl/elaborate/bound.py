@@ -8,7 +8,6 @@ from typing import Any
 from .. import ast
 from ..parse.pythonisms import walk
 from ..program import Member
-from .files import Files
 from .scope import Frame, Loop
 from .values import Family, IndexSet, Value
 
@@ -71,10 +70,14 @@ def members_in_scope(frame: Frame) -> list[tuple[IndexSet, Member]]:
 
 def note_absent(statements: Sequence[ast.Statement], frame: Frame) -> None:
     """Keep the names that only statements bind that don't run with these arguments: a selector of one matches nothing, and is no misspelling."""
+    absent, files = frame.builder.body.absent, frame.builder.context.files
     for statement in statements:
-        for inner in walk(statement):
-            for name, kind in _kinds(inner):
-                frame.builder.body.absent.setdefault(name, set()).add(kind)
+        for name, kind in files.once(_all_kinds, statement):
+            absent.setdefault(name, set()).add(kind)
+
+
+def _all_kinds(statement: ast.Statement) -> frozenset[tuple[str, str]]:
+    return frozenset(found for inner in walk(statement) for found in _kinds(inner))
 
 
 def _kinds(node: ast.Node) -> list[tuple[str, str]]:
@@ -106,12 +109,9 @@ def _may_make(node: ast.Expr) -> bool:
     return function.id[0].isupper() if isinstance(function, ast.Name) else not isinstance(function, ast.Call) or _may_make(function)
 
 
-def names_read(item: ast.Item, files: Files) -> frozenset[str]:
-    """Return the names that an item reads anywhere, in arms that are not taken too; an item is gone through once."""
-    found = files.read.get(id(item))
-    if found is None:
-        found = files.read[id(item)] = frozenset(name for node in walk(item) for name in _read_in(node))
-    return found
+def names_read(item: ast.Item) -> frozenset[str]:
+    """Return the names that an item reads anywhere, in arms that are not taken too."""
+    return frozenset(name for node in walk(item) for name in _read_in(node))
 
 
 def _read_in(node: ast.Node) -> list[str]:

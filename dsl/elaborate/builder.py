@@ -27,6 +27,7 @@ class Builder:
         self.declared: set[tuple[str, str | None]] = set()  # keys of inputs, with the task that declares them
         self.module_arguments: dict[str, Any] = {}
         self.preset: Any = None
+        self.arguments: Mapping[str, Any] = {}  # of a model: the values of its parameters, whose names its body may bind anew
         self.explicit: Mapping[str, Any] = {}  # a model's arguments that its caller gave; a stage may set others
         self.conditions: set[tuple[object, ...]] = set()
         self.state_places: dict[str, int] = {}  # by key: where a state stands in the body's
@@ -40,7 +41,6 @@ class Builder:
         self.outs: dict[str, Any] = {}
         self.read: set[str] = set()
         self.words: dict[str, Span] = {}  # statement words that were bound as values
-        self.hidden: dict[int, set[str]] = {}  # by block: all names that its arms bind, taken or not
         self.ellipsis: tuple[Any, ...] | None = None
         self.counts: dict[str, int] = {}  # what `params` of each text gave
         self.borrowed: dict[str, list[Body]] = {}  # how modules that came as arguments are called here

@@ -113,15 +113,17 @@ def sets_in_scope(frame: Frame) -> list[IndexSet]:
     walk: Frame | None = frame
     while walk is not None:
         for value in walk.names.values():
-            candidate = value.set if isinstance(value, (Family, MemberOf)) else value
-            if isinstance(candidate, IndexSet):
-                found.append(candidate)
+            kind = value.__class__
+            if kind is Family or kind is MemberOf:
+                found.append(value.set)
+            elif kind is IndexSet:
+                found.append(value)
         walk = walk.parent
     return found
 
 
 def _member(node: ast.Name, frame: Frame) -> Value:
-    owners = [s for s in sets_in_scope(frame) if place(s.members, node.id) is not None]
+    owners = [s for s in {id(s): s for s in sets_in_scope(frame)}.values() if place(s.members, node.id) is not None]
     if not owners:
         return None
     declared = {s.declared for s in owners}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from .. import ast
 from ..diagnostics import Diagnostic
@@ -19,6 +20,9 @@ NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "tra
 
 EDITIONS = (1,)
 """Editions of the language that are read; without a first line `arch N` a file is of the newest."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Loader = Callable[[Source, tuple[str, ...]], Source | Diagnostic | None]
 """Finds the file beside a source (`import .mine.Thing`), or says why it isn't read; None if there is none."""
@@ -55,8 +59,9 @@ class Files:
         self.spent = Spent()  # by all that is elaborated of these files
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
+        self.arms: dict[int, object] = {}  # by their id: the trees of arms that aren't taken whose names were looked at
         self.reached: set[int] = set()  # the trees whose elaboration began
-        self.read: dict[int, frozenset[str]] = {}  # by tree: the names that it reads
+        self._said: dict[tuple[Any, int], tuple[object, Any]] = {}  # what trees say by themselves, by the question
         self.followed: dict[str, Source] = {}  # library files that names led to, since someone began to ask
 
     def open(self, source: Source, local: bool = True) -> File:
@@ -86,6 +91,14 @@ class Files:
         elif isinstance(tree, ast.Edition) and tree.number not in EDITIONS:
             help = f"this version reads {', '.join(f'`arch {n}`' for n in EDITIONS)}: a newer one may read it"
             self.report(Diagnostic("A817", f"there is no edition {tree.number}", item.span, help=help))
+
+    def once(self, question: Callable[[T], R], tree: T) -> R:
+        """Return what a function says of a tree alone; it is asked once, however often the tree is elaborated."""
+        key = (question, id(tree))
+        found = self._said.get(key)
+        if found is None:
+            found = self._said[key] = (tree, question(tree))  # a tree's id is its own as long as it lives
+        return found[1]
 
     def is_local(self, source: Source) -> bool:
         """Say whether a source is the user's own, not the library's."""

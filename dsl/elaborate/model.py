@@ -226,10 +226,9 @@ def _model(
     entries = {e.name: _entry(e, tree, file, context, preset, arguments, frame.builder.body) for e in frame.builder.entries}
     if context.failed:
         return None
-    statics = {p.name: frame.names.get(p.name) for p in tree.parameters}
     program = Program(
-        name, frame.builder.body, train, tuple(frame.builder.tasks), {}, {}, {k: v for k, v in entries.items() if v is not None}, statics,
-        {}, {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
+        name, frame.builder.body, train, tuple(frame.builder.tasks), {}, {}, {k: v for k, v in entries.items() if v is not None},
+        frame.builder.arguments, {}, {}, (), tuple(f.name for f in files.opened.values()), tree.doc,
     )  # fmt: skip
     program.preset = request.preset
     check_presets(program, presets, tree, frame, preset, every=request.preset is None and not request.arguments)
@@ -317,7 +316,7 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
         choice = f", or choose a preset: {presets}" if presets else ""
         help = f"give it a default{',' if choice else ' or'} `--param {missing[0].name}=...`{choice}"
         fail("A202", f"`{tree.name}` needs a value for {listed(p.name for p in missing)}", missing[0].span, help)
-    static_arguments(tree.parameters, values, spans, frame)
+    frame.builder.arguments = dict(static_arguments(tree.parameters, values, spans, frame))
 
 
 def _read(name: str, text: Text, parameter: ast.Parameter, frame: Frame) -> Value:

@@ -65,7 +65,7 @@ def _unread(frame: Frame, item: Any) -> None:
     builder = frame.builder
     if builder.poisoned or not frame.file.local or builder.context.entry is not None or isinstance(item, ast.ExternBlock):
         return
-    warn, named = builder.context.warn, names_read(item, builder.context.files)
+    warn, named = builder.context.warn, builder.context.files.once(names_read, item)
     for inp in builder.body.inputs:
         if not inp.is_state and inp.name not in named:
             warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
@@ -87,7 +87,7 @@ def unread_parameters(item: ast.Block | ast.Model | ast.Fn, frame: Frame) -> Non
     """Warn of what an item takes and never reads, in arms that are not taken either; the library's own items are spared."""
     context = frame.builder.context
     for parameter in item.parameters if frame.file.local else ():
-        if parameter.name not in names_read(item, context.files):
+        if parameter.name not in context.files.once(names_read, item):
             context.warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
 
 

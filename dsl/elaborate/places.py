@@ -7,7 +7,7 @@ calls once for each set of numbers handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 from ..dims import Dim, Symbol
@@ -76,16 +76,20 @@ class Places:
             numbers = () if declared.is_state else handed.get(declared.key) or _declared(declared)
             if numbers and declared.type.dtype.is_int:
                 held[Ref(declared.node)] = numbers
+        places = {ref.node for ref in held}
         needs: list[Need] = []
         silent: set[int] = set()  # bodies that need nothing, and give nothing, when no numbers are handed in
         for number, node in enumerate(body.nodes):
-            known = _known(node, held) if held else {}
+            known = _known(node, held, places) if held else {}
+            before = len(held)
             if node.kind is NodeKind.CALL and node.body is not None:
                 if known or id(node.body) not in silent:
                     needs += self._call(body, node, number, known, held, silent)
             elif node.primitive is not None:
                 needs += _needed(body, node, known)
                 _keep(body, node, number, known, held)
+            if len(held) > before:
+                places.add(number)
         results = [*(out.ref for out in body.outputs)]
         return Found(tuple(needs), {i: only for i, ref in enumerate(results) if (only := _numbers_only(held.get(ref, ())))})
 
@@ -104,9 +108,8 @@ class Places:
                     yield outer
 
 
-def _known(node: Node, held: Mapping[Ref, Held]) -> dict[str, Held]:
-    """Return which numbers the operands of a node may hold."""
-    places = {ref.node for ref in held}
+def _known(node: Node, held: Mapping[Ref, Held], places: Set[int]) -> dict[str, Held]:
+    """Return which numbers the operands of a node may hold; only values of nodes in `places` hold any."""
     touched = ((name, operand) for name, operand in node.inputs.items() if not isinstance(operand, Ref) or operand.node in places)
     return {name: numbers for name, operand in touched if (numbers := _of(operand, held))}
 

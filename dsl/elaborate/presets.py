@@ -44,7 +44,7 @@ def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None
     types = {parameter.name: parameter.type for parameter in model.parameters}
     settings = [setting for setting in item.settings if isinstance(setting, ast.Setting)]
     try:
-        if all(typed_expression(types[s.name], s.value, base) == base.names[s.name] for s in settings):
+        if all(typed_expression(types[s.name], s.value, base) == base.builder.arguments[s.name] for s in settings):
             return base
     except Problem as problem:
         base.builder.context.report(problem.diagnostic)

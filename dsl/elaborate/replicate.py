@@ -7,7 +7,7 @@ whatever reads such a value means what is carried.  A copy differs from it in pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,11 +53,41 @@ def is_repeatable(frame: Frame, loop: Loop, last: Mark, before: Mark) -> bool:
     """Say whether the step since `before` may be copied; the step before it began at `last`."""
     if _others(frame.builder) != before.others or frame.builder.poisoned or loop.varied or not _only_caches(frame.builder, before):
         return False
-    after = carried(frame, loop)
-    if not all(isinstance(after[n], Tensor) and isinstance(v, Tensor) and after[n].type == v.type for n, v in before.carried.items()):
+    if _build(carried(frame, loop)) != _build(before.carried):
         return False
-    handed = {v.ref for v in before.carried.values()}
-    return len(handed) == len(before.carried) and all(ref.node >= last.nodes for ref in handed)
+    handed = list(_tensors(before.carried))
+    return len(set(handed)) == len(handed) and all(ref.node >= last.nodes for ref in handed)
+
+
+def _tensors(value: Value) -> Iterator[Ref]:
+    """Yield the tensors of a carried value, in order."""
+    if isinstance(value, Tensor):
+        yield value.ref
+    for part in _parts(value) or ():
+        yield from _tensors(part)
+
+
+def _parts(value: Value) -> Iterable[Value] | None:
+    if isinstance(value, Family):
+        return value.members.values()
+    if isinstance(value, Record):
+        return value.fields.values()
+    return value.values() if is_map(value) else value if is_list(value) else None
+
+
+def _build(value: Value) -> tuple[object, ...]:
+    """Return what a carried value is apart from which tensors it holds; of a kind that may differ from step to step, what equals nothing."""
+    inside = tuple(map(_build, _parts(value) or ()))
+    if isinstance(value, Tensor):
+        return (value.type,)
+    if isinstance(value, Family):
+        set_ = value.set
+        return (value.name, value.loop_born, set_.name, set_.members, set_.declared, tuple(set_.parts.items()), tuple(value.members), inside)
+    if isinstance(value, Record):
+        return (value.origin, tuple(value.fields), inside)
+    if is_map(value):
+        return (tuple(value), inside)
+    return (value.__class__, inside) if is_list(value) else (object(),)
 
 
 def _only_caches(builder: Builder, before: Mark) -> bool:
@@ -79,7 +109,7 @@ class Copier:
         self.nodes = self.body.nodes[before.nodes :]
         self.modules = list(self.body.modules.values())[before.modules :]
         self.depth = len(inner.members())
-        self.entering = {v.ref: n for n, v in before.carried.items()}
+        self.entering = tuple(_tensors(before.carried))
         self.doors = {ref.node for ref in self.entering}
         self.born = tuple(m.path for m in self.modules)
         self.last = carried(frame, loop)
@@ -87,6 +117,7 @@ class Copier:
         self.asking = [c for c in self.body.conditions if c.module is not None and self._is_born(c.module)]
         self.caches = list(zip(self.body.inputs[before.inputs :], self.body.states[before.states :], strict=True))
         self.handing = [(module, {k: v for k, v in module.modules.items() if self._is_born(v)}) for module in self.modules]
+        self._cuts: dict[str, tuple[str, str | None]] = {}  # paths before and behind the step's member
         self._movers: dict[int, tuple[Mapping[Any, Value], tuple[Any, ...]]] = {}
         self.binding = {name: value for name, value in inner.names.items() if name not in loop.names}
         self.homes = [(frame.owner(name), name, value) for name, value in self.last.items()]
@@ -95,8 +126,7 @@ class Copier:
         """Append the step for `member`; return the names that it binds."""
         text = member_text(member)
         shift = len(self.body.nodes) - self.start
-        current = carried(self.frame, self.loop)
-        now = {ref: current[name].ref for ref, name in self.entering.items()}
+        now = dict(zip(self.entering, _tensors(carried(self.frame, self.loop)), strict=True))
         for module, born in self.handing:
             self._module(module, born, member, text)
         for node, moving, born in self.moving:
@@ -120,9 +150,15 @@ class Copier:
         return any(ref.node >= self.start or ref in self.entering for ref in refs)
 
     def _path(self, path: str, text: str) -> str:
-        parts = path.split(".")
-        parts[self.depth] = text
-        return ".".join(parts)
+        """Return a path that was born in the step as this step has it, and any other as it is."""
+        known = self._cuts.get(path)
+        if known is None:
+            parts = path.split(".")
+            born = self._is_born(path) or self._holds_born(path)
+            start = ".".join((*parts[: self.depth], ""))
+            known = self._cuts[path] = (start, path[len(start) + len(parts[self.depth]) :]) if born else (path, None)
+        start, end = known
+        return start if end is None else f"{start}{text}{end}"
 
     def _is_born(self, target: str) -> bool:
         return any(target == p or target.startswith(f"{p}.") for p in self.born)
@@ -132,7 +168,7 @@ class Copier:
         return any(p.startswith(f"{path}.") for p in self.born)
 
     def _part(self, part: Part | None, text: str) -> Part | None:
-        return Part(self._path(part.path, text), part.places) if part is not None and self._holds_born(part.path) else part
+        return Part(self._path(part.path, text), part.places) if part is not None else None
 
     def _module(self, module: ModuleDecl, born: Mapping[str, str], member: Member, text: str) -> None:
         members = (*module.members[: self.depth - 1], member, *module.members[self.depth :])
@@ -184,11 +220,10 @@ class Copier:
         if isinstance(value, Tensor):
             return Tensor(self._ref(value.ref, shift, now), value.type)
         if isinstance(value, Module):
-            path = self._path(value.path, text) if self._is_born(value.path) else value.path
-            return Module(path, value.template, self._each(value.arguments, shift, now, text), value.span)
+            return Module(self._path(value.path, text), value.template, self._each(value.arguments, shift, now, text), value.span)
         if isinstance(value, ModuleChain):
             chain = tuple(self._value(p, shift, now, text) for p in value.parts)
-            return ModuleChain(self._path(value.path, text) if self._holds_born(value.path) else value.path, chain, value.span)
+            return ModuleChain(self._path(value.path, text), chain, value.span)
         if isinstance(value, (Function, Template)):
             return replace(value, given=dict(self._each(value.given, shift, now, text))) if value.given else value
         if isinstance(value, Family):

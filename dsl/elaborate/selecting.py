@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import ast
-from ..inspector import Owned
 from ..program import Body, NodeKind
 from ..selection import Tree, select
 from ..selectors import Anchor, Between, Deep, Either, Every, Exactly, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
@@ -221,10 +220,9 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
     if found is None:
         inspector = context.inspector
         assert inspector is not None
-        entries: dict[str, Owned] = {}
-        for body in bodies:
-            for own in inspector.owned(body):
-                entries.setdefault(own.path, own)
+        entries = {own.path: own for own in inspector.owned(bodies[0])}
+        for body in bodies[1:]:
+            entries |= {own.path: own for own in inspector.owned(body) if own.path not in entries}
         tree = Tree(entries.values(), tasks=frame.builder.tasks, bodies=bodies)
         for first, second in dict.fromkeys(pair for body in bodies for pair in ties(body)):
             tree.unite(first, second)

@@ -23,7 +23,7 @@ from .selecting import selected, tree_of
 from .signals import Signals
 from .tied import one_sided
 from .values import EnumValue, IndexSet, MemberOf, Value, is_list, is_map
-from .variants import variant
+from .variants import evaluate_settings, variant
 
 T = TypeVar("T")
 Rows = tuple[tuple[str, int, int], ...]
@@ -132,6 +132,9 @@ class Stages:
     def _view(self, stage: ast.Stage, settings: dict[str, Any]) -> View | None:
         """Return the model that a stage trains; `settings` become the values of their expressions."""
         if not settings or self.model is None:
+            return self.base
+        evaluate_settings(self.model, self.frame, settings)
+        if all(self.frame.builder.arguments[name] == value for name, value in settings.items()):
             return self.base
         frame, train = variant(self.model, self.frame, settings, stage)
         view = _view_of(frame, frame.builder.body, train, tuple(frame.builder.tasks))

@@ -280,8 +280,8 @@ def _loop(
     kind: Any, names: tuple[str, ...], statement: ast.For | ast.Repeat, carry: frozenset[str], condition: ast.Expr | None, frame: Frame
 ) -> None:
     set_, values = _loop_set(looped(statement.set, frame), statement.set)
-    writes = (goal for inner in statement.body for part in walk(inner) if isinstance(part, ast.Assign) for goal in part.goals)
-    loop = Loop(set_, names, carry, writes=frozenset(goal.name for goal in writes if goal.items and not isinstance(goal.items[0], ast.Binder)))
+    once = frame.builder.context.files.once
+    loop = Loop(set_, names, carry, writes=once(_writes, statement))
     copier: Copier | None = None
     before: Mark | None = None
     for key, value in zip(set_.members, values, strict=True):
@@ -307,11 +307,21 @@ def _loop(
     bind_empty(statement.body, loop, frame)
 
 
+def _writes(statement: ast.For | ast.Repeat) -> frozenset[str]:
+    """Return the families whose members a loop writes."""
+    goals = (goal for inner in statement.body for part in walk(inner) if isinstance(part, ast.Assign) for goal in part.goals)
+    return frozenset(goal.name for goal in goals if goal.items and not isinstance(goal.items[0], ast.Binder))
+
+
+def _binds(statement: ast.For | ast.Repeat) -> dict[str, None]:
+    """Return the names that the steps of a loop bind, in order."""
+    return dict.fromkeys(bound_names(statement))
+
+
 def _check_carried(statement: ast.For | ast.Repeat, loop: Loop, frame: Frame) -> None:
     if isinstance(statement, ast.Repeat) and loop.set.members:
-        bound = {name for inner in statement.body for name in bound_names(inner)}
         for name in statement.carry:
-            if name.id not in bound:
+            if name.id not in frame.builder.context.files.once(_binds, statement):
                 help = "leave it out of `carry`: names from outside can be read without it"
                 fail("A418", f"`{name.id}` is carried but never rebound in the loop", name.span, help)
 

@@ -38,7 +38,7 @@ class Scope:
 
 def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     """Return a name with its holes filled in; raises Problem for a hole that says nothing."""
-    filled = "".join(part if isinstance(part, str) else _hole(part, scope, span, file) for part in _parts(text, span))
+    filled = "".join(part if isinstance(part, str) else _hole(part, scope, span, file) for part in _parts_of(text, span))
     wild = _WILD.findall(filled)
     if file or (not wild and not scope.captures):
         return filled
@@ -50,19 +50,27 @@ def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     return re.sub(r"\.{2,}", ".", _WILD.sub(lambda _: next(captured), filled)).strip(".")
 
 
+def _parts_of(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
+    """Return the words of a template and what stands in its holes; raises Problem for a hole that can't be read."""
+    parts, wrong = _parts(text)
+    if wrong is not None:
+        fail("A604", wrong, span, "a hole holds an index variable or arithmetic on one: `{i - 1}`")
+    return parts
+
+
 @lru_cache(maxsize=1024)
-def _parts(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
-    """Return the words of a template and the expressions in its holes."""
+def _parts(text: str) -> tuple[tuple[str | ast.Expr, ...], str | None]:
+    """Return the words of a template and the expressions in its holes, or what is wrong with one of them."""
     parts: list[str | ast.Expr] = []
     end = 0
     for match in _HOLE.finditer(text):
         tree, diagnostics = parse_expression(Source(f'"{text}"', match[1]))
         if tree is None:
             reason = diagnostics[0].message if diagnostics else "nothing is written in it"
-            fail("A604", f"`{{{match[1]}}}` can't be read: {reason}", span, "a hole holds an index variable or arithmetic on one: `{i - 1}`")
+            return (), f"`{{{match[1]}}}` can't be read: {reason}"
         parts += [text[end : match.start()], tree]
         end = match.end()
-    return (*parts, text[end:])
+    return (*parts, text[end:]), None
 
 
 def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:

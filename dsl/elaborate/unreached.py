@@ -4,7 +4,7 @@ index set or enum may hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import field
 from typing import Any
 
@@ -43,14 +43,15 @@ Checked = ast.Block | ast.Model | ast.Fn | ast.ExternBlock | ast.ExternFn
 
 def check_arm(statements: tuple[ast.Node, ...], frame: Frame, known: Collection[str] = ()) -> None:
     """Report names in an arm that no elaboration could know; `known` ones are let be."""
-    active, hidden = frame.builder.context.active, frame.builder.hidden
+    context = frame.builder.context
     frame.builder.body.is_partial = True
-    item = active[-1][1] if active else None  # outside a block nothing is bound
-    bound = hidden.get(id(item))
-    if bound is None:
-        bound = hidden[id(item)] = set(_binds(item)) if item is not None else set()
-    for statement in statements:
-        _check_names(statement, {*bound, *known} if known else bound, frame)
+    new = [statement for statement in statements if id(statement) not in context.files.arms]
+    if new:
+        item = context.active[-1][1] if context.active else None  # outside a block nothing is bound
+        bound = context.files.once(_binds, item) if item is not None else frozenset[str]()
+        context.files.arms.update((id(statement), statement) for statement in new)
+        for statement in new:
+            _check_names(statement, bound.union(known) if known else bound, frame)
 
 
 def unreached(trees: Iterable[ast.Item], files: Files) -> list[Checked | ast.Definition]:
@@ -68,7 +69,7 @@ def check_unreached(items: Iterable[Checked | ast.Definition], file: File, conte
             _attempt(context, lambda name=name, inner=frame: lookup(name, inner))
             continue
         context.active.append((item.name, item))
-        known = set(_binds(item))
+        known = context.files.once(_binds, item)
         _check_names(item, known, frame)
         _check_types(item, context)
         for work in (*_calls(item, known, frame), *_outs(item, known, frame)):
@@ -89,7 +90,7 @@ def _attempt(context: Context, work: Callable[[], object]) -> None:
 # ---------------------------------------------------------------------------------------------------------- names
 
 
-def _check_names(node: ast.Node, known: set[str], frame: Frame) -> None:
+def _check_names(node: ast.Node, known: Set[str], frame: Frame) -> None:
     words = _words(node, known, frame)
     for name in walk(node):
         if not isinstance(name, ast.Name) or id(name) in words or name.id in SPECIAL or name.id in known:
@@ -103,8 +104,12 @@ def _check_names(node: ast.Node, known: set[str], frame: Frame) -> None:
         frame.builder.context.report(Diagnostic("A102", message, span, help=help))
 
 
-def _binds(node: ast.Node) -> Iterator[str]:
-    """Yield the names that an item binds in any of its arms and loops."""
+def _binds(node: ast.Node) -> frozenset[str]:
+    """Return the names that an item binds in any of its arms and loops."""
+    return frozenset(_bound_in(node))
+
+
+def _bound_in(node: ast.Node) -> Iterator[str]:
     for inner in walk(node):
         if isinstance(inner, (ast.For, ast.Clause)):
             yield from inner.names
@@ -121,7 +126,7 @@ def _binds(node: ast.Node) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------ calls and types
 
 
-def _taken(node: ast.Call, known: set[str], frame: Frame) -> Taken | None:
+def _taken(node: ast.Call, known: Set[str], frame: Frame) -> Taken | None:
     """Return what the callee takes, where that does not depend on values."""
     name = node.function.id if isinstance(node.function, ast.Name) else ""
     library = frame.builder.context.library
@@ -146,7 +151,7 @@ def _of_item(item: ast.Item) -> Taken | None:
     return Taken(of_item(item.parameters), {p.name: p.type for p in item.parameters if isinstance(p.type, (ast.EnumType, ast.TypeChoice))})
 
 
-def _calls(item: Checked, known: set[str], frame: Frame) -> Iterator[Callable[[], object]]:
+def _calls(item: Checked, known: Set[str], frame: Frame) -> Iterator[Callable[[], object]]:
     """Yield a check of each call's arguments against what its callee takes, and of each choice of an enum."""
     enums = {p.name: p.type for p in item.parameters if isinstance(p.type, ast.EnumType)}
     chosen = [(p.type, p.default) for p in item.parameters if p.name in enums]
@@ -168,7 +173,7 @@ def _bound(node: ast.Call, taken: Taken) -> Mapping[str, ast.Expr]:
         return {}
 
 
-def _outs(item: Checked, known: set[str], frame: Frame) -> Iterator[Callable[[], object]]:
+def _outs(item: Checked, known: Set[str], frame: Frame) -> Iterator[Callable[[], object]]:
     """Yield a check of each `out y` that names a value."""
     for node in walk(item):
         if isinstance(node, ast.Out) and node.value is None and node.type is None:
@@ -197,7 +202,7 @@ def _choices(type_: ast.Type) -> Iterator[ast.Type]:
 # ---------------------------------------------------------------------------------------------------------- words
 
 
-def _words(node: ast.Node, known: set[str], frame: Frame) -> set[int]:
+def _words(node: ast.Node, known: Set[str], frame: Frame) -> set[int]:
     """Return names that are not read as values: members in sets, map keys, enum choices, selectors, indices, initialisers, roles."""
     found: set[int] = set()
     for inner in walk(node):
@@ -256,7 +261,7 @@ def _role(node: ast.Expr) -> Iterator[ast.Name]:
     return _bare(node.function if isinstance(node, ast.Call) else node)
 
 
-def _spoken(node: ast.Call, known: set[str], frame: Frame) -> tuple[Iterator[ast.Name], ...]:
+def _spoken(node: ast.Call, known: Set[str], frame: Frame) -> tuple[Iterator[ast.Name], ...]:
     """Return the words in a call: choices of an enum; of an unknown callee, what stands bare behind a name."""
     name = node.function.id if isinstance(node.function, ast.Name) else ""
     if name in SELECTING:

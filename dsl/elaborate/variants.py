@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import ast
@@ -12,18 +13,22 @@ from .context import Poisoned, fail, suggest
 from .scope import Frame
 
 
-def variant(model: ast.Model, base: Frame, settings: dict[str, Any], stage: ast.Stage) -> tuple[Frame, Body]:
-    """Return the frame of the model with other arguments and the body that it trains; expressions in `settings` become values.
-
-    Raises Problem for a wrong setting, Poisoned where the model has errors of its own with these arguments (they are reported).
-    """
-    from .model import body_of  # which imports the plans
-
+def evaluate_settings(model: ast.Model, base: Frame, settings: dict[str, Any]) -> None:
+    """Make values of the expressions in `settings`; raises Problem for a wrong setting."""
     types = {parameter.name: parameter.type for parameter in model.parameters}
     for name, node in settings.items():
         if name not in types:
             fail("A201", f"`{model.name}` takes no `{name}`", node.span, suggest(name, types, f"its parameters are {statics.listed(types)}"))
         settings[name] = checked(name, typed_expression(types[name], node, base), types[name], node.span, base)
+
+
+def variant(model: ast.Model, base: Frame, settings: Mapping[str, Any], stage: ast.Stage) -> tuple[Frame, Body]:
+    """Return the frame of the model with other arguments and the body that it trains.
+
+    Raises Poisoned where the model has errors of its own with these arguments (they are reported).
+    """
+    from .model import body_of  # which imports the plans
+
     context = base.builder.context
     given = {**base.builder.explicit, **settings}
     frames: list[Frame] = []

@@ -107,7 +107,8 @@ class _Map:
             for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
                 scope = scope_of(match, inner, rule.where, used)
                 for name in match.bindings:
-                    bound.setdefault(name, _members(match, name))
+                    if name not in bound:
+                        bound[name] = _members(match, name)
                 self._fill(rule, match, deep, without, scope, filled)
                 matched = True
             fills = fills or bool(filled)

@@ -22,6 +22,7 @@ block Layer(dim: int, wide: int = 2 * dim) {
   loss size = 0.1 * mean(square(h))
 }
 block Pair(dim: int) { in x: float[B, dim]; f = Linear(dim, dim); out a = f(x); out b = -x }
+block Both(ts: index) { in x[t in ts]: float[B, 4]; for t in ts { f = Linear(4, 4); out y = f(sum(x[*])) } }
 block Through(inner: module) { in x: float[B, 4]; out y = inner(x) }
 """
 
@@ -132,6 +133,9 @@ BODIES = [
     "q% = Sequential(relu, shared); h = q%(h)",
     "b% = BatchNorm1d(4); t% = Through(b%); h = t%(h)",
     "b% = Sequential(BatchNorm1d(4), relu); h = b%(h)",
+    "c% = Both(ts); m = c%(m[*]); h = h + m[a]",
+    "c% = Both(ts); k% = c%(m[*]); h = relu(h); m[a] = k%[b] + h; m[b] = k%[a]",
+    "h = relu(h); m[a] = m[b] + h",
 ]
 """Bodies of a loop that carries `h` (and `m`, a family over {a, b}); `%` stands for a number of their own."""
 
@@ -173,7 +177,18 @@ def test_bodies_put_together_are_the_same(parts: list[str], steps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inside", "copied"), [(BODIES[1], 18), (BODIES[4], 18), (BODIES[8], 18), ("f = Linear(4, 4); h = f(h) + i", 0), (BODIES[15], 0)]
+    ("inside", "copied"),
+    [
+        (BODIES[1], 18),
+        (BODIES[4], 18),
+        (BODIES[8], 18),
+        (BODIES[16], 18),
+        (BODIES[28], 18),
+        (BODIES[29], 18),
+        (BODIES[30], 0),
+        ("f = Linear(4, 4); h = f(h) + i", 0),
+        (BODIES[15], 0),
+    ],
 )
 def test_only_steps_that_are_alike_are_copied(inside: str, copied: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []

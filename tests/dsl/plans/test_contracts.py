@@ -196,6 +196,11 @@ def test_the_facts_of_every_preset_are_asked_where_no_other_arguments_are_given(
     assert found(FORKED + SMALL.replace("400", "401"), params={"dim": 8}) == []
 
 
+def test_a_parameter_that_the_body_binds_anew_keeps_its_value() -> None:
+    text = "model M(n: int = 4) { in x: float[B, 4]; n = n + 1; f = Linear(4, n); out y = f(x); loss l = mean(y) }\n"
+    assert found(text + "preset five for M { n = 5; assert params(f) == 30 }\ntrain M { stage s { set n = 4; tune f } }") == []
+
+
 def test_a_preset_says_which_of_several_models_is_meant() -> None:
     one = "model A(dim: int = 4) { in x: float[B, dim]; out y = x }\nmodel B(wide: int) { in x: float[B, wide]; out y = x }\n"
     result = check_text(Source("spec.arch", one + "preset big for B { wide = 8 }"), preset="big")
