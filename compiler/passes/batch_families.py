@@ -9,7 +9,7 @@ from math import prod
 from typing import ClassVar
 
 from ...dsl.dims import Dim
-from ...dsl.program import Body, NodeKind, Operand, Ref
+from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import extent
 from ..graph import Graph, operand_refs, operands
 from ..optimize.batching import Batch, arguments, has_rule, write
@@ -59,7 +59,7 @@ def _batched(options: BatchFamilies, body: Body, evaluates: bool, journal: Journ
 def _inlined(options: BatchFamilies, body: Body, evaluates: bool) -> Inlined:
     """Write out the calls of those families of which something can be batched."""
     calls: set[int] = set()
-    for family in _families(body, options.least):
+    for family in _families(body, options):
         trial = Inlined(body, family)
         stems = {stem_of(body, body.nodes[number]) for number in family}
         plan = _Plan(options, trial, evaluates)
@@ -69,13 +69,38 @@ def _inlined(options: BatchFamilies, body: Body, evaluates: bool) -> Inlined:
     return Inlined(body, calls)
 
 
-def _families(body: Body, least: int) -> Iterator[list[int]]:
+def _families(body: Body, options: BatchFamilies) -> Iterator[list[int]]:
     """Yield the calls of blocks of one family, or of one block several times."""
     found: dict[tuple[str, str], list[int]] = {}
     for number, node in enumerate(body.nodes):
-        if node.kind is NodeKind.CALL and node.body is not None and node.target in body.modules and can_inline(node.body):
-            found.setdefault((stem_of(body, node), node.body.name), []).append(number)
-    yield from (numbers for numbers in found.values() if len(numbers) >= least)
+        callee = node.body if node.kind is NodeKind.CALL and node.target in body.modules else None
+        if callee is not None and _is_worth(callee, options) and can_inline(callee):
+            found.setdefault((stem_of(body, node), callee.name), []).append(number)
+    yield from (numbers for numbers in found.values() if len(numbers) >= options.least)
+
+
+def _products(body: Body, node: Node, rows: int) -> int:
+    """Estimate the multiply-adds of a leaf: each entry of its output is a sum over one row of its weight."""
+    sizes = [extent(axis) for axis in node.outputs[0].shape]
+    return prod(_matrix(body, node)[1:]) * prod(rows if isinstance(size, Dim) else size for size in sizes)
+
+
+def _matrix(body: Body, node: Node) -> tuple[int, ...]:
+    """Return the sizes of a leaf's weight, if that is a matrix or a kernel."""
+    specs = node.primitive.parameters(arguments(body, node)) if node.primitive is not None else ()
+    shape = next((spec.shape for spec in specs if spec.name == "weight" and len(spec.shape) > 1), ())
+    return tuple(int(axis) for axis in shape if isinstance(axis, int))
+
+
+def _is_worth(body: Body, options: BatchFamilies) -> bool:
+    """Tell whether a body, or one that it calls, has a map with weights that is small enough."""
+    key = ("worth batching", options.rows, options.most)
+    found: bool | None = body.found.get(key)
+    if found is None:
+        leaves = (node for node in body.nodes if node.kind is NodeKind.LEAF and _matrix(body, node))
+        small = any(_products(body, node, options.rows) <= options.most for node in leaves)
+        found = body.found[key] = small or any(node.body is not None and _is_worth(node.body, options) for node in body.nodes)
+    return found
 
 
 class _Plan:
@@ -97,21 +122,12 @@ class _Plan:
         if not self._members(group) and not all(isinstance(form, Packed) for form in _forms(group)):
             return False  # one module, on values that would have to be put together first
         loose = any(isinstance(form, Loose) for form in _forms(group))
-        return self._products(group.lanes[0], options.rows) * (10 if loose else 1) <= options.most
+        return _products(self.body, node, options.rows) * (10 if loose else 1) <= options.most
 
     def _members(self, group: Group) -> bool:
         """Tell whether the lanes of a group have weights of their own."""
         nodes = [self.body.nodes[lane] for lane in group.lanes]
         return nodes[0].kind is NodeKind.LEAF and len({node.target for node in nodes}) == len(nodes)
-
-    def _products(self, number: int, rows: int) -> int:
-        """Estimate the multiply-adds of a leaf: each entry of its output is a sum over one row of its weight."""
-        node = self.body.nodes[number]
-        specs = node.primitive.parameters(arguments(self.body, node)) if node.primitive is not None else ()
-        shape = next((spec.shape for spec in specs if spec.name == "weight" and len(spec.shape) > 1), (1, 1))
-        weight: int = prod(int(axis) if isinstance(axis, int) else 1 for axis in shape[1:])
-        sizes = [extent(axis) for axis in node.outputs[0].shape]
-        return weight * prod(rows if isinstance(size, Dim) else size for size in sizes)
 
     def _parts(self, numbers: set[int]) -> Iterator[set[int]]:
         """Yield the groups that hang together."""
@@ -128,8 +144,9 @@ class _Plan:
             yield part
 
     def _weighs(self, part: set[int]) -> bool:
-        """Tell whether something in a part is worth the trouble: modules with weights of their own."""
-        return any(self._members(self.lanes.groups[number]) for number in part)
+        """Tell whether something in a part is worth the trouble: maps with weights of their own."""
+        groups = [self.lanes.groups[number] for number in part]
+        return any(self._members(group) and _matrix(self.body, self.body.nodes[group.lanes[0]]) for group in groups)
 
     def _ordered(self, chosen: set[int]) -> set[int]:
         """Leave out groups that wait for each other."""
