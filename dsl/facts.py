@@ -231,8 +231,14 @@ class Facts:
         if k == 0:
             return self._never(k, a)
         verdict = self.whole(quotient(a, k))
-        between = verdict.is_unknown and self.at_least(a, 1).is_true and self.at_least(k, a + 1).is_true  # 0 < a / k < 1
-        return self._never(k, a) if verdict.is_false or between else verdict
+        return self._never(k, a) if verdict.is_false else verdict
+
+    def _indivisible(self, k: int | Dim, a: int | Dim) -> bool:
+        """Say whether `a` lies between 0 and `k`, or a number divides `k` and never `a`."""
+        if self.at_least(a, 1).is_true and self.at_least(k, a + 1).is_true:
+            return True
+        common = math.gcd(*(int(c) for _, c in k.terms)) if isinstance(k, Dim) and k.is_whole else 1
+        return common > 1 and self.divides(common, a).is_false
 
     def whole(self, value: int | Dim) -> Verdict:
         """Say whether an exact quotient is a whole number."""
@@ -241,7 +247,8 @@ class Facts:
             if any(numerator == n and divisor == d for d, n in self._solution.multiples):
                 continue
             left = self._remainders(divisor, numerator)
-            if left is not None and 0 not in left and is_whole(reduced - quotient(numerator, divisor)):
+            never = 0 not in left if left is not None else self._indivisible(divisor, numerator)
+            if never and is_whole(reduced - quotient(numerator, divisor)):
                 return self._never(value)
             if left != {0}:
                 return UNKNOWN

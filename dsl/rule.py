@@ -149,7 +149,10 @@ class ShapeRule:
 
     def _open_quotient(self, verdict: Verdict, value: int | Dim, what: str) -> None:
         for divisor, numerator in integrality(value) if verdict.is_unknown else ():
-            self._open(self.facts.divides(divisor, numerator), "divides", divisor, numerator, what)
+            found = self.facts.divides(divisor, numerator)
+            if found.is_false:
+                raise RuleFailure(f"{what}: `{numerator}` is not divisible by `{divisor}`{_fails(found)}", None, INDIVISIBLE)
+            self._open(found, "divides", divisor, numerator, what)
 
     def reaches(self, size: Axis, least: Axis) -> bool | None:
         """Say whether `at_least` would hold (True), fail (False), or keep a condition (None); reports nothing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Rule
-from ...dsl.types import Axis, TensorType, extent
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import tensors, text
 from ..costs import moved_bytes
 from ..lowering import Given, Handle, LoweringBuilder, expand
@@ -136,17 +136,20 @@ def _einsum(b: LoweringBuilder, given: Given) -> Handle:
         refused("A323", pattern="... i -> i", tensors=["float[2, 3]"]),
         refused("A321", pattern="i, i -> i", tensors=["float[2]", "int[2]"]),
         refused("A305", pattern="i -> i", tensors=["bool[2]"]),
+        refused("A305", pattern="i j -> j", tensors=["int32[2, 3]"]),
     ),
 )
 def einsum(rule: Rule, pattern: str, tensors: Sequence[TensorType]) -> TensorType:
     """Multiply and add up: the sum, over the names that aren't on the right, of the products of the elements:
     `y[i, k] = sum_j a[i, j] b[j, k]` for `"i j, j k -> i k"`.
 
-    tensors: number[...] of one dtype, with the axes of their terms; y: number[...] with the axes of the right.
+    tensors: number[...] of one dtype, not int32, with the axes of their terms; y: number[...] with the axes of the right.
     """
     if not tensors:
         raise rule.fail("there are no tensors", "give one for each term of the pattern", "A305")
     dtype = common_dtype(rule, {f"tensor {i}": t for i, t in enumerate(tensors)})
+    if dtype is DType.INT32:
+        raise rule.fail("the tensors are int32", "torch adds them up as int32 or as int, by the pattern: write `int(...)` around each", "A305")
     names, result = named_axes(rule, pattern, tensors)
     table = axis_table(rule, tensors, names)
     return TensorType(dtype, tuple(table[n] for n in result))

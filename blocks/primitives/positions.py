@@ -119,11 +119,12 @@ def _segmentwise(name: str, *options: str) -> Expansion:
     return expand(lambda b, given: b.call(f"{COMPOSITES}.{name}", given["x"], given["segment"], static(b, given["count"]), *options))
 
 
-def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
+def _segmented(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> None:
     rule.dtype(segment, [DType.INT], "`segment`")
     if x.rank < 1 or segment.rank != 1:
         raise rule.fail(f"`x` is {x} and `segment` is {segment}", "give x any[n, ...] and one segment for each of its n rows", "A324")
     rule.same(x.shape[0], segment.shape[0], "the rows of `x` and of `segment`")
+    rule.at_least(count, 1, "`count`")
 
 
 @operation(
@@ -135,6 +136,7 @@ def _segmented(rule: Rule, x: TensorType, segment: TensorType) -> None:
         refused("A305", x="float[S]", segment="float[S]", count=2),
         refused("A301", x="float[3]", segment="int[4]", count=2),
         refused("A305", x="bool[S]", segment="int[S]", count=2),
+        refused("A303", x="float[S]", segment="int[S]", count=0),
     ),
 )
 def segment_sum(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
@@ -143,14 +145,14 @@ def segment_sum(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim
     x: number[n, ...], segment: int[n] in 0..count, y: number[count, ...].
     """
     rule.dtype(x, "number", "`x`")
-    _segmented(rule, x, segment)
+    _segmented(rule, x, segment, count)
     return TensorType(x.dtype, (count, *x.shape[1:]))
 
 
 def _segment_reduction(name: str, equation: str, empty: str, lowering: Lowering) -> None:
     def rule(rule: Rule, x: TensorType, segment: TensorType, count: int | Dim) -> TensorType:
         rule.dtype(x, "float", "`x`")
-        _segmented(rule, x, segment)
+        _segmented(rule, x, segment, count)
         return TensorType(x.dtype, (count, *x.shape[1:]))
 
     operation(
@@ -187,7 +189,7 @@ def segment_softmax(rule: Rule, x: TensorType, segment: TensorType, count: int |
     x: float[n, ...], segment: int[n] in 0..count, y: as x.
     """
     rule.dtype(x, "float", "`x`")
-    _segmented(rule, x, segment)
+    _segmented(rule, x, segment, count)
     return x
 
 

@@ -29,6 +29,8 @@ def codes(line: str) -> list[str]:
         ("norm = BatchNorm1d(4, eps = 0); out y = norm(x)", "A214"),  # torch refuses it in training
         ("out y = cosine_similarity(x, x, eps = -1.0)", "A214"),
         ("out y = window(x, argmax(x, dim = 1), 0)", "A303"),
+        ('out y = einsum("b d -> b", i)', "A305"),
+        ("out y = reshape(ones([S, 9]), [S, S, 2, -1])", "A302"),  # an odd number is never 2 S times another
         ("out y = unflatten(ones([3]), 0, [4 * S + 4, -1])", "A302"),  # 4 S + 4 never divides 3
     ],
 )

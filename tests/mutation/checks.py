@@ -75,7 +75,7 @@ def axes(dim: Any, rank: int) -> list[int]:
 
 def reduced(dim: Any, rank: int) -> list[int]:
     """Return the axes that are reduced: to torch none of them would be all."""
-    need(dim != [], "no axis is reduced")
+    need(dim is None or isinstance(dim, int) or len(dim) > 0, "no axis is reduced")
     return axes(dim, rank)
 
 

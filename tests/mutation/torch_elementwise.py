@@ -183,7 +183,7 @@ TABLE["all"] = _reduce(lambda x, at, keep: x.all(at, keep), (torch.bool,))
 @entry
 def sum_(x: Any, dim: Any, keepdim: bool) -> Tensor:
     at = reduced(dim, of(x, *Number).dim())
-    return x.sum(at, keepdim, dtype=x.dtype) if at else x
+    return x.sum(at, keepdim) if at else x
 
 
 @entry
@@ -203,7 +203,7 @@ def _single(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
-TABLE["prod"] = _single(lambda x, at, keep: x.prod(at, keep, dtype=x.dtype))
+TABLE["prod"] = _single(lambda x, at, keep: x.prod(at, keep))
 TABLE["argmax"] = _single(lambda x, at, keep: x.argmax(at, keep))
 TABLE["argmin"] = _single(lambda x, at, keep: x.argmin(at, keep))
 

@@ -125,6 +125,7 @@ def _segments(x: Any, segment: Any, count: int) -> Tensor:
     segment = positions(segment)
     need(x.dim() >= 1 and segment.dim() == 1, "segments are rows")
     equal(x.shape[0], segment.shape[0], "segments")
+    need(count >= 1, "no segments", "run")
     return segment
 
 

@@ -70,6 +70,7 @@ def cdist(a: Any, b: Any, p: float) -> Tensor:
 @entry
 def einsum(pattern: str, tensors: list[Tensor]) -> Tensor:
     numbers(*tensors)
+    need(all(t.dtype is not torch.int32 for t in tensors), "torch adds up int32 as int64 or as int32, by the pattern")
     left, arrow, right = pattern.partition("->")
     need(bool(arrow), "einsum lacks an arrow")
     letters: dict[str, str] = {}
