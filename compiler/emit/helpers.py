@@ -68,7 +68,7 @@ class Helpers:
                     if isinstance(used, ast.Name) and used.id != name:
                         self._copy(module, used.id)
                 text = textwrap.dedent("\n".join(source.splitlines()[_first(statement) - 1 : statement.end_lineno]))
-                self._texts[name] = text
+                self._texts[name] = _narrow_docstrings(text)
 
     def _import(self, module: ModuleType, statement: ast.Import | ast.ImportFrom, name: str) -> None:
         for alias in statement.names:
@@ -84,6 +84,17 @@ class Helpers:
                 self.imports[f"from {statement.module} import {shown}"] = None
 
 
+def _narrow_docstrings(text: str) -> str:
+    """Lay out anew what is too long of the docstrings of a definition."""
+    rows = text.splitlines()
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    for node in sorted(found, key=lambda node: node.lineno, reverse=True):
+        doc, first = ast.get_docstring(node), node.body[0]
+        if doc is not None and any(len(row) > WIDTH for row in rows[first.lineno - 1 : first.end_lineno]):
+            rows[first.lineno - 1 : first.end_lineno] = docstring(doc, first.col_offset)
+    return "\n".join(rows)
+
+
 def _narrow(row: str) -> list[str]:
     """Break a line that is too long."""
     text = row.strip()
@@ -94,7 +105,7 @@ def _narrow(row: str) -> list[str]:
         head, _, result = text.partition(" -> ")
         name, _, parameters = head.removeprefix("def ").removesuffix(")").partition("(")
         return signature(name, [parameters], result.removesuffix(":"), indent)
-    return docstring(text.strip('"'), indent) if text.startswith('"""') else laid_out(text, indent)
+    return laid_out(text, indent)
 
 
 def _first(statement: ast.stmt) -> int:

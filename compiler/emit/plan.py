@@ -11,7 +11,7 @@ from torch import nn
 
 from ...dsl.program import Body, ModuleDecl
 from ...dsl.source import Span
-from ..census import Bodies, Owned, Tensor, distinct, owned
+from ..census import Bodies, Owned, Tensor, distinct, leaf_specs, owned
 from ..graph import result_names
 from ..lower.names import identifier
 from ..lower.unit import Pair, match
@@ -212,9 +212,14 @@ class Instance:
                 inner = list(child._steps(words, ""))
                 yield from inner
             elif loose:
-                yield Text(f'get_parameter("{words[0]}")')
+                yield Text(f'{self._leaf_getter(level, words[0])}("{words[0]}")')
             else:
                 yield from words
+
+    def _leaf_getter(self, path: str, name: str) -> str:
+        """Return how a tensor of a leaf module is taken where type checkers don't know the module."""
+        specs = leaf_specs(self.leaves[path]) if path in self.leaves else ()
+        return "get_buffer" if any(spec.name == name and spec.buffer for spec in specs) else "get_parameter"
 
 
 def nameless(held: Owned) -> dict[str, str]:
