@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .compiler.api import compile as compile
     from .compiler.api import load_program as load_program
+    from .compiler.artifact.loading import load as load
     from .compiler.audit.report import Audit as Audit
     from .compiler.audit.run import audit as audit
     from .compiler.audit.subject import Subject as Subject
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "compile": "compiler.api",
     "load_program": "compiler.api",
+    "load": "compiler.artifact.loading",
     "audit": "compiler.audit.run",
     "Audit": "compiler.audit.report",
     "Subject": "compiler.audit.subject",

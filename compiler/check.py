@@ -18,6 +18,7 @@ from ..dsl.source import Source
 
 if TYPE_CHECKING:
     from ..blocks.library import StandardLibrary
+    from ..dsl.elaborate.files import Loader
     from ..dsl.elaborate.references import Reference
 
 
@@ -70,12 +71,13 @@ def check_text(
     reference: Reference | None = None,
     limits: Limits = DEFAULT,
     folders: Sequence[str | PathLike[str]] = (),
+    beside: Loader | None = None,
 ) -> CheckResult:
     """Elaborate the models of a text and check all that is said about them.
 
     `params` are other arguments for the model; with `text` strings are read as expressions, as on the command line.  With `presets` a
     model that has no values of its own is taken with each of its presets; with a `reference` the arguments come from its configuration.
-    `limits` are what the text may take; its imports stay in its own folder, the `folders` and the library.
+    `limits` are what the text may take; its imports stay in its own folder, the `folders` and the library, unless `beside` reads them.
     """
     from ..dsl.elaborate.model import Request, Text, elaborate
     from .facts import findings
@@ -84,7 +86,7 @@ def check_text(
 
     given = {name: Text(value) if text and isinstance(value, str) else value for name, value in (params or {}).items()}
     request = Request(given, preset, model, presets, reference=reference, limits=limits)
-    found = elaborate(source, library(), GraphInspector(), Project.of(source, folders, limits), request)
+    found = elaborate(source, library(), GraphInspector(), beside or Project.of(source, folders, limits), request)
     if not found.ok:
         return CheckResult(tuple(found.diagnostics), found.programs, (), found.unreached)
     report = tuple(line for program in found.programs.values() for line in describe(program))

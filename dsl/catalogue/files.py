@@ -117,6 +117,28 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "",
     ),
     Entry(
+        "A831",
+        "there is no compiled model here",
+        "A compiled model is a folder with a `manifest.json` and the file of weights that it names; `archloom compile` writes one.",
+        'archloom.load("empty-folder")',
+        "archloom compile spec.arch -o model",
+    ),
+    Entry(
+        "A832",
+        "a manifest that isn't one",
+        "The `manifest.json` of a compiled model can't be read, or lacks something, or holds something that no manifest has.",
+        "",
+        "",
+    ),
+    Entry(
+        "A833",
+        "a compiled model that has changed since",
+        "The texts or weights of a compiled model aren't those that its manifest names, or the library's blocks that it uses are others by now: it "
+        "would compute something else.  Compile the spec again.",
+        "",
+        "",
+    ),
+    Entry(
         "A821",
         "what is `extern` isn't allowed",
         "A text runs no Python of its own accord: whoever compiles it says which classes and functions it may use, by name or by handing them in.",

@@ -1,0 +1,73 @@
+"""`archloom compile`: a model with its weights as a folder that needs no spec."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+
+from . import _options as options
+from ._optimizing import chosen
+from ._progress import busy
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+@click.command("compile", short_help="Write a model with its weights into a folder of its own.")
+@options.file
+@options.limit
+@options.folder
+@options.param
+@options.preset
+@options.model
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
+@click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
+@click.option(
+    "--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), default="float32", show_default=True, help="What floats are."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the weights that no file gives.")
+@options.extern
+@options.optimize
+@click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(file_okay=False), help="The folder to write.")
+def command(
+    path: str,
+    param: Mapping[str, str],
+    preset: str | None,
+    model: str | None,
+    tasks: tuple[str, ...],
+    weights: str | None,
+    dtype: str,
+    seed: int,
+    extern: tuple[str, ...],
+    output: str,
+) -> None:
+    """Compile the model of FILE and write DIR: its weights, and a manifest with the text, parameters, passes and versions.
+
+    `archloom.load("DIR")` gives the model back in Python, on a machine that has archloom and no FILE.
+    """
+    from ..artifact.saving import write_artifact
+
+    passes = chosen()
+    with busy(f"compiling {path}"):
+        try:
+            manifest = write_artifact(
+                path,
+                output,
+                param,
+                preset=preset,
+                model=model,
+                tasks=tasks or None,
+                weights=weights,
+                dtype=dtype,
+                optimize=passes.passes or "none",
+                seed=seed,
+                extern=extern or None,
+                limits=options.asked_limits(),
+                folders=options.asked_folders(),
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            raise click.ClickException(f"`{output}` can't be written: {(error.strerror or str(error)).lower()}") from None
+    print(f"wrote {output}: {manifest.model}, {manifest.weights}", file=sys.stderr)
