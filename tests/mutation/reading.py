@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import archloom
+from archloom.blocks.registry import primitives
 from archloom.dsl import ast
 from archloom.dsl.parse.pythonisms import walk
 from archloom.dsl.parser import parse
@@ -90,7 +91,8 @@ def imported(file: File) -> None:
     """Require that what a file takes from the library is there."""
     for module, name, local in file.imports.values():
         other = None if local else library_file(module)
-        need(local or (other is not None and (name in other.items or name in other.imports)), f"an import of nothing, {name}")
+        known = other is not None and (name in other.items or name in other.imports or name in primitives())
+        need(local or known, f"an import of nothing, {name}")
 
 
 @cache
