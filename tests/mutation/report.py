@@ -10,10 +10,13 @@ from .verdict import Outcome
 HEAD = """# Is `check` right?
 
 `python tests/mutation/run.py --write` wrote this page. It takes every block and function of the library with its example, the
-examples, sketches and the texts of these pages, changes one thing, and asks twice what became of it: `check`, and an oracle
-(`tests/mutation/oracle.py`), which reads the syntax tree alone and interprets it with real tensors at two or more sizes of every
-symbolic dimension, in training and evaluation. It uses none of the rules for shapes, no graph and no part of the elaborator; of the
-library it takes the names and defaults of the arguments.
+examples and sketches, the texts of these pages, the right texts of the catalogue of errors and those of `tests/mutation/texts`,
+changes one thing, and asks twice what became of it: `check`, and an oracle (`tests/mutation/oracle.py`), which reads the syntax tree
+alone and interprets it with real tensors at two or more sizes of every symbolic dimension, in training and evaluation. It uses none
+of the rules for shapes, no graph and no part of the elaborator; of the library it takes the names and defaults of the arguments.
+
+Each kind of change is made in two ways, in turn: at one place, as by mistake, and as a careful writer makes it, such as a name or a
+width that is changed at all its places. Mutants are spread evenly over kinds and texts, and no text is tried twice.
 
 - **False valid**: `check` finds nothing, and it fails at sizes that meet its conditions. **False invalid**: `check` finds an error,
   and it runs at every size tried, each block by itself too. **False condition**: one that is met always or never.
@@ -27,13 +30,15 @@ def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int
     matrix = Counter((o.verdict, o.truth) for o in outcomes)
     results = Counter(o.result for o in outcomes)
     whole = sum("/" in o.base for o in outcomes)
-    runs = sum(o.truth in ("runs", "depends", "values") for o in outcomes)
+    runs = sum(o.truth in RUN for o in outcomes)
     conditional = sum(o.verdict == "conditional" for o in outcomes)
     total = max(len(outcomes), 1)
+    left = sorted((o for o in outcomes if o.result not in ("right", "unknown")), key=lambda o: (list(RESULTS).index(o.result), o.base))
+    open_ = [f"- {RESULTS[o.result]}: {o.base}, {o.mutation.kind}, {o.change}: {o.reason}" for o in left]
     lines = [
         HEAD,
         f"{len(outcomes):,} mutants of {texts} texts (seed {seed}): {len(outcomes) - whole:,} of single blocks, {whole:,} of whole specs.",
-        f"They took {seconds[0]:.0f} s on two cores, {seconds[1]:.0f} s of their time.",
+        f"They took {seconds[1]:.0f} s of processor time, {seconds[0]:.0f} s by the clock with two workers.",
         f"{100 * runs / total:.1f} % of them run, {100 * conditional / total:.1f} % of the verdicts are conditional.",
         "",
         *table(("`check` says", *TRUTHS), [(v, *(f"{matrix[v, t]:,}" for t in TRUTHS)) for v in VERDICTS]),
@@ -48,11 +53,16 @@ def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int
         "",
         *(f"- {n:,} times: {reason}" for reason, n in Counter(o.reason for o in outcomes if o.result == "unknown").most_common()),
         "",
+        "What is open:",
+        "",
+        *(open_ or ["- nothing"]),
+        "",
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
 VERDICTS = ("valid", "conditional", "invalid")
+RUN = ("runs", "depends")
 TRUTHS = ("runs", "depends", "fails", "values", "unknown")
 RESULTS = {
     "right": "right",
@@ -66,7 +76,7 @@ def by_kind(outcomes: Iterable[Outcome]) -> list[tuple[str, int, int]]:
     run: Counter[str] = Counter()
     for outcome in outcomes:
         tried[outcome.mutation.kind] += 1
-        run[outcome.mutation.kind] += outcome.truth in ("runs", "depends", "values")
+        run[outcome.mutation.kind] += outcome.truth in RUN
     return [(kind, count, run[kind]) for kind, count in sorted(tried.items())]
 
 

@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class Outcome:
     truth: str
     result: str
     reason: str = ""
-    codes: tuple[str, ...] = field(default=())
+    codes: tuple[str, ...] = ()
+    change: str = ""
 
 
 def verdict(base: Base, text: str) -> Verdict:
@@ -144,7 +145,9 @@ def compare(base: Base, mutation: Mutation) -> Outcome:
     runs = Runs(base, text, said.modal)
 
     def outcome(truth: str, result: str, reason: str = "") -> Outcome:
-        return Outcome(base.name, mutation, said.word, truth, result, reason[:200], said.codes)
+        return Outcome(
+            base.name, mutation, said.word, truth, result, reason.splitlines()[0][:200] if reason else "", said.codes, changed(base, mutation)
+        )
 
     if said.word == "crash":
         return outcome("none", "crash", said.messages[0])
@@ -154,6 +157,12 @@ def compare(base: Base, mutation: Mutation) -> Outcome:
         return outcome("unknown", "unknown", str(unknown))
     except Exception as error:  # noqa: BLE001  # one mutant that the oracle stumbles over must not end the run
         return outcome("unknown", "oracle crash", f"{type(error).__name__}: {error} {_place(error)}")
+
+
+def changed(base: Base, mutation: Mutation) -> str:
+    """Return what a mutant has instead of what, cut short."""
+    old, new = base.text[mutation.start : mutation.end], mutation.text
+    return " becomes ".join(f"`{' '.join(text.split())[:60]}`" if text.strip() else "nothing" for text in (old, new))
 
 
 def _judged(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any) -> Outcome:
