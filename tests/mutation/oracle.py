@@ -246,7 +246,8 @@ def run_model(
     frame = Frame("block", body)
     world.active.append(item)
     types = {p.name: p.type for p in item.parameters}
-    given = {k: typed(types[k], v, frame) if isinstance(v, ast.Node) else v for k, v in params.items() if k in types}
+    need(params.keys() <= types.keys(), "the model takes no such argument")
+    given = {k: typed(types[k], v, frame) if isinstance(v, ast.Node) else v for k, v in params.items()}
     for parameter in item.parameters:
         need(parameter.name in given or parameter.default is not None, f"the model's {parameter.name} is missing")
         world._static(parameter, given, frame)
