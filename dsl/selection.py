@@ -19,7 +19,7 @@ from .record import entity
 from .selector_members import holds, listed, pick
 from .selectors import Anchor, Deep, Either, Exactly, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
 from .types import SetAxis
-from .unborn import is_unborn
+from .unborn import has_unborn, is_unborn
 
 
 class Tree:
@@ -208,6 +208,8 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
         if not following:
             return []
         frontier = following
+    if not tree.entries and not has_unborn(tree.bodies, tree.noun):
+        return Miss(f"`{path.span.text}` matches nothing: there is no {tree.noun}", path.span, "leave it out")
     return frontier
 
 

@@ -33,6 +33,11 @@ def is_unborn(parts: Sequence[Part], bodies: Iterable[Body], noun: str, top: boo
     return is_unborn(rest, _distinct(m for body in bodies for m in _named(body, first)), noun, top=False)
 
 
+def has_unborn(bodies: Iterable[Body], noun: str) -> bool:
+    """Tell whether other arguments might make any parameter, loss, input or value."""
+    return any(KINDS[noun] & kinds for body in _at_or_below(bodies) for kinds in body.absent.values())
+
+
 def _made(body: Body) -> set[str]:
     """Return the names of the modules, parameters and losses of a body."""
     losses = (loss.path.removeprefix(f"{loss.task}.") for loss in body.losses)

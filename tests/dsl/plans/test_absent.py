@@ -194,3 +194,9 @@ train M { stage s { CLAUSES } }
 def test_what_is_made_for_some_members_is_a_partial_family(clauses: str, errors: list[tuple[str, str]]) -> None:
     """Its other members are absent, with these arguments and with all; a name that no member of a body makes selects nothing there."""
     assert [(code, message) for code, message, _ in found(PARTIAL.replace("CLAUSES", clauses)) if code in ("A510", "A515")] == errors
+
+
+@pytest.mark.parametrize(("extra", "codes"), [("", ["A515"]), ("; if deep { loss main = mean(x) }", [])])
+def test_all_losses_of_a_model_that_has_none(extra: str, codes: list[str]) -> None:
+    text = f"model M(deep: bool = false) {{ in x: float[B, 4]; f = Linear(4, 4); out y = f(x){extra} }}"
+    assert [code for code, _, _ in found(f"{text}; train M {{ stage s {{ tune f; weight ** = 2 }} }}") if code == "A515"] == codes
