@@ -14,9 +14,10 @@ from typing import cast
 from ...blocks.parameters import per_axis
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ...dsl.record import record
-from ..graph import operands, results
+from ..graph import module_at, results
 from ..paths import is_handed, join
 from .gates import is_gate
+from .readers import readers
 
 AXES = {"Linear": 0, "Conv1d": 1, "Conv2d": 2}
 """How many axes of places the kernel of a map slides over."""
@@ -108,9 +109,7 @@ class Affines:
         self.found: dict[Ref, Affine] = {}
         self.inner: set[Ref] = set()
         """Values that a larger one has taken in."""
-        self._readers: dict[Ref, int] = {}
-        for ref in (*(ref for node in body.nodes for _, ref in operands(node)), *results(body)):
-            self._readers[ref] = self._readers.get(ref, 0) + 1
+        self._readers = readers(body)
         for number, node in enumerate(body.nodes):
             made = self._made(node)
             if made is not None:
@@ -149,7 +148,7 @@ class Affines:
         return made
 
     def _leaf(self, node: Node) -> Affine | None:
-        declared, x = self.body.modules.get(node.target), node.inputs.get("x")
+        declared, x = module_at(self.body, node.target), node.inputs.get("x")
         if declared is None or declared.extern is not None or not isinstance(x, Ref):
             return None
         step, before = Step(node.target, declared, node), self._own(x)

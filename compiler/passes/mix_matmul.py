@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from ...dsl.program import Body, Node, NodeKind, Ref
 from ...dsl.record import record
-from ..graph import Graph, operands, results
+from ..graph import Graph, operands
 from ..optimize.gates import gate_matrix, is_gate, rows_of
 from ..optimize.interface import Journal, Pass
+from ..optimize.readers import readers
 from ..optimize.rebuilding import rebuild
 from ..optimize.scheduling import schedule
 from ..optimize.writing import Writer
@@ -75,14 +76,12 @@ def _mixed(body: Body, journal: Journal) -> Body:
 
 def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:
     """Yield the sums that mix values which other sums mix, too, in the order of the body."""
-    readers: dict[Ref, int] = {}
-    for ref in (*(ref for node in body.nodes for _, ref in operands(node)), *results(body)):
-        readers[ref] = readers.get(ref, 0) + 1
-    sums = _sums(body, readers)
+    read = readers(body)
+    sums = _sums(body, read)
     found: dict[int, dict[Ref, tuple[Ref, Product]]] = {}
     mixed: dict[Ref, int] = {}
     for number, addends in sums.items():
-        products = ((ref, _product(body, ref)) for ref in addends if readers[ref] == 1)
+        products = ((ref, _product(body, ref)) for ref in addends if read[ref] == 1)
         found[number] = {product.value: (ref, product) for ref, product in products if product is not None}
         for value in found[number]:
             mixed[value] = mixed.get(value, 0) + 1
@@ -97,13 +96,13 @@ def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:
             journal.decline(body, "the gates are of places: one product would be slower", body.nodes[number].span)
 
 
-def _sums(body: Body, readers: Mapping[Ref, int]) -> dict[int, tuple[Ref, ...]]:
+def _sums(body: Body, read: Mapping[Ref, int]) -> dict[int, tuple[Ref, ...]]:
     """Return the largest sums, with what they add up."""
     found: dict[int, tuple[Ref, ...]] = {}
     for number, node in enumerate(body.nodes):
         a, b = node.inputs.get("a"), node.inputs.get("b")
         if node.kind is NodeKind.OPERATION and node.target == "add" and isinstance(a, Ref) and isinstance(b, Ref) and a != b and _is_even(body, node):
-            parts = [found.pop(ref.node) if ref.node in found and readers[ref] == 1 else (ref,) for ref in (a, b)]
+            parts = [found.pop(ref.node) if ref.node in found and read[ref] == 1 else (ref,) for ref in (a, b)]
             found[number] = (*parts[0], *parts[1])
     return found
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Extreme = Literal["amax", "amin"]
 
@@ -162,3 +163,29 @@ def dynamic_conv(
     convolve = torch.conv1d if x.dim() == 3 else torch.conv2d
     y = convolve(joined, weight.flatten(0, 1), None if bias is None else bias.flatten(), stride, padding, dilation, rows)
     return y.reshape(rows, cout, *y.shape[2:])
+
+
+def resized_taps(x: Tensor, size: int, taps: int, padding: int, align: bool) -> Tensor:
+    """Return what each place of an axis gives to each place of a convolution over the resized axis, for each of its taps.
+
+    x: an identity matrix float[n, n], y: float[taps * n, size + 2 * padding - taps + 1].
+    """
+    spread = functional.interpolate(x[None], size, mode="linear", align_corners=align)[0]
+    seen = functional.pad(spread, [padding, padding])
+    return seen.unfold(1, seen.size(1) - taps + 1, 1).transpose(0, 1).flatten(0, 1)
+
+
+def resized_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, size: list[int], padding: list[int], align: bool = False) -> Tensor:
+    """Convolve what a bilinear resize gives: the kernel's taps first, at the old places, then the resize along each axis with their shifts.
+
+    x: float[B, cin, h, w], weight: float[cout, cin, k, l], bias: float[cout], y: float[B, cout, H + 2 padding - k + 1, ...], size: H and W.
+    """
+    height, width = x.shape[2:]
+    cout, _, rows, columns = weight.shape
+    kernel = weight.permute(0, 2, 3, 1).flatten(0, 2)
+    each = torch.unflatten(torch.matmul(kernel, x.flatten(2)), 1, [cout, rows, columns]).unflatten(4, [height, width])
+    down = resized_taps(torch.eye(height, dtype=x.dtype, device=x.device), size[0], rows, padding[0], align)
+    across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], columns, padding[1], align)
+    lines = torch.matmul(each.transpose(3, 4).flatten(4, 5).flatten(2, 3), across)
+    y = torch.matmul(down.mT, lines)
+    return y if bias is None else y + bias[:, None, None]

@@ -123,6 +123,14 @@ def _dynamic_conv(count: int) -> Callable[..., Tensor]:
 TABLE["dynamic_conv1d"], TABLE["dynamic_conv2d"] = _dynamic_conv(1), _dynamic_conv(2)
 
 
+@entry
+def resized_conv2d(x: Any, weight: Any, bias: Any, size: Any, padding: Any, align: bool) -> Tensor:
+    floats(x, weight, bias)
+    need(x.dim() == 4 and len(size) == 2 and all(n >= 1 for n in size), "resized places")
+    y = F.interpolate(x, list(size), mode="bilinear", **({"align_corners": True} if align else {}))
+    return TABLE["conv2d"](y, weight, bias, 1, padding, 1, 1)
+
+
 # --------------------------------------------------------------------------------------------------------- attention
 
 
