@@ -53,13 +53,16 @@ class ResizeLate(Pass):
             return False
         inner = {Ref(declared.node): body.nodes[ref.node] for declared in callee.inputs for name, ref in handed if declared.key == name}
         pairs = ((node, inner[x]) for node in callee.nodes if isinstance(x := node.inputs.get("x"), Ref) and x in inner)
-        return any(_weight(callee, node) is not None and self._pays(callee, node, body, resize) for node, resize in pairs)
+        return any(_weight(callee, node) is not None and self._against(callee, node, body, resize) is None for node, resize in pairs)
 
     def _written(self, flat: Body, body: Body, journal: Journal) -> Body:
-        found = dict(_pairs(flat))
-        pays = {number: resize for number, resize in found.items() if self._pays(flat, flat.nodes[number], flat, flat.nodes[resize])}
-        for number in found.keys() - pays.keys():
-            journal.decline(body, "the convolution stays behind the resize: at the places before it costs as much", flat.nodes[number].span)
+        pays: dict[int, int] = {}
+        for number, resize in _pairs(flat):
+            against = self._against(flat, flat.nodes[number], flat, flat.nodes[resize])
+            if against is None:
+                pays[number] = resize
+            else:
+                journal.decline(body, f"`{flat.nodes[number].target}` stays behind the resize: {against}", flat.nodes[number].span)
         if not pays:
             return flat
         writer = Writer(flat)
@@ -71,19 +74,24 @@ class ResizeLate(Pass):
                 writer.copy(number)
         return writer.body()
 
-    def _pays(self, held: Body, node: Node, above: Body, resize: Node) -> bool:
-        before, after = (_places(_read(above, resize)), _places(resize.outputs[0]))
-        weight, made = _weight(held, node), _made(held, node)
-        if weight is None or not _is_plain(made):
-            return False
+    def _against(self, held: Body, node: Node, above: Body, resize: Node) -> str | None:
+        """Return why a convolution of a resized value stays behind the resize, or None if it needn't."""
+        before, after = _places(_read(above, resize)), _places(resize.outputs[0])
+        weight = _weight(held, node)
+        if weight is None or not _is_plain(_made(held, node)):
+            return "it takes steps, has groups, or sees other values than zeros at the border"
         cin, rows, columns = (size if isinstance(size := extent(axis), int) else 1 for axis in weight.shape[1:])
         if (rows, columns) == (1, 1):
-            return _grows(resize) if before is None or after is None else prod(after) > prod(before)
-        if before is None or after is None or not _is_exact(resize, before) or resize.attributes["mode"] != "bilinear":
-            return False
+            grows = _grows(resize) if before is None or after is None else prod(after) > prod(before)
+            return None if grows else "the resize isn't known to make more places"
+        if before is None or after is None or not _is_exact(resize, before):
+            return "its places aren't known, or not as many as the scale says"
+        if resize.attributes["mode"] != "bilinear":
+            return f"its kernel can't go before a resize by `{resize.attributes['mode']}`, only by `bilinear`"
         (height, width), (tall, wide) = before, after
         taps = cin * rows * columns * height * width + rows * height * columns * width * wide + tall * rows * height * wide
-        return self.gain * taps <= cin * rows * columns * tall * wide
+        costs = cin * rows * columns * tall * wide
+        return None if self.gain * taps <= costs else f"it costs {costs} multiply-adds for each channel, and before the resize {taps}"
 
 
 def _is_resize(node: Node) -> bool:
