@@ -71,6 +71,11 @@ class Draft:
 
     # --------------------------------------------------------------------------------------------------- functions
 
+    @property
+    def keyed(self) -> frozenset[str]:
+        """The inputs that are dicts even where their members count from 0."""
+        return frozenset()
+
     def operation(self, target: str, arguments: Mapping[str, Any]) -> str:
         """Return the name of an own module without parameters; equal ones are one."""
         known = next((name for name, made in self.operations.items() if made == (target, dict(arguments))), None)
@@ -106,7 +111,7 @@ class Draft:
         """Return the lines of `__init__` and of each function; `show` prints a number, in `__init__` or outside."""
         within = Expressions(lambda hole: show(hole, True), helper)
         without = Expressions(lambda hole: show(hole, False), helper)
-        without.listed = self.instance.planner.sets.text
+        without.listed, without.keyed = self.instance.planner.sets.text, self.keyed
         init = [("", line) for line in self._init(within)]
         if not roll:
             functions = [self._lines(function, without, width, False) for pair in self.functions for function in pair]
@@ -277,7 +282,7 @@ class Draft:
             source = self._source(held)
             words = loop_wording(source.span, depth, len(source.members))[which]
             if which == 0:
-                words = Wording((*words.terms, *self._lengths(held, depth)))
+                words = Wording((*self._lengths(held, depth), *words.terms), alike=True)
             found = self._holes[id(held), which] = Hole(value, words, made=True)
         return found
 
@@ -376,9 +381,10 @@ def _comprehension(kind: str, word: str, text: str, over: str) -> str:
     listed = re.fullmatch(r"range\(len\(([A-Za-z_]\w*)\)\)", over)
     if listed is not None and kind.endswith("List"):
         item = singular(listed[1])
-        rest = text.replace(f"{listed[1]}[{word}]", "")
+        own = rf"(?<![\w.]){listed[1]}\[{word}\]"
+        rest = re.sub(own, "", text)
         if rest != text and not re.search(rf"\b({word}|{item})\b(?!=)", rest) and item != listed[1]:
-            return f"nn.{kind}([{text.replace(f'{listed[1]}[{word}]', item)} for {item} in {listed[1]}])"
+            return f"nn.{kind}([{re.sub(own, item, text)} for {item} in {listed[1]}])"
     if kind.endswith("List"):
         return f"nn.{kind}([{text} for {word if _reads(text, word) else '_'} in {over}])"
     return f"nn.{kind}({{{f'str({word})' if over.startswith('range(') else word}: {text} for {word} in {over}}})"

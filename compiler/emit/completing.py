@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .expressions import LOCAL, local_mark, plain
+from .layout import split
 from .units import Token, Unit
 
 MOVING = re.compile(r"\bself\.|\brand|\bdropout|\bnormal|\bbernoulli|\bmultinomial|\bshuffle")
@@ -30,6 +31,23 @@ def completed(units: Sequence[Unit], at: int, period: int, times: int, names: di
     made = {key: f"{key}+" for unit in lacking for key in unit.defines()}
     names.update((one, names[key]) for key, one in made.items())
     return _copied(lacking, turns[-2][part:], {**new, **made}, units[end + part - 1].number)
+
+
+def read_there(units: Sequence[Unit], made: Sequence[Unit]) -> list[Unit]:
+    """Return later statements that read what a list holds now, in the place of making it once more."""
+    known: dict[str, str] = {}
+    for unit in made:
+        mark, _, value = unit.lines[0][1].partition(" = ")
+        items = split(value[1:-1]) if value.startswith("[") and value.endswith("]") else []
+        known.update((item, f"{mark}[{place}]") for place, item in enumerate(items) if "(" in item)
+    found: list[Unit] = []
+    for unit in units:
+        copy = Unit(list(unit.lines), unit.guard, unit.enters, unit.loop)
+        copy.number = unit.number
+        for item, place in known.items():
+            copy.change([text.replace(item, place) for text in copy.rows])
+        found.append(copy)
+    return found
 
 
 def _plain(unit: Unit) -> bool:

@@ -33,6 +33,7 @@ HANDED = re.compile(r", (?:(\w+)=\1|states=caches)(?:\[[^\]]*\])*(?=[,)])")
 INNER = "[^\ue010-\ue018]*"
 MARKED = re.compile(f"{OPEN}(?P<member>{INNER}){CLOSE}")
 KEYED = re.compile(f"{KEY}(?P<before>{INNER}){NAMED}(?P<word>{INNER}){REST}(?P<rest>{INNER}){END}")
+ELEMENT = re.compile(f"(?P<base>.*)\\[{OPEN}(?P<member>{INNER}){CLOSE}\\]")
 LOCAL = re.compile(f"{BEGIN}(?P<key>{INNER}){NAMED}(?P<name>{INNER}){DONE}")
 
 
@@ -81,6 +82,8 @@ class Expressions:
         self.names: dict[int, str] = {}
         self.listed: Callable[[Sequence[object]], str] | None = None
         """Prints the members of a set."""
+        self.keyed: frozenset[str] = frozenset()
+        """Dicts whose keys may count from 0 as the places of a list do."""
 
     def value(self, value: Any, least: int = 0) -> str:
         """Return a value as text, in parentheses where it binds weaker than `least`."""
@@ -107,7 +110,8 @@ class Expressions:
             items = (f"{self.value(k)}: {self.value(v)}" for k, v in cast("dict[Any, Any]", value).items())
             return f"{{{', '.join(items)}}}", ATOM
         if isinstance(value, list):
-            return f"[{', '.join(self.value(item) for item in cast('list[Any]', value))}]", ATOM
+            items = [self.value(item) for item in cast("list[Any]", value)]
+            return self._family(items) or f"[{', '.join(items)}]", ATOM
         if isinstance(value, tuple):
             items = [self.value(item) for item in cast("tuple[Any, ...]", value)]
             return f"({', '.join(items)}{',' if len(items) == 1 else ''})", ATOM
@@ -122,6 +126,22 @@ class Expressions:
         if value is None or isinstance(value, bool):
             return repr(value), ATOM
         return str(value), ATOM  # a dtype or a device
+
+    def _family(self, items: Sequence[str]) -> str | None:
+        """Return a list that holds all members of a family, in order, as the family itself or as a comprehension."""
+        found = [ELEMENT.fullmatch(item) for item in items]
+        elements = [(one["base"], *one["member"].split(APART)) for one in found if one is not None]
+        bases = {base for base, *_ in elements}
+        if len(elements) != len(items) or len(bases) != 1 or [rest for *_, rest in elements] != [str(k) for k in range(len(items))]:
+            return None
+        base, members = bases.pop(), [json.loads(member) for _, member, *_ in elements]
+        if len(items) < 2 or any(count != str(len(items)) for _, _, count, _ in elements) or plain(base) in self.keyed:
+            return None
+        if members == list(range(len(items))):
+            return None if base.startswith("self.") else base
+        over = self.listed(members) if self.listed is not None else ""
+        word = "task" if over == "TASKS" else "name"
+        return f"[{base}[{word}] for {word} in {over}]" if over.isidentifier() and all(isinstance(one, str) for one in members) else None
 
     def access(self, access: Access) -> str:
         """Return the way to a module or tensor."""

@@ -277,6 +277,8 @@ class _File:
         if "F." in body:
             plain.add("import torch.nn.functional as F")
         names: dict[str, set[str]] = {"torch": {"nn"}}
+        if re.search(r"(?<![\w.])reduce\(", body):
+            names["functools"] = {"reduce"}
         if "Tensor" in body:
             names["torch"].add("Tensor")
         for word, module in (("Any", "typing"), ("Self", "typing"), ("Sequence", "collections.abc"), ("Mapping", "collections.abc")):

@@ -7,26 +7,32 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from .expressions import Expressions, local_mark, plain, size
 from .steps import Member, Step, Store, bearers, inputs_of, read_steps
 from .units import Line
+from .varying import numbered
 
 CACHES = ("states", "caches")
 """Where a function finds what it remembers: what is read there isn't the same after a call."""
 
-RESERVED = frozenset((*CACHES, "self", "torch", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
+RESERVED = frozenset((*CACHES, "self", "torch", "reduce", "nn", "F", "Tensor", "Any", "losses", "outputs", "task", "name"))
 TAKEN = RESERVED | frozenset(dir(builtins))
 
 NOUNS = {
     "arange": "positions", "cos": "cos", "sin": "sin", "cat": "joined", "where": "chosen", "gather": "taken", "full": "full",
+    "zeros_like": "zeros", "ones_like": "ones", "eye": "identity", "stack": "stacked",
     "cumsum": "sums", "flatten": "flat", "unsqueeze": "wide", "sum": "total",
     "mean": "mean", "softmax": "probs", "scaled_dot_product_attention": "mixed",
     "index_select": "rows", "argmax": "best", "argmin": "best", "einsum": "product", "matmul": "product", "unflatten": "parts", "permute": "turned",
     "transpose": "turned", "rsqrt": "scale", "sqrt": "root", "norm": "norm", "exp": "weights", "sigmoid": "gate", "zeros": "zeros", "ones": "ones",
 }  # fmt: skip
 """What a value is called that the text gives no name."""
+
+HIDDEN = "h"
+"""What all others are called."""
 
 
 @dataclass(slots=True)
@@ -190,7 +196,7 @@ class Writer:
     def _label(self, step: Step, label: str) -> str:
         """Return a name for a value that the text gives none; never that of a parameter."""
         last = str(step.target).rpartition(".")[2] if step.kind in ("call", "method") else ""
-        word = label or NOUNS.get(last, "h")
+        word = label or NOUNS.get(last, "term" if id(step) in self.terms else HIDDEN)
         return f"{word}_" if word in self.bases else word
 
     def _is_part(self, step: Step) -> bool:
@@ -198,11 +204,7 @@ class Writer:
 
     def _free(self, base: str, at: int, last: dict[str, int]) -> str:
         base = base + "_" if base in self.taken or keyword.iskeyword(base) else base
-        name, number = base, 0
-        while last.get(name, -1) > at:
-            number += 1
-            name = f"{base}_{number}"
-        return name
+        return next(name for name in chain([base], numbered(base)) if last.get(name, -1) <= at)
 
     def _last(self, step: Step) -> int:
         """Return the place of the last statement that reads a value."""
@@ -243,7 +245,7 @@ class Writer:
             access, value = step.value
             return ["if self.training:", "    with torch.no_grad():", f"        {self.print.value(access)}.copy_({self.print.value(value)})"]
         if step.kind == "total":
-            return ["if losses:", '    outputs["loss"] = sum(losses.values())', '    outputs["losses"] = losses']
+            return ['outputs["loss"] = sum(losses.values())', 'outputs["losses"] = losses']
         head = "".join(part if isinstance(part, str) else self.print.value(part) for part in step.form)
         return [head + self.print.value(step.value)]
 

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from ...dsl.elaborate.values import IndexSet
 from ...dsl.program import Body, Program
-from ..lower.names import identifier
 
 LEAST = 3
 """How many names a set has that gets a constant; that of the tasks always has one."""
@@ -21,12 +21,12 @@ class Sets:
         self.constants: dict[tuple[str, ...], str] = {}
         if len(program.tasks) > 1:
             self.constants[program.tasks] = "TASKS"
-        for body in bodies:
-            for declared in (*body.modules.values(), *body.parameters.values()):
-                for known in declared.sets:
-                    members = tuple(member for member in known.members if isinstance(member, str))
-                    if len(members) == len(known.members) >= LEAST:
-                        self.constants.setdefault(members, self._free(identifier(known.name).upper()))
+        given = ((name, value.members) for name, value in program.arguments.items() if isinstance(value, IndexSet))
+        born = (declared for body in bodies for declared in (*body.modules.values(), *body.parameters.values()))
+        for name, found in (*given, *((known.name, known.members) for declared in born for known in declared.sets)):
+            members = tuple(member for member in found if isinstance(member, str))
+            if len(members) == len(found) >= LEAST and members not in self.constants:
+                self.constants[members] = self._free(name.upper() if name.isidentifier() else "NAMES")
 
     def _free(self, name: str) -> str:
         taken = self.constants.values()

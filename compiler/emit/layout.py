@@ -29,7 +29,7 @@ def statement(text: str, indent: int) -> list[str]:
     """Lay out one statement; a line that is too long is broken at its operators, or inside its last brackets that stand at top level."""
     head, value = _halves(text)
     if indent + len(text) > WIDTH and value:
-        tuple_ = head == "return " and len(_split(value)) > 1 and not _comprehension(value)
+        tuple_ = head == "return " and len(split(value)) > 1 and not _comprehension(value)
         if tuple_ or _wants_parentheses(value):
             return _broken(f"{head}({value})", indent, "", "")
     lines = _broken(text, indent, "", "")
@@ -88,7 +88,7 @@ def _broken(text: str, indent: int, before: str, after: str) -> list[str]:
         return [whole]
     start, end = place
     inside = text[start + 1 : end]
-    head, items, tail = text[: start + 1], [inside] if _comprehension(inside) else _split(inside), text[end:]
+    head, items, tail = text[: start + 1], [inside] if _comprehension(inside) else split(inside), text[end:]
     joined = ", ".join(items)
     call = text[start] == "(" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_])")
     lines = [f"{pad}{before}{head}"]
@@ -146,8 +146,8 @@ def _last_brackets(text: str, room: int = WIDTH) -> tuple[int, int] | None:
     return best
 
 
-def _split(text: str) -> list[str]:
-    """Cut at the commas of the top level."""
+def split(text: str) -> list[str]:
+    """Return the parts of a text between the commas outside of its brackets."""
     cuts = [-1, *(p for p, depth in _walk(text) if depth == 0 and text[p] == ","), len(text)]
     parts = (text[a + 1 : b].strip() for a, b in zip(cuts, cuts[1:], strict=False))
     return [part for part in parts if part]

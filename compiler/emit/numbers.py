@@ -147,6 +147,8 @@ class Numbers:
         found = dict.fromkeys(term for term in written if self._column(term, hole) == values)
         if terms is not None and hole.argument.partition("[")[0] in words.named and len(found) > 1:
             found = dict.fromkeys([*found][:1]) if "[" in hole.argument else {}
+        if words.alike:
+            found = dict.fromkeys([*found][:1])
         differ = len(set(values)) > 1
         if len(found) > 1 and not differ:
             return None

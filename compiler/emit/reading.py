@@ -74,6 +74,16 @@ def meant(statement: ast.Assign, place: int) -> ast.Expr | None:
     return items[place] if len(items) == len(statement.goals) else None
 
 
+def bound_names(span: Span) -> tuple[str, ...]:
+    """Return the names that the expression at a place is given by its statement; several where it is taken apart."""
+    inside = around(span)
+    statement = inside[-1] if inside else None
+    if not isinstance(statement, ast.Assign):
+        return ()
+    whole = (statement.value.then, statement.value.otherwise) if isinstance(statement.value, ast.Ternary) else (statement.value,)
+    return tuple(goal.name for goal in statement.goals) if any(value.span == span for value in whole) else ()
+
+
 def file_definitions(span: Span) -> Iterator[ast.Definition]:
     """Yield the static values that the file around a place names."""
     trees = (item.tree for item in _read(span.source).items if item.word == "definition")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from .completing import completed
+from .completing import completed, read_there
 from .expressions import LOCAL, local_mark, named, plain
 from .index_sets import Sets
 from .loops import Loop
@@ -26,7 +26,7 @@ class Roller:
         self.units: list[Unit] = units
         self.sets = sets
         self.names = {found["key"]: found["name"] for unit in units for text in unit.rows for found in LOCAL.finditer(text)}
-        bare = (re.sub(r'"[^"]*"', "", plain(LOCAL.sub("", text))) for unit in units for text in unit.rows)
+        bare = (re.sub(r'"[^"]*"|\[(\w+)\] for \1 in', "", plain(LOCAL.sub("", text))) for unit in units for text in unit.rows)
         self.words = {word for text in bare for word in re.findall(r"(?<![.\w])[A-Za-z_]\w*\b(?!=[^=])", text)}
         """The names that are no local values: no variable of a loop hides one."""
         self.last: dict[str, int] = {}
@@ -64,7 +64,7 @@ class Roller:
         added = completed(self.units, at, period, times, self.names)
         if added:
             before, end = self.units, at + period * (times + 1) - len(added)
-            self.units = [*before[:end], *added, *before[end:]]
+            self.units = [*before[:end], *added, *read_there(before[end:], added)]
             if made := self._replaced(at, period, times + 1):
                 return made
             self.units = before
@@ -128,7 +128,13 @@ class Roller:
         alike = ", ".join([f"{re.escape(marks[0])}(?P<rest>[^,]*)", *(f"{re.escape(one)}(?P=rest)" for one in marks[1:])])
         text = re.sub(rf"\[{alike}\]", lambda found: f"[part{found['rest']} for part in {values}]", text)
         text = re.sub(rf"(?<![\w\])])\({total}\)", f"sum({values})", text)
-        return re.sub(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}]| [+-] )", lambda found: f"{found[1]}sum({values})", text)
+        bare = re.compile(rf"(^return |(?<! ) = |\(|, |: ){total}(?=$|[),}}]| [+-] )")
+
+        def put(found: re.Match[str]) -> str:
+            inside = members or found[1] in ("(", ": ") or text.count("(", 0, found.start()) > text.count(")", 0, found.start())
+            return f"{found[1]}sum({values})" if inside else f"{found[1]}reduce(torch.add, {mark})"  # to a checker a sum may be the number 0
+
+        return bare.sub(put, text)
 
     @staticmethod
     def whole(marks: Sequence[str], members: Sequence[str]) -> str:

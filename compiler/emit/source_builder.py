@@ -15,8 +15,10 @@ from ..lower.names import identifier
 from ..paths import HANDED, is_handed, join
 from .expressions import Expressions
 from .families import Family, parameters, returned
+from .functions import TAKEN
 from .marking import statics
 from .plan import Instance
+from .reading import bound_names
 from .sequences import continued, operand_of
 from .step_builder import Modules, StepBuilder
 from .steps import Access, Member, Step, Store, Text, inputs_of
@@ -41,6 +43,8 @@ class SourceBuilder(StepBuilder):
         self.values: dict[tuple[int, int], Any] = {}
         self.parameters: dict[str, Step] = {}
         self._kinds: dict[int, Family] = {}
+        self.bound: tuple[str, ...] = ()
+        """The names that the text gives what is written."""
         self._told: set[Symbol] = set()
         """The sizes that inputs tell."""
 
@@ -116,10 +120,18 @@ class SourceBuilder(StepBuilder):
     def _node(self, number: int, node: Node) -> None:
         names = tuple(argument.name for argument in node.primitive.arguments) if node.primitive is not None else ()
         self.words, self.line, self.near = wording(node.span, node.target, names), node.span.line, None
+        self.bound = tuple(map(identifier, bound_names(node.span)))
         self.sizes.forget()
         first = len(self.steps)
         made = self._write(number, node)
         handles: tuple[Any, ...] = cast("tuple[Any, ...]", made) if isinstance(made, tuple) else (made,)
+        if len(self.bound) == len(handles) > 1:
+            for handle, name in zip(handles, self.bound, strict=True):
+                if isinstance(handle, Step) and handle.kind == "item":
+                    handle.name = handle.name or name
+        elif len(self.bound) == 1 < len(handles) and node.kind is not NodeKind.CALL:
+            for handle in handles:
+                handle.label = self.bound[0]
         last = handles[0]
         if len(handles) == 1 and node.name and isinstance(last, Step) and any(last is step for step in self.steps[first:]) and not last.name:
             last.name = identifier(node.name.rpartition(".")[2])
@@ -203,6 +215,9 @@ class SourceBuilder(StepBuilder):
             for step in self.steps[before:]:
                 if isinstance(step, Step) and step.kind in ("call", "method"):
                     step.effect = True
+        if isinstance(made, Step) and len(self.steps) - before > 1 and any(made is step for step in self.steps[before:]):
+            own = str(made.target).rpartition(".")[2] == node.target or node.target in TAKEN
+            made.label = made.label or ("" if own else node.target)
         parts = cast("tuple[Step, ...]", made) if isinstance(made, tuple) else ()
         for part, label in zip(parts, entry.results, strict=False):
             part.label = part.label or label
@@ -301,13 +316,13 @@ class SourceBuilder(StepBuilder):
     def _returned(self, node: Node, called: Step, families: Sequence[Family]) -> list[Any]:
         """Return the results of a block one by one: each the call itself, an item of it, or an element of either."""
         found: dict[int, Any] = {}
-        word = node.name.rpartition(".")[2]
+        words = self.bound or (identifier(node.name.rpartition(".")[2]),)
         for number, family in enumerate(families):
             part = called if len(families) == 1 else self.item(called, number)
             if len(families) > 1:
                 part.label = family.name
-            elif family.members:
-                part.name, part.label = identifier(word) if word else "", family.name
+            if len(words) == len(families) and (family.members or len(families) > 1):
+                part.name, part.label = words[number] if words[number] != "_" else "", family.name
             self._kinds[id(part)] = family
             for place, at in enumerate(family.places):
                 found[at] = Step("element", None, (part, family.member(place))) if family.members else part

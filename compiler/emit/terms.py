@@ -20,13 +20,14 @@ from .reckoning import Value
 class Wording:
     """What a statement says of its numbers: its terms, in order, and those of each argument, `sizes[1]` being the second of a list.
 
-    Where `exact`, what stands at no argument was not written as arithmetic, and no other term is meant.  `variables` are those of the
-    loops around, and their values.
+    Where `exact`, what stands at no argument was not written as arithmetic, and no other term is meant.  Where terms are `alike`, all
+    say the same, and the first will do.  `variables` are those of the loops around, and their values.
     """
 
     terms: Arms = ()
     named: Mapping[str, Arms] = field(default_factory=dict[str, Arms])
     exact: bool = False
+    alike: bool = False
     variables: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
     def of(self, argument: str) -> Arms | None:

@@ -11,6 +11,9 @@ from .units import Line
 
 WORD = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Za-z_]\w*')
 COPY = re.compile(r"([A-Za-z_]\w*) = ([A-Za-z_]\w*)")
+HIDDEN = ("h", "z", "e", "r")
+"""Names for what has none in the text, before they are numbered."""
+
 NUMBERED = re.compile(r"(\w*?[A-Za-z])((?:_\d+)+)")
 
 
@@ -26,7 +29,8 @@ def tidied(lines: Sequence[Line], known: Collection[str]) -> list[Line]:
         match = NUMBERED.fullmatch(word)
         if match is None or word not in bound or word in known or word in kept:
             continue
-        shorter = (match[1], *(f"{match[1]}_{i}" for i in range(1, int(match[2].rpartition("_")[2]))))
+        others = HIDDEN if match[1] == HIDDEN[0] else ()
+        shorter = (match[1], *others, *(f"{match[1]}_{i}" for i in range(1, int(match[2].rpartition("_")[2]))))
         short = next((name for name in shorter if name not in taken), word)
         names[word] = short
         taken.add(short)

@@ -149,6 +149,11 @@ class TopDraft(Draft):
             lines += ["        return self"]
         return lines
 
+    @property
+    def keyed(self) -> frozenset[str]:
+        """The inputs of the model."""
+        return frozenset(name for border in self.order for name in border.families)
+
     def _is_tensor(self, path: str) -> bool:
         return any(tensor.path == path for tensor in Census(self.instance.bodies).tensors())
 
@@ -236,7 +241,7 @@ class _Packing:
             found += self.after.get(i, [])
         found += [*self.late, *self.last]
         if self.body.losses:
-            found.append(Store((), ('outputs["loss"]', 'outputs["losses"]'), "total"))
+            found.append(Store((), ('outputs["loss"]', 'outputs["losses"]'), "total", guard=OTHERS))
         if self.body.states:
             found.append(Store(('outputs["states"] = ',), Step("call", f"{CACHED}.flattened", (Step("name", "caches"),))))
         return Function(found, [Step("name", "outputs")], parameters)

@@ -226,8 +226,8 @@ model M {
 
 
 def test_a_shorter_name_is_looked_for_until_there_is_none() -> None:
-    lines = [(0, "h_3, h_0 = f(x)"), (0, "return h_0 - h_3")]
-    assert tidied(lines, {"x"}) == [(0, "h, h_0 = f(x)"), (0, "return h_0 - h")]
+    lines = [(0, "y_3, y_0 = f(x)"), (0, "return y_0 - y_3")]
+    assert tidied(lines, {"x"}) == [(0, "y, y_0 = f(x)"), (0, "return y_0 - y")]
 
 
 def test_every_example_is_tried() -> None:
@@ -339,6 +339,8 @@ def test_layout(tmp_path: Path) -> None:
 def test_a_type_checker_has_nothing_to_say(tmp_path: Path) -> None:
     for name, model in PRESETS.items():
         (tmp_path / f"{name}.py").write_text(emit(load_program(ROOT / "examples" / f"{name}.arch", None, "small", model)))
+    for name in ("scalearn", "adapterfusion", "com_mlp", "mlore"):
+        (tmp_path / f"{name}_whole.py").write_text(emit(load_program(ROOT / "examples" / f"{name}.arch")))
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "basic"}')
     command = [shutil.which("pyright") or str(Path(sys.executable).with_name("pyright")), "--pythonpath", sys.executable, str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
