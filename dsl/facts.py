@@ -31,7 +31,7 @@ from .dim_atoms import extreme, floor_of, replace_atom
 from .dim_terms import Extreme, Floor, Sum, Symbol
 from .dims import Dim, integrality, is_whole, quotient, term, total
 from .record import record
-from .residues import cases, remainders
+from .residues import cases, never_divides, remainders
 from .sizes import assignments
 from .solving import Solution, is_multiple
 
@@ -111,8 +111,10 @@ def _value(dim: int | Dim, sizes: Mapping[Symbol, int]) -> Fraction | None:
 
 
 def _solved(solution: Solution, relation: Relation, left: int | Dim, right: int | Dim) -> Solution:
-    if solution.contradiction or relation == "!=":
+    if solution.contradiction:
         return solution
+    if relation == "!=":
+        return solution.nonzero(left - right)
     if relation == "divides":
         return solution.whole(quotient(right, left))
     if relation == ">=":
@@ -248,7 +250,7 @@ class Facts:
                 continue
             left = self._remainders(divisor, numerator)
             never = 0 not in left if left is not None else self._indivisible(divisor, numerator)
-            if never and is_whole(reduced - quotient(numerator, divisor)):
+            if (never or never_divides(divisor, numerator, self._solution.bounds)) and is_whole(reduced - quotient(numerator, divisor)):
                 return self._never(value)
             if left != {0}:
                 return UNKNOWN

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from .bounds import Bounds
-from .dim_atoms import replace_atom
+from .bounds import Bounds, never_zero
+from .dim_atoms import floor_of, replace_atom
 from .dim_terms import Extreme, Floor, Symbol, is_whole_monomial, parts
-from .dims import Dim
+from .dims import Dim, quotient
 
 _MOST_CHOICES = 32
 _MOST_CLASSES = 300
@@ -58,8 +58,9 @@ def _classes(value: int | Dim, bounds: Bounds) -> Iterator[tuple[int | Dim, Boun
                 highest[fresh] = (bounds.high[symbol] - r) // p
                 empty = empty or highest[fresh] < fresh.least
             step[symbol] = Dim.of(fresh) * p + r
-        if not empty:
-            positive = tuple(x for k in bounds.positive if isinstance(x := k.substitute(step), Dim))
+        known = [k.substitute(step) for k in bounds.positive]
+        if not empty and all(isinstance(k, Dim) or k >= 0 for k in known):
+            positive = tuple(k for k in known if isinstance(k, Dim))
             yield value.substitute(step), replace(bounds, low=low, high=highest, positive=positive)
 
 
@@ -76,6 +77,14 @@ def _find_periods(value: int | Dim, outer: int, periods: dict[Symbol, int]) -> N
         else:
             for part in parts(atom):
                 _find_periods(part, outer, periods)
+
+
+def never_divides(divisor: int | Dim, numerator: int | Dim, bounds: Bounds) -> bool:
+    """Say whether what is known of sizes, as `H % 4 >= 1`, leaves a remainder at each of them."""
+    if not bounds.positive or isinstance(divisor, Dim):
+        return False
+    remainder = numerator - divisor * floor_of(quotient(numerator, divisor))
+    return all(never_zero(piece, limits) for piece, limits in cases(remainder, bounds))
 
 
 def remainders(value: Dim, divisor: int) -> set[int] | None:

@@ -12,7 +12,7 @@ from dataclasses import field, replace
 from fractions import Fraction
 
 from .bounds import Bounds, never_negative
-from .dim_terms import Coefficient, Floor, Monomial, Symbol, divide_polynomials, is_whole_monomial
+from .dim_terms import Coefficient, Floor, Monomial, Symbol, divide_polynomials
 from .dims import Dim, integrality, quotient, term, total
 from .record import record
 
@@ -67,6 +67,8 @@ class Solution:
             return self if value >= 0 else replace(self, contradiction=True)
         if never_negative(value, self.bounds):
             return self
+        if never_negative(-value, self.bounds):  # `H % 4 <= 0`
+            return self.zero(value)
         if not value.symbols():
             return replace(self, contradiction=True)
         found = _single(value)
@@ -80,6 +82,16 @@ class Solution:
         else:
             high[symbol] = min(high.get(symbol, math.floor(edge)), math.floor(edge))
         return replace(self, bounds=Bounds(low, high, self.bounds.positive))._narrowed(symbol)
+
+    def nonzero(self, value: int | Dim) -> Solution:
+        """Add the fact that `value != 0`, which says something of whole numbers on one side of 0."""
+        value = self.reduce(value)
+        if isinstance(value, int):
+            return self if value else replace(self, contradiction=True)
+        for side in (value, -value) if value.is_whole else ():
+            if never_negative(side, self.bounds):
+                return self.nonnegative(side - 1)
+        return self
 
     def _narrowed(self, symbol: Symbol) -> Solution:
         least, most = self.bounds.least(symbol), self.bounds.high.get(symbol)
@@ -180,15 +192,14 @@ def _single(value: Dim) -> tuple[Symbol, Coefficient, Coefficient] | None:
 
 
 def _as_rounding(value: Dim) -> int | Dim | None:
-    """Return `e` if `value == 0` says that `floor(e) = e` or `ceil(e) = e`: that `e` is whole.  `H % 16 == 0` is such."""
+    """Return `e` if `value == 0` says that `floor(e + f) = e` with a fraction `f`: that `e` is whole.  `H % 16 == 0` and `H % 16 == 5` are such."""
     for monomial, coefficient in value.terms:
         if len(monomial) == 1 and monomial[0][1] == 1 and isinstance(monomial[0][0], Floor):
             argument = monomial[0][0].argument
             rest = quotient(term(monomial, coefficient) - value, coefficient)
-            if rest == argument:
-                return rest
-            q = math.lcm(*(c.denominator for _, c in argument.terms))
-            if rest == argument - Fraction(q - 1, q) and all(is_whole_monomial(m) for m, _ in argument.terms):
+            fraction = argument - rest
+            known = fraction if isinstance(fraction, int) else dict(fraction.terms).get((), 0) if not fraction.symbols() else None
+            if known is not None and 0 <= known < 1:
                 return rest
     return None
 

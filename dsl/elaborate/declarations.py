@@ -14,7 +14,7 @@ from .births import path_of
 from .bound import members_in_scope, outs_of
 from .context import fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
-from .inputs import Pattern, refuse_new, tensor_type
+from .inputs import Pattern, refuse_new, settle, tensor_type
 from .roles import distribution, role, value_range
 from .scope import Frame
 from .statements import RUNNERS, run, spread
@@ -116,6 +116,8 @@ def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.D
     given = builder.given.get(key) if builder.given is not None else None
     refuse_new(statement.type, frame)
     type_ = tensor_type(statement.type, frame, given, declared.name)
+    for size in type_.shape:
+        settle(builder, lambda rule, size=size: rule.at_least(size, 0, f"a size of `{declared.name}`"), declared.span)
     attributes = {"distribution": distribution(statement.distribution, type_, frame)}
     number = builder.node(NodeKind.DRAW, key, {}, attributes, (type_,), declared.span)
     members = (*frame.members(), *keys)

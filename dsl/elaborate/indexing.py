@@ -188,8 +188,9 @@ def _edge(node: ast.Expr, set_: IndexSet, frame: Frame) -> int:
         return set_.members.index(node.id)
     value = evaluate(node, frame)
     key = statics.tidy(value.key if isinstance(value, MemberOf) else value)
-    if key in set_.members:
-        return set_.members.index(key)
+    found = place(set_.members, key)
+    if found is not None:
+        return found
     numbers = [m for m in set_.members if isinstance(m, int)]
     if isinstance(key, int) and not isinstance(key, bool):
         if not set_.members:

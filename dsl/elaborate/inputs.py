@@ -250,7 +250,7 @@ def _member_symbol(node: ast.Index, name: str, frame: Frame, actual: Any) -> Axi
 
 
 def _solved(node: ast.Expr, unknown: list[ast.Name], frame: Frame, actual: Any) -> Axis:
-    """Introduce the one symbol of an expression such as `2 * N`; a number given for the axis decides it."""
+    """Introduce the one symbol of an expression such as `2 * N`; what is given for the axis decides it: a number, in a `fn` a size."""
     names = {n.id for n in unknown}
     if len(names) > 1:
         fail("A307", f"`{node.span.text}` has several new sizes", node.span, "give each new size an axis of its own in an earlier input")
@@ -260,9 +260,11 @@ def _solved(node: ast.Expr, unknown: list[ast.Name], frame: Frame, actual: Any) 
     root.names[name] = Dim.of(symbol)
     root.spans[name] = node.span
     value = axis(evaluate(node, frame))
-    if isinstance(actual, int) and isinstance(value, Dim):
+    if isinstance(actual, (int, Dim)) and isinstance(value, Dim):
         solution = solve(value, symbol, actual)
-        if isinstance(solution, int) and solution >= 0:
+        if isinstance(solution, Dim) and isinstance(actual, Dim):
+            settle(frame.builder, lambda rule: _fits(rule, solution, symbol, f"`{name}` in `{node.span.text}`"), node.span)
+        if isinstance(actual, Dim) and solution is not None or (isinstance(solution, int) and solution >= 0):
             root.names[name] = solution
             return actual
     frame.builder.body.symbols[name] = symbol

@@ -57,6 +57,7 @@ def _set(node: ast.SetLiteral, frame: Frame) -> IndexSet:
     members: dict[Any, None] = {}
     for item in node.items:
         member = literal_member(item, frame)
+        statics.check_member(member, item.span)
         if member in members:
             fail("A412", f"`{item.span.text}` stands twice in this set", item.span, "the members of an index set are different")
         members[member] = None

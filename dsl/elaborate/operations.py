@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..primitive import MISSING, Argument, Initialiser, Kind, Primitive, RuleFai
 from ..program import Condition, NodeKind, Operand, Ref
 from ..rule import ShapeRule
 from ..source import Span
-from ..types import DType, SetAxis, TensorType
+from ..types import Axis, DType, SetAxis, TensorType
 from . import statics
 from .builder import Builder
 from .context import Problem, fail, suggest, too_long
@@ -79,7 +79,7 @@ def infer(
     rule = ShapeRule(builder.facts)
     try:
         found = primitive.infer(rule, inputs)
-        types = tuple(_settled(builder, rule, type_) for type_ in (found if isinstance(found, tuple) else (found,)))
+        types = tuple(_settled(builder, rule, type_, operands) for type_ in (found if isinstance(found, tuple) else (found,)))
     except RuleFailure as failure:
         labels = trail(builder, operands) + ([(module.span, f"this `{primitive.name}` is made here")] if module is not None else [])
         help = failure.help or ("the labels show where both come from: change one" if labels else None)
@@ -94,15 +94,35 @@ def infer(
     return types
 
 
-def _settled(builder: Builder, rule: ShapeRule, type_: TensorType) -> TensorType:
-    """Return a result type in the plainest form that the facts allow; a quotient in it must be whole."""
-    if not any(isinstance(a, Dim) and a.symbol is None for a in type_.shape):
+def _settled(builder: Builder, rule: ShapeRule, type_: TensorType, operands: Mapping[str, Operand]) -> TensorType:
+    """Return a result type in the plainest form that the facts allow; its sizes must be whole numbers, 0 or more."""
+    if not any(a.symbol is None if isinstance(a, Dim) else isinstance(a, int) and a < 0 for a in type_.shape):
         return type_
     shape = [builder.facts.simplify(a) if isinstance(a, Dim) else a for a in type_.shape]
+    known: set[Axis] = {axis for type_ in _types(builder, operands) for axis in type_.shape}
     for place, size in enumerate(shape):
         if isinstance(size, Dim) and not size.is_whole:
             rule.whole(size, f"axis {place} of the result")
+        if isinstance(size, (int, Dim)) and size not in known and not builder.facts.at_least(size, 0).is_true:
+            _not_negative(builder, rule, size, f"axis {place} of the result")
     return TensorType(type_.dtype, tuple(shape))
+
+
+def _not_negative(builder: Builder, rule: ShapeRule, size: int | Dim, what: str) -> None:
+    """Require that a size is not negative, unless that follows from what is asked already."""
+    facts = builder.facts
+    for condition in builder.body.conditions:
+        facts = facts.require(condition.kind, condition.left, condition.right) if condition.module is None else facts
+    for kind, left, right, _ in rule.conditions:
+        facts = facts.require(kind, left, right)
+    if not facts.at_least(size, 0).is_true:
+        rule.at_least(size, 0, what)
+
+
+def _types(builder: Builder, operands: Mapping[str, Operand]) -> Iterator[TensorType]:
+    for operand in operands.values():
+        for ref in (operand,) if isinstance(operand, Ref) else operand or ():
+            yield builder.body.nodes[ref.node].outputs[ref.index]
 
 
 def trail(builder: Builder, operands: Mapping[str, Operand]) -> list[tuple[Span, str]]:

@@ -274,16 +274,21 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
     members: list[Any] = list(value) if is_map(value) else [key_of(v) for v in elements(value, span)]
     seen: set[object] = set()
     for member in members:
-        if not _is_member(member):
-            fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(member)}", span)
+        check_member(member, span)
         if member in seen:
             fail("A412", f"`{member}` stands twice in this set", span, "the members of an index set are different")
         seen.add(member)
     return IndexSet.of(name or span.text, tuple(members))
 
 
+def check_member(value: Value, span: Span) -> None:
+    """Require what may stand in an index set."""
+    if not _is_member(value):
+        fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(value)}", span)
+
+
 def _is_member(value: Value) -> bool:
-    return all(map(_is_member, value)) if is_list(value) else isinstance(value, (int, str, float))
+    return all(map(_is_member, value)) if is_list(value) else isinstance(value, (int, str, float, Fraction)) and not isinstance(value, bool)
 
 
 def key_of(value: Value) -> Value:

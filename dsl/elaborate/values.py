@@ -60,7 +60,9 @@ _FEW = 32
 
 
 def place(members: tuple[Member, ...], key: object) -> int | None:
-    """Return where a member stands; None for what is none.  Large sets are looked up once, not searched."""
+    """Return where a member stands; None for what is none, as a truth.  Large sets are looked up once, not searched."""
+    if isinstance(key, bool):
+        return None
     if len(members) <= _FEW:
         return members.index(cast("Member", key)) if key in members else None
     found = _PLACES.get(id(members))

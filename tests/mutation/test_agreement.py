@@ -68,6 +68,18 @@ TEXTS = [
     ("model M(n: int = 0) { in x: float[B, 4]; for i in 0..n { out y = x } }", "A502 `M` has no `out`", "nothing comes out"),
     ("model M(n: int = 0) { in x: float[B, 4]; out y = x; task a { for i in 0..n { out z = x } } }",
      "A502 the task `a` has neither an output nor a loss", "the task a gives nothing"),
+    ("model M { in x: float[B, 4]; for i in 0..3 { h = x }; out y = h[1 < 2] }", "A407 `1 < 2` is no member of `0..3`",
+     "True is no member of (0, 1, 2)"),
+    ("model M { in x: float[B, 4]; for i in {true, 2} { h = x }; out y = h[2] }",
+     "A408 an index set holds names, numbers or tuples of them, not `true`", "True is no member"),
+    ("model M { in x: float[B, S]; out y = zeros([B, -S]) + mean(x) }",
+     "A303 `zeros`: axis 1 of the result: `-S` is less than `0`, fails at S = 2", "a negative size in [3, -6]"),
+    ("model M { in x: float[B, 4]; out y = expand(x, [-3, B, 4]) }", "A303 `expand`: axis 0 of the result: `-3` is less than `0`",
+     "a negative size"),
+    ("fn twice(x: float[1 * B]) { out y = 2.0 * x }\nmodel M { in x: float[B]; out y = twice(x) }", "runs", "runs"),
+    ("fn less(x: float[N + 1], z: float[N]) { out y = x[1:] - z }\nmodel M { in x: float[S]; out y = less(x, x[1:]) }", "runs", "runs"),
+    ("model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(x) }\ntrain M { stage s { tune f; weight ** = 2 } }",
+     "A515 `**` matches nothing: there is no loss", "a selector matches nothing"),
 ]  # fmt: skip
 
 

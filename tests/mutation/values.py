@@ -46,6 +46,9 @@ class Set:
 
     @staticmethod
     def of(members: tuple[Any, ...], name: str = "") -> Set:
+        for member in members:
+            if not isinstance(member, (int, str, float, tuple, Fraction)) or isinstance(member, bool):
+                raise Wrong(f"{member!r} is no member")
         if len(set(map(repr, members))) != len(members):
             raise Wrong(f"a member stands twice in {members}")
         return Set(members, members, name)
