@@ -54,8 +54,9 @@ def pass_rows() -> list[list[str]]:
 
 
 def first_sentence(found: type[Pass]) -> str:
-    """Return what a pass does in short: the first line of its docstring."""
-    return inspect.cleandoc(found.__doc__ or "").split("\n")[0].rstrip(".")
+    """Return what a pass does in short: the first sentence of its docstring."""
+    first = inspect.cleandoc(found.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return first.split(".  ")[0].rstrip(".")
 
 
 def options_of(found: type[Pass]) -> list[str]:
