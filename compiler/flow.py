@@ -10,7 +10,7 @@ from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ..dsl.record import entity
 from ..dsl.types import DType, TensorType
 from .census import leaf_specs
-from .graph import operand_refs, operands, results
+from .graph import operands, results
 from .paths import is_handed, join, resolve
 
 
@@ -113,17 +113,17 @@ class Flow:
             node = body.nodes[number]
             if node.kind is NodeKind.INPUT or node.kind is NodeKind.STATE:
                 inputs.add(node.target)
-            key = (id(node.body), tuple(wanted[number]))
             if node.body is None:
-                read = self._operation(body, node, key[1], own)
+                read = self._operation(body, node, wanted[number], own)
             else:
+                key = (id(node.body), tuple(wanted[number]))
                 if key not in alike:
                     alike[key] = self._called(node, node.body, key[1])
                 inner = alike[key]
                 if inner is None:
                     continue
                 _keep(body, node, inner, own, calls)
-                read = [ref for name in inner.inputs for ref in operand_refs(node.inputs.get(name))]
+                read = _read(node, inner.inputs)
             for ref in read:
                 if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
                     wanted.setdefault(ref.node, set()).add(ref.index)
@@ -158,6 +158,18 @@ class Flow:
             return None
         ends = results(body)
         return self.of(body, frozenset(ends[index] for index in indices))
+
+
+def _read(node: Node, names: Iterable[str]) -> list[Ref]:
+    """Return the values that a call hands to some inputs."""
+    found: list[Ref] = []
+    for name in names:
+        operand = node.inputs.get(name)
+        if isinstance(operand, Ref):
+            found.append(operand)
+        elif operand is not None:
+            found.extend(operand)
+    return found
 
 
 def _keep(body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, tuple[Origins, ...]]) -> None:

@@ -22,6 +22,7 @@ class Branch:
     depth: int
     kind: str | None = None
     leaves: list[int] = field(default_factory=list[int])  # numbers of the entries at or below it, in order of birth
+    _plain: bool | None = None
     _grown: tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]] | None = None
 
     @property
@@ -69,7 +70,9 @@ class Branch:
     @property
     def is_plain(self) -> bool:
         """True where nothing below it is a member of a family."""
-        return not any(members for number in self.leaves for _, members in self.entries[number].parts[self.depth :])
+        if self._plain is None:
+            self._plain = not any(members for number in self.leaves for _, members in self.entries[number].parts[self.depth :])
+        return self._plain
 
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""

@@ -13,6 +13,8 @@ def member_text(member: object) -> str:
     """
     if isinstance(member, str):
         return member
+    if type(member) is int and member >= 0:
+        return str(member)
     if isinstance(member, tuple):
         return "_".join(map(member_text, cast("tuple[object, ...]", member)))
     return str(member).replace(".", "_").replace("-", "m")

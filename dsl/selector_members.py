@@ -19,18 +19,20 @@ def listed(names: Sequence[object], most: int = 12) -> str:
 
 def holds(members: Sequence[object], sets: Sequence[SetAxis], items: Sequence[Item]) -> bool:
     """Tell whether the items match members that stand side by side."""
+    if len(members) < len(items):
+        return False
     for offset in range(len(members) - len(items) + 1):
-        if all(_is(item, members[offset + i], sets[offset + i] if offset + i < len(sets) else None) for i, item in enumerate(items)):
+        if all([_is(item, members[offset + i], sets[offset + i] if offset + i < len(sets) else None) for i, item in enumerate(items)]):
             return True
     return False
 
 
 def _is(item: Item, member: object, set_: SetAxis | None) -> bool:
-    text = member_text(member)
     if isinstance(item, Exactly):
         if not isinstance(member, str) and item.set is not None and set_ is not None and not _same(item.set, set_):
             return False
-        return text == item.literal or any(member_text(value) == text for value in item.values)
+        text = member_text(member)
+        return text == item.literal or text in map(member_text, item.values)
     if isinstance(item, Between):
         if not isinstance(member, int):
             return False

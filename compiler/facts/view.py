@@ -141,11 +141,11 @@ class View:
         A block's own loss may be for what comes into the block, as a commitment is; into the model it may come from outside.
         """
         found: list[tuple[Body, LossDecl]] = []
-        for body in self.trained if self.free else ():
+        for body in self.trained:
             for loss in (loss for loss in body.losses if loss.weight):
                 reached = self.gradient.of(body, frozenset({loss.ref}))
                 outside = reached.inputs and body.nodes[loss.ref.node].kind is NodeKind.CALL
-                if not outside and all(map(self.is_still, reached.each())):
+                if not outside and all(map(self.is_still, reached.each())) and self.free:
                     found.append((body, loss))
         return tuple(found)
 

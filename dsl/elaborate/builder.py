@@ -109,7 +109,7 @@ class Builder:
         """Refuse a path inside another module or parameter of this body, or around one: their tensors could meet."""
         stems: list[str] = []
         stem = path.rpartition(".")[0]
-        while stem:
+        while stem and stem not in self.stems:  # what others lie below is no module, nor is what lies around it
             stems.append(stem)
             stem = stem.rpartition(".")[0]
         other = next((stem for stem in stems if stem in self.body.modules or stem in self.body.parameters), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import TypeVar
 
 from ..limits import exceeded
@@ -46,10 +47,14 @@ def spend(context: Context, span: Span, *values: Value) -> None:
 def bounded(value: T, context: Context, span: Span) -> T:
     """Return a static value, which must not hold too much."""
     most = context.limits.values
-    if _bulk(value, context) > most:
+    if value.__class__ not in PLAIN and _bulk(value, context) > most:
         message = f"`{span.text.splitlines()[0]}` holds more than {most:,} values"
         raise Problem(exceeded("values", message, span, "static values are small: use a tensor"))
     return value
+
+
+PLAIN = frozenset((bool, int, float, str, type(None), Fraction))
+"""Kinds of values without parts."""
 
 
 def _bulk(value: Value, context: Context) -> int:
@@ -58,7 +63,7 @@ def _bulk(value: Value, context: Context) -> int:
         return 1
     found = context.bulks.get(id(value))
     if found is None:
-        found = context.bulks[id(value)] = (value, 1 + sum(_bulk(part, context) for part in parts))
+        found = context.bulks[id(value)] = (value, 1 + sum([1 if part.__class__ in PLAIN else _bulk(part, context) for part in parts]))
     return found[1]
 
 

@@ -63,8 +63,9 @@ def _tensors(value: Value) -> Iterator[Ref]:
     """Yield the tensors of a carried value, in order."""
     if isinstance(value, Tensor):
         yield value.ref
-    for part in _parts(value) or ():
-        yield from _tensors(part)
+    else:
+        for part in _parts(value) or ():
+            yield from _tensors(part)
 
 
 def _parts(value: Value) -> Iterable[Value] | None:

@@ -91,9 +91,14 @@ LONGEST = 100_000
 BITS = 4096
 """How many bits a number may have: enough for every count, and few enough to print it."""
 
+SMALL = 2**63
+"""Numbers below need no counting of bits."""
+
 
 def _bounded(value: Value, span: Span) -> Value:
     """Return a number that can be worked with: a real one of bounded size."""
+    if value.__class__ is int and -SMALL < value < SMALL:
+        return value
     numbers = [c for _, c in value.terms] if isinstance(value, Dim) else [value] if isinstance(value, (int, Fraction)) else []
     if any(_bits(c) > BITS for c in numbers):
         fail("A204", f"the number `{span.text}` is too large", span, "check what it is computed from")

@@ -18,6 +18,9 @@ from archloom.dsl.source import Source
 
 ROOT = Path(__file__).parents[2]
 SPECS = ("minilm_tasks.arch", "unifork.arch")
+LONG = ("unifork.arch", "scalearn.arch", "colm.arch")
+"""The examples of some 300 lines."""
+
 NUMBERS = count()
 
 
@@ -52,6 +55,21 @@ def small(depth: int) -> None:
     assert check_text(decoder(depth, 64, 4, 2, 128, 100)).ok
 
 
+def strange(depth: int) -> None:
+    """Check a decoder whose blocks no earlier check has elaborated."""
+    dim = 64 + 8 * next(NUMBERS)
+    assert check_text(decoder(depth, dim, 4, 2, 2 * dim, 100)).ok
+
+
+def edited(path: Path) -> Iterator[Source]:
+    """Yield texts of a file whose model has another line each time: none is known from before."""
+    text = path.read_text("utf-8")
+    at = text.index("  in ", text.index("model "))
+    assert check_text(Source(str(path), text), text=False, presets=True).ok
+    for number in range(15):
+        yield Source(str(path), f"{text[:at]}  # {number}\n{text[at:]}")
+
+
 def llama_405b() -> None:
     result = check_text(decoder(126, 16384, 128, 8, 53248, 128256))
     assert Graph(result.programs["M"]).count().parameters == 405_853_388_800
@@ -65,10 +83,11 @@ def ratios() -> Iterator[Ratio]:
         run = partial(process, "-m", "archloom", "check", path)
         run()  # bytecode is on disk from here on
         yield compare(f"`archloom check examples/{spec}`, whole process / `import torch`, whole process", run, import_torch, 0.35, 15)
-        texts = [Source(path, f"{Path(path).read_text('utf-8')}# {number}\n") for number in range(31)]  # none is known from before
-        checks = sorted(seconds(partial(check_text, text, text=False, presets=True)) for text in texts)
-        yield against("the same check in a warm process, of a text that is new each time / `import torch`", checks, torch_seconds, 0.05)
+    for spec in LONG:
+        checks = sorted(seconds(partial(check_text, text, text=False, presets=True)) for text in edited(ROOT / "examples" / spec))
+        yield against(f"check of `examples/{spec}` in a warm process, after an edit of its model / `import torch`", checks, torch_seconds, 0.05)
     yield compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15)
+    yield compare("the same, of widths that no check has seen", lambda: strange(1000), lambda: strange(10), 3, 15)
     large = sorted(seconds(llama_405b) for _ in range(15))
     yield against("check and count of a Llama of 405B / `import torch`", large, torch_seconds, 0.5)
 
