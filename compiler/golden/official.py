@@ -56,7 +56,7 @@ def model_tensors(program: Program, body: Body, plan: GoldenPlan, official: Mapp
     with random numbers.
     """
     census, reach = Census((program.eval,)), Reach(body)
-    needed = {tensor.path for tensor in census.tensors() if next(reach.occurrences(tensor.path), None) is not None}
+    needed = {tensor.path for tensor in census.tensors() if reach.occurrences(tensor.path)}
     offer = Tensors("the case", official)
     names = plan.weights or tuple(program.weights)
     absent = {rule.target for name in names for rule in program.weights[name].rules if not official.keys() >= set(rule.names)} - needed

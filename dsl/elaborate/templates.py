@@ -74,9 +74,11 @@ def _parts(text: str) -> tuple[tuple[str | ast.Expr, ...], str | None]:
 
 
 def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
-    scope.used.update(name.id for name in names(node))
+    scope.used.update([node.id] if isinstance(node, ast.Name) else (name.id for name in names(node)))
     if isinstance(node, ast.Name) and node.id in scope.maps:
         return _text(_mapped(node, scope, span), node, span)
+    if isinstance(node, ast.Name) and node.id in scope.variables:
+        return _text(scope.variables[node.id], node, span)
     try:
         value = evaluate(node, scope.frame)
     except Problem as problem:
