@@ -61,7 +61,8 @@ class Pass(ABC):
     tolerance: ClassVar[float] = 1e-5
     """The largest error of any value in float32, relative to the largest entry of its tensor."""
     fires: ClassVar[Mapping[str, int]] = {}
-    """How often it fires in examples, by the file's name: `unifork`, or `unifork:small` for a preset."""
+    """How often it fires in examples, by the file's name: `unifork`, or `unifork:small` for a preset; in its own text where no example has what it
+    looks for."""
     after: ClassVar[tuple[str, ...]] = ()
     """Names of passes that must run before it where both do."""
     example: ClassVar[tuple[str, ...]] = ()

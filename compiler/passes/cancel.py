@@ -25,7 +25,7 @@ class Cancel(Pass):
     a shape that is read in another one at once.
     """
 
-    fires: ClassVar[Mapping[str, int]] = {"scalearn:small": 4}
+    fires: ClassVar[Mapping[str, int]] = {"scalearn:small": 2}
     example: ClassVar[tuple[str, ...]] = ("sum_linears", "merge_linears")
 
     def run(self, graph: Graph, journal: Journal) -> Graph:

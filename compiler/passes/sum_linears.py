@@ -26,7 +26,7 @@ class SumLinears(Pass):
     ScaLearn, arXiv 2310.01217.  Only where no `t_i` is wider than the outputs.
     """
 
-    fires: ClassVar[Mapping[str, int]] = {"scalearn:small": 4}
+    fires: ClassVar[Mapping[str, int]] = {"scalearn:small": 2}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Merge the sums of each body, with those calls written out that they reach into."""

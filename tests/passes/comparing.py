@@ -21,7 +21,9 @@ largest gradient of all below which one is noise: that of a bias in front of a n
 
 
 def spec(name: str) -> tuple[Path, str | None]:
-    """Return the file and the preset of `unifork` or `unifork:small`."""
+    """Return the file and the preset of `unifork` or `unifork:small`, or of a text beside this file."""
+    if name.startswith("texts/"):
+        return Path(__file__).parent / f"{name}.arch", None
     stem, _, preset = name.partition(":")
     return ROOT / "examples" / f"{stem}.arch", preset or None
 
