@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Rule
-from ...dsl.types import TensorType, extent
+from ...dsl.types import Axis, TensorType, extent
 from ..arguments import anything, flag, init, integer, ints, tensor, word
 from ..convolution import flops, places, ranked, same_windows, unwound, windows
 from ..costs import moved_bytes, product
@@ -128,6 +128,19 @@ for _count in (1, 2, 3):
     _conv(_count)
 
 
+def _spread(rule: Rule, name: str, x: TensorType, kernel: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any) -> tuple[Axis, ...]:
+    """Return the sizes over which a transposed convolution spreads its places."""
+    count = x.rank - 2
+    k, s, d = (places(rule, name, w, v, count, 1) for w, v in (("kernel", kernel), ("stride", stride), ("dilation", dilation)))
+    p, extra = (places(rule, name, w, v, count, 0) for w, v in (("padding", padding), ("output_padding", output_padding)))
+    if any(e >= max(a, b) for e, a, b in zip(extra, s, d, strict=True)):
+        raise rule.fail(f"`output_padding` of `{name}` is {output_padding}", "it must be below the stride or the dilation", "A214")
+    made = unwound(x.shape[2:], k, s, p, extra, d)
+    for i, n in enumerate(made, 2):
+        rule.at_least(extent(n), 1, f"axis {i} of the result")
+    return made
+
+
 def _transposed(count: int) -> None:
     name = f"ConvTranspose{count}d"
 
@@ -146,14 +159,7 @@ def _transposed(count: int) -> None:
         _groups(rule, cin, cout, groups)
         ranked(rule, name, x, count)
         rule.same(x.shape[1], cin, "axis 1 of `x` and `cin`")
-        k, s, d = (places(rule, name, w, v, count, 1) for w, v in (("kernel", kernel), ("stride", stride), ("dilation", dilation)))
-        p, extra = (places(rule, name, w, v, count, 0) for w, v in (("padding", padding), ("output_padding", output_padding)))
-        if any(e >= max(a, b) for e, a, b in zip(extra, s, d, strict=True)):
-            raise rule.fail(f"`output_padding` of `{name}` is {output_padding}", "it must be below the stride or the dilation", "A214")
-        made = unwound(x.shape[2:], k, s, p, extra, d)
-        for i, n in enumerate(made, 2):
-            rule.at_least(extent(n), 1, f"axis {i} of the result")
-        return TensorType(x.dtype, (x.shape[0], cout, *made))
+        return TensorType(x.dtype, (x.shape[0], cout, *_spread(rule, name, x, kernel, stride, padding, output_padding, dilation)))
 
     def cost(inputs: Inputs, y: TensorType) -> int | Dim:
         places_ = product(inputs["x"].shape[2:]) * extent(y.shape[0])
@@ -190,6 +196,21 @@ for _count in (1, 2):
     _transposed(_count)
 
 
+def _fitting(rule: Rule, name: str, x: TensorType, weight: TensorType, bias: TensorType | None, groups: int) -> tuple[int | Dim, ...]:
+    """Return the sizes of a kernel that is a value, which must fit the places and what is added."""
+    kernel = tuple(extent(n) for n in weight.shape[2:])
+    if weight.rank != x.rank or not all(isinstance(k, int) for k in kernel):
+        raise rule.fail(f"`weight` of `{name}` is {weight}", "give [cout, cin / groups, kernel...] with a static kernel", "A322")
+    positive(rule, groups=groups)
+    rule.same(x.shape[1], extent(weight.shape[1]) * groups, "axis 1 of `x` and the channels of `weight`")
+    rule.divide(extent(weight.shape[0]), groups, "axis 0 of `weight` and `groups`")
+    if bias and bias.rank != 1:
+        raise rule.fail(f"`bias` of `{name}` is {bias}", "give [cout]", "A322")
+    if bias:
+        rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
+    return kernel
+
+
 def _functional(count: int) -> None:
     name = f"conv{count}d"
 
@@ -198,16 +219,7 @@ def _functional(count: int) -> None:
     ) -> TensorType:
         dtype = common_dtype(rule, {"x": x, "weight": weight, **({"bias": bias} if bias else {})}, "float")
         ranked(rule, name, x, count)
-        kernel = tuple(extent(n) for n in weight.shape[2:])
-        if weight.rank != count + 2 or not all(isinstance(k, int) for k in kernel):
-            raise rule.fail(f"`weight` of `{name}` is {weight}", "give [cout, cin / groups, kernel...] with a static kernel", "A322")
-        positive(rule, groups=groups)
-        rule.same(x.shape[1], extent(weight.shape[1]) * groups, "axis 1 of `x` and the channels of `weight`")
-        rule.divide(extent(weight.shape[0]), groups, "axis 0 of `weight` and `groups`")
-        if bias and bias.rank != 1:
-            raise rule.fail(f"`bias` of `{name}` is {bias}", "give [cout]", "A322")
-        if bias:
-            rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
+        kernel = _fitting(rule, name, x, weight, bias, groups)
         return TensorType(dtype, (x.shape[0], weight.shape[0], *placed(rule, name, x, kernel, stride, padding, dilation)))
 
     def cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
