@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.diagnostics import Diagnostic, Severity
 from ..dsl.facts import Facts
 from ..dsl.limits import DEFAULT, Limits, limits_of
-from ..dsl.program import Body, Condition, NodeKind, Program
+from ..dsl.program import Body, Condition, NodeKind, OutputDecl, Program
 from ..dsl.record import record
 from ..dsl.source import Source
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ..blocks.library import StandardLibrary
     from ..dsl.elaborate.files import Loader
     from ..dsl.elaborate.references import Reference
+
+
+MOST = 50
+"""How many inputs, outputs or losses a line of the report names."""
 
 
 @record
@@ -133,17 +137,15 @@ def describe(program: Program, tested: Iterable[object] | None = None) -> Iterat
     yield f"model {name}: {count.parameters:,} parameters in {count.tensors:,} tensors"
     body = program.eval
     owners = _owners(program)
-    shared = [i for i in body.inputs if owners.get(i.key) is None and not i.is_target]
-    if shared:
-        yield f"  in {', '.join(f'{i.key}: {i.type}' for i in shared)}"
-    outputs = _outputs(body, None)
-    if outputs:
-        yield f"  out {outputs}"
+    inputs = _by_task((owners.get(i.key), f"{i.key}: {i.type}") for i in body.inputs if owners.get(i.key) is not None or not i.is_target)
+    outputs = _by_task((out.task, _output(out, body)) for out in body.outputs)
+    losses = _by_task((loss.task, loss.path) for loss in body.losses)
+    for word, lines in (("in", inputs), ("out", outputs)):
+        if None in lines:
+            yield f"  {word} {_folded(lines[None])}"
     for task in program.tasks:
-        own = [f"{i.key}: {i.type}" for i in body.inputs if owners.get(i.key) == task]
-        losses = [loss.path for loss in body.losses if loss.task == task]
-        parts = [_outputs(body, task), *([f"from {', '.join(own)}"] if own else []), *([f"loss {', '.join(losses)}"] if losses else [])]
-        yield f"  task {task}: {'; '.join(p for p in parts if p)}"
+        parts = (("", outputs), ("from ", inputs), ("loss ", losses))
+        yield f"  task {task}: {'; '.join(f'{word}{_folded(lines[task])}' for word, lines in parts if task in lines)}"
     yield from (f"  {'requires' if c.given else 'valid if'} {c.text}" for c in _telling(program))
     if tested is not None:
         yield from (f"  holds: {claim}" for claim in tested)
@@ -170,18 +172,29 @@ def _owners(program: Program) -> dict[str, str | None]:
     """Return, for each input, the only task of several that declares or reads it; None for one that more than one reads."""
     from .reach import Reach
 
-    body, reach = program.eval, Reach(program.eval)
+    body = program.eval
     owners: dict[str, str | None] = {declared.key: declared.task for declared in body.inputs if declared.task is not None}
     if len(program.tasks) < 2:
         return owners
-    results = [(result.task, result.ref) for result in (*body.outputs, *body.losses)]
-    for task in (None, *program.tasks):
-        for ref in reach.ancestors(body, [ref for owner, ref in results if owner == task]):
-            if body.nodes[ref.node].kind is NodeKind.INPUT:
-                key = body.nodes[ref.node].target
-                owners[key] = task if owners.get(key, task) == task else None
+    for ref, task in Reach(body).marks(body, ((result.task, result.ref) for result in (*body.outputs, *body.losses))).items():
+        if body.nodes[ref.node].kind is NodeKind.INPUT:
+            key = body.nodes[ref.node].target
+            owners[key] = task if owners.get(key, task) == task else None
     return owners
 
 
-def _outputs(body: Body, task: str | None) -> str:
-    return ", ".join(f"{'.'.join([o.name, *map(str, o.members)])}: {body.type(o.ref)}" for o in body.outputs if o.task == task)
+def _output(out: OutputDecl, body: Body) -> str:
+    return f"{'.'.join([out.name, *map(str, out.members)])}: {body.type(out.ref)}"
+
+
+def _by_task(declared: Iterable[tuple[str | None, str]]) -> Mapping[str | None, Sequence[str]]:
+    """Return texts by the task that they belong to."""
+    found: dict[str | None, list[str]] = {}
+    for task, text in declared:
+        found.setdefault(task, []).append(text)
+    return found
+
+
+def _folded(words: Sequence[str]) -> str:
+    more = len(words) - MOST
+    return ", ".join(words[:MOST]) + (f" and {more:,} more" if more > 0 else "")

@@ -101,11 +101,26 @@ class Flow:
             found = body.found[key] = self._follow(body, refs)
         return found
 
+    def parts(self, body: Body, refs: frozenset[Ref]) -> Iterator[Origins]:
+        """Yield where values of a body come from bit by bit, the nearest first, for who stops at what is enough."""
+        own, calls, inputs = set[str](), dict[str, tuple[Origins, ...]](), set[str]()
+        for _ in self._steps(body, refs, own, calls, inputs):
+            yield Origins(frozenset(own), dict(calls), frozenset(inputs))
+            own.clear()
+            calls.clear()
+            inputs.clear()
+
     def _follow(self, body: Body, refs: frozenset[Ref]) -> Origins:
+        own, calls, inputs = set[str](), dict[str, tuple[Origins, ...]](), set[str]()
+        for _ in self._steps(body, refs, own, calls, inputs):
+            pass
+        return Origins(frozenset(own), calls, frozenset(inputs))
+
+    def _steps(self, body: Body, refs: frozenset[Ref], own: set[str], calls: dict[str, tuple[Origins, ...]], inputs: set[str]) -> Iterator[None]:
+        """Put what values come from into `own`, `calls` and `inputs`, a node at each step."""
         wanted: dict[int, set[int]] = {}
         for ref in refs:
             wanted.setdefault(ref.node, set()).add(ref.index)
-        own, calls, inputs = set[str](), dict[str, tuple[Origins, ...]](), set[str]()
         alike: dict[tuple[int, tuple[int, ...]], Origins | None] = {}  # calls of one body for the same results read the same
         for number in range(max(wanted, default=-1), -1, -1):  # what a node reads stands before it
             if number not in wanted:
@@ -127,7 +142,7 @@ class Flow:
             for ref in read:
                 if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
                     wanted.setdefault(ref.node, set()).add(ref.index)
-        return Origins(frozenset(own), calls, frozenset(inputs))
+            yield
 
     def _operation(self, body: Body, node: Node, indices: Iterable[int], own: set[str]) -> list[Ref]:
         """Keep the tensors that a node reads by itself, and return the values that it reads."""

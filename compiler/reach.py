@@ -77,6 +77,23 @@ class Reach:
             found = body.found[key] = frozenset(seen)
         return found
 
+    def marks(self, body: Body, ends: Iterable[tuple[str | None, Ref]]) -> dict[Ref, str | None]:
+        """Return the values that marked ones depend on, themselves included, each with the mark that all of these have, or None."""
+        found: dict[Ref, str | None] = {}
+
+        def mark(ref: Ref, own: str | None) -> None:
+            found[ref] = own if found.get(ref, own) == own else None
+
+        for own, ref in ends:
+            mark(ref, own)
+        for number in range(len(body.nodes) - 1, -1, -1):  # what a node reads stands before it
+            node = body.nodes[number]
+            for ref in (Ref(number, index) for index in range(len(node.outputs))):
+                if ref in found:
+                    for read in self._read(node, ref.index):
+                        mark(read, found[ref])
+        return found
+
     def _read(self, node: Node, index: int) -> Iterator[Ref]:
         """Yield what output `index` of a node depends on directly."""
         if node.body is None:

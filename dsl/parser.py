@@ -23,6 +23,7 @@ from .parse.continued import continued
 from .parse.depth import too_deep
 from .parse.engine import Fault, engine
 from .parse.explain import explain
+from .parse.gaps import with_gaps
 from .parse.operators import BuildError
 from .parse.pythonisms import pythonisms
 from .parse.recover import MOST, READ, are_balanced, without
@@ -50,10 +51,18 @@ class RawItem:
     def parsed(self) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
         if self.fault:
             return None, (self.fault,)
-        if self.word == "transform":
-            return headed(self)
-        tree, found = run(self.span, "item", self.limits)
-        return tree, recovered(self.span, found[0], self.limits) if found else found
+        return headed(self) if self.word == "transform" else run(self.span, "item", self.limits)
+
+    @cached_property
+    def recovered(self) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
+        """What is left of an item without its broken statements, each with a `Broken` in its place, and all of its syntax errors.
+
+        None where no rest is sure to be what was meant.
+        """
+        tree, found = self.parsed
+        if tree is not None or self.fault or not found or self.word == "transform":
+            return None, found
+        return recovered(self.span, found[0], self.limits)
 
     @property
     def tree(self) -> ast.Item | None:
@@ -76,7 +85,7 @@ class RawItem:
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The item's syntax errors, the first of each statement."""
-        return self.parsed[1]
+        return self.recovered[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,23 +195,26 @@ def raw(source: Source, piece: Piece, limits: Limits) -> RawItem:
     return RawItem(word, name, Span(source, piece.start, piece.end), limits, piece.fault)
 
 
-def recovered(span: Span, first: Diagnostic, limits: Limits) -> tuple[Diagnostic, ...]:
-    """Return the first syntax error of an item, and those of its other statements; habits from PyTorch in these, too."""
-    found = [first]
+def recovered(span: Span, first: Diagnostic, limits: Limits) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
+    """Return what is left of an item without the statements that don't parse, and its syntax errors: the first, and those of its other
+    statements; habits from PyTorch in these, too."""
+    found, gaps = [first], list[Span]()
     text = span.source.text
     most = min(MOST, READ // (span.end - span.start + 1)) if are_balanced(span) else 0
     while len(found) < most:
         rest = without(Span(Source(span.source.name, text), span.start, span.end), found[-1].span.start)
         if rest is None:
             break
-        text = rest
-        tree, more = run(Span(Source(span.source.name, text), span.start, span.end), "item", limits)
+        text, gap = rest
+        gaps.append(Span(span.source, gap.start, gap.end))
+        tree, more = run(Span(Source(span.source.name, text), span.start, span.end), "item", limits, span.source)
         if tree is not None:
-            return (*found, *(moved(habit, span.source) for habit in pythonisms(tree)))
+            habits = tuple(pythonisms(tree))
+            return (None if habits else with_gaps(tree, gaps)), (*found, *habits)
         if any(more[0].span.start == known.span.start for known in found):
             break
         found.append(moved(more[0], span.source))
-    return tuple(found)
+    return None, tuple(found)
 
 
 def moved(found: Diagnostic, source: Source) -> Diagnostic:
@@ -211,10 +223,10 @@ def moved(found: Diagnostic, source: Source) -> Diagnostic:
     return replace(found, span=Span(source, found.span.start, found.span.end), labels=labels)
 
 
-def run(span: Span, rule: str, limits: Limits) -> tuple[Any, tuple[Diagnostic, ...]]:
-    """Parse one span; return its node or its first syntax error."""
+def run(span: Span, rule: str, limits: Limits, written: Source | None = None) -> tuple[Any, tuple[Diagnostic, ...]]:
+    """Parse one span; return its node, whose places are those of the text as `written`, or its first syntax error."""
     try:
-        result = engine().parse(span.source, span.start, span.end, rule)
+        result = engine().parse(span.source, span.start, span.end, rule, written)
     except BuildError as problem:
         place = Span(span.source, problem.start, problem.end)
         return None, (Diagnostic(problem.code, problem.args[0], place, help=problem.help),)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...dsl.dim_atoms import ceil_div
-from ...dsl.dims import Dim
+from ...dsl.dims import Dim, total
 from ...dsl.primitive import Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import anything, axes, axis, integer, shape, size, tensor, tensors, word
@@ -55,16 +55,14 @@ def concat(rule: Rule, tensors: Sequence[TensorType], dim: int) -> TensorType:
     first = tensors[0]
     at = rule.axis(dim, first.rank)
     joined: list[Axis] = list(first.shape)
-    total = extent(first.shape[at])
     for number_, part in enumerate(tensors[1:], 1):
         if part.rank != first.rank:
             raise rule.fail(f"part 0 is {first} and part {number_} is {part}", "they need as many axes", "A322")
         for i, axis_ in enumerate(part.shape):
             if i != at:
                 joined[i] = rule.same(joined[i], axis_, f"axis {i} of part 0 and of part {number_}")
-        total = total + extent(part.shape[at])
     if len(tensors) > 1:
-        joined[at] = total
+        joined[at] = total(extent(part.shape[at]) for part in tensors)
     return TensorType(dtype, tuple(joined))
 
 

@@ -143,11 +143,17 @@ class View:
         found: list[tuple[Body, LossDecl]] = []
         for body in self.trained:
             for loss in (loss for loss in body.losses if loss.weight):
-                reached = self.gradient.of(body, frozenset({loss.ref}))
-                outside = reached.inputs and body.nodes[loss.ref.node].kind is NodeKind.CALL
-                if not outside and all(map(self.is_still, reached.each())) and self.free:
+                if self._is_severed(body, loss) and self.free:
                     found.append((body, loss))
         return tuple(found)
+
+    def _is_severed(self, body: Body, loss: LossDecl) -> bool:
+        outside = False
+        for part in self.gradient.parts(body, frozenset({loss.ref})):
+            if not all(map(self.is_still, part.each())):
+                return False
+            outside = outside or bool(part.inputs)
+        return not outside or body.nodes[loss.ref.node].kind is not NodeKind.CALL
 
     @cached_property
     def lost(self) -> Origins:

@@ -192,7 +192,15 @@ class Reserved(Node):
     what: str
 
 
+@record
+class Broken(Node):
+    """Stands for a statement that doesn't parse; `names` are those that it may bind, all in an assignment, which declares nothing."""
+
+    names: tuple[str, ...]
+    is_assignment: bool
+
+
 Statement = (
     In | Target | Draw | State | Out | Assign | IndexSet | For | Repeat | If | Task | Entry | Loss | Require | Assert | Freeze | Tie | Update
-    | Renamed | Bare | Reserved
+    | Renamed | Bare | Reserved | Broken
 )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import ast
+from ..parse.gaps import NAME
 from ..primitive import ParameterSpec
 from ..program import Body
 from ..source import Span
@@ -143,6 +144,9 @@ def _inner(module: Module, part: str, node: ast.Attribute, frame: Frame) -> Valu
             return Module(f"{module.path}.{part}", template, inner.arguments, inner.span)
     if part in module.arguments:
         return module.arguments[part]
+    item = module.template.item
+    if frame.builder.poisoned and item is not None and part in NAME.findall(item.span.text):
+        raise Poisoned  # a call of it may have failed
     help = (
         f"call `{module.path}` before this line: what it holds is known from its call"
         if not bodies

@@ -297,8 +297,9 @@ def _place(module: Module, builder: Builder) -> str:
 
 def _lift_losses(place: str, body: Body, number: int, frame: Frame) -> None:
     for i, loss in enumerate(body.losses):
-        ref = Ref(number, len(body.outputs) + i)
-        frame.builder.body.losses.append(LossDecl(f"{place}.{loss.path}", ref, loss.weight, loss.span, frame.task))
+        ref, path = Ref(number, len(body.outputs) + i), f"{place}.{loss.path}"
+        frame.builder.is_new("loss", path)
+        frame.builder.body.losses.append(LossDecl(path, ref, loss.weight, loss.span, frame.task))
 
 
 def rebuilt(outs: Mapping[str, Value], tensors: Mapping[Ref, Tensor], name: str) -> Value:

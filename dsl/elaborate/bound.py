@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import ast
+from ..parse.gaps import NAME
 from ..parse.pythonisms import walk
 from ..program import Member
 from .scope import Frame, Loop
@@ -22,6 +23,8 @@ def bound_names(statement: ast.Statement) -> list[str]:
         return [statement.name.name]
     if isinstance(statement, ast.Loss):
         return [statement.name]
+    if isinstance(statement, ast.Broken):
+        return list(statement.names)
     if isinstance(statement, (ast.For, ast.Repeat)):
         return [name for inner in statement.body for name in bound_names(inner)]
     if isinstance(statement, ast.If):
@@ -118,6 +121,8 @@ def _read_in(node: ast.Node) -> list[str]:
     """Return the names that one node reads by itself: `y`, `out y`, the family of `y[t] = ...`."""
     if isinstance(node, ast.Name):
         return [node.id]
+    if isinstance(node, ast.Broken):
+        return NAME.findall(node.span.text)
     if isinstance(node, ast.Out):
         return [declared.name for declared in node.names] if node.value is None and node.type is None else []
     return [node.name] if isinstance(node, ast.Goal) and node.items else []

@@ -25,6 +25,7 @@ class Builder:
         self.calls: dict[str, int] = {}
         self.given: Mapping[str, Any] | None = None  # types of the call's inputs; None at a model's border
         self.declared: set[tuple[str, str | None]] = set()  # keys of inputs, with the task that declares them
+        self.written: set[tuple[str, str]] = set()  # losses, updates and entries, by what they are and their path
         self.module_arguments: dict[str, Any] = {}
         self.preset: Any = None
         self.arguments: Mapping[str, Any] = {}  # of a model: the values of its parameters, whose names its body may bind anew
@@ -86,6 +87,12 @@ class Builder:
         """Refuse what only blocks and models have, inside a `fn`."""
         if self.inline:
             fail("A217", f"a `fn` has no {what} of its own", span, "make it a `block`: what it owns gets a path by its name")
+
+    def is_new(self, what: str, path: str) -> bool:
+        """Keep that something is declared; False where it was already."""
+        known = (what, path) in self.written
+        self.written.add((what, path))
+        return not known
 
     def finish_state(self, key: str, result: Ref, grows: int | None) -> None:
         """Say what a state is after this body."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -65,7 +65,6 @@ class Spent:
 
     steps: int = 0
     nodes: int = 0
-    errors: int = 0
     exhausted: bool = False  # a limit is reached: nothing more is elaborated
 
 
@@ -86,7 +85,6 @@ class Context:
     reports: int = 0  # those left out because they were made already, too
     bulks: dict[int, tuple[Any, int]] = field(default_factory=dict[int, tuple[Any, int]])  # what static values hold, by their identity
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
-    report_to: Callable[[Diagnostic], None] | None = None
     inspector: Inspector | None = None
     trees: dict[tuple[int, ...], tuple[Any, Tree]] = field(default_factory=dict[tuple[int, ...], "tuple[Any, Tree]"])  # what bodies own
 
@@ -96,7 +94,7 @@ class Context:
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
         """Return a context for another mode of the same program: the same diagnostics, and the same memo, whose keys name the mode."""
         other = Context(self.library, self.files, self.diagnostics, training, entry, self.memo)
-        other.seen, other.report_to, other.inspector, other.trees = self.seen, self.report_to, self.inspector, self.trees
+        other.seen, other.inspector, other.trees = self.seen, self.inspector, self.trees
         return other
 
     def enter(self, name: str, item: Any) -> None:
@@ -111,16 +109,9 @@ class Context:
         if key in self.seen:
             return
         self.seen.add(key)
-        if diagnostic.severity is Severity.ERROR:
-            self.spent.errors += 1
-            if self.spent.errors > self.limits.errors and not self.spent.exhausted:
-                self.spent.exhausted = True
-                message = f"there are more than {self.limits.errors:,} errors: the rest of the text isn't looked at"
-                diagnostic = exceeded("errors", message, diagnostic.span, "correct the first ones")
         diagnostic = self._placed(diagnostic)
         self.diagnostics.append(diagnostic)
-        if self.report_to is not None:
-            self.report_to(diagnostic)
+        self.files.report(diagnostic)
 
     def _placed(self, diagnostic: Diagnostic) -> Diagnostic:
         """Return a diagnostic with the uses that led to it; one inside a library block is placed at the user's own call of it."""

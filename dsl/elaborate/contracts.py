@@ -93,6 +93,7 @@ def _ways(value: Ref, source: _Side, frame: Frame) -> Iterator[tuple[Ref | str, 
     inspector = frame.builder.context.inspector
     assert inspector is not None
     for one in (*source.values, *source.paths):
+        frame.builder.context.step(source.node.span, 1 + len(frame.builder.body.nodes) // 4)  # a walk over the body
         steps = inspector.dependence(frame.builder.body, value, one)
         if steps is not None:
             yield one, steps

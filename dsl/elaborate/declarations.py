@@ -7,12 +7,13 @@ from typing import Any
 
 from .. import ast
 from ..members import member_text
+from ..parse.gaps import NAME
 from ..program import InputDecl, LossDecl, Member, NodeKind, OutputDecl, Ref, UpdateDecl
 from ..types import DType, TensorType
 from . import statics
 from .births import path_of
 from .bound import members_in_scope, outs_of
-from .context import fail
+from .context import Poisoned, fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .inputs import Pattern, refuse_new, settle, tensor_type
 from .roles import distribution, role, value_range
@@ -226,7 +227,7 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
             "reduce it: `mean(...)` or `sum(...)`",
         )
     path = ".".join([*([frame.task] if frame.task else []), statement.name, *(member_text(m) for _, m in members_in_scope(frame))])
-    if any(loss.path == path for loss in frame.builder.body.losses):
+    if not frame.builder.is_new("loss", path):
         fail("A105", f"the loss `{path}` is declared twice", statement.span, "rename one of them")
     frame.builder.body.losses.append(LossDecl(path, value.ref, weight, statement.span, frame.task))
     if frame.owner(statement.name) is None:
@@ -265,7 +266,7 @@ def _update(statement: ast.Update, frame: Frame) -> None:
     if not isinstance(value, Tensor) or value.type != TensorType(declared.dtype, declared.shape):
         message = f"`{statement.name}` is `{TensorType(declared.dtype, declared.shape)}`, its next value is {describe(value)}"
         fail("A506", message, statement.value.span, "a buffer keeps its type")
-    if any(update.path == path for update in body.updates):
+    if not frame.builder.is_new("update", path):
         fail("A105", f"`{path}` is updated twice", statement.span, "write its next value once")
     body.updates.append(UpdateDecl(path, value.ref, statement.span))
 
@@ -296,12 +297,18 @@ def _task(statement: ast.Task, frame: Frame) -> None:
 
 
 def _entry(statement: ast.Entry, frame: Frame) -> None:
-    if any(statement.name == other.name for other in frame.builder.entries):
+    if not frame.builder.is_new("entry", statement.name):
         fail("A105", f"the entry `{statement.name}` is declared twice", statement.span, "rename one of them")
     frame.builder.entries.append(statement)
 
 
+def _broken(statement: ast.Broken, frame: Frame) -> None:
+    """What it binds and reads is unknown: no error may come of that."""
+    frame.builder.read.update(NAME.findall(statement.span.text))
+    raise Poisoned
+
+
 RUNNERS.update({
     ast.In: _in, ast.Target: _target, ast.Draw: _draw, ast.Out: _out, ast.Loss: _loss, ast.Update: _update, ast.Task: _task,
-    ast.Entry: _entry,
+    ast.Entry: _entry, ast.Broken: _broken,
 })  # fmt: skip

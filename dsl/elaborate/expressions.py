@@ -112,12 +112,7 @@ def sets_in_scope(frame: Frame) -> list[IndexSet]:
     found: list[IndexSet] = []
     walk: Frame | None = frame
     while walk is not None:
-        for value in walk.names.values():
-            kind = value.__class__
-            if kind is Family or kind is MemberOf:
-                found.append(value.set)
-            elif kind is IndexSet:
-                found.append(value)
+        found.extend(walk.names.sets.values())
         walk = walk.parent
     return found
 

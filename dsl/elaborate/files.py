@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from .. import ast
 from ..diagnostics import Diagnostic
+from ..findings import Findings
 from ..limits import Limits, exceeded
+from ..parse.pythonisms import walk
 from ..parser import ParsedFile, RawItem, parse
 from ..primitive import Library
 from ..source import Source, Span
@@ -41,6 +43,10 @@ class File:
     def name(self) -> str:
         return self.parsed.source.name
 
+    def models(self) -> list[str]:
+        """Return the names of its models, of those with errors too."""
+        return list(dict.fromkeys(item.name for item in self.parsed.items if item.word == "model" and item.name is not None))
+
 
 @lru_cache(maxsize=256)
 def _library_file(source: Source) -> ParsedFile:
@@ -51,11 +57,11 @@ def _library_file(source: Source) -> ParsedFile:
 class Files:
     """All files of one elaboration, each parsed once."""
 
-    def __init__(self, library: Library, beside: Loader, report: Callable[[Diagnostic], None], limits: Limits | None = None) -> None:
+    def __init__(self, library: Library, beside: Loader, limits: Limits | None = None) -> None:
         self.library = library
         self.beside = beside
-        self.report = report
         self.limits = limits or Limits()
+        self.findings = Findings(self.limits)
         self.spent = Spent()  # by all that is elaborated of these files
         self.opened: dict[str, File] = {}
         self.checked: dict[int, ast.Item | None] = {}
@@ -63,6 +69,12 @@ class Files:
         self.reached: set[int] = set()  # the trees whose elaboration began
         self._said: dict[tuple[Any, int], tuple[object, Any]] = {}  # what trees say by themselves, by the question
         self.followed: dict[str, Source] = {}  # library files that names led to, since someone began to ask
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Keep a finding; with one error too many nothing more is elaborated."""
+        self.findings.add(diagnostic)
+        if self.findings.full:
+            self.spent.exhausted = True
 
     def open(self, source: Source, local: bool = True) -> File:
         """Return the file of a source, its names and imports known."""
@@ -79,6 +91,8 @@ class Files:
         if file.parsed.fault is not None:
             self.report(file.parsed.fault)
         for place, item in enumerate(file.parsed.items):
+            if self.spent.exhausted:
+                raise Poisoned
             if item.word == "arch":
                 self._edition(item, place)
             self._enter(file, item)
@@ -135,20 +149,27 @@ class Files:
             self.report(Diagnostic("A114", f"the name of a `{item.word}` {rule}, not `{name}`", item.span, help=f"call it `{better}`"))
 
     def tree(self, item: RawItem) -> ast.Item | None:
-        """Return the tree of an item, or None if it has syntax errors or Pythonisms (reported once)."""
+        """Return the tree of an item; with syntax errors (reported once) what is left of it, None where nothing is or with Pythonisms."""
         if id(item) not in self.checked:
             tree = item.tree
             found = item.diagnostics if tree is None else item.habits or item.idle
             for diagnostic in found:
                 self.report(diagnostic)
-            self.checked[id(item)] = None if found else tree
+            self.checked[id(item)] = item.recovered[0] if tree is None else None if found else tree
         return self.checked[id(item)]
+
+    def sound(self, item: RawItem) -> ast.Item | None:
+        """Return the tree of an item for what uses it: None if a statement that doesn't parse may declare something."""
+        tree = self.tree(item)
+        if tree is not None and item.tree is None and any(isinstance(n, ast.Broken) and not n.is_assignment for n in walk(tree)):
+            return None
+        return tree
 
     def find(self, file: File, name: str, trail: tuple[str, ...] = ()) -> tuple[File, ast.Item] | None:
         """Return the item that `name` stands for at the top level of `file`, following imports; None if there is none."""
         item = file.items.get(name)
         if item is not None:
-            tree = self.tree(item)
+            tree = self.sound(item)
             if tree is None:
                 raise Poisoned  # its errors are reported: what uses it says nothing more
             return file, tree
@@ -197,6 +218,8 @@ class Files:
     def check_imports(self, file: File) -> None:
         """Report the imports of a file that lead nowhere."""
         for name in file.imports:
+            if self.spent.exhausted:
+                raise Poisoned
             try:
                 self.find(file, name)
             except Problem as problem:

@@ -8,16 +8,21 @@ from numbers import Number
 from typing import Final
 
 from .. import ast
+from ..diagnostics import closest
 from ..dims import Dim
 from ..primitive import Kind
-from .context import Problem
-from .expressions import evaluate_whole, undefined, visible
+from .aside import aside
+from .context import Poisoned, Problem
+from .expressions import evaluate, evaluate_whole, undefined, visible
 from .scope import Frame
 from .values import Chain, EnumValue, Family, Function, IndexSet, MemberOf, Module, ModuleChain, Record, Template, Tensor, Unborn, Value, is_list
 
 CALLED: Final = frozenset({"called"})
 SIZE: Final = frozenset({"size"})
 SET: Final = frozenset({"set"})
+MOST_TRIED: Final = 4
+"""How many near names are tried in an expression."""
+
 VALUE: Final = frozenset({"value", "size"})
 
 KINDS: Final = {
@@ -39,6 +44,47 @@ def refitted(problem: Problem, node: ast.Expr, frame: Frame, wanted: frozenset[s
         return problem
     message, span, help = undefined(name, (known for known in visible(frame) if sort(known, frame) in (None, *wanted)))
     return Problem(replace(found, message=message, span=span, help=help))
+
+
+def of_operand(problem: Problem, statement: ast.Statement, frame: Frame) -> Problem:
+    """Return the problem of a misspelt operand with a suggestion that the other operands go with; others as they are."""
+    node, found = getattr(statement, "value", None), problem.diagnostic
+    if found.code != "A102" or not isinstance(node, (ast.Binary, ast.Unary)):
+        return problem
+    name = next((operand for operand in operands(node) if operand.span == found.span), None)
+    if name is None:
+        return problem
+    known = {known for known in visible(frame) if sort(known, frame) in (None, *VALUE, *SET)}
+    for _ in range(MOST_TRIED):
+        near = closest(name.id, known)
+        if near is None or goes(near, name, node, frame):
+            break
+        known.discard(near)
+    message, span, help = undefined(name, known)
+    return Problem(replace(found, message=message, span=span, help=help))
+
+
+def goes(near: str, name: ast.Name, node: ast.Expr, frame: Frame) -> bool:
+    """Tell whether an expression of names, numbers and operators has a type with one name in place of another."""
+    home = frame.owner(near)
+    if home is None or not is_plain(node):
+        return True
+    inner = frame.child("comprehension")
+    inner.names[name.id] = home.names[near]
+    try:
+        with aside(frame):
+            evaluate(node, inner)
+    except (Problem, OverflowError, RecursionError):
+        return False
+    except Poisoned:
+        pass
+    return True
+
+
+def is_plain(node: ast.Expr) -> bool:
+    if isinstance(node, ast.Binary):
+        return is_plain(node.left) and is_plain(node.right)
+    return is_plain(node.operand) if isinstance(node, ast.Unary) else isinstance(node, (ast.Name, ast.Number))
 
 
 def looped(node: ast.Expr, frame: Frame) -> Value:

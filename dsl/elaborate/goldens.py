@@ -149,6 +149,7 @@ class _Reader:
 
     def _tree(self, noun: str) -> Tree:
         if noun not in self.trees:
+            self.frame.builder.context.step(self.frame.builder.body.span, len(self.frame.builder.body.nodes) // 16)  # each is looked at
             entry = self.program.entries.get(self.read.single.get("entry", ""))
             body = entry.eval if entry is not None else self.program.eval
             self.trees[noun] = Tree(_inputs(body) if noun == "input" else self._values(body), noun, self.program.tasks, (body,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from .context import Context, Poisoned, Problem, fail, suggest
 from .entries import needed, run_entry
 from .files import File, Files, Loader
 from .forms import finish, run
-from .plans import plan
+from .heads import check_heads
+from .plans import Said, plan, said
 from .presets import check_presets
 from .references import Reference, chosen, configured, unread_of
 from .scope import Frame
@@ -66,75 +67,71 @@ class Request:
 def elaborate(source: Source, library: Library, inspector: Inspector, beside: Loader, request: Request | None = None) -> Elaboration:
     """Elaborate every model of a file (or the one asked for) and check all that is said about it."""
     request = request or Request()
-    result = Elaboration()
-    seen: set[tuple[Any, ...]] = set()
-
-    def report(diagnostic: Diagnostic) -> None:
-        key = (diagnostic.code, diagnostic.span.source.name, diagnostic.span.start, diagnostic.message)
-        if key not in seen:
-            seen.add(key)
-            result.diagnostics.append(diagnostic)
-
-    files = Files(library, beside, report, request.limits)
+    files = Files(library, beside, request.limits)
+    result = Elaboration(diagnostics=files.findings.all)
     try:
         file = files.open(source)
         files.check_imports(file)
-        trees = _trees(file, files, result)
-        _warn_of_transforms(trees, report)
+        trees = _trees(file, files)
+        _warn_of_transforms(trees, files)
+        about = said(trees, file, files)
         golden = None
         if request.reference is not None:
             request, golden = _configured(file, trees, files, request, request.reference)
-        for name, tree, given in _models(file, trees, files, request, library):
-            for asked in _asked(name, tree, given, trees, request):
-                program = _model(name, tree, given, file, trees, files, library, inspector, asked, report)
+        for name, tree, given in _models(file, trees, about, files, request, library):
+            own = _own(name, tree, about)
+            for asked in _asked(tree, given, own, request):
+                program = _model(name, tree, given, file, own, files, library, inspector, asked)
                 if program is not None:
                     program.golden = golden.name if golden is not None else None
                     key = name if asked is request else f"{name}, preset {asked.preset}"
                     result.programs[key] = program
+                else:
+                    check_heads(own, tree, file, files)
         if golden is not None and request.reference is not None and any(d.severity is Severity.ERROR for d in result.diagnostics):
             unread = unread_of(golden, trees, request.reference.config)
-            result.diagnostics += [unread] if unread is not None else []
+            if unread is not None:
+                files.report(unread)
         result.unreached = _unreached(trees, file, files, request)
     except Problem as problem:
-        report(problem.diagnostic)
+        files.report(problem.diagnostic)
     except Poisoned:
         pass
     result.files = [f.name for f in files.opened.values()]
     return result
 
 
-def _trees(file: File, files: Files, result: Elaboration) -> list[ast.Item]:
+def _trees(file: File, files: Files) -> list[ast.Item]:
     """Parse all items of a file, and stop where there are too many errors."""
     trees: list[ast.Item] = []
     for item in file.parsed.items:
         tree = files.tree(item)
         if tree is not None:
             trees.append(tree)
-        if len(result.diagnostics) > files.limits.errors:
-            message = f"there are more than {files.limits.errors:,} errors: the rest of the text isn't looked at"
-            raise Problem(exceeded("errors", message, item.span, "correct the first ones"))
+        if files.spent.exhausted:
+            raise Poisoned
     return trees
 
 
 def _unreached(trees: list[ast.Item], file: File, files: Files, request: Request) -> tuple[str, ...]:
     """Check the items that nothing elaborated; return the names of those that only a model could elaborate."""
     items = unreached(trees, files)
-    context = Context(files.library, files, report_to=files.report)
+    context = Context(files.library, files)
     check_unreached(items, file, context)
     return tuple(item.name for item in items if not isinstance(item, ast.Definition))
 
 
-def _warn_of_transforms(trees: list[ast.Item], report: Callable[[Diagnostic], None]) -> None:
+def _warn_of_transforms(trees: list[ast.Item], files: Files) -> None:
     for tree in trees:
         if isinstance(tree, ast.Transform):
             message = f"`transform {tree.name}` is reserved: it is kept as it is written, and not run"
-            report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
+            files.report(Diagnostic("A901", message, tree.span, help="do this step in Python for now", severity=Severity.WARNING))
 
 
 def _configured(file: File, trees: list[ast.Item], files: Files, request: Request, reference: Reference) -> tuple[Request, ast.Golden]:
     """Return the request with the arguments that a `golden` reads from a configuration, for its model; all that is wrong is reported."""
     item = chosen(file, trees, reference)
-    frame = Frame("block", Builder(Context(files.library, files, report_to=files.report), item.name, item.span), file)
+    frame = Frame("block", Builder(Context(files.library, files), item.name, item.span), file)
     models = [tree for tree in trees if isinstance(tree, ast.Model) and tree.name == item.model]
     types = {parameter.name: parameter.type for model in models for parameter in model.parameters}
     arguments, problems = configured(item, trees, types, frame, reference.config)
@@ -145,19 +142,27 @@ def _configured(file: File, trees: list[ast.Item], files: Files, request: Reques
     return replace(request, arguments={**arguments, **request.arguments}, model=item.model), item
 
 
-def _asked(name: str, tree: ast.Model, given: Mapping[str, Value], trees: list[ast.Item], request: Request) -> list[Request]:
+def _own(name: str, tree: ast.Model, about: Mapping[str, Sequence[Said]]) -> Sequence[Said]:
+    """Return what is said about a model, by its own name or by that of the model that it is made of."""
+    found = about.get(tree.name, ())
+    return found if name == tree.name else sorted((*found, *about.get(name, ())), key=lambda item: item.span.start)
+
+
+def _asked(tree: ast.Model, given: Mapping[str, Value], own: Sequence[Said], request: Request) -> list[Request]:
     """Return what to elaborate of a model: what is asked for, or each preset where the model has no values without one."""
     lacking = [p for p in tree.parameters if p.default is None and p.name not in given]
     if not request.presets or request.preset is not None or request.arguments or not lacking:
         return [request]
-    return [replace(request, preset=item.name) for item in _presets(name, tree, trees)] or [request]
+    return [replace(request, preset=item.name) for item in _presets(own)] or [request]
 
 
-def _presets(name: str, tree: ast.Model, trees: list[ast.Item]) -> list[ast.Preset]:
-    return [item for item in trees if isinstance(item, ast.Preset) and item.model in (name, tree.name)]
+def _presets(own: Sequence[Said]) -> list[ast.Preset]:
+    return [item for item in own if isinstance(item, ast.Preset)]
 
 
-def _models(file: File, trees: list[ast.Item], files: Files, request: Request, library: Library) -> list[tuple[str, ast.Model, dict[str, Value]]]:
+def _models(
+    file: File, trees: list[ast.Item], about: Mapping[str, Sequence[Said]], files: Files, request: Request, library: Library
+) -> list[tuple[str, ast.Model, dict[str, Value]]]:
     """Return the models to elaborate: their name, tree and the arguments that an alias gives."""
     found: list[tuple[str, ast.Model, dict[str, Value]]] = []
     for tree in trees:
@@ -165,7 +170,7 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
             found.append((tree.name, tree, {}))
         elif isinstance(tree, ast.ModelAlias):
             try:
-                found.append(alias(tree, trees, (), file, files, library))
+                found.append(alias(tree, (), file, files, library))
             except Problem as problem:
                 files.report(problem.diagnostic)
             except Poisoned:
@@ -176,12 +181,14 @@ def _models(file: File, trees: list[ast.Item], files: Files, request: Request, l
             near = closest(request.model, [m[0] for m in found])
             fail("A811", f"`{file.name}` has no model `{request.model}`", Span(file.parsed.source, 0, 0), f"did you mean `{near}`?" if near else None)
         return chosen
-    having = [m for m in found if any(item.name == request.preset for item in _presets(m[0], m[1], trees))]
+    if request.preset is None:
+        return found
+    having = [m for m in found if any(item.name == request.preset for item in _presets(_own(m[0], m[1], about)))]
     return having or found  # a preset says which of several models is meant
 
 
 def alias(
-    tree: ast.ModelAlias, trees: list[ast.Item], trail: tuple[ast.ModelAlias, ...], file: File, files: Files, library: Library
+    tree: ast.ModelAlias, trail: tuple[ast.ModelAlias, ...], file: File, files: Files, library: Library
 ) -> tuple[str, ast.Model, dict[str, Value]]:
     """Return the model that `model Small = Big(dim = 64)` means, with the arguments that it gives."""
     call = tree.value if isinstance(tree.value, ast.Call) else None
@@ -191,8 +198,8 @@ def alias(
     if item is not None and found is None:
         raise Poisoned  # its errors are reported
     if not isinstance(target, ast.Name) or not isinstance(found, (ast.Model, ast.ModelAlias)):
-        models = [t.name for t in trees if isinstance(t, (ast.Model, ast.ModelAlias))]
-        fail("A102", f"`{target.span.text}` is no model of this file", target.span, suggest(target.span.text, models, "a model is made of another"))
+        help = suggest(target.span.text, file.models(), "a model is made of another")
+        fail("A102", f"`{target.span.text}` is no model of this file", target.span, help)
     if len(trail) >= files.limits.blocks:
         message = f"more than {files.limits.blocks} models are made of each other"
         raise Problem(exceeded("blocks", message, target.span, "write one of them out", "A805"))
@@ -200,21 +207,21 @@ def alias(
         fail("A905", f"`{tree.name}` is made of itself", target.span, "name the model that is written out")
     model, given = found, dict[str, Value]()
     if isinstance(found, ast.ModelAlias):
-        _, model, given = alias(found, trees, (*trail, tree), file, files, library)
+        _, model, given = alias(found, (*trail, tree), file, files, library)
     assert isinstance(model, ast.Model)
-    frame = Frame("block", Builder(Context(library, files, report_to=files.report), tree.name, tree.span), file)
+    frame = Frame("block", Builder(Context(library, files), tree.name, tree.span), file)
     types = {p.name: p.type for p in model.parameters}
     bound = bind(target.id, call.arguments if call is not None else (), [Slot(name, False) for name in types], tree.value.span)
     return tree.name, model, {**given, **{name: typed_expression(types[name], node, frame) for name, node in bound.given.items()}}
 
 
 def _model(
-    name: str, tree: ast.Model, given: Mapping[str, Value], file: File, trees: list[ast.Item], files: Files, library: Library, inspector: Inspector,
-    request: Request, report: Any,
+    name: str, tree: ast.Model, given: Mapping[str, Value], file: File, own: Sequence[Said], files: Files, library: Library, inspector: Inspector,
+    request: Request,
 ) -> Program | None:  # fmt: skip
     context = Context(library, files)
-    context.report_to, context.inspector = report, inspector
-    presets = _presets(name, tree, trees)
+    context.inspector = inspector
+    presets = _presets(own)
     arguments = {**given, **request.arguments}
     preset = _preset(request.preset, presets, name, tree)
     frame = body_of(tree, file, context, preset, arguments)
@@ -222,7 +229,12 @@ def _model(
         return None
     train = None
     if frame.builder.body.uses_training:
-        train = body_of(tree, file, context.mode(training=True), preset, arguments).builder.body
+        trained = body_of(tree, file, context.mode(training=True), preset, arguments).builder
+        if trained.poisoned:
+            return None
+        train = trained.body
+    if file.items[tree.name].tree is None:
+        return None  # a statement that doesn't parse, in an arm that isn't taken
     entries = {e.name: _entry(e, tree, file, context, preset, arguments, frame.builder.body) for e in frame.builder.entries}
     if context.failed:
         return None
@@ -232,7 +244,7 @@ def _model(
     )  # fmt: skip
     program.preset = request.preset
     check_presets(program, presets, tree, frame, preset, every=request.preset is None and not request.arguments)
-    plan(program, frame, trees, inspector)
+    plan(program, frame, tree, own)
     program.counts.update(frame.builder.counts)
     return None if context.failed else program
 
@@ -266,8 +278,10 @@ def body_of(
     context.enter(tree.name, tree)
     try:
         _arguments(tree, frame, preset, given)
+        if entry is not None:
+            context.step(entry.span, len(tree.body) // 32)  # each statement is looked at
         run(tree.body if entry is None else needed(tree.body, entry), frame)
-        own = run_entry(entry, frame).names if entry is not None else {}
+        own: Mapping[str, Value] = run_entry(entry, frame).names if entry is not None else {}
         finish(frame, tree)
         if entry is None and (context.training or not builder.body.uses_training):
             settle_training(builder)

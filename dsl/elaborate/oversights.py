@@ -19,7 +19,7 @@ def _words(frame: Frame, item: Any) -> None:
     """A value bound to a statement's word and never read is a statement misspelt."""
     builder = frame.builder
     for name, span in builder.words.items():
-        if name not in builder.read:
+        if name not in builder.read and not (builder.poisoned and name in builder.context.files.once(names_read, item)):
             _report(frame, "A113", f"`{name}` is bound here but never read", span, f"write `{WORDS[name]}` for the statement")
 
 
@@ -37,10 +37,11 @@ def _silent(frame: Frame, item: Any) -> None:
     ):
         if name in ("loss", "losses"):
             _report(frame, "A105", f"`{name}` is what a model calls its own losses in what it returns", span, f"call it `{name}_value`")
+    giving, own = {given.task for given in (*body.outputs, *body.losses)}, {out.name for out in body.outputs if out.task is None}
     for name in builder.tasks:
-        if not any(given.task == name for given in (*body.outputs, *body.losses)):
+        if name not in giving:
             _report(frame, "A502", f"the task `{name}` has neither an output nor a loss", builder.tasks[name].span, "end it with `out y = ...`")
-        if any(out.name == name and out.task is None for out in body.outputs):
+        if name in own:
             help = "results are read by their names: rename one of them"
             _report(frame, "A105", f"`{name}` is an output of the model and a task", builder.tasks[name].span, help)
 

@@ -30,6 +30,25 @@ class Loop:
     varied: bool = False  # this step read its variable or an earlier member: the next one may differ
 
 
+class Names(dict[str, Value]):
+    """What names mean; the index sets among them, whose members may be written bare, are known by themselves."""
+
+    __slots__ = ("sets",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sets: dict[str, IndexSet] = {}
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        super().__setitem__(name, value)
+        if isinstance(value, (Family, MemberOf)):
+            self.sets[name] = value.set
+        elif isinstance(value, IndexSet):
+            self.sets[name] = value
+        elif self.sets:
+            self.sets.pop(name, None)
+
+
 @dataclass(slots=True, eq=False)
 class Frame:
     """One level of names.  A block's frame has no parent: blocks see nothing of their callers."""
@@ -40,7 +59,7 @@ class Frame:
     parent: Frame | None = None
     loop: Loop | None = None
     member: Member = 0  # of `loop`, where there is one
-    names: dict[str, Value] = field(default_factory=dict[str, Value])
+    names: Names = field(default_factory=Names)
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
     task: str | None = None
 

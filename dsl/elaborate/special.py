@@ -8,7 +8,7 @@ from .. import ast
 from ..types import SetAxis, extent
 from . import statics
 from .arguments import Slot, bind
-from .context import fail
+from .context import Poisoned, fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .indexing import retyped
 from .operations import apply, operation
@@ -107,6 +107,8 @@ def _losses(node: ast.Call, frame: Frame) -> Value:
             if _fits(parts, loss.path.split(".")):
                 found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
     if not found:
+        if frame.builder.poisoned:
+            raise Poisoned  # a call that failed may have had it
         paths = statics.listed([loss.path for loss in body.losses]) or "none"
         fail("A508", f"`{node.span.text}` matches no loss", node.span, f"losses above this line: {paths}")
     return Family(IndexSet.of("losses", tuple(found)), found, "losses")

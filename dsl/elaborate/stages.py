@@ -95,6 +95,7 @@ class Stages:
         tuned, rows = self._try(lambda: self._tuned(stage, view, losses), (frozenset[int](), ()))
         emits, uses = self._try(lambda: self.signals.read(stage, view.frame, view.training), ({}, {}))
         paths = list(view.tree.by_path)
+        self.frame.builder.context.step(stage.span, len(paths) // 16)  # each of them is looked at
         moved = {view.tree.entries[n].path for n in view.tree.spread(tuned)}
         others = [path for path in self.base.tree.by_path if path not in view.tree.by_path] if view is not self.base else []
         return StagePlan(

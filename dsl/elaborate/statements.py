@@ -17,7 +17,7 @@ from .bound import assigned, bind_empty, bound_names, note_absent
 from .bulk import check_parts
 from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
-from .fitting import looped
+from .fitting import looped, of_operand
 from .indexing import member_key
 from .literals import unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
@@ -46,7 +46,7 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
             context.step(statement.span, 1 + (statement.span.end - statement.span.start) // WIDTH)
             RUNNERS[type(statement)](statement, frame)
         except Problem as problem:
-            context.report(problem.diagnostic)
+            context.report(of_operand(problem, statement, frame).diagnostic)
             _poison(statement, frame)
         except OverflowError as error:
             context.report(too_long(error, statement.span))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from .. import ast
@@ -42,7 +42,7 @@ class Stored:
         return replace(source, names=tuple(kept))
 
 
-def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Sequence[ast.Item], frame: Frame, here: Collection[str]) -> Stored:
+def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, frame: Frame, here: Collection[str]) -> Stored:
     """Elaborate the model that a source names, with its arguments; raises Problem or Poisoned.
 
     `...` as the last argument hands on the values of the parameters `here` that the model has, too.
@@ -52,7 +52,7 @@ def stored_model(node: ast.Expr, named: ast.Model | ast.ModelAlias, trees: Seque
     context = frame.builder.context.mode()
     model, given = named, dict[str, Value]()
     if isinstance(model, ast.ModelAlias):
-        _, model, given = alias(model, list(trees), (), frame.file, context.files, context.library)
+        _, model, given = alias(model, (), frame.file, context.files, context.library)
     types = {parameter.name: parameter.type for parameter in model.parameters}
     for argument in node.arguments if isinstance(node, ast.Call) else ():
         if isinstance(argument.value, ast.Ellipsis):

@@ -11,6 +11,7 @@ from typing import Any
 from .. import ast
 from ..diagnostics import Diagnostic
 from ..parse.pythonisms import walk
+from ..parse.vocabulary import ITEM_WORDS
 from ..primitive import Kind
 from ..record import record
 from .arguments import Slot, bind, check_type, of_item, of_primitive, typed_expression
@@ -63,8 +64,12 @@ def unreached(trees: Iterable[ast.Item], files: Files) -> list[Checked | ast.Def
 def check_unreached(items: Iterable[Checked | ast.Definition], file: File, context: Context) -> None:
     """Report unknown names, types and arguments in items of a file that no model reaches."""
     for item in items:
+        if context.spent.exhausted:
+            return
         frame = Frame("block", Builder(context, item.name, item.span), file)
         if isinstance(item, ast.Definition):
+            if item.name in ITEM_WORDS:
+                context.warn("A113", f"`{item.name}` is bound here but never read", item.span, f"an item that begins with `{item.name}` has no `=`")
             name = ast.Name(item.span, item.name)
             _attempt(context, lambda name=name, inner=frame: lookup(name, inner))
             continue
@@ -119,7 +124,7 @@ def _bound_in(node: ast.Node) -> Iterator[str]:
             yield from (n.id for a in inner.arguments or () for n in walk(a) if isinstance(n, ast.Name) and n.id[0].isupper())
         elif isinstance(inner, ast.Out) and inner.value is None and inner.type is None:
             continue  # it names a value that another statement binds
-        elif isinstance(inner, (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss)):
+        elif isinstance(inner, (ast.Assign, ast.In, ast.Target, ast.Draw, ast.Out, ast.IndexSet, ast.State, ast.Loss, ast.Broken)):
             yield from bound_names(inner)
 
 

@@ -33,7 +33,6 @@ class Maps:
 
     program: Program
     frame: Frame
-    trees: Sequence[ast.Item]  # of the whole file
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
 
     def add(self, item: ast.Weights) -> None:
@@ -58,9 +57,10 @@ class _Map:
         self.item, self.program = item, maps.program
         self.frame = maps.frame
         self.tree = tree_of(maps.frame, *dict.fromkeys((maps.program.eval, maps.program.training)))
+        self.frame.builder.context.step(item.span, len(self.tree.entries) // 16)  # each of them is looked at
         self.family: ast.String | None = None
         self.stored: Stored | None = None
-        self.sources = tuple(self._source(node, maps.trees) for node in item.sources)
+        self.sources = tuple(self._source(node) for node in item.sources)
         self.hits: dict[int, tuple[WeightSource, ast.WeightRule]] = {}
 
     def made(self) -> WeightMap:
@@ -78,8 +78,7 @@ class _Map:
         rules = tuple(self.hits[n][0] for n in sorted(self.hits))
         return WeightMap(self.item.name, self.program.name, self.sources, self.item.complete, rules, drops, missed, self.item.span)
 
-    def _source(self, node: ast.Expr, trees: Sequence[ast.Item]) -> str:
-        models = {tree.name: tree for tree in trees if isinstance(tree, (ast.Model, ast.ModelAlias))}
+    def _source(self, node: ast.Expr) -> str:
         if isinstance(node, ast.String):
             return node.value
         function = node.function if isinstance(node, ast.Call) else node
@@ -89,10 +88,13 @@ class _Map:
                     fail("A609", "a `family` source stands beside another", node.span, "write a map for each")
                 self.family = node.arguments[0].value
                 return f"family:{self.family.value}"
-            if function.id in models:
+            file = self.frame.file
+            named = self.frame.builder.context.files.find(file, function.id) if function.id in file.items else None
+            if named is not None and isinstance(named[1], (ast.Model, ast.ModelAlias)):
                 if len(self.item.sources) == 1:
-                    self.stored = stored_model(node, models[function.id], trees, self.frame, self.program.arguments)
+                    self.stored = stored_model(node, named[1], self.frame, self.program.arguments)
                 return f"model:{' '.join(node.span.text.split())}"
+        models = self.frame.file.models()
         help = suggest(function.span.text, models, 'write a folder, file or hub name in quotes, `family "adapters/{s}"`, or a model of this file')
         fail("A609", f"`{node.span.text}` is no source of weights", node.span, help)
 
@@ -100,15 +102,15 @@ class _Map:
 
     def _rule(self, rule: ast.WeightRule) -> None:
         used: set[str] = set()
-        bound: dict[str, Sequence[str]] = {}
+        bound: dict[str, SetAxis | None] = {}
         matched = fills = False
         for inner in clauses(rule.clauses, self.frame):
             filled: set[int] = set()
             for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
+                self.frame.builder.context.step(rule.span)
                 scope = scope_of(match, inner, rule.where, used)
-                for name in match.bindings:
-                    if name not in bound:
-                        bound[name] = _members(match, name)
+                for name, (_, set_) in match.bindings.items():
+                    bound.setdefault(name, set_)
                 self._fill(rule, match, deep, without, scope, filled)
                 matched = True
             fills = fills or bool(filled)
@@ -166,7 +168,8 @@ def scope_of(match: Match, inner: Frame, where: Sequence[tuple[str, ast.Expr]], 
     variables = _bound(inner)
     for name, (member, set_) in match.bindings.items():
         variables[name] = _member(name, member, set_)
-    frame.names.update(variables)
+    for name, value in variables.items():
+        frame.names[name] = value
     tables: dict[str, dict[object, object]] = {}
     for name, node in where:
         table = evaluate_whole(node, frame)
@@ -212,15 +215,11 @@ def _bound(frame: Frame) -> dict[str, MemberOf]:
     return found
 
 
-def _members(match: Match, name: str) -> Sequence[str]:
-    set_ = match.bindings[name][1]
-    return [member_text(member) for member in set_.members] if set_ is not None else ()
-
-
-def _suspicious(rule: ast.WeightRule, bound: Mapping[str, Sequence[str]], used: set[str]) -> None:
+def _suspicious(rule: ast.WeightRule, bound: Mapping[str, SetAxis | None], used: set[str]) -> None:
     """Refuse an index variable that looks like a misspelt member: it would run over all of them."""
-    for name, members in bound.items():
-        near = suggest(name, members) if name not in used and len(name) > 2 else None
+    for name, set_ in bound.items():
+        unused = set_ is not None and name not in used and len(name) > 2
+        near = suggest(name, map(member_text, set_.members)) if set_ is not None and unused else None
         if near:
             message = f"`{name}` is no member here, so it is an index variable that runs over all members"
             fail("A613", message, rule.target.span, f"{near} (if it is meant as a variable, use a short name: `t`)")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..diagnostics import Diagnostic, Severity
+from ..diagnostics import Diagnostic
+from ..findings import Findings
 from ..limits import DEFAULT, Limits
 from ..parser import parse
 from ..source import Source
@@ -16,10 +17,15 @@ def format_source(source: Source, limits: Limits = DEFAULT) -> str | tuple[Diagn
     One statement a line, two spaces for each body, at most `WIDTH` columns (only comments and strings may be longer), at most one
     blank line in a row.  A body of one statement stays on the line of its header if it was written there and fits.
     """
-    parsed = parse(source, limits)
-    found = (*parsed.diagnostics, *(diagnostic for item in parsed.items for diagnostic in item.idle))
-    errors = tuple(d for d in found if d.severity is Severity.ERROR)
-    return errors or format_text(source.text)
+    parsed, errors = parse(source, limits), Findings(limits)
+    if parsed.fault:
+        return (parsed.fault,)
+    for item in parsed.items:
+        for diagnostic in (*item.diagnostics, *item.idle):
+            errors.add(diagnostic)
+        if errors.full:
+            break
+    return tuple(errors.all) or format_text(source.text)
 
 
 def format_text(text: str) -> str:

@@ -111,13 +111,13 @@ class Engine:
         self.lark: Any = cast(Any, Lark)._load_from_dict(tables["data"], numbered(tables["memo"]), transformer=self.builder, postlex=Newlines())
         self.straight = Straight(self.lark, Newlines().process)
 
-    def parse(self, source: Source, start: int, end: int, rule: str) -> Any:
-        """Return the node that `rule` makes of source[start:end], or the Fault that stopped it.
+    def parse(self, source: Source, start: int, end: int, rule: str, written: Source | None = None) -> Any:
+        """Return the node that `rule` makes of source[start:end], at the places of the text as `written`, or the Fault that stopped it.
 
         Raises BuildError for what a reduction refuses.
         """
         with self.lock:
-            self.builder.source = source
+            self.builder.source = written or source
             node = self.straight.parse(source.text, start, end, rule)
             if node is not STUCK:
                 return node

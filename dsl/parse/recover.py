@@ -50,8 +50,8 @@ def are_balanced(span: Span) -> bool:
     return depth == 0
 
 
-def without(span: Span, at: int) -> str | None:
-    """Return the whole text with the statement at a place blanked, of a header only itself; None where the place is in no body.
+def without(span: Span, at: int) -> tuple[str, Span] | None:
+    """Return the whole text with the statement at a place blanked, of a header only itself, and where that was; None in no body.
 
     The brackets of the span are balanced.
     """
@@ -106,8 +106,8 @@ def suite(text: str, begin: int, stop: int, end: int) -> int:
     return lines.end() if lines else stop
 
 
-def blanked(span: Span, begin: int, brace: int, stop: int) -> str | None:
-    """Return the text with a statement, or its header before the brace, made blank; line ends stay."""
+def blanked(span: Span, begin: int, brace: int, stop: int) -> tuple[str, Span] | None:
+    """Return the text with a statement, or its header before the brace, made blank, and where; line ends stay."""
     text = span.source.text
     stand_in = ""
     if brace >= 0 and HEADER.match(text, span.start):
@@ -115,4 +115,5 @@ def blanked(span: Span, begin: int, brace: int, stop: int) -> str | None:
     gone = re.sub(r"[^\n]", " ", text[begin:stop])
     if len(gone) < len(stand_in) or not text[begin:stop].strip():
         return None
-    return text[:begin] + gone[: len(gone) - len(stand_in)] + stand_in + text[stop:]
+    rest = text[:begin] + gone[: len(gone) - len(stand_in)] + stand_in + text[stop:]
+    return rest, Span(span.source, stop - len(text[begin:stop].lstrip()), stop)

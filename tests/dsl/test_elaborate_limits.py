@@ -85,6 +85,13 @@ BLOWING = {
     "models of models": ("model M(a: int = 1) { in x: float[B]; out y = x * a }\nmodel M0 = M(a = 1)\n"
     + "".join(f"model M{i + 1} = M{i}(a = 2)\n" for i in range(102)), "more than 100 models are made of each other"),
     "items that are none": ("in in in in\n" * 200, "there are more than 100 errors"),
+    "models of one name": ((MODEL + "out y = x }\n") * 200, "there are more than 100 errors"),
+    "imports that lead nowhere": ("".join(f"import norm.A{i}\n" for i in range(200)), "there are more than 100 errors"),
+    "claims of a long model": (MODEL + "".join(f"x{i} = x * {i}.0; assert x{i} uses x\n" for i in range(1200)) + "out y = x }", "200,000 steps"),
+    "a map of many members": (NET.replace("20", "4000").replace("train M { stage a { tune ", 'weights w for M from "a" { f[i] <- "f.{i}" }'), ""),
+    "losses of many calls": ("block A { in x: float[B]; w = Parameter([1]); out y = x * w; loss l = mean(y) }\n" + MODEL
+    + "repeat i in 0..4000 carry x { a = A(); x = a(x) }; out y = x }", ""),
+    "tasks": (MODEL + "for t in 0..4000 { task t { w = Parameter([1]); out y = x * w; loss l = mean(y) } } }", ""),
     "errors": ("model M { in x: float[B]; " + "; ".join(f"y{i} = foo{i}(x)" for i in range(120)) + "; out y = x }", "there are more than 100 errors"),
 }  # fmt: skip
 

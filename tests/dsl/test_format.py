@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from archloom.dsl.format import WIDTH, format_source
 from archloom.dsl.format.tokens import Kind, tokens
+from archloom.dsl.limits import Limits
 from archloom.dsl.parser import parse
 from archloom.dsl.source import Source, Span
 
@@ -347,6 +348,13 @@ def test_what_does_not_parse_is_left_alone(text: str) -> None:
     result = format_source(Source("test.arch", text))
     assert isinstance(result, tuple) and result
     assert [d.message for d in result] == [d.message for d in parse(Source("test.arch", text)).diagnostics]
+
+
+def test_no_more_errors_are_looked_for_than_the_limit() -> None:
+    text = "in in in\n" * 200 + "x = 1\n" * 20
+    result = format_source(Source("test.arch", text), Limits(errors=100))
+    assert isinstance(result, tuple) and len(result) == 101
+    assert result[-1].message == "there are more than 100 errors: the rest of the text isn't looked at"
 
 
 @pytest.mark.parametrize(
