@@ -74,7 +74,7 @@ NET = (
     "model M { in x: float[B, 4]; repeat i in 0..20 carry x { f = Linear(4, 4); x = f(x) }; out y = x; loss l = mean(x) }\ntrain M { stage a { tune "
 )
 BLOWING = {
-    "conditions over many symbols": (SYMBOLS + product(14) + "; out y = reshape(x, [-1, 7]) }", ""),
+    "conditions over many symbols": (SYMBOLS + product(14) + "; out y = reshape(x, [-1, 7]) }", "makes a size of more than 10,000 terms"),
     "a largest of many products": (SYMBOLS + "n = max(" + ", ".join(f"D{i} * D{i * 7 % 14} + {i}" for i in range(14)) + "); out y = x * n }", ""),
     "blocks that double": (DOUBLING + "model M { in x: float[B, 4]; a = A39(1); out y = a(x) }", "holds more than 200,000 modules and parameters"),
     "braces that multiply": (NET + "f" + ".{a, b}" * 40 + " } }", "stands for more than 10,000 paths"),
