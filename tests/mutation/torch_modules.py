@@ -137,7 +137,7 @@ def Dropout(p: float) -> nn.Module:
 
 @leaf
 def DropPath(p: float) -> nn.Module:
-    within(p, 0, 1, open_high=True)
+    within(p, 0, 1)
     module = Layer()
     module.p = p
     return module
