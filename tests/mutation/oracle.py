@@ -263,7 +263,7 @@ def run_model(
     for module in world.starved:
         need(all(id(t) in world.frozen for t in module.state_dict(keep_vars=True).values()), "a batch norm of one value in training", "run")
     for other in file.items.values():
-        if not any(other is run_item for run_item in (item, *world.run_items)) and not isinstance(other, (ast.Definition, ast.Model, ast.ModelAlias)):
+        if not any(other is run_item for run_item in (item, *world.run_items)) and not isinstance(other, (ast.Definition, ast.ModelAlias)):
             world.active.append(other)
             plain = [p.default for p in other.parameters if p.default is not None and not isinstance(p.type, (ast.EnumType, ast.TypeChoice))]
             unset = [d.name for s in walk(other) if isinstance(s, ast.Out) and s.value is None and s.type is None for d in s.names]
