@@ -188,4 +188,4 @@ def resized_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, size: list[in
     across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], columns, padding[1], align)
     lines = torch.matmul(each.transpose(3, 4).flatten(4, 5).flatten(2, 3), across)
     y = torch.matmul(down.mT, lines)
-    return y if bias is None else y + bias[:, None, None]
+    return y if bias is None else y.add_(bias[:, None, None])  # another map of this size costs more than the sum
