@@ -96,11 +96,20 @@ def unborn(mades: Sequence[Made], parts: Sequence[Any], losses: bool, top: bool 
         below = [b for m in mades for b in _at_or_below(m)]
         held = [c for m in below for c in m.children.values() if holds(_members(c), c.sets, first[1])] if first[1] else below
         return unborn([b for m in held for b in _at_or_below(m)], rest, losses, False)
-    for made in mades if first[1] is not None else ():
-        named = _written(made.maker.tree, losses and not rest and (not made.path or made.calls > 0), top)
-        if first[1] in named and first[1] not in made.lost | {t.words[0][0] for t in (*made.children.values(), *made.own.values()) if t.words}:
-            return True
+    if any(first[1] in _lacking(made, losses and not rest, top) for made in mades):
+        return True
     return unborn([c for m in mades for c in _meant(m, first[1], first[2])], rest, losses, False)
+
+
+def lacks(made: Made, losses: bool) -> bool:
+    """Tell whether other arguments might make any part, or one of losses any loss, of a module."""
+    return any(_lacking(m, losses, False) for m in _at_or_below(made))
+
+
+def _lacking(made: Made, losses: bool, top: bool) -> set[str]:
+    """Return the names that a module's text writes and its run has not made; a module that isn't called runs none of its losses."""
+    own = {t.words[0][0] for t in (*made.children.values(), *made.own.values()) if t.words}
+    return _written(made.maker.tree, losses and (not made.path or made.calls > 0), top) - made.lost - own
 
 
 def _written(tree: Any, losses: bool, top: bool) -> set[str]:

@@ -19,7 +19,7 @@ from archloom.dsl import ast
 from .arithmetic import is_static, key
 from .checks import need
 from .expressions import _is_word, evaluate, look_up, loosely
-from .members import holds, pick, text, unborn
+from .members import holds, lacks, pick, text, unborn
 from .scopes import MISSING, Frame, Steps
 from .values import Family, Made, Member, Set, Wrong, plain
 
@@ -111,6 +111,7 @@ class Selection:
     def select(self, node: Any) -> list[Owned]:
         """Return what a selector matches; raises Wrong for one that matches nothing and names nothing that there could be."""
         if isinstance(node, ast.Name) and node.id == "all" and self.frame.owner("all") is None:
+            need(bool(self.entries) or lacks(self.frame.body.made, self.losses), "a selector matches nothing")
             return self.entries
         if isinstance(node, ast.Binary) and node.op == "except":
             left, right = self.select(node.left), self.select(node.right)
@@ -155,7 +156,7 @@ class Selection:
                     return []
                 raise Wrong("a selector matches nothing")
         found = {id(o): o for n in nodes for o in n.all() if task is None or task in o.tasks}
-        need(bool(found), "a selector matches nothing")
+        need(bool(found) or (not self.entries and lacks(self.frame.body.made, self.losses)), "a selector matches nothing")
         return list(found.values())
 
     def _step(self, nodes: Sequence[Node], part: Any, last: bool) -> list[Node]:
