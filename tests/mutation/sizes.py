@@ -88,6 +88,7 @@ def _wide(base: Base, conditions: Sequence[Condition]) -> list[dict[str, int]]:
     symbols = sorted({s.name for c in conditions for side in (c.left, c.right) if isinstance(side, Dim) for s in side.symbols()})
     for name in symbols:
         found += [{**base.sizes[0], "B": 2, name: n} for n in (*range(1, 80), 130, 520, 1030)]
+        found.append({**base.sizes[0], **dict.fromkeys(symbols, 1), name: 2})
     divisors: list[Any] = [c.left for c in conditions if c.kind == "divides" and isinstance(c.left, int)]
     common = [n * math.lcm(*divisors) for n in (1, 2, 4)] if divisors else []
     return [*found, *({**base.sizes[0], **dict.fromkeys(symbols, n)} for n in (1, 2, 3, 4, 16, *common) if n < 1000)]
