@@ -12,11 +12,14 @@ from math import prod
 from typing import cast
 
 from ...blocks.parameters import per_axis
+from ...dsl.dims import Dim
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ...dsl.record import record
-from ..graph import module_at, results
+from ...dsl.types import extent
+from ..graph import module_at, operands, results
 from ..paths import is_handed, join
 from .gates import is_gate
+from .purity import is_pure
 from .readers import readers
 
 AXES = {"Linear": 0, "Conv1d": 1, "Conv2d": 2}
@@ -27,11 +30,16 @@ NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4}
 
 @record
 class Step:
-    """One leaf of a chain: a linear, a convolution, or a norm over channels; its path is that in the body."""
+    """One leaf of a chain: a linear, a convolution, or a norm over channels; its path is that in the body.
+
+    A product with a matrix that depends on parameters alone is a linear, too: `matrix` is its value, `turned` if that is [inputs, outputs].
+    """
 
     path: str
     declared: ModuleDecl
     node: Node
+    matrix: Ref | None = None
+    turned: bool = False
 
     @property
     def is_norm(self) -> bool:
@@ -110,6 +118,7 @@ class Affines:
         self.inner: set[Ref] = set()
         """Values that a larger one has taken in."""
         self._readers = readers(body)
+        self._fixed = fixed(body)
         for number, node in enumerate(body.nodes):
             made = self._made(node)
             if made is not None:
@@ -132,6 +141,8 @@ class Affines:
                 return self._leaf(node)
             case NodeKind.CALL:
                 return self._call(node)
+            case NodeKind.OPERATION if node.target == "matmul":
+                return self._product(node)
             case NodeKind.OPERATION if node.target == "add":
                 return self._sum(node)
             case NodeKind.OPERATION if node.target == "mul":
@@ -157,6 +168,29 @@ class Affines:
             return self._taken(_normed(before, step), x) if plain and before is not None else None
         if declared.kind not in AXES or declared.arguments.get("padding_mode", "zeros") != "zeros" or declared.arguments.get("groups", 1) != 1:
             return None
+        return self._step(x, step)
+
+    def _product(self, node: Node) -> Affine | None:
+        """Return a product with a matrix of parameters as a linear."""
+        x, matrix = node.inputs["a"], node.inputs["b"]
+        if not isinstance(x, Ref) or not isinstance(matrix, Ref) or matrix.node not in self._fixed or self.body.type(x).rank < 2:
+            return None
+        turned, sizes = True, [extent(axis) for axis in self.body.type(matrix).shape]
+        source = self.body.nodes[matrix.node]
+        inner = source.inputs.get("x")
+        if source.kind is NodeKind.OPERATION and source.target in ("transpose", "mT") and isinstance(inner, Ref) and len(sizes) == 2:
+            is_swap = source.target == "mT" or source.attributes["a"] % 2 != source.attributes["b"] % 2
+            matrix, turned = (inner, False) if is_swap else (matrix, True)
+        if len(sizes) != 2 or any(isinstance(size, Dim) for size in sizes):
+            return None
+        read = self.body.nodes[matrix.node]
+        path = f"{read.target if read.kind is NodeKind.PARAMETER else f'%{matrix.node}'}{'.mT' if turned else ''}"
+        declared = ModuleDecl(path, path, (), node.span, "Linear", {"din": sizes[0], "dout": sizes[1], "bias": False})
+        return self._step(x, Step(path, declared, node, matrix, turned))
+
+    def _step(self, x: Ref, step: Step) -> Affine:
+        """Put a linear or a convolution behind what there is."""
+        before = self._own(x)
         if before is not None and before.is_chain and step.is_pointwise:
             return self._taken(Affine(before.base, (Term((*before.terms[0].chain, step)),)), x)
         return Affine(self.source(x), (Term((step,)),))
@@ -201,8 +235,20 @@ def _chain(callee: Body) -> Chain:
         (result,) = results(callee)
         affines = Affines(callee)
         made = affines.found.get(result)
-        found = made.terms[0].chain if made is not None and made.is_chain and callee.nodes[made.base.node].kind is NodeKind.INPUT else ()
+        plain = made is not None and made.is_chain and callee.nodes[made.base.node].kind is NodeKind.INPUT
+        found = made.terms[0].chain if made is not None and plain and all(step.matrix is None for step in made.terms[0].chain) else ()
         callee.found["chain"] = found
+    return found
+
+
+def fixed(body: Body) -> set[int]:
+    """Return the nodes that depend on parameters alone."""
+    found: set[int] = set()
+    for number, node in enumerate(body.nodes):
+        sources = {ref.node for _, ref in operands(node)}
+        computed = node.kind is NodeKind.OPERATION and len(node.outputs) == 1 and bool(sources) and sources <= found
+        if (computed or node.kind is NodeKind.PARAMETER) and is_pure(body, node, False):
+            found.add(number)
     return found
 
 

@@ -67,6 +67,10 @@ class Kernels:
     def _columns(self, values: tuple[Ref, ...], like: Node) -> Ref:
         return self.writer.operation("mT", like, x=self.writer.operation("stack", like, tensors=values, dim=0))
 
+    def step(self, step: Step) -> tuple[Ref, Ref | None]:
+        """Return kernel and bias of one linear or convolution."""
+        return self._chain((step,))
+
     def _chain(self, chain: Chain) -> tuple[Ref, Ref | None]:
         key = tuple(step.path for step in chain)
         found = self._chains.get(key)
@@ -75,6 +79,9 @@ class Kernels:
         return found
 
     def _first(self, step: Step) -> tuple[Ref, Ref | None]:
+        if step.matrix is not None:
+            matrix = self.writer.at(step.matrix)
+            return (self.writer.operation("mT", step.node, x=matrix) if step.turned else matrix), None
         held = self.writer.weights(step.path, step.declared, step.node.span)
         kernel = held["weight"]
         if self.writer.type(kernel).rank > 2:

@@ -6,8 +6,9 @@ Run: python tests/bench/passes.py [ROW...], a row by a part of its name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,53 @@ class Row:
     pairs: int = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A text, the sizes of its inputs, one pass, and how much of the time may be left; `trains`: forward and backward."""
+
+    name: str
+    text: str
+    sizes: tuple[tuple[int, ...], ...]
+    passes: str
+    bound: float
+    trains: bool = False
+
+
+MATMUL = """
+model M(n: int = 5) {
+  index experts = 0..n
+  in x: float[n, B, 192, 14, 18]
+  in g: float[4, B, n]
+  for e in experts { f = x[e] }
+  for t in 0..4 { out y = sum(g[t][:, e, none, none, none] * f[e] for e in experts) }
+}
+"""
+PAIRS = """
+model M(din: int = 256, dout: int = 256, k: int = 6, rank: int = 16) {
+  index loras = 0..k
+  in x: float[B, N, din]
+  base, router = Linear(din, dout), Linear(din, k, bias = false)
+  for e in loras { a, b = Parameter([rank, din]), Parameter([dout, rank]) }
+  g = softmax(router(x[:, 0]), dim = -1)
+  out y = base(x) + 2 * sum(g[:, e, none, none] * (x @ a[e].mT @ b[e].mT) for e in loras)
+}
+"""
+HEAD = """
+model M(dim: int = 192) {
+  in x: float[B, dim, 14, 18]
+  conv = Conv2d(dim, dim, 3, padding = 1)
+  out y = conv(resize(x, scale = 4))
+}
+"""
+PARTS = (
+    Part("mix_matmul, 4 mixtures of 5 maps, batch 2", MATMUL, ((5, 2, 192, 14, 18), (4, 2, 5)), "mix_matmul", 0.8),
+    Part("mix_matmul, the same, batch 8, forward and backward", MATMUL, ((5, 8, 192, 14, 18), (4, 8, 5)), "mix_matmul", 0.9, trains=True),
+    Part(
+        "mix_pairs, 6 low-rank updates of a linear, width 256, batch 4 of 32 tokens", PAIRS, ((4, 32, 256),), "mix_pairs, pack, fold_parameters", 0.9
+    ),
+    Part("resize_late, a 3x3 convolution behind a resize by 4", HEAD, ((1, 192, 14, 18),), "resize_late", 0.5),
+    Part("resize_late, the same, forward and backward", HEAD, ((1, 192, 14, 18),), "resize_late", 0.6, trains=True),
+)
 ROWS = (
     Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),
     Row("TaskExpert, decoder and heads, inference", "taskexpert", "compared", "inference", 0.80),
@@ -62,11 +110,41 @@ def measured(row: Row) -> Ratio:
         return compare(row.name, lambda: other(image=image), lambda: plain(image=image), row.bound, row.pairs)
 
 
+def part(row: Part) -> Ratio:
+    """Compile a text with and without one pass, and time both."""
+    text = f"arch 1\n{row.text}"
+    plain, other = (archloom.compile(text, optimize=passes).train(row.trains) for passes in ("none", row.passes))
+    other.load_state_dict(plain.state_dict())
+    inputs = {name: torch.rand(size).requires_grad_(row.trains) for name, size in zip(plain.example_inputs(), row.sizes, strict=True)}
+    with torch.set_grad_enabled(row.trains):
+        same(other(**inputs), plain(**inputs))
+        calls = [step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain)]
+        return compare(row.name, *calls, row.bound, pairs=100)
+
+
+def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:
+    """Return a forward and a backward pass as a call."""
+
+    def run() -> None:
+        torch.autograd.backward(sum(value.sum() for value in leaves(model(**inputs))))
+
+    return run
+
+
+def leaves(found: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Yield the tensors of nested results."""
+    for value in found.values():
+        if isinstance(value, Tensor):
+            yield value
+        else:
+            yield from leaves(value)
+
+
 def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     """Compare nested results, those that ours gives."""
     for name, value in ours.items():
         if isinstance(value, Tensor):
-            torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5 * float(value.abs().max()))
+            torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5 * float(value.detach().abs().max()))
         else:
             same(value, theirs[name])
 
@@ -74,9 +152,9 @@ def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 def rows(asked: list[str]) -> Iterator[Ratio]:
     """Yield the rows that are asked for, or all."""
     torch.set_num_threads(1)
-    for row in ROWS:
+    for row in (*ROWS, *PARTS):
         if not asked or any(word.lower() in row.name.lower() for word in asked):
-            yield measured(row)
+            yield measured(row) if isinstance(row, Row) else part(row)
 
 
 if __name__ == "__main__":
