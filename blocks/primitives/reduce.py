@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Inputs, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import axes, axis, flag, real, tensor
-from ..costs import moved
+from ..costs import moved, product
 from ..lowering import COMPOSITES, Given, LoweringBuilder, Omit, call, expand
 from ..operands import normal_axes
+from ..ranges import counts
 from ..registry import operation
 from ..samples import Sample, refused, sample
 
@@ -62,6 +63,12 @@ def total_dtype(x: TensorType) -> DType:
     return DType.INT if x.dtype is DType.INT32 else x.dtype
 
 
+def _places(inputs: Inputs) -> Axis:
+    """Return how many positions there are along the axis that goes, or among all elements."""
+    x, dim = inputs["x"], inputs["dim"]
+    return product(x.shape) if dim is None else x.shape[dim]
+
+
 def _reduction(
     name: str, target: str, equation: str, allowed: str, *, result: DType | None = None, several: bool = True, picks: bool = False, sums: bool = False
 ) -> None:
@@ -79,6 +86,7 @@ def _reduction(
         arguments=(X, DIM if several else ONE, KEEP),
         lowering=_emit(target),
         cost=moved,
+        values=counts(_places) if picks and result is DType.INT else None,
         good=(*(s for word in words for s in _samples(word, several)), *([sample(x="int32[B, S]", dim=0)] if sums else [])),
         bad=(
             refused("A305", x=wrong),

@@ -21,6 +21,7 @@ RIGHT = [
     "in x: float[B, 4]; target t: int[B] in -1..4; loss l = cross_entropy(x, t, ignore = -1)",
     "in x: float[B, S, 4]; in at: int[B] in 0..S; out y = gather(x, at, dim = 1)",
     "in at: int[B] in 1..=3; out y = one_hot(at, 4)",
+    "in x: float[B, 6]; out y = one_hot(argmax(x, dim = 1), 6)",
     "in x: float[B, 6]; in at: int[B] in 0..4; out y = window(x, at, length = 3)",
 ]
 WRONG = [
@@ -35,6 +36,8 @@ WRONG = [
     "in x: float[B, 6]; in at: int[B] in 0..5; out y = window(x, at, length = 3)",
     "in x: float[B, 6]; out y = take(x, arange(7), dim = 1)",
     "in x: float[B, 6]; out y = take(x, full([2], 6), dim = 1)",
+    "in x: float[B, 6]; emb = Embedding(5, 4); out y = emb(argmax(x, dim = 1))",
+    "in x: float[2, 6]; emb = Embedding(6, 4); out y = emb(argmin(x))",
     "index two = {0, 1}; for t in two { in ids: int[B[t], S] in 0..10 - t }; emb = Embedding(9, 4); out y = emb(ids[0]); out z = emb(ids[1])",
 ]
 
