@@ -85,10 +85,12 @@ class Derived(nn.Module):
         return apply(whole, *self._sources) if needed else whole
 
     def _compiled(self) -> Tensor:
+        """Return the storage of packed parameters; compute anything else: compiled code can't ask whether they have changed."""
         needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
-        if needed or self.value is None:
+        swapped = any(held.get(name) is not known for held, name, known in self._tensors_there)
+        if needed or swapped or not self._pointers:
             return self.recipe.code.function(self._owner[0])
-        return self.value
+        return cast(Tensor, self.value)
 
     def extra_repr(self) -> str:
         """Say what it is computed from."""
