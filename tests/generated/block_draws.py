@@ -71,8 +71,19 @@ def texts(draw: DrawFn, name: str) -> str:
     if drawn.make is not None:
         drawn = replace(drawn, make=_arguments(draw, name, drawn.make))
     drawn = _members(draw, drawn)
-    drawn = _numbered(draw, drawn)
+    drawn = _numbered(draw, drawn) if draw(st.integers(0, 2)) else drawn
+    drawn = _retyped(draw, drawn) if draw(st.integers(0, 7)) == 7 else drawn
     return drawn.text(name)
+
+
+def _retyped(draw: DrawFn, example: Example) -> Example:
+    """Give all floats another dtype, or one input any."""
+    word = draw(st.sampled_from(("float32", "float64", "bfloat16", "float", "int", "int32", "bool")))
+    if word.startswith(("float", "bfloat")) and draw(st.booleans()):
+        return replace(example, inputs={key: re.sub(r"^float(?=\[)", word, type_) for key, type_ in example.inputs.items()})
+    chosen = draw(st.sampled_from(sorted(example.inputs)))
+    type_ = re.sub(r"^\w+", word, example.inputs[chosen])
+    return replace(example, inputs={**example.inputs, chosen: type_ if "int" in word else type_.partition(" in ")[0]})
 
 
 def _arguments(draw: DrawFn, name: str, make: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from archloom.compiler.cost import Expenses
@@ -40,14 +40,13 @@ def sizes_for(program: Program, wanted: Mapping[str, int], first: int) -> dict[s
 
 
 class Comparison:
-    """One module of a checked program, at some sizes, with floats of some dtype, on some device."""
+    """The module of a checked program, at some sizes, with floats of some dtype: first on the meta device, then with real tensors."""
 
-    def __init__(self, program: Program, sizes: Mapping[str, int], dtype: torch.dtype, device: str) -> None:
+    def __init__(self, program: Program, sizes: Mapping[str, int], dtype: torch.dtype) -> None:
         self.program = program
         self.sizes = sizes
         self.dtype = dtype
-        self.device = device
-        self.model: nn.Module = compile_program(program, dtype=dtype, device=device).requires_grad_(False)
+        self.model = compile_program(program, dtype=dtype, device="meta").requires_grad_(False)
 
     def parameters(self) -> None:
         """Compare every parameter and buffer by its name, and how many numbers they are; the state dict has tied ones once."""
@@ -71,24 +70,33 @@ class Comparison:
     def _body(self, training: bool) -> Body:
         return self.program.training if training else self.program.eval
 
-    def run(self, training: bool) -> None:
+    def shapes(self, training: bool) -> None:
         """Compare the shapes and dtypes of all outputs, and the multiply-adds, in one mode."""
         body = self._body(training)
         self.model.train(training)
-        inputs = self._inputs(body)
         with FlopCounterMode(display=False) as counter:
-            results = dict(_flat((), self.model(**inputs)))
+            self._outputs(body, "meta")
+        if not (training and body.losses):  # in training the module computes them, too
+            variant = Slicer().variant(body, range(len(body.outputs)), training)
+            stated, counted = 2 * Expenses().model(variant, self.sizes).multiply_adds, counter.get_total_flops()
+            assert stated == counted, f"{stated} FLOPs are stated and {counted} counted"
+
+    def values(self) -> None:
+        """Compare the shapes and dtypes of all outputs when they are computed."""
+        self.model.materialize("cpu").eval()
+        self._outputs(self.program.eval, "cpu")
+
+    def _outputs(self, body: Body, device: str) -> None:
+        results = dict(_flat((), self.model(**self._inputs(body, device))))
         for declared in body.outputs:
             made = results[".".join([declared.name, *map(str, declared.members)])]
             type_ = body.type(declared.ref)
-            assert (list(made.shape), made.dtype) == (self._shape(body, type_), self._torch(type_.dtype)), declared.name
-        if self.device == "meta" and not (training and body.losses):  # in training the module computes them, too
-            variant = Slicer().variant(body, range(len(body.outputs)), training)
-            assert 2 * Expenses().model(variant, self.sizes).multiply_adds == counter.get_total_flops()
+            stated, found = (self._shape(body, type_), self._torch(type_.dtype)), (list(made.shape), made.dtype)
+            assert stated == found, f"{declared.name} is stated as {stated} and is {found}"
 
-    def _inputs(self, body: Body) -> dict[str, Any]:
+    def _inputs(self, body: Body, device: str) -> dict[str, Any]:
         known = self._symbols(body)
-        makers = Examples(body, known, self.dtype, torch.device(self.device), torch.Generator().manual_seed(0))
+        makers = Examples(body, known, self.dtype, torch.device(device), torch.Generator().manual_seed(0))
         made = {d: makers.value(d) for d in body.inputs if not d.optional and not d.is_state}
         values = {d: v.sigmoid() if v.is_floating_point() else v for d, v in made.items()}  # some inputs are chances
         return dict(nested(((d.name, *d.members), value) for d, value in values.items()))

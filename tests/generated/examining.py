@@ -34,13 +34,13 @@ def examine(name: str, text: str, sizes: Sequence[int], dtype: torch.dtype) -> s
     names = sorted(program.eval.symbols)
     numbers = sizes_for(program, dict(zip(names, cycle(sizes), strict=False)), sizes[0])
     try:
-        stated = Comparison(program, numbers, dtype, "meta")
+        stated = Comparison(program, numbers, dtype)
         stated.parameters()
-        stated.run(training=False)
-        if stated.allows(training=True):
-            stated.run(training=True)
+        stated.shapes(training=False)
+        if program.train is not None and stated.allows(training=True):
+            stated.shapes(training=True)
         if fits(program, numbers):
-            Comparison(program, numbers, dtype, "cpu").run(training=False)
+            stated.values()
     except ModelError as error:
         assert NO_QUESTION_OF_TYPES.search(str(error)) or OUTSIDE_TABLE.search(str(error)), f"at {numbers}, {dtype}: {error}\n{text}"
     except AssertionError as error:

@@ -3,8 +3,8 @@
 What `check` calls valid is built and run: shapes, dtypes, parameters and multiply-adds are those that were stated.  What it refuses is
 given to the oracle of `tests/mutation`, with which it fails too.  A new primitive or block is drawn by being there.
 
-Each is drawn a few times here, and 20 times by the slow tests.  `HYPOTHESIS_PROFILE=long pytest tests/generated` draws each 500 times,
-anew in each run; `-k "conv or pool"` chooses some.
+Each primitive is drawn twice here, and 20 times by the slow tests, a block 10 times.  `HYPOTHESIS_PROFILE=long pytest tests/generated`
+draws each some hundred times, anew in each run; `-k "conv or pool"` chooses some.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .examining import examine
 from .primitive_draws import samples
 from .primitive_texts import Call
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # what is drawn need not be fast
 SIZES = st.lists(st.integers(1, 9), min_size=4, max_size=6, unique=True)
 DTYPES = st.sampled_from((torch.float32, torch.float64, torch.bfloat16))
 MANY = settings().max_examples // 2
@@ -68,4 +69,4 @@ def test_many_calls_of_a_primitive_give_what_is_stated(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_many_uses_of_a_block_give_what_is_stated(name: str) -> None:
-    assert examined(name, block_draws.texts(name), MANY)["valid"]
+    assert examined(name, block_draws.texts(name), MANY // 2)["valid"]
