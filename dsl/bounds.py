@@ -8,7 +8,7 @@ from dataclasses import field
 from fractions import Fraction
 
 from .dim_atoms import replace_atom
-from .dim_terms import Atom, Extreme, Floor, Monomial, Symbol, is_whole_monomial
+from .dim_terms import Atom, Extreme, Floor, Monomial, Sum, Symbol, is_whole_monomial
 from .dims import Dim, quotient, term
 from .record import record
 
@@ -134,10 +134,10 @@ def _polynomial(value: Dim, bounds: Bounds, whole: bool, depth: int) -> bool:
     divided = {a: -e for m, _ in value.terms for a, e in m if e < 0}
     if divided:
         for atom in divided:
-            if not isinstance(atom, Symbol) or bounds.least(atom) < 1:
+            divisor = atom.argument if isinstance(atom, Sum) else Dim.of(atom) if isinstance(atom, Symbol) else 0
+            if not never_negative(divisor - 1, bounds) or (isinstance(divisor, Dim) and value.weight * divisor.weight > _MOST_WORK):
                 return False
-            lowest = min(dict(m).get(atom, 0) for m, _ in value.terms)
-            product = value * Dim(((((atom, -lowest),), 1),))
+            product = _multiplied(value, atom, divisor)
             if isinstance(product, int):
                 return product >= 0
             value = product
@@ -146,6 +146,18 @@ def _polynomial(value: Dim, bounds: Bounds, whole: bool, depth: int) -> bool:
         value_ = value + (1 - Fraction(1, math.lcm(*(c.denominator for _, c in value.terms))))
         return _from_least(value_, bounds, depth)
     return _from_least(value, bounds, depth)
+
+
+def _multiplied(value: Dim, atom: Atom, divisor: int | Dim) -> int | Dim:
+    """Return `value` times the highest power of `atom`, which is `divisor`, that it is divided by."""
+    lowest = min(dict(m).get(atom, 0) for m, _ in value.terms)
+    product: int | Dim = 0
+    for monomial, coefficient in value.terms:
+        part = term(tuple(p for p in monomial if p[0] != atom), coefficient)
+        for _ in range(dict(monomial).get(atom, 0) - lowest):
+            part = part * divisor
+        product = product + part
+    return product
 
 
 def _from_least(value: int | Dim, bounds: Bounds, depth: int) -> bool:
