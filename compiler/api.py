@@ -36,7 +36,7 @@ def load_program(
     """
     from .check import check_text
 
-    allowed = limits_of(limits or {})
+    allowed = limits_of(limits)
     source = read_text(path_or_text, allowed)
     result = check_text(source, params, preset, model, text=False, limits=allowed, folders=folders)
     if not result.ok:

@@ -114,7 +114,7 @@ def check(
     """
     from .sources import read_source
 
-    allowed = limits_of(limits or {})
+    allowed = limits_of(limits)
     source = read_source(path, allowed)
     if isinstance(source, Diagnostic):
         return CheckResult((source,), {}, ())

@@ -40,8 +40,11 @@ def exceeded(name: str, message: str, span: Span, help: str, code: str = "A815")
     return Diagnostic(code, message, span, help=f"{help}; `--limit {name}=N` allows more")
 
 
-def limits_of(given: Mapping[str, int]) -> Limits:
-    """Return the limits with some replaced; raises ValueError for a name or number that is none."""
+def limits_of(given: Mapping[str, int] | Limits | None) -> Limits:
+    """Return the limits with some replaced, or those that are given whole; raises ValueError for a name or number that is none."""
+    if isinstance(given, Limits):
+        return given
+    given = given or {}
     for name, value in given.items():
         if name not in NAMES:
             near = closest(name, NAMES)

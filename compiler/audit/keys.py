@@ -34,7 +34,8 @@ class Keys:
 def compare_keys(model: nn.Module, checkpoint: Mapping[str, Tensor] | str | PathLike[str]) -> Keys:
     """Compare; a tied parameter is there if any of its names is.  Raises Failure (A650 to A652) for what isn't whole safetensors."""
     own: dict[str, Any] = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    stored = checkpoint if isinstance(checkpoint, Mapping) else _File(checkpoint)
+    given = checkpoint if isinstance(checkpoint, Mapping) else _File(checkpoint)
+    stored = given if isinstance(given, _File) else {key: value for key, value in given.items() if not key.endswith(EXTRA)}
     name = "checkpoint" if isinstance(checkpoint, Mapping) else str(checkpoint)
     shapes = {key: stored.shape(key) if isinstance(stored, _File) else tuple(stored[key].shape) for key in stored}
     common = [key for key in own if key in shapes]
@@ -44,6 +45,10 @@ def compare_keys(model: nn.Module, checkpoint: Mapping[str, Tensor] | str | Path
     held = [key for key in common if key not in misshapen and torch.equal(own[key].cpu(), stored[key].cpu().to(own[key].dtype))]
     unused = [key for key in shapes if key not in own]
     return Keys(name, tuple(common), tuple(held), tuple(missing), tuple(unused), misshapen, *_alike(missing, unused))
+
+
+EXTRA = "_extra_state"
+"""The end of the keys under which modules keep what is no tensor."""
 
 
 class _File(Mapping[str, Tensor]):

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from ...dsl.diagnostics import closest
-from .errors import failure, foreign
+from .errors import failure, foreign, own_code
 from .subject import Subject, as_subject
 
 AUDITED = "__audited__"
@@ -39,7 +39,8 @@ def load(module: str, function: str) -> Subject:
     found = _function(_module(module), module, function)
     with foreign("A562", f"`{function}`"):
         made = found()
-    return as_subject(made)
+    with own_code():
+        return as_subject(made)
 
 
 def _module(name: str) -> ModuleType:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .errors import own_code
 from .facts import facts
 from .observing import observe
 from .report import Audit, report
@@ -39,5 +40,6 @@ def audit(
 
 def audited(subject: Subject) -> Audit:
     """Audit a subject."""
-    seen = observe(subject)
-    return report(seen, [finding for find in facts().values() for finding in find(seen)])
+    with own_code():
+        seen = observe(subject)
+        return report(seen, [finding for find in facts().values() for finding in find(seen)])

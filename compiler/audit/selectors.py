@@ -21,6 +21,7 @@ DEEP = "**"
 _PART = re.compile(r"(?:[^.:()\[\]{}]|\{[^.\[\]{}]*\})+|\[[^\[\]{}]*\]")
 _RANGE = re.compile(r"(\d*)\.\.(=?)(\d*)")
 MOST = 8
+LONG = 100
 
 
 @record
@@ -54,7 +55,8 @@ def _parts(selector: str) -> list[str] | None:
         found = _PART.match(rest)
         if found is None or (found[0].startswith("[") and (not parts or _member(found[0]) is None)):
             return None
-        parts.append(found[0])
+        if found[0] != DEEP or parts[-1:] != [DEEP]:  # any path below any path is any path
+            parts.append(found[0])
         rest = rest[found.end() :]
         if rest.startswith(".") and len(rest) > 1 and rest[1] not in ".[":
             rest = rest[1:]
@@ -85,13 +87,27 @@ def _member(part: str) -> str | None:
     text = part[1:-1].strip()
     if text in ("*", ".."):
         return r"\d+"
-    found = _RANGE.fullmatch(text)
+    found = _RANGE.fullmatch(text) if len(text) < LONG else None
     if found is None:
         return re.escape(text) if text.isdecimal() else None
-    start = int(found[1] or 0)
-    if not found[3]:
-        return rf"(?!(?:{'|'.join(map(str, range(start)))})\.)\d+" if start else r"\d+"
-    return "|".join(map(str, range(start, int(found[3]) + bool(found[2])))) or "(?!)"
+    return rf"(?!(?:{_less(int(found[1] or 0))})\.)" + (rf"(?:{_less(int(found[3]) + bool(found[2]))})" if found[3] else r"\d+")
+
+
+def _less(number: int) -> str:
+    """Return the pattern of the numbers below one.
+
+    >>> _less(10)
+    '[0-8]|9'
+    """
+    digits = str(number - 1)
+    if number < 1:
+        return "(?!)"
+    ways = [rf"[1-9]\d{{{count}}}" for count in range(1, len(digits) - 1)] + (["\\d"] if len(digits) > 1 else [])
+    for place, digit in enumerate(digits):
+        least = 1 if place == 0 and len(digits) > 1 else 0
+        if int(digit) > least:
+            ways.append(rf"{digits[:place]}[{least}-{int(digit) - 1}]" + (rf"\d{{{len(digits) - place - 1}}}" if place + 1 < len(digits) else ""))
+    return "|".join([*ways, digits])
 
 
 def _miss(selector: str, parts: Sequence[str], paths: Sequence[str]) -> Miss:

@@ -106,10 +106,33 @@ def _problem(given: Any) -> tuple[str, str] | None:
         return "there is no batch to run the model on", "give `batch`, or several as `batches`"
     if not all(isinstance(optimizer, Optimizer) for optimizer in given.optimizers):
         return f"`optimizer` is {_kind(given.optimizer)}, not a `torch.optim.Optimizer`", "give the optimiser of your loop, or a list of them"
+    return _bad_checkpoint(given.checkpoint) or _bad_selector(given) or _bad_number(given)
+
+
+def _bad_checkpoint(checkpoint: Any) -> tuple[str, str] | None:
+    if isinstance(checkpoint, Mapping):
+        stored = cast("Mapping[Any, Any]", checkpoint)
+        other = [key for key, value in stored.items() if not isinstance(key, str) or not (isinstance(value, Tensor) or key.endswith("_extra_state"))]
+        if other:
+            return f"`checkpoint` holds {_kind(stored[other[0]])} under `{other[0]!r:.60}`, not a tensor", "give the state dict of the model itself"
+    elif not isinstance(checkpoint, (str, PathLike, type(None))):
+        return f"`checkpoint` is {_kind(checkpoint)}, neither a state dict nor a path", "give what `load_state_dict` takes, or a safetensors file"
+    return None
+
+
+def _bad_selector(given: Any) -> tuple[str, str] | None:
     selectors: list[Any] = [pattern for given_ in (given.frozen, given.select) for pattern in patterns(given_)]
     wrong = [pattern for pattern in selectors if not isinstance(pattern, str)]
     if wrong:
         return f"{wrong[0]!r} is no selector", "a selector is a text such as `backbone` or `**.bias`"
+    return None
+
+
+def _bad_number(given: Any) -> tuple[str, str] | None:
+    numbers = {name: getattr(given, name) for name in ("steps", "seed")}
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= 1 << 63:
+            return f"`{name}` is {number!r:.40}, not a whole number", f"write `{name} = 4`"
     if given.steps < 1:
         return f"{given.steps} steps show nothing", "take at least one; four are the rule"
     return None

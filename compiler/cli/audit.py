@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -48,7 +48,12 @@ def command(ctx: click.Context, target: tuple[str, str], fail_on: str, as_json: 
     FUNCTION takes no argument and returns {"model": model, "batch": batch}, or an archloom.Subject, with losses, optimizer, frozen,
     checkpoint and more where there are any.  MODULE is a module's name, or a .py file.  No .arch file is needed.  The model isn't changed.
     """
-    with busy("importing torch") as say, redirect_stdout(sys.stderr):  # what the model's own code prints is no part of the report
+    # what the model's own code prints is no part of the report, and a stream that it replaces comes back
+    with (
+        busy("importing torch") as say,
+        redirect_stderr(sys.stderr),
+        redirect_stdout(sys.stderr),
+    ):
         try:
             import_module("torch")
         except ImportError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -50,14 +50,16 @@ def draw(
     entry: str | None = None,
     depth: int | None = None,
     theme: str = "auto",
+    limits: Mapping[str, int] | None = None,
+    folders: Sequence[str | PathLike[str]] = (),
 ) -> Drawing:
     """Return the picture of a model in a file or text, without torch.
 
     `stage` marks what that stage freezes, `task` leaves out what other tasks give, `entry` draws another signature, `depth` is how many
-    levels of blocks are opened (1: none; as many as stay easy to read, if None).  Raises Failure for what is wrong in the text,
-    ValueError for wrong arguments.
+    levels of blocks are opened (1: none; as many as stay easy to read, if None); `limits` and `folders` are those of `load_program`.  Raises
+    Failure for what is wrong in the text, ValueError for wrong arguments.
     """
-    program = load_program(path_or_text, params, preset, model)
+    program = load_program(path_or_text, params, preset, model, limits, folders)
     return draw_program(program, stage=stage, task=task, entry=entry, depth=depth, theme=theme)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...dsl.diagnostics import Failure
 from ...dsl.elaborate import references
-from ...dsl.limits import DEFAULT, Limits
+from ...dsl.limits import DEFAULT, Limits, limits_of
 from ...dsl.program import GoldenPlan, Program
 from ...dsl.record import record
 from ...dsl.source import Source
@@ -63,20 +63,22 @@ def verify(
     source: bool = False,
     optimize: Asked = "none",
     watch: Watch | None = None,
-    limits: Limits = DEFAULT,
+    limits: Mapping[str, int] | Limits | None = None,
     folders: Sequence[str | PathLike[str]] = (),
 ) -> Report:
     """Hold a spec against the case in a folder; see docs/verify.md for the format.
 
     The `golden` clause is the one of that name, or the only one whose inputs the case stores.  The computation is in `dtype`, float64 or
     float32, of the compiled module, or with `source` of the emitted one, after the passes `optimize` (`watch` sees the graph between them).
-    After passes that keep numbers in evaluation alone no gradients are compared.  Raises Failure with all that is wrong in the text, the
+    After passes that keep numbers in evaluation alone no gradients are compared.  `limits` and `folders` are those of `load_program`.
+    Raises Failure with all that is wrong in the text, the
     clause or the case, ValueError for passes that there aren't.
     """
     passes = pipeline(optimize)
     case = read_case(folder)
-    text = spec if isinstance(spec, Source) else read_text(spec)
-    program = golden_program(text, case, golden, limits, folders)
+    allowed = limits_of(limits)
+    text = spec if isinstance(spec, Source) else read_text(spec, allowed)
+    program = golden_program(text, case, golden, allowed, folders)
     plan = program.goldens[program.golden or ""]
     unread = references.unread((*(text for _, text in plan.parameters), *plan.facts), case.config)
     try:

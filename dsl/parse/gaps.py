@@ -12,7 +12,7 @@ from ..source import Span
 from .vocabulary import STATEMENT_WORDS
 
 NAME: Final = re.compile(r"[A-Za-z_]\w*")
-ASSIGNED: Final = re.compile(r"(?:[A-Za-z_]\w*|[\s,=]|\[[^\]\n]*\])+=(?!=)")
+ASSIGNED: Final = re.compile(r"(?:[\w\s,=]|\[[^\]\n]*\])+=(?!=)")
 """The left side of an assignment, or of what begins like one: `loss a =`."""
 PLACE: Final = re.compile(r"\s*[A-Za-z_]\w*(?:\[[^\]\n]*\])?\s*[,=]")
 """One name at its start: no word of a statement stands before it."""

@@ -321,3 +321,10 @@ def test_check_says_what_no_model_elaborates(monkeypatch: pytest.MonkeyPatch, ca
     assert run(["check", "--json", "-"]) == 1
     (file,) = json.loads(capsys.readouterr().out)
     assert ([found["code"] for found in file["diagnostics"]], file["unreached"]) == (["A102"], ["A"])
+
+
+def test_long_lists_of_a_report_are_folded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    feed(monkeypatch, b"model M { in x[i in 0..60]: float[B]; out y = sum(x[*]) }")
+    assert run(["check", "-"]) == 0
+    shown = capsys.readouterr().out
+    assert "x.49: float[B] and 10 more\n" in shown and "x.50" not in shown

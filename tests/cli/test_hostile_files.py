@@ -119,7 +119,12 @@ def test_limits_are_set_and_named(limit: str, says: str, tmp_path: Path, capsys:
     assert run(["check", str(path), "--limit", limit]) == 1
     assert says in capsys.readouterr().out
     name, _, value = limit.partition("=")
-    assert not check(path, limits={name: int(value)}).ok
+    given = {name: int(value)}
+    assert not check(path, limits=given).ok
+    for call in (archloom.load_program, archloom.compile, archloom.draw):
+        with pytest.raises(Failure) as caught:
+            call(path, limits=given)
+        assert says in caught.value.diagnostics[0].message
 
 
 @pytest.mark.parametrize("limit", ["step=5", "steps=0", "steps=x", "steps=" + "9" * 50])

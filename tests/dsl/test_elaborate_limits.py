@@ -85,6 +85,7 @@ BLOWING = {
     "models of models": ("model M(a: int = 1) { in x: float[B]; out y = x * a }\nmodel M0 = M(a = 1)\n"
     + "".join(f"model M{i + 1} = M{i}(a = 2)\n" for i in range(102)), "more than 100 models are made of each other"),
     "items that are none": ("in in in in\n" * 200, "there are more than 100 errors"),
+    "a long line that is broken": (MODEL + "y = x x " + "word " * 20_000 + "; out y = x }", "two statements stand on one line"),
     "models of one name": ((MODEL + "out y = x }\n") * 200, "there are more than 100 errors"),
     "imports that lead nowhere": ("".join(f"import norm.A{i}\n" for i in range(200)), "there are more than 100 errors"),
     "claims of a long model": (MODEL + "".join(f"x{i} = x * {i}.0; assert x{i} uses x\n" for i in range(1200)) + "out y = x }", "200,000 steps"),

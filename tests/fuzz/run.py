@@ -25,6 +25,7 @@ from archloom.compiler.cli import run as command_line
 from archloom.dsl.record import record
 from archloom.dsl.source import HIDDEN
 
+from .audits import audited
 from .cases import KINDS, corpus, loaded
 from .grammar import texts
 
@@ -46,7 +47,7 @@ class Fault:
 def case(seed: int, folder: Path, torch: bool) -> list[str]:
     """Make the files of a seed in a folder and return its command line."""
     chance = random.Random(seed)
-    kinds = (*KINDS, loaded) if torch else KINDS
+    kinds = (*KINDS, loaded, audited) if torch else KINDS
     return kinds[seed % len(kinds)](chance, folder)
 
 
@@ -78,6 +79,15 @@ def one(seed: int, torch: bool = False) -> str | None:
         return judged(case(seed, Path(folder), torch))
 
 
+def beside(words: Sequence[str], folder: Path) -> str | None:
+    """Run an audit in its folder; return what it did that none may do, a change of the folder's files too."""
+    os.chdir(folder)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    found = judged(words)
+    after = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    return found or ("changes files" if after != before else None)
+
+
 def _child(seeds: Sequence[int], torch: bool, say: Callable[[str], object]) -> None:
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -85,12 +95,14 @@ def _child(seeds: Sequence[int], torch: bool, say: Callable[[str], object]) -> N
             Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: a fork inherits that of its parent
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             say(f"begin\t{seed}\t{words!a}")
-            found = judged(words)
+            found = judged(words) if words[0] != "audit" else beside(words, Path(folder))
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
             if found is None and grown > MOST_MEMORY:
                 found = f"takes {grown >> 20:,} MiB"
             if found is not None:
                 say(f"fault\t{seed}\t{words!a}\t{found!a}")
+        if words[0] == "audit":
+            return  # what its module did to the process is there to stay
 
 
 def batch(seeds: Sequence[int], torch: bool) -> Iterator[Fault | int]:
@@ -131,6 +143,7 @@ def main(seconds: float, seed: int | None, torch: bool = True) -> int:
         __import__("torch")
         __import__("archloom.compiler.runtime.compiling")
         __import__("archloom.compiler.golden.verify")
+        __import__("archloom.compiler.audit.run")
     corpus()
     texts()
     first = int(time.time()) % 10**8 * 100 if seed is None else seed

@@ -47,3 +47,9 @@ def test_a_case_that_hangs_or_takes_the_memory_is_ended(monkeypatch: pytest.Monk
     monkeypatch.setattr(run, "judged", lambda _: bytearray(512 << 20).clear())
     faults = [found for found in run.batch([3], torch=False) if isinstance(found, run.Fault)]
     assert faults and "MiB" in faults[0].what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5, 305, 6))
+def test_no_audit_raises_hangs_or_changes_files(seed: int) -> None:
+    assert [found for found in run.batch([seed], torch=True) if isinstance(found, run.Fault)] == []

@@ -35,6 +35,12 @@ def test_keys_that_no_clause_reads_are_told_beside_an_error(case: Path, tmp_path
     ]
 
 
+def test_limits_of_a_spec_are_the_callers(case: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        archloom.verify(SPEC, case, limits={"operations": 1})
+    assert [d.code for d in caught.value.diagnostics][:1] == ["A815"]
+
+
 def test_what_a_clause_asserts_of_a_configuration(case: Path, tmp_path: Path) -> None:
     """Those of the clause that it starts from, too; all that is wrong is said at once."""
     spec = SPEC.replace("  param dim =", '  assert config.seed == 0 and config.module == "all"\n  assert not config.tied\n  param dim =')
