@@ -197,10 +197,10 @@ def _state(statement: ast.State, frame: Frame) -> None:
     dtype, entries = tensor_axes(statement.type, frame)
     for entry in entries:
         if isinstance(entry, ast.Name) and fresh(entry.id, frame):
-            root(frame).names[entry.id] = 0
+            root(frame).names[entry.id] = Late(frame.body.world.size_of(entry.id)) if frame.body.world.cached else 0
 
     def make(inner: Frame, keys: tuple[Any, ...]) -> Empty:
-        return Empty(tuple(dimension(e, inner, None, allow=False) for e in entries), dtype)
+        return Empty(tuple(dimension(e, inner, None, allow=False) for e in entries), dtype, frame.body.world.cached)
 
     frame.bind(statement.name.name, family(statement.name.binders, (), frame, make))
 
@@ -258,6 +258,8 @@ def _enter(name: str, value: Any, frame: Frame) -> None:
 
 def _loss(statement: ast.Loss, frame: Frame) -> None:
     need(frame.body.kind != "fn", "a fn has no losses")
+    if frame.body.world.cached:
+        return
     value = evaluate(statement.value, frame)
     if is_number(value) and value == 0:
         return

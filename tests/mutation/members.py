@@ -109,15 +109,15 @@ def lacks(made: Made, losses: bool) -> bool:
 def _lacking(made: Made, losses: bool, top: bool) -> set[str]:
     """Return the names that a module's text writes and its run has not made; a module that isn't called runs none of its losses."""
     own = {t.words[0][0] for t in (*made.children.values(), *made.own.values()) if t.words}
-    return _written(made.maker.tree, losses and (not made.path or made.calls > 0), top) - made.lost - own
+    return _written(made, losses and (not made.path or made.calls > 0), top) - made.lost - own
 
 
-def _written(tree: Any, losses: bool, top: bool) -> set[str]:
-    """Return the names of parts that a text writes, with those of losses and tasks where these are meant."""
+def _written(made: Made, losses: bool, top: bool) -> set[str]:
+    """Return the names of parts in the statements of a module that have not run, with those of losses and tasks where these are meant."""
     found: set[str] = set()
-    for node in walk(tree) if tree is not None else ():
+    for node in walk(made.maker.tree) if made.maker.tree is not None else ():
         if isinstance(node, ast.Assign) and _births(node.value):
-            found |= {g.name for g in node.goals}
+            found |= {g.name for g in node.goals if g.items or id(node) not in made.ran}
         elif (losses and isinstance(node, ast.Loss)) or (top and isinstance(node, ast.Task)):
             found.add(node.name)
     return found

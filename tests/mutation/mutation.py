@@ -63,10 +63,6 @@ class Base:
         """Find the sites of the text."""
         self.sites = [s for raw in parse(Source(self.name, self.text)).items if raw.tree is not None for s in walk(raw.tree, ())]
 
-    def in_entry(self, place: int) -> bool:
-        """Tell whether a place lies in an entry."""
-        return any(isinstance(s.node, ast.Entry) and s.node.span.start <= place < s.node.span.end for s in self.sites)
-
     def of(self, *kinds: type, ran: bool = True) -> Iterator[Site]:
         """Yield the sites of some kinds, those alone that a run came by."""
         for site in self.sites:

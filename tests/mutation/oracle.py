@@ -29,6 +29,7 @@ from .calling import Calling, owned
 from .calls import SPECIAL
 from .checks import need
 from .conversions import DTYPES, convert
+from .entries import run_entries
 from .expressions import evaluate
 from .making import Making
 from .parameters import typed
@@ -87,10 +88,20 @@ class World(Making, Calling):
     starved: list[Any] = field(default_factory=list[Any])
     run_items: list[Any] = field(default_factory=list[Any])
     alone: bool = False
+    cached: bool = False  # in an entry: its caches hold something, and it has no losses
     doubts: set[str] = field(default_factory=set[str])
     apart: int = 0
 
     # ------------------------------------------------------------------------------------------------ bookkeeping
+
+    def begin(self, item: Any, params: Mapping[str, Any], frame: Frame) -> None:
+        """Bind a model's parameters."""
+        types = {p.name: p.type for p in item.parameters}
+        need(params.keys() <= types.keys(), "the model takes no such argument")
+        given = {k: typed(types[k], v, frame) if isinstance(v, ast.Node) else v for k, v in params.items()}
+        for parameter in item.parameters:
+            need(parameter.name in given or parameter.default is not None, f"the model's {parameter.name} is missing")
+            self._static(parameter, given, frame)
 
     def touch(self, span: Any) -> None:
         if self.spans is not None:
@@ -245,12 +256,7 @@ def run_model(
     body = Body(world, made, file, "model")
     frame = Frame("block", body)
     world.active.append(item)
-    types = {p.name: p.type for p in item.parameters}
-    need(params.keys() <= types.keys(), "the model takes no such argument")
-    given = {k: typed(types[k], v, frame) if isinstance(v, ast.Node) else v for k, v in params.items()}
-    for parameter in item.parameters:
-        need(parameter.name in given or parameter.default is not None, f"the model's {parameter.name} is missing")
-        world._static(parameter, given, frame)
+    world.begin(item, params, frame)
     run(item.body, frame)
     outs = body.results
     entries = any(isinstance(s, ast.Entry) for s, _ in body.claims)
@@ -260,6 +266,8 @@ def run_model(
         need(task not in outs.get(None, {}), f"{task} is a task and an output")
     _shared_names(body)
     world.finish(body, frame)
+    if not training and not alone:
+        run_entries(file, name, lambda: World(sizes, training, cached=True), params)
     for module in world.starved:
         need(all(id(t) in world.frozen for t in module.state_dict(keep_vars=True).values()), "a batch norm of one value in training", "run")
     for other in file.items.values():

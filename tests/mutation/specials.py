@@ -31,10 +31,10 @@ class Declared:
 
 
 class Empty:
-    """A cache in the plain forward: nothing yet, of a known form."""
+    """A cache before a call: nothing yet in the plain forward, something of a known form in an entry."""
 
-    def __init__(self, shape: tuple[Any, ...], dtype: torch.dtype) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: tuple[Any, ...], dtype: torch.dtype, full: bool) -> None:
+        self.shape, self.dtype, self.full = shape, dtype, full
 
 
 def _declared(buffer: bool) -> Any:
@@ -147,11 +147,11 @@ def _append(node: ast.Call, frame: Frame) -> Any:
     need(isinstance(state, Empty), "append needs a state")
     need(len(state.shape) == new.dim() and state.dtype == new.dtype, "another type is appended")
     at = axis(dim, new.dim()) if new.dim() else 0
-    need(state.shape[at] == 0, "this axis doesn't grow")
+    need(state.full or state.shape[at] == 0, "this axis doesn't grow")
     for i, (a, b) in enumerate(zip(new.shape, state.shape, strict=True)):
         if i != at:
             equal(a, b, "append")
-    return new
+    return operate(frame, "concat", [torch.zeros(state.shape, dtype=state.dtype), new], at) if state.full else new
 
 
 def _losses(node: ast.Call, frame: Frame) -> Family:

@@ -37,6 +37,7 @@ TAKEN = frozenset([
 def run(statements: Sequence[Any], frame: Frame) -> None:
     for statement in statements:
         frame.body.world.step(statement)
+        frame.body.made.ran.add(id(statement))
         RUNNERS[type(statement)](statement, frame)
 
 
@@ -170,7 +171,7 @@ def _born(made: Made, path: tuple[str, ...], old: Made | None) -> Made:
             need(shapes[0] == shapes[1], "one module, two sets of parameters")
             fresh.module = old.module
     elif old is not None:
-        fresh.children, fresh.own, fresh.calls, fresh.lost = old.children, old.own, old.calls, old.lost
+        fresh.children, fresh.own, fresh.calls, fresh.lost, fresh.ran = old.children, old.own, old.calls, old.lost, old.ran
     return fresh
 
 

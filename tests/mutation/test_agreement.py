@@ -42,6 +42,19 @@ LENGTHS = """model M(n: int = 9) {{
   out z = y[*]
 }}"""
 TAPS = "block Taps(n: int) { in x: float[B, 4]; repeat i in 0..n carry x { f = Linear(4, 4); x = f(x); out tap = x }; out y = x }\n"
+ENTRY = """block Memory {{
+  in x: float[B, S, 8]
+  state seen: float[B, P, 8] = empty
+  seen = append(seen, x, dim = 1)
+  out y = x + mean(seen, dim = 1, keepdim = true)
+}}
+model M {{
+  in x: float[B, S, 8]
+  memory = Memory()
+  y = memory(x)
+  out y
+  entry decode {{ {} }}
+}}"""
 TEXTS = [
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x) }", "runs", "runs"),
     ("model M { in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x) }",
@@ -80,6 +93,11 @@ TEXTS = [
     ("fn less(x: float[N + 1], z: float[N]) { out y = x[1:] - z }\nmodel M { in x: float[S]; out y = less(x, x[1:]) }", "runs", "runs"),
     ("model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(x) }\ntrain M { stage s { tune f; weight ** = 2 } }",
      "A515 `**` matches nothing: there is no loss", "a selector matches nothing"),
+    (ENTRY.format("in x: float[B, 1, 8]; out next = y[:, 0]"), "runs", "runs"),
+    (ENTRY.format("in x: float[B, 1, 7]; out next = y"),
+     "A301 axis 2 of `x` of `Memory` (`float[B, 1, 8]`, given `float[B, 1, 7]`): `7` is not `8`", "x: 8 and 7"),
+    (ENTRY.format("in x: float[B, 1, 8]; out next = y[:, 3]"), "A303 `index`: axis 1 of `x`, read at 3: `1` is less than `4`", "position 3 of 1"),
+    (ENTRY.format("in x: float[B, 1, 8]; next = y"), "A502 the entry `decode` has no `out`", "the entry decode gives nothing"),
 ]  # fmt: skip
 
 

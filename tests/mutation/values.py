@@ -137,6 +137,7 @@ class Made:
     words: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     sets: tuple[Set, ...] = ()
     task: str | None = None
+    ran: set[int] = field(default_factory=set[int])  # its statements that have run
     lost: set[str] = field(default_factory=set[str])  # the names of its losses
 
 
