@@ -134,7 +134,7 @@ def _scaled(body: Body, node: Node, type_: TensorType) -> tuple[Ref, Ref | float
             continue
         if isinstance(factor, (int, float)):
             return x, factor
-        if isinstance(factor, Ref) and body.type(factor).shape in ((), type_.shape[-1:]):
+        if isinstance(factor, Ref) and body.type(factor).shape in ((), (1,), type_.shape[-1:]):
             return x, factor
     return None
 

@@ -43,8 +43,35 @@ class Part:
     passes: str
     bound: float
     trains: bool = False
+    calls: int = 1
 
 
+EXPERTS = """
+block Expert(dim: int) {
+  in x: float[B, dim]
+  first, second = Linear(dim, dim), Linear(dim, dim)
+  out y = second(relu(first(x)))
+}
+model M(dim: int = 64) {
+  in x: float[B, dim]
+  for e in 0..8 {
+    expert = Expert(dim)
+    out y = expert(x)
+  }
+}
+"""
+ADAPTERS = """
+import adapter.Bottlenecks
+import scalearn.Scales
+model M(dim: int = 768, width: int = 48) {
+  index sources = {a, b, c, d, e, f, g, h}
+  in x: float[B, S, dim]
+  adapters = Bottlenecks(sources, dim, width)
+  mix = Scales(sources, dim)
+  u = adapters(x)
+  out y = mix(u[*])
+}
+"""
 MATMUL = """
 model M(n: int = 5) {
   index experts = 0..n
@@ -72,6 +99,10 @@ model M(dim: int = 192) {
 }
 """
 PARTS = (
+    Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=20),
+    Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=20),
+    Part("8 experts of width 64, batch 4, default, forward and backward", EXPERTS, ((4, 64),), "default", 0.8, trains=True, calls=5),
+    Part("the adapters of ScaLearn, 8 sources, batch 4 of 32 tokens, inference", ADAPTERS, ((4, 32, 768),), "inference", 0.35),
     Part("mix_matmul, 4 mixtures of 5 maps, batch 2", MATMUL, ((5, 2, 192, 14, 18), (4, 2, 5)), "mix_matmul", 0.8),
     Part("mix_matmul, the same, batch 8, forward and backward", MATMUL, ((5, 8, 192, 14, 18), (4, 8, 5)), "mix_matmul", 0.9, trains=True),
     Part(
@@ -119,7 +150,7 @@ def part(row: Part) -> Ratio:
     with torch.set_grad_enabled(row.trains):
         same(other(**inputs), plain(**inputs))
         calls = [step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain)]
-        return compare(row.name, *calls, row.bound, pairs=100)
+        return compare(row.name, *calls, row.bound, pairs=100, calls=row.calls)
 
 
 def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:
