@@ -63,7 +63,7 @@ def command(path: str, written: Mapping[str, Sequence[str]], output: str | None,
     """
     program = _only(path, checked(path, choices["param"], choices["preset"], choices["model"]))
     declared = _declared(program, choices["tasks"])
-    arrays = _read(declared, written, choices)
+    arrays = _read(program, declared, written, choices)
     flat = _compute(program, declared, arrays, choices)
     print(table([["task", "output", "type", "values"], *(_row(program, key, value) for key, value in flat)]), end="")
     if output is not None:
@@ -93,10 +93,15 @@ def _declared(program: Program, tasks: Sequence[str]) -> dict[str, InputDecl]:
     return {d.key: d for d in program.eval.inputs if not d.is_state and (d.key in reached or d.is_target and (not tasks or d.task in tasks))}
 
 
-def _read(declared: Mapping[str, InputDecl], written: Mapping[str, Sequence[str]], choices: Mapping[str, Any]) -> dict[str, Array]:
+def _read(program: Program, declared: Mapping[str, InputDecl], written: Mapping[str, Sequence[str]], choices: Mapping[str, Any]) -> dict[str, Array]:
+    from ..optimize.bypass import targets_gone
+    from ..optimize.interface import ONLY_EVALUATES
     from ._inputs import InputError, Reader
 
+    gone = targets_gone(program)
     for name in written:
+        if name.partition(".")[0] in gone:
+            raise InputError(name, f"it is a target, and this model {ONLY_EVALUATES}")
         if name not in declared:
             near = closest(name, declared)
             raise InputError(name, "there is none of that name", f"did you mean `{near}`?" if near else f"the inputs are {', '.join(declared)}")

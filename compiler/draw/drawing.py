@@ -9,6 +9,7 @@ from typing import Any
 from ...dsl.diagnostics import closest
 from ...dsl.program import Program
 from ..api import load_program
+from ..optimize.interface import ONLY_EVALUATES
 from .figure import Figure
 from .layout import Layout
 from .opening import opened
@@ -67,6 +68,8 @@ def draw_program(
     program: Program, *, stage: str | None = None, task: str | None = None, entry: str | None = None, depth: int | None = None, theme: str = "auto"
 ) -> Drawing:
     """Return the picture of a checked program; ValueError for a name that it hasn't."""
+    if stage is not None and program.only_evaluates:
+        raise ValueError(f"there is no stage `{stage}`: this model {ONLY_EVALUATES}")
     _known("stage", stage, tuple(program.stages))
     _known("task", task, program.tasks)
     _known("entry", entry, tuple(program.entries))

@@ -1,4 +1,4 @@
-"""Which modules a program calls no longer though its text does: passes compute from their parameters what they would give."""
+"""What a program has no longer though its text does: modules that passes compute without calling them, targets of losses."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def bypassed(program: Program) -> tuple[str, ...]:
             found.add(above)
             above = above.rpartition(".")[0]
     return tuple(sorted(found & before.called))
+
+
+def targets_gone(program: Program) -> frozenset[str]:
+    """Return the names of the targets that the text has, where passes have left no losses."""
+    text = program.original
+    return frozenset(d.name for d in text.training.inputs if d.is_target) if text is not None and program.only_evaluates else frozenset()
 
 
 class Uses:

@@ -14,7 +14,7 @@ from ..census import Bodies, Census, distinct
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
 from ..lower.unit import Lowerer, Pair
-from ..optimize.bypass import bypassed
+from ..optimize.bypass import bypassed, targets_gone
 from ..optimize.report import NO_PASSES, Passes
 from ..paths import join
 from ..slice import Slicer
@@ -61,12 +61,6 @@ def planned(
         passes,
         around,
     )
-
-
-def targets_gone(program: Program) -> frozenset[str]:
-    """Return the names of the targets that the text has, where passes have left no losses."""
-    text = program.original
-    return frozenset(d.name for d in text.training.inputs if d.is_target) if text is not None and program.only_evaluates else frozenset()
 
 
 def instance(plan: Plan) -> Model:

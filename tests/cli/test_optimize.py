@@ -111,6 +111,39 @@ def test_every_command_that_takes_a_model_refuses_what_there_is_not(name: str, c
     assert capsys.readouterr().err.startswith("error: there is no pass `pakc`, did you mean `pack`: ")
 
 
+TRAINED = """arch 1
+
+model M(dim: int = 4) {
+  in x: float[B, dim]
+  task kind {
+    head = Linear(dim, 3)
+    target label: int[B] in 0..3
+    out logits = head(x)
+    loss error = cross_entropy(logits, label)
+  }
+}
+
+train M {
+  stage heads { tune head }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--example", "--size", "B=2", "--input", "label=1"], "input `label`: it is a target, and this model only evaluates, without losses"),
+        (["draw", "--stage", "heads"], "there is no stage `heads`: this model only evaluates, without losses and stages: passes have folded what"),
+    ],
+)
+def test_what_a_model_that_only_evaluates_has_not(arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.arch").write_text(TRAINED)
+    name, *rest = arguments
+    assert run([name, str(tmp_path / "m.arch"), *rest, "--optimize", "inference"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {says}")
+    assert run([name, str(tmp_path / "m.arch"), *rest, "--optimize", "default"]) == 0
+
+
 def test_a_file_is_not_taken_for_a_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["summary", "--optimize", "cse", "--print-between", PACK]) == 2
     assert f"`{PACK}` names no pass: write --print-between=PASS, =all, or nothing, with an option after it" in capsys.readouterr().err

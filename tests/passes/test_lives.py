@@ -20,6 +20,10 @@ from archloom.compiler.optimize.bypass import bypassed
 from archloom.compiler.optimize.manager import optimize
 from archloom.compiler.optimize.pipelines import PIPELINES
 
+from .comparing import ROOT, spec
+
+TEXTS = ROOT / "tests" / "passes" / "texts"
+
 SPEC = """arch 1
 
 block Mix(dim: int) {
@@ -80,6 +84,40 @@ def test_what_is_watched(pair: Pair) -> None:
     assert bypassed(archloom.load_program(SPEC)) == ()
     assert is_packed(pair[1]) and not is_packed(pair[0])
     same(*pair)
+
+
+def called(model: Any, given: dict[str, Any]) -> set[str]:
+    """Return the modules that a call of a model calls."""
+    found: set[str] = set()
+    for name, module in model.named_modules():
+        module.register_forward_hook(lambda *args, name=name: found.add(name))
+    model._bypassed = None
+    with torch.no_grad():
+        model(**given)
+    return found
+
+
+def compare_calls(path: Path, preset: str | None, asked: str) -> None:
+    """Hold what is watched against the modules that are called without passes, and not with them."""
+    model: Any = archloom.compile(path, preset=preset, optimize=asked).eval()
+    given, watched = model.example_inputs(), set(bypassed(optimize(archloom.load_program(path, preset=preset), asked).program))
+    lost = called(archloom.compile(path, preset=preset).eval(), given) - called(model, given)
+    assert lost and lost & {name for name, _ in model.named_modules()} <= watched  # an operation's own module is gone with it
+
+
+@pytest.mark.parametrize("name", ["batch_families", "merge_linears", "fold_norms", "cse"])
+def test_every_module_that_is_not_called_any_more_is_watched(name: str) -> None:
+    if name != "cse":
+        compare_calls(TEXTS / f"{name}.arch", None, name)
+    else:  # which lets a module be called less often, and none be left out
+        assert bypassed(optimize(archloom.load_program(TEXTS / f"{name}.arch"), name).program) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", ["default", "inference"])
+@pytest.mark.parametrize("name", ["unifork", "mlore", "taskexpert", "taskprompter", "invpt", "scalearn"])
+def test_every_module_of_an_example_that_is_not_called_any_more_is_watched(name: str, asked: str) -> None:
+    compare_calls(*spec(f"{name}:small"), asked)
 
 
 def test_a_model_knows_its_passes(pair: Pair) -> None:
