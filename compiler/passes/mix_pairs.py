@@ -56,7 +56,7 @@ def _against(affine: Affine) -> str | None:
     gated = [term for term in affine.terms if term.gates]
     steps = [step for term in affine.terms for step in term.chain]
     if affine.shifts or any(step.declared.kind != "Linear" for step in steps):
-        return "they aren't all linears"
+        return "only linears gain from it"
     if len(gated) < 2 or any(len(term.chain) != 2 for term in gated):
         return "they aren't two or more gated pairs of linears"
     alike = {(term.chain[0].width, *(step.declared.arguments["bias"] for step in term.chain)) for term in gated}

@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model, the passes, and how much of the time may be left."""
+    """A model, the passes, and how much of the time may be left; `trains`: forward and backward."""
 
     name: str
     example: str
@@ -31,6 +31,7 @@ class Row:
     passes: str
     bound: float
     pairs: int = 30
+    trains: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ PARTS = (
 ROWS = (
     Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),
     Row("TaskExpert, decoder and heads, inference", "taskexpert", "compared", "inference", 0.80),
+    Row("TaskExpert, decoder and heads, batch 2, forward and backward", "taskexpert", "compared", "default", 0.80, pairs=10, trains=True),
 )
 
 
@@ -132,13 +134,12 @@ class Given(nn.Module):
 def measured(row: Row) -> Ratio:
     """Compile a model with and without passes, put the backbone's results in the place of the backbone, and time both."""
     path = EXAMPLES / f"{row.example}.arch"
-    plain, other = (archloom.compile(path, preset=row.preset, optimize=passes).eval() for passes in ("none", row.passes))
+    plain, other = (archloom.compile(path, preset=row.preset, optimize=passes).train(row.trains) for passes in ("none", row.passes))
     other.load_state_dict(plain.state_dict())
-    with torch.inference_mode():
-        image = other.example_inputs()["image"][:1]
+    image = other.example_inputs()["image"][: 2 if row.trains else 1]
+    with torch.no_grad():
         plain.backbone = other.backbone = Given(plain.backbone(image))
-        same(other(image=image), plain(image=image))
-        return compare(row.name, lambda: other(image=image), lambda: plain(image=image), row.bound, row.pairs)
+    return timed(row, plain, other, {"image": image}, row.pairs, 1)
 
 
 def part(row: Part) -> Ratio:
@@ -147,10 +148,15 @@ def part(row: Part) -> Ratio:
     plain, other = (archloom.compile(text, optimize=passes).train(row.trains) for passes in ("none", row.passes))
     other.load_state_dict(plain.state_dict())
     inputs = {name: torch.rand(size).requires_grad_(row.trains) for name, size in zip(plain.example_inputs(), row.sizes, strict=True)}
+    return timed(row, plain, other, inputs, 100, row.calls)
+
+
+def timed(row: Row | Part, plain: Any, other: Any, inputs: Mapping[str, Tensor], pairs: int, each: int) -> Ratio:
+    """Compare what two models give, and time pairs of as many calls `each`."""
     with torch.set_grad_enabled(row.trains):
         same(other(**inputs), plain(**inputs))
         calls = [step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain)]
-        return compare(row.name, *calls, row.bound, pairs=100, calls=row.calls)
+        return compare(row.name, *calls, row.bound, pairs, calls=each)
 
 
 def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:
