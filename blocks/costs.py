@@ -1,4 +1,7 @@
-"""Cost rules: FLOPs as `torch.utils.flop_counter` counts them (matrix products, convolutions and attention; nothing else), and bytes."""
+"""Cost rules: FLOPs as `torch.utils.flop_counter` counts them (matrix products, convolutions and attention; nothing else), and bytes.
+
+Products of a matrix and a vector are counted too: torch's counter sees them or not, by the layout of the matrix.
+"""
 
 from __future__ import annotations
 

@@ -140,8 +140,7 @@ def _products(rule: Rule, a: TensorType, b: TensorType) -> tuple[Axis, ...]:
 
 
 def _matmul_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
-    counted = 2 if inputs["b"].rank > 1 else 0  # torch counts no product with a vector on the right
-    return Cost(product(outputs[0].shape) * extent(inputs["a"].shape[-1]) * counted, moved_bytes(inputs, outputs))
+    return Cost(product(outputs[0].shape) * extent(inputs["a"].shape[-1]) * 2, moved_bytes(inputs, outputs))
 
 
 @operation(
@@ -154,7 +153,7 @@ def _matmul_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
         sample(a="float[B, 1, S, 4]", b="float[5, 4, 3]"),
         sample(a="float[S, 4]", b="float[4, 3]"),
         sample(a="float[B, S, 4]", b="float[4]"),
-        sample(a="float[4]", b="float[B, 4, 3]"),
+        sample(a="float[1]", b="float[B, 1, 3]"),
     ),
     bad=(
         refused("A301", a="float[B, 4]", b="float[5, 3]"),

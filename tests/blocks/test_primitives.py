@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from archloom.blocks.lowering import LeafModule, LoweringBuilder
 from archloom.blocks.registry import Entry, primitives
@@ -20,6 +19,8 @@ from archloom.dsl.facts import Facts
 from archloom.dsl.primitive import Numbers, RuleFailure
 from archloom.dsl.rule import ShapeRule
 from archloom.dsl.types import DType, SetAxis, TensorType, extent
+
+from ..counting import counter
 
 SIZES = {"B": 2, "S": 5, "N": 4, "H": 8, "W": 6}
 SYMBOLS = {name: Symbol(name) for name in SIZES}
@@ -141,9 +142,9 @@ def test_symbols_and_numbers_give_the_same(entry: Entry, sample: Sample) -> None
 @pytest.mark.parametrize(("entry", "sample"), GOOD)
 def test_flops_are_what_the_counter_counts(entry: Entry, sample: Sample, build: Build) -> None:
     inputs = inputs_of(entry, sample, SIZES)
-    with FlopCounterMode(display=False) as counter:
+    with counter() as counting:
         _, _, outputs = run(entry, inputs, build("meta", number))
-    assert entry.cost(types_of(inputs), outputs).flops == counter.get_total_flops()
+    assert entry.cost(types_of(inputs), outputs).flops == counting.get_total_flops()
 
 
 @pytest.mark.parametrize(("entry", "sample"), BAD)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from archloom.compiler.cost import Expenses
 from archloom.compiler.graph import Graph
@@ -20,6 +19,8 @@ from archloom.compiler.slice import Slicer
 from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.program import Body, Program
 from archloom.dsl.types import DType, TensorType, extent
+
+from ..counting import counter
 
 MOST = 2_000_000
 """Numbers in one tensor, beyond which nothing is computed: the meta device tells shapes without it."""
@@ -74,11 +75,11 @@ class Comparison:
         """Compare the shapes and dtypes of all outputs, and the multiply-adds, in one mode."""
         body = self._body(training)
         self.model.train(training)
-        with FlopCounterMode(display=False) as counter:
+        with counter() as counting:
             self._outputs(body, "meta")
         if not (training and body.losses):  # in training the module computes them, too
             variant = Slicer().variant(body, range(len(body.outputs)), training)
-            stated, counted = 2 * Expenses().model(variant, self.sizes).multiply_adds, counter.get_total_flops()
+            stated, counted = 2 * Expenses().model(variant, self.sizes).multiply_adds, counting.get_total_flops()
             assert stated == counted, f"{stated} FLOPs are stated and {counted} counted"
 
     def values(self) -> None:
