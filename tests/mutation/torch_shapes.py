@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import axes, axis, equal, floats, listed, need, numbers, one, within
+from .checks import axes, axis, equal, floats, listed, need, numbers, one, shapes, within
 from .torch_elementwise import TABLE, entry
 from .values import Wrong
 
@@ -43,6 +43,16 @@ def linear(x: Any, weight: Any, bias: Any) -> Tensor:
     if bias is not None:
         equal(weight.shape[0], bias.shape[0], "linear's bias")
     return F.linear(x, weight, bias)
+
+
+@entry
+def batched_linear(x: Any, weight: Any, bias: Any) -> Tensor:
+    floats(x, weight, bias)
+    need(weight.dim() == 3 and x.dim() >= 2 and (bias is None or bias.dim() == 2), "batched_linear's axes")
+    equal(x.shape[0], weight.shape[0], "batched_linear's members")
+    if bias is not None:
+        shapes(bias, weight[..., 0])
+    return torch.stack([F.linear(v, weight[i], None if bias is None else bias[i]) for i, v in enumerate(x)])
 
 
 @entry
