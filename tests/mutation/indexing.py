@@ -321,7 +321,10 @@ def _of_made(target: Made, part: str, frame: Frame) -> Any:
     if target.calls == 0:
         if part in target.arguments:
             return target.arguments[part]
-        raise Unknown(f"{part} of a module that is not called yet")
+        called = frame.body.world.whole.children.get(target.path) if frame.body.world.whole is not None else None
+        if called is None or called.calls == 0:
+            raise Unknown(f"{part} of a module that is not called yet")
+        target = called  # an entry looks into what its model calls
     value = target.last.get(part, MISSING)
     if value is MISSING or (is_tensor_like(value) and not _owned(value)):
         raise Wrong(f"{target.maker.name} has no {part}")

@@ -88,6 +88,7 @@ class World(Making, Calling):
     starved: list[Any] = field(default_factory=list[Any])
     run_items: list[Any] = field(default_factory=list[Any])
     alone: bool = False
+    whole: Made | None = None  # in an entry: the model's own run
     cached: bool = False  # in an entry: its caches hold something, and it has no losses
     doubts: set[str] = field(default_factory=set[str])
     apart: int = 0
@@ -267,7 +268,7 @@ def run_model(
     _shared_names(body)
     world.finish(body, frame)
     if not training and not alone:
-        run_entries(file, name, lambda: World(sizes, training, cached=True), params)
+        run_entries(file, name, lambda: World(sizes, training, whole=made, cached=True), params)
     for module in world.starved:
         need(all(id(t) in world.frozen for t in module.state_dict(keep_vars=True).values()), "a batch norm of one value in training", "run")
     for other in file.items.values():
