@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from pairs import Ratio, compare, seconds, show
+from pairs import Ratio, compare, show, spent
 
 from archloom.compiler.check import check_text
 from archloom.compiler.graph import Graph
@@ -77,18 +77,18 @@ def llama_405b() -> None:
 
 def ratios() -> Iterator[Ratio]:
     """Measure all of this page."""
-    torch_seconds = sorted(seconds(import_torch) - seconds(empty) for _ in range(7))[3]
+    torch_seconds = sorted(spent(import_torch) - spent(empty) for _ in range(7))[3]
     for spec in SPECS:
         path = str(ROOT / "examples" / spec)
         run = partial(process, "-m", "archloom", "check", path)
         run()  # bytecode is on disk from here on
         yield compare(f"`archloom check examples/{spec}`, whole process / `import torch`, whole process", run, import_torch, 0.35, 15)
     for spec in LONG:
-        checks = sorted(seconds(partial(check_text, text, text=False, presets=True)) for text in edited(ROOT / "examples" / spec))
+        checks = sorted(spent(partial(check_text, text, text=False, presets=True)) for text in edited(ROOT / "examples" / spec))
         yield against(f"check of `examples/{spec}` in a warm process, after an edit of its model / `import torch`", checks, torch_seconds, 0.05)
     yield compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15)
     yield compare("the same, of widths that no check has seen", lambda: strange(1000), lambda: strange(10), 3, 15)
-    large = sorted(seconds(llama_405b) for _ in range(15))
+    large = sorted(spent(llama_405b) for _ in range(15))
     yield against("check and count of a Llama of 405B / `import torch`", large, torch_seconds, 0.5)
 
 

@@ -116,6 +116,11 @@ def test_tasks_meet_in_the_backbone_and_a_step_moves_all_but_what_is_dead(cross:
     assert sum(v.numel() for group in stage.groups for v in group["params"]) == sum(v.numel() for v in values)
 
 
+def test_what_is_dead_is_told() -> None:
+    found = check_text(Source("taskprompter.arch", TEXT), preset="small").diagnostics
+    assert [(d.code, d.message) for d in found] == [("A122", "no output and no loss depends on `blocks.3.attn.token_trans1` (600 parameters)")]
+
+
 def test_one_task_alone_is_the_same_with_all_prompts_and_builds_no_more() -> None:
     both, alone = made().eval(), made(["depth"]).eval()
     assert not [name for name in alone.state_dict() if "normals" in name]
