@@ -90,7 +90,19 @@ UNBEARABLE = frozenset(
 """Names that a torch module already uses for something else."""
 
 MODEL_NAMES = frozenset(
-    ["stage", "entry", "example_inputs", "materialize", "graph_module", "losses_in_eval", "draws", "draw_names", "save_weights", "check_claims"]
+    [
+        "stage",
+        "entry",
+        "example_inputs",
+        "materialize",
+        "graph_module",
+        "losses_in_eval",
+        "draws",
+        "draw_names",
+        "save_weights",
+        "check_claims",
+        "passes",
+    ]
 )
 """Names that a compiled model uses for itself."""
 

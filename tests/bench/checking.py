@@ -86,8 +86,8 @@ def ratios() -> Iterator[Ratio]:
     for spec in LONG:
         checks = sorted(spent(partial(check_text, text, text=False, presets=True)) for text in edited(ROOT / "examples" / spec))
         yield against(f"check of `examples/{spec}` in a warm process, after an edit of its model / `import torch`", checks, torch_seconds, 0.05)
-    yield compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15)
-    yield compare("the same, of widths that no check has seen", lambda: strange(1000), lambda: strange(10), 3, 15)
+    yield compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15, clock=spent)
+    yield compare("the same, of widths that no check has seen", lambda: strange(1000), lambda: strange(10), 3, 15, clock=spent)
     large = sorted(spent(llama_405b) for _ in range(15))
     yield against("check and count of a Llama of 405B / `import torch`", large, torch_seconds, 0.5)
 

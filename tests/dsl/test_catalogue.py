@@ -36,6 +36,9 @@ ELSEWHERE = {
     "A822",
     "A823",
     "A824",
+    "A831",
+    "A832",
+    "A833",
 }
 """Codes that no check can cause: weights and reference tensors are read, Python is wrapped, a model is trained."""
 
