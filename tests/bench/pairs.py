@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-
 Clock = Callable[[Callable[[], object]], float]
 
 
