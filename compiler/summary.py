@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 
@@ -124,9 +125,10 @@ def _tasks(program: Program, slicer: Slicer, expenses: Expenses, sizes: Mapping[
         reached[task] = counts.paths(tensor.path for tensor in Census((part,)).tensors() if not tensor.buffer)
         costs[task] = _expense(expenses, part, sizes)[0]
     shares: list[TaskShare] = []
+    times = Counter(path for paths in reached.values() for path in paths)
     for task, paths in reached.items():
-        others = frozenset[str]().union(*(found for name, found in reached.items() if name != task))
-        shares.append(TaskShare(task, counts.total(paths), counts.total(paths - others), costs[task]))
+        alone = frozenset(path for path in paths if times[path] == 1)
+        shares.append(TaskShare(task, counts.total(paths), counts.total(alone), costs[task]))
     return tuple(shares)
 
 

@@ -21,26 +21,40 @@ FORKED, BARE = 1.3, 1.8
 """How much larger it may be where that shows a fork, and where it would show no more than one module."""
 
 
+MOST = 1000
+"""Boxes that are laid out at most: nobody reads more, and placing them takes a time that grows with their square."""
+
+
 def opened(wanted: Wanted, depth: int | None) -> tuple[Figure, Layout]:
-    """Return the figure of a program and its layout; without a depth a block is opened where it is made of blocks, and drawn once."""
+    """Return the figure of a program and its layout; without a depth a block is opened where it is made of blocks, and drawn once.
+
+    Raises ValueError for a picture of more than `MOST` boxes.
+    """
     owned = Ownership(wanted.program, wanted.stage)
     if depth is not None:
         figure = read_figure(wanted, owned, lambda _, level: level < depth)
-        return figure, lay_out(figure)
+        return figure, _laid_out(figure)
     names: set[str] = set()
     figure = read_figure(wanted, owned, lambda _body, _level: False)
-    layout = lay_out(figure)
+    layout = _laid_out(figure)
     for _ in range(LEVELS if len(figure.cells) <= ENOUGH else 0):
         for body in _met(wanted, owned, names):
             deeper = read_figure(wanted, owned, _opens({*names, body.name}))
             if len(deeper.cells) > ENOUGH or _is_repeated(deeper, body.name):
                 continue
-            found = lay_out(deeper)
+            found = _laid_out(deeper)
             more = BARE if _is_bare(figure) else FORKED if _forks(body, wanted.program.tasks) else 1.0
             if found.width <= max(more * WIDE, layout.width) and found.height <= max(more * HIGH, layout.height):
                 names.add(body.name)
                 figure, layout = deeper, found
     return figure, layout
+
+
+def _laid_out(figure: Figure) -> Layout:
+    if len(figure.cells) > MOST:
+        has = f"this picture has {len(figure.cells):,} boxes, and at most {MOST:,} are drawn"
+        raise ValueError(f"{has}: leave tasks out with `task`, or close blocks with a smaller `depth`")
+    return lay_out(figure)
 
 
 def _met(wanted: Wanted, owned: Ownership, names: set[str]) -> Iterator[Body]:

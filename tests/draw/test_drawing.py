@@ -172,3 +172,10 @@ def test_torch_is_not_imported(arguments: list[str]) -> None:
     result = subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES.parent, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("<svg ")
+
+
+def test_a_picture_of_very_many_boxes_is_refused() -> None:
+    text = "model M { in x: float[B]; for t in 0..400 { task t { w = Parameter([1]); out y = x * w } } }"
+    with pytest.raises(ValueError, match="boxes, and at most 1,000 are drawn"):
+        archloom.draw(text)
+    assert archloom.draw(text, task="3").svg.startswith("<svg")
