@@ -77,6 +77,7 @@ def around(box: Box) -> list[int]:
     return [id(group) for group in outer(box.group.parent)] if box.group is not None else []
 
 
+@pytest.mark.slow
 def test_most_of_them_check() -> None:
     assert sum(map(bool, map(programs, NAMES))) >= 58
     assert all(map(programs, [*SPECS, "scene", "minilm", "minilm_tasks", "unifork"]))
