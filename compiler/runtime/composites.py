@@ -183,7 +183,7 @@ def resized_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, size: list[in
     height, width = x.shape[2:]
     cout, _, rows, columns = weight.shape
     kernel = weight.permute(0, 2, 3, 1).flatten(0, 2)
-    each = torch.unflatten(torch.matmul(kernel, x.flatten(2)), 1, [cout, rows, columns]).unflatten(4, [height, width])
+    each = torch.unflatten(torch.unflatten(torch.matmul(kernel, x.flatten(2)), 1, [cout, rows, columns]), 4, [height, width])
     down = resized_taps(torch.eye(height, dtype=x.dtype, device=x.device), size[0], rows, padding[0], align)
     across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], columns, padding[1], align)
     lines = torch.matmul(each.transpose(3, 4).flatten(4, 5).flatten(2, 3), across)

@@ -40,6 +40,7 @@ def compare(path: Path, preset: str | None, asked: str) -> None:
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-12, equal_nan=True, msg=str(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", passes())
 def test_each_pass(name: str) -> None:
     compare(TEXTS / f"{name}.arch", None, ", ".join((*passes()[name].example, name)))
