@@ -98,6 +98,9 @@ TEXTS = [
      "A301 axis 2 of `x` of `Memory` (`float[B, 1, 8]`, given `float[B, 1, 7]`): `7` is not `8`", "x: 8 and 7"),
     (ENTRY.format("in x: float[B, 1, 8]; out next = y[:, 3]"), "A303 `index`: axis 1 of `x`, read at 3: `1` is less than `4`", "position 3 of 1"),
     (ENTRY.format("in x: float[B, 1, 8]; next = y"), "A502 the entry `decode` has no `out`", "the entry decode gives nothing"),
+    ("model M { in x: float[B, 4]; repeat i in 0..2 carry x { f = Linear(4, 4); x = f(x) }; out y = x }\n"
+     "weights start for M from \"w\" { f[i] except f <- \"b.{i}\" }",
+     "A601 `f[i] except f` fills nothing: `except` takes away all of it", "except takes away all"),
 ]  # fmt: skip
 
 

@@ -135,7 +135,10 @@ class Variables(Selection):
             return
         if isinstance(node, ast.Binary) and node.op == "except":
             gone = {id(o.value) for o in self.select(node.right)}
-            yield from (h for h in self.hits(node.left) if id(h[0].value) not in gone)
+            left = list(self.hits(node.left))
+            kept = [h for h in left if id(h[0].value) not in gone]
+            need(bool(kept) or not left, "except takes away all")
+            yield from kept
             return
         need(not isinstance(node, ast.OfKind), "a rule selects by path")
         if isinstance(node, ast.Name) and node.id == "all" and self.frame.owner("all") is None:
