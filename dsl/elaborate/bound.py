@@ -32,6 +32,13 @@ def bound_names(statement: ast.Statement) -> list[str]:
     return []
 
 
+def introduced(statement: ast.Statement) -> list[str]:
+    """Return the sizes that the types of a statement may introduce."""
+    types = (node for node in walk(statement) if isinstance(node, ast.TypeRef))
+    names = (name for type_ in types for argument in type_.arguments or () for name in walk(argument) if isinstance(name, ast.Name))
+    return [name.id for name in names if name.id[0].isupper()]
+
+
 def bind_empty(statements: Sequence[ast.Statement], loop: Loop, frame: Frame) -> None:
     """Make families without members of the names and the outputs of a finished loop's statements that no step has bound."""
     for name in dict.fromkeys(name for statement in statements for name in bound_names(statement)):

@@ -13,7 +13,7 @@ from ..source import Span
 from . import statics
 from .arguments import check_maps
 from .births import bear, declare
-from .bound import assigned, bind_empty, bound_names, note_absent
+from .bound import assigned, bind_empty, bound_names, introduced, note_absent
 from .bulk import check_parts
 from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
@@ -60,7 +60,7 @@ def run(statements: Sequence[ast.Statement], frame: Frame) -> None:
 
 def _poison(statement: ast.Statement, frame: Frame) -> None:
     frame.builder.poisoned = True
-    for name in bound_names(statement):
+    for name in (*bound_names(statement), *(size for size in introduced(statement) if frame.owner(size) is None)):
         frame.poison(name)
 
 

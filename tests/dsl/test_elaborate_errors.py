@@ -68,6 +68,7 @@ def test_independent_errors_come_in_one_run() -> None:
         "model M { in x: float[B, 4]; if x > 0 { y = x } else { y = -x }; out z = y }",
         "model M { in x: float[B, 4]; p = Parameter([softmx]); out y = x * p; tie p, p; freeze p }",
         "model M { in x: float[B, 4]; a, b = softmx(x); out y = a + b }",
+        "model M { index s = {a, 2 / 0}; in x[t in s]: float[B]; in y: float[B]; out z = y }",
         "import nowhere.Thing\nmodel M { in x: float[B, 4]; t = Thing(4); out y = t(x) }",
         "model M(dim: int = 2) { in x: float[B] y = x; out y }\nmodel N = M(dim = 3)",
         "block F { in x: float[B; out y = x }\nmodel M { in x: float[B, 4]; f = F(); out y = f(x) }",
