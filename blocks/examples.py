@@ -31,7 +31,7 @@ class Example:
             lines.append(f"  part = {item}({self.make})")
         result = self.around.format(f"{'part' if self.make is not None else item}({call})")
         several = [f"  r = {result}", *(f"  out {output} = r.{output}" for output in self.outputs)]
-        lines += several if len(self.outputs) > 1 else [f"  out {self.outputs[0]} = {result}"]
+        lines += several if len(self.outputs) > 1 else [f"  out {output} = {result}" for output in self.outputs]
         if self.penalised:
             lines.append("  out penalty = sum(losses(part.**)[*])")
         imports = [f"import {block}" for block in (name, self.beside) if block is not None]

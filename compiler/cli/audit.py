@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -31,6 +32,26 @@ def _target(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     return module, function
 
 
+class _Lent(io.TextIOBase):
+    """A stream to print to that can't be closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str, /) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self.flush()
+
+
 @click.command("audit", short_help="Find what is wrong with the training of a PyTorch model.")
 @click.argument("target", metavar="MODULE:FUNCTION", callback=_target)
 @click.option("--frozen", multiple=True, metavar="SELECTOR", help="Parameters that are meant to stand still; may be repeated.")
@@ -48,11 +69,11 @@ def command(ctx: click.Context, target: tuple[str, str], fail_on: str, as_json: 
     FUNCTION takes no argument and returns {"model": model, "batch": batch}, or an archloom.Subject, with losses, optimizer, frozen,
     checkpoint and more where there are any.  MODULE is a module's name, or a .py file.  No .arch file is needed.  The model isn't changed.
     """
-    # what the model's own code prints is no part of the report, and a stream that it replaces comes back
+    # what the model's own code prints is no part of the report, and a stream that it replaces or closes comes back
     with (
         busy("importing torch") as say,
-        redirect_stderr(sys.stderr),
-        redirect_stdout(sys.stderr),
+        redirect_stderr(_Lent(sys.stderr)),
+        redirect_stdout(_Lent(sys.stderr)),
     ):
         try:
             import_module("torch")

@@ -32,6 +32,7 @@ HOSTILE: dict[str, tuple[dict[str, str], str]] = {
     "raises what has no text": ({"forward": "raise Odd()"}, "failed: Odd"),
     "overrides what is asked": ({"extra": "def named_parameters(self, *a, **k): raise KeyError('x')"}, "the code of the model failed: KeyError: 'x'"),
     "takes the error stream": ({"setup": "sys.stderr = None; 1 / 0"}, "`subject` failed: ZeroDivisionError: division by zero"),
+    "closes the streams": ({"forward": "sys.stdout.close(); sys.stderr.close()"}, ""),
     "is no number of steps": ({"field": "'steps': 'x'"}, "`steps` is 'x', not a whole number"),
     "is no number of steps but a truth": ({"field": "'steps': True"}, "`steps` is True, not a whole number"),
     "is no seed": ({"field": "'seed': 2 ** 70"}, "`seed` is 1180591620717411303424, not a whole number"),

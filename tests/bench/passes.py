@@ -155,15 +155,15 @@ def timed(row: Row | Part, plain: Any, other: Any, inputs: Mapping[str, Tensor],
     """Compare what two models give, and time pairs of as many calls `each`."""
     with torch.set_grad_enabled(row.trains):
         same(other(**inputs), plain(**inputs))
-        calls = [step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain)]
-        return compare(row.name, *calls, row.bound, pairs, calls=each)
+        ours, theirs = (step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain))
+        return compare(row.name, ours, theirs, row.bound, pairs, calls=each)
 
 
 def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:
     """Return a forward and a backward pass as a call."""
 
     def run() -> None:
-        torch.autograd.backward(sum(value.sum() for value in leaves(model(**inputs))))
+        torch.autograd.backward(torch.stack([value.sum() for value in leaves(model(**inputs))]).sum())
 
     return run
 
