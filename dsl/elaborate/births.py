@@ -168,14 +168,12 @@ def _sequential(node: ast.Call, frame: Frame) -> Chain:
         if argument.name is not None:
             fail("A201", f"`Sequential` takes no `{argument.name}`", argument.span, "it takes blocks and operations in order")
         value = evaluate(argument.value, frame)
-        if isinstance(value, Template):
-            fail("A203", f"`{value.name}` lacks its arguments", argument.span, f"write `{value.name}(...)` with what it takes")
-        if is_list(value):
-            parts.extend(value)
-            continue
-        if not isinstance(value, (Unborn, Chain, Module, ModuleChain)) and not (isinstance(value, Function) and value.primitive is not None):
-            fail("A203", f"a part of a Sequential is a block or an operation of one argument, not {describe(value)}", argument.span)
-        parts.append(value)
+        for part in value if is_list(value) else (value,):
+            if isinstance(part, Template):
+                fail("A203", f"`{part.name}` lacks its arguments", argument.span, f"write `{part.name}(...)` with what it takes")
+            if not isinstance(part, (Unborn, Chain, Module, ModuleChain)) and not (isinstance(part, Function) and part.primitive is not None):
+                fail("A203", f"a part of a Sequential is a block or an operation of one argument, not {describe(part)}", argument.span)
+            parts.append(part)
     return Chain(tuple(parts), node.span)
 
 
