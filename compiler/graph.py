@@ -59,18 +59,7 @@ class Graph:
     @cached_property
     def bodies(self) -> Bodies:
         """Every body once, what is called before what calls it."""
-        order: list[Body] = []
-        seen: set[int] = set()
-        stack: list[tuple[Body, bool]] = [(body, False) for body in reversed(self.roots)]
-        while stack:
-            body, done = stack.pop()
-            if done:
-                order.append(body)
-            elif id(body) not in seen:
-                seen.add(id(body))
-                stack.append((body, True))
-                stack.extend((callee, False) for callee in callees(body))
-        return tuple(order)
+        return ordered(self.roots)
 
     def flow(self, body: Body) -> networkx.DiGraph[int]:
         """Return the dataflow of a body: a vertex for each node number, an edge from producer to reader with `arguments`."""
@@ -104,6 +93,22 @@ class Graph:
 
     def __str__(self) -> str:
         return "\n\n".join(body_text(body) for body in reversed(self.bodies))
+
+
+def ordered(tops: Bodies) -> Bodies:
+    """Return every body at and below some, once, what is called before what calls it."""
+    order: list[Body] = []
+    seen: set[int] = set()
+    stack: list[tuple[Body, bool]] = [(body, False) for body in reversed(tops)]
+    while stack:
+        body, done = stack.pop()
+        if done:
+            order.append(body)
+        elif id(body) not in seen:
+            seen.add(id(body))
+            stack.append((body, True))
+            stack.extend((callee, False) for callee in callees(body))
+    return tuple(order)
 
 
 def callees(body: Body) -> Bodies:

@@ -13,9 +13,10 @@ from ...dsl.limits import DEFAULT, Limits
 from ...dsl.program import Body, Program
 from ...dsl.source import Source, Span
 from ..api import read_text
+from ..graph import ordered
 from ..optimize.interface import Pass
 from ..optimize.pipelines import Asked, pipeline
-from ..optimize.rebuilding import order, roots
+from ..optimize.rebuilding import roots
 from ..sources import Project
 from .manifest import NAME, Manifest, Versions, digest, file_digest, text_digest
 
@@ -131,7 +132,7 @@ def library_files(program: Program) -> dict[str, str]:
     """Return the digests of the library's files that a program uses, by name."""
     from ..check import library
 
-    used = {source.name: source for body in order(roots(program)) for source in _sources(body)}
+    used = {source.name: source for body in ordered(roots(program)) for source in _sources(body)}
     own = {"/".join(("blocks", *dotted.split("."))) + ".arch" for dotted in library().modules()}
     return {name: text_digest(source.text) for name, source in sorted(used.items()) if name in own}
 

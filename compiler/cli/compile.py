@@ -23,9 +23,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 @options.model
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
-@click.option(
-    "--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), default="float32", show_default=True, help="What floats are."
-)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="What floats are.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the weights that no file gives.")
 @options.extern
 @options.optimize

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -63,6 +63,13 @@ class Inlined:
             for index, value in enumerate(found):
                 values[Ref(number, index)] = value
         return [values[ref] for ref in results(callee)]
+
+
+def inlined_where(body: Body, wanted: Callable[[Body], Iterable[int]]) -> Body:
+    """Return a body with those calls written out that nodes come from which are `wanted` of the body with all of them written out."""
+    calls = {number for number, node in enumerate(body.nodes) if node.body is not None and node.target in body.modules and can_inline(node.body)}
+    flat = Inlined(body, calls)
+    return Inlined(body, {flat.calls[number] for number in wanted(flat.body) if number in flat.calls}).body
 
 
 Sizes = Mapping[Symbol, int | Dim]

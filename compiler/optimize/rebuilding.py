@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...dsl.program import Body, EntryPlan, ModuleDecl, Node, Program
 from ..census import distinct
-from ..graph import Graph, callees
+from ..graph import Graph, callees, ordered
 
 Rewrite = Callable[[Body], Body]
 
@@ -19,7 +19,7 @@ def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
     """
     program = graph.program
     new: dict[int, Body] = {}
-    for body in order(roots(program)):
+    for body in ordered(roots(program)):
         new[id(body)] = rewrite(_relinked(body, new))
     if all(new[id(body)] is body for body in roots(program)):
         return graph
@@ -30,22 +30,6 @@ def roots(program: Program) -> tuple[Body, ...]:
     """Return the bodies of a model itself, with those of its entries and of stages that set other arguments."""
     plans = (*program.entries.values(), *program.variants.values())
     return distinct((program.eval, program.train, *(body for plan in plans for body in (plan.eval, plan.train))))
-
-
-def order(tops: tuple[Body, ...]) -> list[Body]:
-    """Return every body below some, once, what is called before what calls it."""
-    found: list[Body] = []
-    seen: set[int] = set()
-    stack = [(body, False) for body in reversed(tops)]
-    while stack:
-        body, done = stack.pop()
-        if done:
-            found.append(body)
-        elif id(body) not in seen:
-            seen.add(id(body))
-            stack.append((body, True))
-            stack.extend((callee, False) for callee in callees(body))
-    return found
 
 
 def _relinked(body: Body, new: dict[int, Body]) -> Body:

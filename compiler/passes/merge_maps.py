@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...blocks.parameters import per_axis
-from ...dsl.program import Body, NodeKind, Ref
+from ...dsl.program import Body, Ref
 from ..graph import Graph, operands
 from ..optimize.affine import AXES, Affine, Affines, multiply_adds, width
-from ..optimize.inlining import Inlined, can_inline
+from ..optimize.inlining import inlined_where
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.kernels import Kernels
 from ..optimize.rebuilding import rebuild
@@ -35,10 +35,7 @@ class MergeMaps(Pass):
 
 
 def _merged(body: Body, journal: Journal) -> Body:
-    calls = {number for number, node in enumerate(body.nodes) if node.kind is NodeKind.CALL and node.body is not None and can_inline(node.body)}
-    flat = Inlined(body, {number for number in calls if body.nodes[number].target in body.modules})
-    reached = {flat.calls[number] for root, found in _sums(flat.body) for number in _between(flat.body, root, found.base) if number in flat.calls}
-    chosen = Inlined(body, reached).body
+    chosen = inlined_where(body, lambda flat: (number for root, found in _sums(flat) for number in _between(flat, root, found.base)))
     sums = dict(_sums(chosen))
     if not sums:
         return body

@@ -11,7 +11,7 @@ from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ...dsl.record import record
 from ...dsl.types import TensorType
 from ..graph import Graph, module_at
-from ..optimize.inlining import Inlined, can_inline
+from ..optimize.inlining import inlined_where
 from ..optimize.interface import Journal, Pass
 from ..optimize.readers import readers
 from ..optimize.rebuilding import rebuild
@@ -54,10 +54,7 @@ class Sum:
 
 
 def _summed(body: Body, journal: Journal) -> Body:
-    calls = {number for number, node in enumerate(body.nodes) if node.kind is NodeKind.CALL and node.body is not None and can_inline(node.body)}
-    flat = Inlined(body, {number for number in calls if body.nodes[number].target in body.modules})
-    reached = {flat.calls[number] for found in _sums(flat.body) for number in found.nodes if number in flat.calls}
-    chosen = Inlined(body, reached).body
+    chosen = inlined_where(body, lambda flat: (number for found in _sums(flat) for number in found.nodes))
     sums = {found.root: found for found in _sums(chosen)}
     if not sums:
         return body
