@@ -236,8 +236,10 @@ class Draft:
         if consecutive(list(held)) is not None:
             first, last = (expressions.value(bound) for bound in self._bounds(held, depth))
             return next(word for word in "ijkabcdefgh" if word not in taken), f"range({last if first == '0' else f'{first}, {last}'})"
-        word = next(word for word in ("name", "key", "part", "member", *"abcdefgh") if word not in taken)
-        return word, self.instance.planner.sets.text(list(held))
+        counted = isinstance(self._source(held).members[depth], int)  # what is made of a member is made of the number, not of its name
+        words = ((self._variable(held, depth) or "n") if counted else "name", "key", "part", "member", *"abcdefgh")
+        over = f"({', '.join(held)})" if counted else self.instance.planner.sets.text(list(held))
+        return next(word for word in words if word not in taken), over
 
     def _variable(self, held: Tree, depth: int) -> str:
         """Return the variable of the loop in which the members of a family are born."""
@@ -387,4 +389,5 @@ def _comprehension(kind: str, word: str, text: str, over: str) -> str:
             return f"nn.{kind}([{re.sub(own, item, text)} for {item} in {listed[1]}])"
     if kind.endswith("List"):
         return f"nn.{kind}([{text} for {word if _reads(text, word) else '_'} in {over}])"
-    return f"nn.{kind}({{{f'str({word})' if over.startswith('range(') else word}: {text} for {word} in {over}}})"
+    numbers = re.match(r"range\(|\(-?\d", over) is not None
+    return f"nn.{kind}({{{f'str({word})' if numbers else word}: {text} for {word} in {over}}})"

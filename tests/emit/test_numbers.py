@@ -83,3 +83,14 @@ model M(dim: int = 4, ratio: list[int] = [1, 1]) {
     source = compare(text)
     assert "[nn.Linear(sum(din[: c + 1]), dout[c]) for c in range(len(dout))]" in source and source.count("class Chain") == 1
     assert "width = [dim * r // whole for r in ratio]" in source and "self.two = Chain([8, 8], width)" in source
+
+
+def test_members_that_are_numbers_are_gone_through_as_numbers() -> None:
+    text = """arch 1
+model M(dim: int = 8) {
+  in x: float[B, dim]
+  for t in [4, 6] { head = Linear(dim, t); w = Parameter([t]); out y = head(x) * w }
+}
+"""
+    source = compare(text)
+    assert "nn.ModuleDict({str(t): nn.Linear(dim, t) for t in (4, 6)})" in source
