@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lower.code import Written
+from .keeping import Keeper, holding
 
 Link = tuple[dict[str, Any], str, object]
 """A dictionary of a module, a key in it, and what was found there."""
@@ -18,8 +19,9 @@ class Derived(nn.Module):
     """A value computed from parameters of the block that holds it.
 
     A packed one is the storage of its parameters, which are views of it: it is never stale and costs no copy, and in training its gradient goes
-    to each of them by itself.  Any other one is computed at the first call after its parameters changed; where one of them needs a gradient, at
-    each call.  Both are computed at each call while other tensors stand in the places of the parameters, as `functional_call` puts them there.
+    to each of them by itself.  Any other one is computed at the first call after its parameters changed, in compiled code by the `Keeper` of the
+    model; where one of them needs a gradient, at each call.  Both are computed at each call while other tensors stand in the places of the
+    parameters, as `functional_call` puts them there.
     """
 
     def __init__(self, recipe: Written) -> None:
@@ -32,10 +34,11 @@ class Derived(nn.Module):
         self._pointers: list[int] = []
         self._versions: list[int] = []
         self.value: Tensor | None = None
+        self.keeper: Keeper | None = None
 
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
-        self._owner, self.value, self._pointers, self._versions = (owner,), None, [], []
+        self._owner, self.value, self.keeper, self._pointers, self._versions = (owner,), None, None, [], []
         modules, self._tensors_there = links(owner, self.recipe.paths)
         self._modules_there = self._modules_there or modules  # those of the first time
         self._sources = [known for _, _, known in self._tensors_there if isinstance(known, Tensor)]
@@ -46,6 +49,20 @@ class Derived(nn.Module):
         if self.recipe.packed and alike and not self._sources[0].is_meta and not ids & taken and len(ids) == len(self._sources):
             taken |= ids
             self._pack()
+        elif not self.recipe.packed and not any(source.is_meta for source in self._sources):
+            self._reserve()
+
+    def _reserve(self) -> None:
+        """Give the value storage for code that is compiled before the first call; none to a view of a parameter, which costs nothing."""
+        like = [torch.empty_like(source, device="meta") for source in self._sources]
+        made = cast(Tensor, self.recipe.code.function(holding(self.recipe.paths, like)))
+        if not any(made is source or made._base is source for source in like):
+            self.value = torch.empty_like(made, device=self._sources[0].device)
+
+    @property
+    def kept(self) -> tuple[Tensor, ...]:
+        """The parameters of a folded value that has storage of its own, none for any other."""
+        return () if self._pointers or self.value is None else tuple(self._sources)
 
     def _pack(self) -> None:
         with torch.no_grad():
@@ -85,10 +102,11 @@ class Derived(nn.Module):
         return apply(whole, *self._sources) if needed else whole
 
     def _compiled(self) -> Tensor:
-        """Return the storage of packed parameters; compute anything else: compiled code can't ask whether they have changed."""
+        """Return the storage of packed parameters, or what the model's keeper has brought up to date; compute anything else."""
         needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
         swapped = any(held.get(name) is not known for held, name, known in self._tensors_there)
-        if needed or swapped or not self._pointers:
+        known = self._pointers or (self.keeper is not None and self.keeper.fresh)
+        if needed or swapped or not known:
             return self.recipe.code.function(self._owner[0])
         return cast(Tensor, self.value)
 
@@ -156,10 +174,17 @@ def _held(module: nn.Module | None, kind: str) -> dict[str, Any]:
     return vars(module)[kind] if module is not None else {}
 
 
-def bind(model: nn.Module) -> None:
-    """Bind every derived value of a model to its parameters; to be called whenever these may be other objects or have moved."""
+def bind(model: nn.Module, keeper: Keeper) -> None:
+    """Bind every derived value of a model to its parameters, and the folded ones to what brings them up to date in compiled code.
+
+    To be called whenever the parameters may be other objects or have moved.
+    """
     taken: set[int] = set()
     everything: list[tuple[str, nn.Module]] = [*model.named_modules()]
-    for path, module in everything:
-        if isinstance(module, Derived):
-            module.bind(model.get_submodule(path.rpartition(".")[0]), taken)
+    found = [(path, module) for path, module in everything if isinstance(module, Derived)]
+    for path, module in found:
+        module.bind(model.get_submodule(path.rpartition(".")[0]), taken)
+    folded = [module for _, module in found if module.kept]
+    for module in folded:
+        module.keeper = keeper
+    keeper.bind(folded)

@@ -81,7 +81,7 @@ class Model(Saved):
                 raise RuntimeError("only eager calls take draws from outside")
             self._chance.restart()
         if torch.compiler.is_compiling():
-            return self._compute(view, values)
+            return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
         self._check(view, values, signature)
         if self._bypassed is not None:
             self._bypassed.check()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...dsl.diagnostics import closest
 from ..optimize.report import Passes
 from .derived import bind
+from .keeping import Keeper
 from .plan import Plan
 from .stage import expand
 
@@ -21,6 +22,7 @@ class Saved(nn.Module):
     """The part of a compiled model that knows its tensors by path."""
 
     _plan: ClassVar[Plan]
+    _keeper: Keeper | None = None
 
     @property
     def passes(self) -> Passes:
@@ -84,7 +86,8 @@ class Saved(nn.Module):
     def _bind(self) -> None:
         """Let what passes derived from parameters look them up again."""
         if self._plan.program.original is not None:
-            bind(self)
+            self._keeper = self._keeper or Keeper()
+            bind(self, self._keeper)
 
     def _loaded(self, keys: Any) -> None:
         """Tie and bind after loading, which may have put new objects in place."""

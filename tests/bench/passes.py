@@ -6,19 +6,17 @@ Run: python tests/bench/passes.py [ROW...], a row by a part of its name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from given import EXAMPLES, Given, same, step
 from pairs import Ratio, compare, show
-from torch import Tensor, nn
+from torch import Tensor
 
 import archloom
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +117,6 @@ ROWS = (
 )
 
 
-class Given(nn.Module):
-    """Stands for a backbone that has run: what it gave is given again."""
-
-    def __init__(self, found: Any) -> None:
-        super().__init__()
-        self.found = found
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        """Return what was found."""
-        return self.found
-
-
 def measured(row: Row) -> Ratio:
     """Compile a model with and without passes, put the backbone's results in the place of the backbone, and time both."""
     path = EXAMPLES / f"{row.example}.arch"
@@ -157,33 +143,6 @@ def timed(row: Row | Part, plain: Any, other: Any, inputs: Mapping[str, Tensor],
         same(other(**inputs), plain(**inputs))
         ours, theirs = (step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain))
         return compare(row.name, ours, theirs, row.bound, pairs, calls=each)
-
-
-def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:
-    """Return a forward and a backward pass as a call."""
-
-    def run() -> None:
-        torch.autograd.backward(torch.stack([value.sum() for value in leaves(model(**inputs))]).sum())
-
-    return run
-
-
-def leaves(found: Mapping[str, Any]) -> Iterator[Tensor]:
-    """Yield the tensors of nested results."""
-    for value in found.values():
-        if isinstance(value, Tensor):
-            yield value
-        else:
-            yield from leaves(value)
-
-
-def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Compare nested results, those that ours gives."""
-    for name, value in ours.items():
-        if isinstance(value, Tensor):
-            torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5 * float(value.detach().abs().max()))
-        else:
-            same(value, theirs[name])
 
 
 def rows(asked: list[str]) -> Iterator[Ratio]:

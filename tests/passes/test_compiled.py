@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -94,3 +95,49 @@ def test_compiled_code_sees_what_changes(asked: str) -> None:
         for each in (plain, model):
             each.load_state_dict(other, strict=False)
         same(found(plain, given), found(compiled, given))
+
+
+def test_compiled_code_computes_folded_values_once() -> None:
+    """The only one of their operations in the graph is the one that asks; it is right where the same code changes parameters before."""
+    torch.manual_seed(0)
+    plain, model = archloom.compile(SPEC).eval(), archloom.compile(SPEC, optimize="inference").eval()
+    model.load_state_dict(plain.state_dict())
+    given: dict[str, Any] = {"x": torch.randn(4, 8)}
+    names: list[str] = []
+
+    def look(module: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
+        names.extend(str(node.target) for node in module.graph.nodes if node.op == "call_function")
+        return module
+
+    def stepped() -> dict[Any, Tensor]:
+        model.get_parameter("norm.weight").mul_(1.5)
+        return found(model, given)
+
+    torch.compiler.reset()
+    with torch.no_grad():
+        same(found(plain, given), found(torch.compile(model, backend=look, fullgraph=True), given))
+        assert any("refresh" in name for name in names)
+        assert not any("rsqrt" in name for name in names)
+        for backend in ("eager", "inductor"):
+            torch.compiler.reset()
+            compiled, step = (torch.compile(call, backend=backend, fullgraph=True) for call in (model, stepped))
+            for _ in range(3):
+                plain.get_parameter("norm.weight").mul_(1.5)
+                same(found(plain, given), step())
+                same(found(plain, given), found(compiled, given))
+            other = copy.deepcopy(model)
+            other.get_parameter("lift.bias").mul_(1.5)
+            same(found(other, given), found(torch.compile(other, backend=backend, fullgraph=True), given))
+            same(found(plain, given), found(compiled, given))
+    assert "rsqrt" in str(torch.export.export(model, (), given).graph)
+
+
+def test_compiled_derivatives_outlive_other_calls() -> None:
+    """What is saved for a derivative is not what the next call brings up to date."""
+    model = archloom.compile(SPEC, optimize="inference").eval().requires_grad_(False)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    points = [torch.randn(4, 8, requires_grad=True) for _ in range(2)]
+    results = [compiled(x=point).y.sum() for point in points]
+    for result, point in zip(results, points, strict=True):
+        result.backward()
+        torch.testing.assert_close(point.grad, torch.autograd.grad(model(x=point).y.sum(), point)[0])
