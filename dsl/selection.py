@@ -137,6 +137,7 @@ def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
         if name not in known:
             near = closest(name, known)
             return Miss(f"the model holds no `{name}`", span, f"did you mean `{near}`?" if near else f"it is made of {listed(known)}")
+    ties, tree = tree, tree.apart()  # what is tied lies in modules of several kinds
     base = select(selector.selector, tree)
     if isinstance(base, Miss):
         return base
@@ -146,7 +147,7 @@ def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
     if base and not found:
         wanted = " or ".join(f"`{name}`" for name, _ in selector.kinds)
         return Miss(f"`{selector.span.text}` matches nothing: there is no {wanted} in it", selector.span, "select by name, or from further up")
-    return found
+    return ties.ones(found)
 
 
 def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
@@ -156,7 +157,7 @@ def _depths(selector: Selector, tree: Tree) -> dict[int, int]:
         found = matches(selector, tree, captures=False)
         for match in () if isinstance(found, Miss) else found:
             depth = _depth(match.branch, tree)
-            for number in map(tree.one, match.branch.leaves):
+            for number in match.branch.leaves:
                 depths[number] = min(depths.get(number, depth), depth)
     elif isinstance(selector, Either):
         for option in selector.options:

@@ -68,6 +68,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "model M { in x: float[B, 4]; in z: float[B, 5]; f = F(); g = F(); out y = f(x); out u = g(z) }",
     ),
     Entry(
+        "A309",
+        "conditions that exclude each other",
+        "Each of them is met at some sizes, and no sizes meet all: the model runs nowhere.",
+        "block Late(n: int) { in x: float[B, S]; require S > n; out y = x }\n"
+        "model M { in x: float[B, S]; late = Late(4); places = Parameter([4]); out y = late(x) + places[:S] }",
+        "block Late(n: int) { in x: float[B, S]; require S > n; out y = x }\n"
+        "model M { in x: float[B, S]; late = Late(4); places = Parameter([8]); out y = late(x) + places[:S] }",
+    ),
+    Entry(
         "A321",
         "dtypes mixed",
         "The operands of one operation have one dtype; a number of the text takes that of the tensors. Convert one of them by its word.",

@@ -87,14 +87,23 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
 
 
 def _sizes(slots: tuple[Argument, ...], arguments: tuple[ast.Argument, ...], frame: Frame) -> tuple[tuple[ast.Argument, ...], dict[str, Value]]:
-    """Take out the keywords that name axes of a pattern, `h = heads`; one may have the name of an argument that is given by position."""
+    """Take out the keywords that name axes of a pattern, `h = heads`; one may have the name of an argument that is given before it."""
     taker = next((a.name for a in slots if a.kind is Kind.SIZES), None)
     if taker is None:
         return arguments, {}
-    placed = sum(a.name is None for a in arguments)
-    names = {a.name for a in slots[placed:]}
-    plain = tuple(a for a in arguments if a.name is None or a.name in names)
-    return plain, {taker: {a.name: evaluate(a.value, frame) for a in arguments if a.name is not None and a.name not in names}}
+    free = [slot.name for slot in slots]
+    plain: list[ast.Argument] = []
+    axes: dict[str, Value] = {}
+    for argument in arguments:
+        if argument.name is not None and argument.name not in free:
+            if argument.name in axes:
+                fail("A201", f"`{argument.name}` is given twice", argument.span, "keep one of them")
+            axes[argument.name] = evaluate(argument.value, frame)
+            continue
+        plain.append(argument)
+        if free:
+            free.remove(argument.name or free[0])
+    return tuple(plain), {taker: axes}
 
 
 def _value(argument: Argument, node: ast.Expr, frame: Frame) -> Value:

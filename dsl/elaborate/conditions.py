@@ -1,11 +1,12 @@
-"""Conditions on sizes: what the facts at hand say about one, and those that a called block brings along."""
+"""Conditions on sizes: what the facts at hand say about one, those that a called block brings along, and whether any sizes meet them all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..diagnostics import Diagnostic
+from ..diagnostics import Diagnostic, Label
+from ..dims import Dim, Symbol
 from ..facts import Truth, Verdict
 from ..program import Body, Condition
 from ..source import Span
@@ -67,3 +68,30 @@ def settle_training(builder: Builder) -> None:
             message = f"`{condition.module}` can't run in training: {condition.reason}" + (f", fails at {verdict.sizes}" if verdict.sizes else "")
             help = f"give it more rows or places, or `freeze {condition.module}` if it is never trained"
             builder.context.report(Diagnostic("A303", message, condition.span, help=help))
+
+
+def refuse_conflicts(builder: Builder) -> None:
+    """Report the first condition of a whole model that no sizes meet together with those before it."""
+    facts, met = builder.facts, list[Condition]()
+    for condition in builder.body.conditions:
+        if condition.given:
+            continue
+        larger = facts.require(condition.kind, condition.left, condition.right)
+        if larger.contradiction or (condition.kind != "==" and facts.decide(condition.kind, condition.left, condition.right).is_false):
+            _conflict(condition, met, builder)
+            return
+        facts = larger
+        met.append(condition)
+
+
+def _conflict(condition: Condition, met: Sequence[Condition], builder: Builder) -> None:
+    symbols = _symbols(condition)
+    tied = [one for one in met if _symbols(one) & symbols][:3]
+    others = " and ".join(f"`{one.text}`" for one in tied)
+    message = f"no sizes meet both `{condition.text}` and {others or 'what is required'}"
+    labels = tuple(Label(one.span, one.reason or "asked for here") for one in tied)
+    builder.context.report(Diagnostic("A309", message, condition.span, labels, "change what one of them asks for"))
+
+
+def _symbols(condition: Condition) -> set[Symbol]:
+    return {s for side in (condition.left, condition.right) if isinstance(side, Dim) for s in side.symbols()}

@@ -17,7 +17,7 @@ from ..record import record
 from ..source import Source, Span
 from .arguments import Slot, bind, static_arguments, typed_expression
 from .builder import Builder
-from .conditions import settle_training
+from .conditions import refuse_conflicts, settle_training
 from .context import Context, Poisoned, Problem, fail, suggest
 from .entries import needed, run_entry
 from .files import File, Files, Loader
@@ -285,6 +285,7 @@ def body_of(
         finish(frame, tree)
         if entry is None and (context.training or not builder.body.uses_training):
             settle_training(builder)
+        refuse_conflicts(builder)
         builder.body.names = {**frame.names, **builder.tasks, **own}
     except Problem as problem:
         context.report(problem.diagnostic)

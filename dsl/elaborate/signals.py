@@ -13,6 +13,7 @@ from . import statics
 from .context import fail, suggest
 from .scope import Frame
 from .selecting import selector
+from .values import TaskScope
 
 Types = Mapping[tuple[str, ...], str]
 """The type of each member of a family, as text; the members of a plain value are ()."""
@@ -151,5 +152,9 @@ def _members(node: ast.Index, frame: Frame) -> tuple[str, ...]:
 
 
 def _is_absent(body: Body, words: Sequence[str], kind: str) -> bool:
-    """Tell whether the text makes the last of some words, or the task before it, with other arguments only."""
-    return kind in body.absent.get(words[-1], ()) or (len(words) > 1 and "task" in body.absent.get(words[0], ()))
+    """Tell whether the text makes the last of some words, in the task before it, with other arguments only; a loop's tasks may have any name."""
+    if len(words) == 1:
+        return kind in body.absent.get(words[0], ())
+    if isinstance(body.names.get(words[0]), TaskScope):
+        return kind in body.absent.get(words[-1], ())
+    return any("task" in kinds for kinds in body.absent.values())

@@ -284,6 +284,7 @@ def _loop(
     loop = Loop(set_, names, carry, writes=once(_writes, statement))
     copier: Copier | None = None
     before: Mark | None = None
+    ran = False
     for key, value in zip(set_.members, values, strict=True):
         if copier is not None:
             bound = copier.copy(key)
@@ -294,6 +295,7 @@ def _loop(
             unpack(names, value, inner, statement)
             if condition is not None and not statics.truth(evaluate(condition, inner), condition.span):
                 continue
+            ran = True
             run(statement.body, inner)
             bound = {name: found for name, found in inner.names.items() if name not in names}
             if last is not None and before is not None and is_repeatable(frame, loop, last, before):
@@ -302,7 +304,7 @@ def _loop(
             loop.born.setdefault(name, {})[key] = found
     _check_carried(statement, loop, frame)
     close_loop(frame, loop)
-    if not loop.born:
+    if not ran:
         note_absent(statement.body, frame)
     bind_empty(statement.body, loop, frame)
 

@@ -72,15 +72,26 @@ def _apply(callee: Maker, node: ast.Call, frame: Frame) -> Any:
 
 def call_operation(callee: Maker, node: ast.Call, frame: Frame) -> Any:
     entry = primitives()[callee.name]
-    names = {a.name for a in entry.arguments}
     taker = next((a.name for a in entry.arguments if a.kind is Kind.SIZES), None)
-    extra = [a for a in node.arguments if taker is not None and a.name is not None and a.name not in names]
+    extra = _axes([a.name for a in entry.arguments], node.arguments) if taker is not None else []
     given, _ = bind([a for a in node.arguments if a not in extra], slots(entry.arguments), [k for k, _ in callee.given if k])
     by_name = {a.name: a for a in entry.arguments}
     values = {k: v for k, v in callee.given if k} | {k: _argument(by_name[k], v, frame) for k, v in given.items()}
     if extra:
         values[taker] = {a.name: evaluate(a.value, frame) for a in extra}
     return frame.body.world.apply(callee.name, values, frame)
+
+
+def _axes(left: list[str], arguments: Sequence[ast.Argument]) -> list[ast.Argument]:
+    """Return the keywords that are sizes of axes: those that name no argument, or one that is given before."""
+    found: list[ast.Argument] = []
+    for argument in arguments:
+        if argument.name is not None and argument.name not in left:
+            need(all(argument.name != other.name for other in found), f"{argument.name} is given twice")
+            found.append(argument)
+        elif left:
+            left.remove(argument.name or left[0])
+    return found
 
 
 def _argument(argument: Argument, node: Any, frame: Frame) -> Any:

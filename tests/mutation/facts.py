@@ -149,8 +149,8 @@ def _tie(statement: ast.Tie, frame: Frame) -> None:
     need(len(one) == len(two) == 1, "two parameters are tied")
     need(one[0].value.shape == two[0].value.shape, "tied shapes differ")
     pair = frozenset((id(one[0].value), id(two[0].value)))
-    need(len(pair) == 2 and pair not in frame.body.world.pairs, "a parameter is tied to itself")
-    frame.body.world.pairs.add(pair)
+    here = (id(statement), frame.members())  # a module that is called again ties again what it ties
+    need(len(pair) == 2 and frame.body.world.pairs.setdefault(pair, here) == here, "a parameter is tied to itself")
     frame.body.world.tied.add(id(two[0].value))
 
 

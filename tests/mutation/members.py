@@ -14,15 +14,15 @@ from archloom.dsl import ast
 from archloom.dsl.parse.pythonisms import walk
 
 from .checks import need
-from .values import Made, Set, Unknown
+from .values import Made, Set
 
 
 def text(member: Any) -> str:
     return "_".join(map(text, member)) if isinstance(member, tuple) else str(member).replace(".", "_")
 
 
-def pick(item: Any, present: dict[str, Any], whole: bool) -> list[str]:
-    """Return which of the members present, by text, an item means."""
+def pick(item: Any, present: dict[str, Any], whole: bool) -> list[str] | None:
+    """Return which of the members present, by text, an item means; None for a range from or to what is none of them."""
     if item[0] in ("every", "variable"):
         return list(present)
     if item[0] == "empty":
@@ -40,13 +40,15 @@ def pick(item: Any, present: dict[str, Any], whole: bool) -> list[str]:
             found.append(word)
         return found
     edges = [_place(item[1], present, 0), _place(item[2], present, len(present))]
+    if None in edges:
+        return None
     if item[3] and item[2] is not None:
         edges[1] += 1
     need(edges[0] <= edges[1], "a range runs backwards")
     return list(present)[edges[0] : edges[1]]
 
 
-def _place(value: Any, present: dict[str, Any], default: int) -> int:
+def _place(value: Any, present: dict[str, Any], default: int) -> int | None:
     if value is None:
         return default
     words = list(present)
@@ -58,7 +60,7 @@ def _place(value: Any, present: dict[str, Any], default: int) -> int:
             return len(words)
         if -len(words) <= value < 0:
             return len(words) + value
-    raise Unknown("a range of members that may be absent")
+    return None
 
 
 def holds(members: Sequence[Any], sets: Sequence[Set], items: Sequence[Any]) -> bool:
@@ -118,7 +120,7 @@ def _written(made: Made, losses: bool, top: bool) -> set[str]:
     for node in walk(made.maker.tree) if made.maker.tree is not None else ():
         if isinstance(node, ast.Assign) and _births(node.value):
             found |= {g.name for g in node.goals if g.items or id(node) not in made.ran}
-        elif (losses and isinstance(node, ast.Loss)) or (top and isinstance(node, ast.Task)):
+        elif (losses and isinstance(node, ast.Loss)) or (top and isinstance(node, ast.Task) and id(node) not in made.ran):
             found.add(node.name)
     return found
 
@@ -151,7 +153,7 @@ def _meant(made: Made, name: str | None, items: Sequence[Any]) -> Iterator[Made]
     for family in families.values():
         for depth, item in enumerate(items):
             present = {text(_members(c)[depth]): _members(c)[depth] for c in family if depth < len(_members(c))}
-            chosen = pick(item, present, True) if present else []
+            chosen = (pick(item, present, True) if present else None) or []
             family = [c for c in family if depth >= len(_members(c)) or text(_members(c)[depth]) in chosen]
         for child in family:
             yield child

@@ -50,11 +50,11 @@ OUTSIDE_TABLE = re.compile(
 
 
 def size_in(sizes: Mapping[str, int], name: str) -> int:
-    """Return the size of a name: `B[t]` has a size of its own, near that of `B`."""
+    """Return the size of a name: `B[t]` has a size of its own, near that of `B`, and so has a longer name, near that of its first letter."""
     if name in sizes:
         return sizes[name]
     head, _, member = name.partition("[")
-    return sizes.get(head, 3) + sum(map(ord, member or name)) % 5
+    return sizes.get(head, sizes.get(head[0], 3)) + sum(map(ord, member or name)) % 5
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class World(Making, Calling):
     active: list[Any] = field(default_factory=list[Any])
     used: dict[str, int] = field(default_factory=dict[str, int])
     tied: set[int] = field(default_factory=set[int])
-    pairs: set[frozenset[int]] = field(default_factory=set[frozenset[int]])
+    pairs: dict[frozenset[int], Any] = field(default_factory=dict[frozenset[int], Any])  # what is tied, and where the text says so
     frozen: set[int] = field(default_factory=set[int])
     borders: dict[tuple[str | None, str], Tensor] = field(default_factory=dict[tuple[str | None, str], Tensor])
     starved: list[Any] = field(default_factory=list[Any])

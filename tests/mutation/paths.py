@@ -196,6 +196,8 @@ class Selection:
                     groups.setdefault(child.name, []).append(child)
         present = {t: int(t) if inner else g[0].members[depth] for t, g in groups.items()}
         chosen = pick(items[0], present, not inner)
+        if chosen is None:
+            return []
         self.emptied |= not chosen and items[0][0] == "between" and not items[0][4]
         return [n for t in chosen for n in self._chosen(groups[t], items[1:], 0 if inner else depth + 1)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from random import Random
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from archloom.dsl.dims import Dim
 from archloom.dsl.program import Condition
 
 from .mutation import Base
+from .oracle import size_in
 
 Sizes = Mapping[str, int]
 
@@ -62,8 +64,9 @@ def tries(base: Base, text: str, said: Said, fits: Mapping[bool, int]) -> Iterat
                 yield sizes
         return
     many = assignments(f"more {base.name}")
-    yield from base.sizes[:2] if said.word == "valid" else (*base.sizes, *(next(many) for _ in range(MORE)))
-    for sizes in _rare(base, text):
+    more = [next(many) for _ in range(MORE)]
+    yield from base.sizes[:2] if said.word == "valid" else (*base.sizes, *more)
+    for sizes in (*(more if said.word == "valid" else ()), *_rare(base, text)):
         if fits.get(True, 0) > 1:
             return
         yield sizes
@@ -81,13 +84,45 @@ def _rare(base: Base, text: str) -> Iterator[Sizes]:
     yield from ({name: random.randint(1, 64) for name in names} for _ in range(60))
 
 
-def _wide(base: Base, conditions: Sequence[Condition]) -> list[dict[str, int]]:
+def met(condition: Condition, sizes: Sizes) -> bool:
+    """Tell whether a condition is met at some sizes."""
+    left, right = (_value(side, sizes) for side in (condition.left, condition.right))
+    if condition.kind == "divides":
+        return left != 0 and Fraction(right, left).denominator == 1 if not isinstance(left, float) else False
+    return {"==": left == right, "!=": left != right, ">=": left >= right}[condition.kind]
+
+
+def _value(side: Any, sizes: Sizes) -> Any:
+    return side.value({s: size_in(sizes, s.name) for s in side.symbols()}) if isinstance(side, Dim) else side
+
+
+def _names(condition: Condition) -> list[str]:
+    return sorted({s.name for side in (condition.left, condition.right) if isinstance(side, Dim) for s in side.symbols()})
+
+
+LADDER = (*range(1, 130), 260, 520, 1030)
+"""Sizes that are tried one after the other."""
+
+
+def _meeting(start: Sizes, conditions: Sequence[Condition]) -> Iterator[Sizes]:
+    """Yield sizes near some that meet all conditions, one size changed after the other, or nothing."""
+    sizes = dict(start)
+    for _ in range(8):
+        unmet = next((c for c in conditions if not met(c, sizes)), None)
+        if unmet is None:
+            yield sizes
+            return
+        better = ({**sizes, name: n} for name in _names(unmet) for n in LADDER)
+        sizes = next((tried for tried in better if met(unmet, tried)), sizes)
+
+
+def _wide(base: Base, conditions: Sequence[Condition]) -> list[Sizes]:
     """Return sizes some of which meet conditions, and some don't."""
     many = assignments(f"more {base.name}")
-    found = [next(many) for _ in range(40)]
-    symbols = sorted({s.name for c in conditions for side in (c.left, c.right) if isinstance(side, Dim) for s in side.symbols()})
+    symbols = sorted({name for c in conditions for name in _names(c)})
+    found: list[Sizes] = [*_meeting(base.sizes[0], conditions), *(next(many) for _ in range(40))]
     for name in symbols:
-        found += [{**base.sizes[0], "B": 2, name: n} for n in (*range(1, 80), 130, 520, 1030)]
+        found += [{**base.sizes[0], "B": 2, name: n} for n in LADDER]
         found.append({**base.sizes[0], **dict.fromkeys(symbols, 1), name: 2})
     divisors: list[Any] = [c.left for c in conditions if c.kind == "divides" and isinstance(c.left, int)]
     common = [n * math.lcm(*divisors) for n in (1, 2, 4)] if divisors else []

@@ -104,6 +104,40 @@ TEXTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "said", "found"), TEXTS)
+SIGNAL = """model M {{
+  in x: float[B, 4]
+  for t in {{nli, qa}} {{ task t {{ f = Linear(4, 2); target label: int[B] in 0..2; out logits = f(x); loss main = cross_entropy(logits, label) }} }}
+}}
+train M {{ stage s {{ tune f; emit soft = {}.logits }} }}"""
+TIED = """block Pair {
+  in ids: int[B, S] in 0..9
+  embed = Embedding(9, 4)
+  head = Linear(4, 9, bias = false)
+  tie embed.weight, head.weight
+  out y = head(embed(ids))
+}
+model M { in ids: int[B, S] in 0..9; pair = Pair(); out y = pair(ids) + pair(ids); loss text = mean(y) }
+train M { stage s { tune pair.SELECTED } }"""
+TASK = """model M { in x: float[B, 4]; task arg { f = Linear(4, 2); out y = f(x); loss main = mean(y) } }
+train M { stage s { tune SELECTED } }"""
+PATCHES = "model M {{ in x: float[B, 6, 8]; out y = rearrange({}) }}"
+LATE = """block Late(n: int) {{ in x: float[B, S]; require S > n; out y = x }}
+model M {{ in x: float[B, S]; late = Late(4); places = Parameter([{}]); out y = late(x) + places[:S] }}"""
+MORE = [
+    (SIGNAL.format("nli"), "runs", "runs"),
+    (SIGNAL.format("li"), "A518 `li.logits` is no output of the model", "no output is emitted"),
+    (TIED.replace("SELECTED", "head: Linear"), "runs", "runs"),
+    (TIED.replace("SELECTED", "embed: Linear"), "A510 `pair.embed: Linear` matches nothing: there is no `Linear` in it", "nothing of that kind"),
+    (TASK.replace("SELECTED", "arg"), "runs", "runs"),
+    (TASK.replace("SELECTED", "arg[0]"), "A510 `arg[0]` matches nothing: there is no `arg`", "a selector matches nothing"),
+    (PATCHES.format('x = x, "b (h w) c -> b c h w", h = 2'), "runs", "runs"),
+    (PATCHES.format('x, "b (x w) c -> b c x w", x = 2'), "runs", "runs"),
+    (PATCHES.format('x, "b (h w) c -> b c h w", h = 2, h = 3'), "A201 `h` is given twice", "h is given twice"),
+    (LATE.format(8), "runs", "runs"),
+    (LATE.format(4), "A309 no sizes meet both `S <= 4` and `S >= 5`", "a slice ends at 6 of 4"),
+]
+
+
+@pytest.mark.parametrize(("text", "said", "found"), [*TEXTS, *MORE])
 def test_check_and_the_oracle_agree(text: str, said: str, found: str) -> None:
     assert (checked(text), run(text)) == (said, found)

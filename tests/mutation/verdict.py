@@ -12,12 +12,10 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from archloom.compiler.check import check_text
-from archloom.dsl.dims import Dim
 from archloom.dsl.program import Condition, Program
 from archloom.dsl.source import Source
 
@@ -25,7 +23,7 @@ from .mutation import Base, Mutation
 from .oracle import Outside, Unknown, Wrong, run_model, size_in
 from .plans import judge_plans, plans_of, preset_facts
 from .reading import imported, read
-from .sizes import capitals, tries
+from .sizes import capitals, met, tries
 
 
 @dataclass(frozen=True)
@@ -80,17 +78,6 @@ def _place(error: BaseException) -> str:
     """Return where an error came from: the last lines of its trace, in one."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-4:]))
-
-
-def met(condition: Condition, sizes: Mapping[str, int]) -> bool:
-    left, right = (_value(side, sizes) for side in (condition.left, condition.right))
-    if condition.kind == "divides":
-        return left != 0 and Fraction(right, left).denominator == 1 if not isinstance(left, float) else False
-    return {"==": left == right, "!=": left != right, ">=": left >= right}[condition.kind]
-
-
-def _value(side: Any, sizes: Mapping[str, int]) -> Any:
-    return side.value({s: size_in(sizes, s.name) for s in side.symbols()}) if isinstance(side, Dim) else side
 
 
 class Runs:
@@ -174,18 +161,20 @@ def _judged(base: Base, start: int, said: Verdict, runs: Runs, outcome: Any) -> 
             found = runs.at(sizes)
         except Outside:
             continue
-        fits[said.hold(sizes)] += 1
-        if found is not None and found.kind == "late":
-            late += 1  # a fixed size that is as large as a symbol's looks like it: what fails so at all sizes is wrong
-        elif found is not None and found.kind == "values":
+        if found is not None and found.kind == "late":  # a fixed size that is as large as a symbol's looks like it: others are tried
+            late, wrong = late + 1, found
+            continue
+        held = said.hold(sizes)
+        fits[held] += 1
+        if found is not None and found.kind == "values" and held:
             return outcome("values", "right" if said.word == "invalid" else "values", found.reason)
         elif found is not None and said.word == "invalid":
             return outcome("fails", "right", found.reason)
-        elif found is not None and said.hold(sizes):
+        elif found is not None and held:
             return outcome("fails", "false valid", f"{found.reason} at {shown(sizes, said)}")
-        ran += found is None and said.hold(sizes)  # axes that happen to be 1 stretch in torch where a condition isn't met
+        ran += found is None and held  # axes that happen to be 1 stretch in torch where a condition isn't met
         wrong = found or wrong
-    if not fits:
+    if not fits and not late:
         return outcome("unknown", "unknown", "no sizes meet the requirements")
     if said.word == "invalid":
         return _refused(base, start, said, runs, outcome, bool(ran), wrong)

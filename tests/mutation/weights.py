@@ -13,6 +13,7 @@ from typing import Any
 
 from archloom.blocks.initialisers import INITIALISERS
 from archloom.dsl import ast
+from archloom.dsl.diagnostics import closest
 from archloom.dsl.parser import parse_expression
 from archloom.dsl.source import Source
 
@@ -109,8 +110,8 @@ class Map:
                 raise Wrong("a tensor is filled twice")
             self.hits.setdefault(key, (rule, one.path))
         for name, members in bound.items():
-            if name not in used and len(name) > 2 and name not in members:
-                raise Unknown("a variable that may be a misspelt member")
+            misspelt = name not in used and len(name) > 2 and closest(name, map(text, members)) is not None
+            need(not misspelt, "a variable that may be a misspelt member")
 
     def _suits(self, one: Owned, names: Sequence[str], steps: Sequence[Any]) -> None:
         """Require what is sure of names and shapes without the file."""
