@@ -46,49 +46,45 @@ class Unsized(Exception):
         super().__init__(f"no size is given for {', '.join(self.names)}")
 
 
-class Expenses:
-    """Counts bodies, each once for each set of sizes."""
+def model_expense(body: Body, sizes: Mapping[str, int]) -> Expense:
+    """Count a model's body at sizes by name; raises Unsized where one is missing."""
+    binding = {symbol: sizes[symbol.name] for symbol in symbols_of(body) if symbol.name in sizes}
+    missing = [symbol.name for symbol in symbols_of(body) if symbol not in binding]
+    if missing:
+        raise Unsized(missing)
+    return expense(body, binding)
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, tuple[tuple[Symbol, int], ...]], tuple[Body, Expense]] = {}
 
-    def model(self, body: Body, sizes: Mapping[str, int]) -> Expense:
-        """Count a model's body at sizes by name; raises Unsized where one is missing."""
-        binding = {symbol: sizes[symbol.name] for symbol in symbols_of(body) if symbol.name in sizes}
-        missing = [symbol.name for symbol in symbols_of(body) if symbol not in binding]
-        if missing:
-            raise Unsized(missing)
-        return self.count(body, binding)
+def expense(body: Body, sizes: Sizes) -> Expense:
+    """Count one call of a body, once for each set of sizes."""
+    known: dict[tuple[tuple[Symbol, int], ...], Expense] = body.found.setdefault("expense", {})
+    key = tuple(sorted(sizes.items(), key=lambda item: item[0].key))
+    if key not in known:
+        total = Expense()
+        for node in body.nodes:
+            total = total + _expense_of(body, node, sizes)
+        known[key] = total
+    return known[key]
 
-    def count(self, body: Body, sizes: Sizes) -> Expense:
-        """Count one call of a body."""
-        key = (id(body), tuple(sorted(sizes.items(), key=lambda item: item[0].key)))
-        found = self._found.get(key)
-        if found is None:
-            total = Expense()
-            for node in body.nodes:
-                total = total + self._node(body, node, sizes)
-            found = self._found[key] = (body, total)
-        return found[1]
 
-    def _node(self, body: Body, node: Node, sizes: Sizes) -> Expense:
-        if node.body is not None:
-            return self.count(node.body, _inside(body, node, node.body, sizes))
-        if node.kind is NodeKind.EXTERN:
-            return Expense(unknown=frozenset((body.name,)))
-        if isinstance(node.primitive, ExternFunction):
-            return Expense(unknown=frozenset((node.primitive.name,)))
-        if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF):
-            return Expense()
-        given: dict[str, Any] = {name: _sized(value, sizes) for name, value in node.attributes.items()}
-        declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
-        if declared is not None:
-            given = {name: _sized(value, sizes) for name, value in declared.arguments.items()} | given
-        given |= {name: _types(body, operand, sizes) for name, operand in node.inputs.items()}
-        outputs = tuple(_tensor(output, sizes) for output in node.outputs)
-        cost = node.primitive.cost(given, outputs)
-        made = sum(prod(map(_number, output.shape)) * WIDTH[output.dtype] for output in outputs) if cost.bytes else 0
-        return Expense(_number(cost.flops) // 2, made)
+def _expense_of(body: Body, node: Node, sizes: Sizes) -> Expense:
+    if node.body is not None:
+        return expense(node.body, _inside(body, node, node.body, sizes))
+    if node.kind is NodeKind.EXTERN:
+        return Expense(unknown=frozenset((body.name,)))
+    if isinstance(node.primitive, ExternFunction):
+        return Expense(unknown=frozenset((node.primitive.name,)))
+    if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF):
+        return Expense()
+    given: dict[str, Any] = {name: _sized(value, sizes) for name, value in node.attributes.items()}
+    declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
+    if declared is not None:
+        given = {name: _sized(value, sizes) for name, value in declared.arguments.items()} | given
+    given |= {name: _types(body, operand, sizes) for name, operand in node.inputs.items()}
+    outputs = tuple(_tensor(output, sizes) for output in node.outputs)
+    cost = node.primitive.cost(given, outputs)
+    made = sum(prod(map(_number, output.shape)) * WIDTH[output.dtype] for output in outputs) if cost.bytes else 0
+    return Expense(_number(cost.flops) // 2, made)
 
 
 def symbols_of(body: Body) -> tuple[Symbol, ...]:

@@ -23,11 +23,23 @@ class Origins:
     calls: Mapping[str, tuple[Origins, ...]]
     inputs: frozenset[str]
     spelt: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # all paths, once they were asked for
+    around: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # the paths of `own` and `calls` and all around these, likewise
 
     def holds(self, path: str) -> bool:
         """Tell whether a tensor is among what is read."""
         read = self.paths()
         return path in read or "" in read or any(stem in read for stem in stems(path))
+
+    def meets(self, path: str) -> bool:
+        """Tell whether anything at, below or around a path is read; a module that is called is, whatever it holds."""
+        if not self.around:
+            self.around.append(frozenset(stem for read in (*self.own, *self.calls) for stem in stems(read)))
+        if path in self.around[0] or "" in self.own:
+            return True
+        for stem in stems(path):
+            if stem in self.own or any(origins.meets(path[len(stem) + 1 :]) for origins in self.calls.get(stem, ())):
+                return True
+        return False
 
     def holds_all(self, body: Body) -> bool:
         """Tell whether every parameter below a body is seen to be among what is read, call by call: equal calls are looked at once."""
@@ -126,7 +138,7 @@ class Flow:
             if number not in wanted:
                 continue
             node = body.nodes[number]
-            if node.kind is NodeKind.INPUT or node.kind is NodeKind.STATE:
+            if node.is_handed_in:
                 inputs.add(node.target)
             if node.body is None:
                 read = self._operation(body, node, wanted[number], own)
@@ -225,9 +237,9 @@ def stems(path: str) -> Iterator[str]:
 
 
 def _tensors(body: Body, node: Node, gradient: bool) -> Iterator[str]:
-    """Yield the paths of what a node reads by itself, the module's own where its maker knows the tensors; a handed one keeps its mark.
+    """Yield the paths of what a node reads by itself: tensors, or the module that holds them.
 
-    No gradient goes to buffers.
+    No gradient goes to buffers, so there it is the tensors of a leaf module, where its maker knows them; a handed module keeps its mark.
     """
     if node.kind is NodeKind.PARAMETER:
         own = body.parameters.get(node.target)
@@ -237,7 +249,7 @@ def _tensors(body: Body, node: Node, gradient: bool) -> Iterator[str]:
         yield ""  # the instance itself
     elif node.kind is NodeKind.LEAF:
         declared = body.modules.get(node.target)
-        if declared is None or declared.extern is not None:
+        if not gradient or declared is None or declared.extern is not None:
             yield node.target
         else:
             yield from (join(node.target, spec.name) for spec in leaf_specs(declared) if not (gradient and spec.buffer))

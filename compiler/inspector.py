@@ -10,7 +10,7 @@ from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
 from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
-from .cost import Expenses, Unsized
+from .cost import Unsized, model_expense
 from .flow import Flow, Origins, together
 from .graph import result_names, results
 from .paths import covers, join
@@ -59,26 +59,28 @@ class GraphInspector:
             reach = self._reach[id(body)] = Reach(body)
         ref = result if isinstance(result, Ref) else dict(zip(result_names(body), results(body), strict=True))[result]
         end = Occurrence((), ref.node, ref.index)
-        for start in self._sources(reach, body, source):
+        for start in self._sources(reach, body, ref, source):
             trail = reach.trail(end, start)
             if trail is not None:
                 return _inside(body, trail[0]), trail[1]
         return None
 
-    def _sources(self, reach: Reach, body: Body, source: str | Ref) -> Iterator[Occurrence]:
+    def _sources(self, reach: Reach, body: Body, result: Ref, source: str | Ref) -> Iterator[Occurrence]:
+        """Yield where ways from a source to a result may start: all that a result reads is found once, and the uses of a module only looked for
+        where it is among that."""
         if isinstance(source, Ref):
             yield Occurrence((), source.node, source.index)
             return
         inputs = [declared for declared in body.inputs if covers(source, declared.key)]
         if inputs:
             yield from (Occurrence((), declared.node) for declared in inputs)
-        else:
+        elif self._dependence.of(body, frozenset((result,))).meets(source):
             yield from reach.occurrences(source)
 
     def work(self, body: Body, sizes: Mapping[str, int]) -> Work:
         """Return what the outputs of a body cost in eval mode, at sizes by the names of its symbols."""
         try:
-            expense = Expenses().model(Slicer().variant(body, range(len(body.outputs)), False), sizes)
+            expense = model_expense(Slicer().variant(body, range(len(body.outputs)), False), sizes)
         except Unsized as unsized:
             return Work(missing=unsized.names)
         return Work(expense.multiply_adds, unknown=tuple(sorted(expense.unknown)))
@@ -103,7 +105,7 @@ def _inside(body: Body, calls: Sequence[int]) -> Body:
 
 
 def _step(node: Node, ref: Ref) -> str:
-    if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE):
+    if node.is_handed_in:
         return f"the {node.kind.value} `{node.target}`"
     if node.kind is NodeKind.CALL and node.body is not None:
         names = result_names(node.body)

@@ -58,7 +58,7 @@ class Reach:
         found = body.found.get(key)
         if found is None:
             before = self.ancestors(body, [results(body)[result]])
-            targets = {body.nodes[ref.node].target for ref in before if body.nodes[ref.node].kind is NodeKind.INPUT}
+            targets = {body.nodes[ref.node].target for ref in before if body.nodes[ref.node].is_handed_in}
             found = body.found[key] = frozenset(targets)
         return found
 
@@ -115,7 +115,7 @@ class Reach:
             shared += 1
         body, ends = self._body(value.calls), self._refs(value)
         for call in reversed(value.calls[shared:]):
-            inputs = {body.nodes[ref.node].target for ref in self.ancestors(body, ends) if body.nodes[ref.node].kind is NodeKind.INPUT}
+            inputs = {body.nodes[ref.node].target for ref in self.ancestors(body, ends) if body.nodes[ref.node].is_handed_in}
             value = Occurrence(value.calls[:-1], call)
             body = self._body(value.calls)
             ends = {ref for name in inputs for ref in operand_refs(body.nodes[call].inputs.get(name))}

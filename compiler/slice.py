@@ -19,29 +19,26 @@ from .solve import solve
 
 
 class Slicer:
-    """Makes variants of bodies and remembers them; with `keep`, they hold all modules and tensors still, those that nothing needs, too."""
+    """Makes variants of bodies, each kept with its body; with `keep`, they hold all modules and tensors still, those that nothing needs, too."""
 
     def __init__(self, keep: bool = False) -> None:
         self.keep = keep
-        self._variants: dict[tuple[int, frozenset[int], bool], tuple[Body, Body]] = {}
-        self._updating: dict[int, bool] = {}
 
     def variant(self, body: Body, used: Iterable[int], updates: bool) -> Body:
         """Return the part of `body` that computes the results numbered `used`, and its buffers' updates if asked."""
         wanted = frozenset(used)
         updates = updates and self.updating(body)
-        key = (id(body), wanted, updates)
-        found = self._variants.get(key)
-        if found is None:
-            found = self._variants[key] = (body, self._cut(body, wanted, updates))
-        return found[1]
+        key = ("variant", wanted, updates, self.keep)
+        if key not in body.found:
+            variant = self._cut(body, wanted, updates)
+            body.found[key] = variant if variant is not body else None  # a body that holds itself would be garbage one day
+        return body.found[key] or body
 
     def updating(self, body: Body) -> bool:
         """Tell whether a call of the body changes buffers in training."""
-        found = self._updating.get(id(body))
+        found: bool | None = body.found.get("updating")
         if found is None:
-            found = bool(body.updates) or any(node.body is not None and self.updating(node.body) for node in body.nodes)
-            self._updating[id(body)] = found
+            found = body.found["updating"] = bool(body.updates) or any(node.body is not None and self.updating(node.body) for node in body.nodes)
         return found
 
     def _cut(self, body: Body, wanted: frozenset[int], updates: bool) -> Body:

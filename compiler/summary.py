@@ -10,7 +10,7 @@ from ..dsl.program import Body, Program, StagePlan
 from ..dsl.record import record
 from .census import Census, Tensor
 from .claims import roots
-from .cost import Expense, Expenses, Unsized, symbols_of
+from .cost import Expense, Unsized, model_expense, symbols_of
 from .graph import Graph, results
 from .paths import covers
 from .slice import Slicer
@@ -64,10 +64,10 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
     tensors = tuple(graph.parameters())
     count = graph.count()
     sized = Counts(tensors, graph.census.tie_groups)
-    slicer, expenses = Slicer(), Expenses()
+    slicer = Slicer()
     outputs = range(len(program.eval.outputs))
     whole = slicer.variant(program.eval, outputs, False)
-    expense, missing = _expense(expenses, whole, sizes)
+    expense, missing = _expense(whole, sizes)
     return Summary(
         name=program.name,
         parameters=count.parameters,
@@ -75,7 +75,7 @@ def summarise(program: Program, sizes: Mapping[str, int], depth: int = 2) -> Sum
         tensors=tensors,
         distinct=len(sized.paths(sized.sizes)),
         ties=graph.census.tie_groups,
-        tasks=_tasks(program, slicer, expenses, sizes, sized),
+        tasks=_tasks(program, slicer, sizes, sized),
         stages=tuple(_stage(plan, sized) for plan in program.stages.values()),
         symbols=tuple(symbol.name for symbol in symbols_of(whole)),
         missing=missing,
@@ -109,21 +109,21 @@ class Counts:
         return sum(self.sizes[path] for path in paths)
 
 
-def _expense(expenses: Expenses, body: Body, sizes: Mapping[str, int]) -> tuple[Expense | None, tuple[str, ...]]:
+def _expense(body: Body, sizes: Mapping[str, int]) -> tuple[Expense | None, tuple[str, ...]]:
     try:
-        return expenses.model(body, sizes), ()
+        return model_expense(body, sizes), ()
     except Unsized as unsized:
         return None, unsized.names
 
 
-def _tasks(program: Program, slicer: Slicer, expenses: Expenses, sizes: Mapping[str, int], counts: Counts) -> tuple[TaskShare, ...]:
+def _tasks(program: Program, slicer: Slicer, sizes: Mapping[str, int], counts: Counts) -> tuple[TaskShare, ...]:
     reached: dict[str, frozenset[str]] = {}
     costs: dict[str, Expense | None] = {}
     for task in program.tasks:
         own = [number for number, output in enumerate(program.eval.outputs) if output.task == task]
         part = slicer.variant(program.eval, own, False)
         reached[task] = counts.paths(tensor.path for tensor in Census((part,)).tensors() if not tensor.buffer)
-        costs[task] = _expense(expenses, part, sizes)[0]
+        costs[task] = _expense(part, sizes)[0]
     shares: list[TaskShare] = []
     times = Counter(path for paths in reached.values() for path in paths)
     for task, paths in reached.items():

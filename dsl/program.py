@@ -69,6 +69,11 @@ class Node:
     body: Body | None = None
     part: Part | None = None  # where it stands in a Sequential
 
+    @property
+    def is_handed_in(self) -> bool:
+        """True for what a call of the body may hand in: an input, a cache, a draw (which is made in the body where none is given)."""
+        return self.kind is NodeKind.INPUT or self.kind is NodeKind.STATE or self.kind is NodeKind.DRAW
+
 
 @record
 class ParameterDecl:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archloom.compiler.api import compile as build
 from archloom.compiler.api import load_program
-from archloom.compiler.cost import Expenses, Unsized
+from archloom.compiler.cost import Unsized, model_expense
 from archloom.compiler.graph import Graph
 from archloom.compiler.summary import summarise
 
@@ -101,14 +101,14 @@ def test_multiply_adds_are_those_that_torch_counts(text: str, data: st.DataObjec
 
 def test_activations_are_the_values_made() -> None:
     program = load_program("model M { in x: float[B, 4]; a = Linear(4, 6); out y = reshape(relu(a(x)), [B, 3, 2]) }")
-    expense = Expenses().model(program.eval, {"B": 5})
+    expense = model_expense(program.eval, {"B": 5})
     assert expense.activations == 4 * (5 * 6 + 5 * 6)  # `a(x)` and `relu`; a view holds nothing
     assert expense.multiply_adds == 5 * 4 * 6
 
 
 def test_a_missing_size_is_named() -> None:
     with pytest.raises(Unsized, match="no size is given for S") as caught:
-        Expenses().model(load_program(TWO_TASKS).eval, {"B": 2})
+        model_expense(load_program(TWO_TASKS).eval, {"B": 2})
     assert caught.value.names == ("S",)
 
 
@@ -133,9 +133,7 @@ def test_groups_fold_the_steps_of_a_loop() -> None:
 
 def test_a_thousand_equal_layers_are_counted_once() -> None:
     program = load_program(TWO_TASKS, {"depth": 1000})
-    expenses = Expenses()
-    total = expenses.model(program.eval, {"B": 1, "S": 1})
-    counted = len(expenses._found)  # pyright: ignore[reportPrivateUsage] - how often it counted is the point
-    assert counted == 2
+    total = model_expense(program.eval, {"B": 1, "S": 1})
+    assert [len(body.found["expense"]) for body in Graph(program).bodies] == [1, 1]
     assert total.multiply_adds == 1000 * 2 * 8 * 32 + 8 * 20 + 8 * 3
     assert Graph(program).count().parameters == 20 * 8 + 1000 * 552 + 160 + 27

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archloom.compiler.cost import Expenses
+from archloom.compiler.cost import model_expense
 from archloom.compiler.graph import Graph
 from archloom.compiler.lower.builder import TORCH_DTYPES
 from archloom.compiler.runtime.border import holds
@@ -79,7 +79,7 @@ class Comparison:
             self._outputs(body, "meta")
         if not (training and body.losses):  # in training the module computes them, too
             variant = Slicer().variant(body, range(len(body.outputs)), training)
-            stated, counted = 2 * Expenses().model(variant, self.sizes).multiply_adds, counting.get_total_flops()
+            stated, counted = 2 * model_expense(variant, self.sizes).multiply_adds, counting.get_total_flops()
             assert stated == counted, f"{stated} FLOPs are stated and {counted} counted"
 
     def values(self) -> None:
@@ -118,7 +118,7 @@ class Comparison:
 def fits(program: Program, sizes: Mapping[str, int]) -> bool:
     """Tell whether every value of a model is small enough to compute."""
     variant = Slicer().variant(program.eval, range(len(program.eval.outputs)), False)
-    return Expenses().model(variant, sizes).activations < 4 * MOST
+    return model_expense(variant, sizes).activations < 4 * MOST
 
 
 def _flat(path: tuple[str, ...], value: Any) -> Iterator[tuple[str, Tensor]]:
