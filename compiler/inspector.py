@@ -11,7 +11,7 @@ from ..dsl.source import Span
 from ..dsl.types import SetAxis
 from .census import Bodies, distinct, leaf_specs, sizes
 from .cost import Unsized, model_expense
-from .flow import Flow, Origins, together
+from .flow import Flow, Origins, stems, together
 from .graph import result_names, results
 from .paths import covers, join
 from .reach import Occurrence, Reach
@@ -44,6 +44,18 @@ class GraphInspector:
         steps = [_step(inner.nodes[step.node], step) for step in reversed(trail)]
         return [step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]]
 
+    def met(self, body: Body, result: Ref, sources: Iterable[str | Ref]) -> Sequence[str | Ref]:
+        """Return those of some sources that a value of a body depends on; what the value reads is found once for all of them."""
+        before, read = self._reach_of(body).ancestors(body, (result,)), self._dependence.of(body, frozenset((result,)))
+
+        def is_met(source: str | Ref) -> bool:
+            if isinstance(source, Ref):
+                return source in before
+            inputs = _inputs(body, source)
+            return any(Ref(number) in before for number in inputs) if inputs else read.meets(source)
+
+        return [source for source in sources if is_met(source)]
+
     def mixing(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[Span]:
         """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
         found = self._trail(body, result, source)
@@ -52,30 +64,29 @@ class GraphInspector:
         inner, trail = found
         return [inner.nodes[step.node].span for step in self._reach[id(body)].mixed(inner, trail)]
 
+    def _reach_of(self, body: Body) -> Reach:
+        found = self._reach.get(id(body))
+        if found is None or found.root is not body:
+            found = self._reach[id(body)] = Reach(body)
+        return found
+
     def _trail(self, body: Body, result: str | Ref, source: str | Ref) -> tuple[Body, Sequence[Ref]] | None:
         """Return the values on a path from a source to a result, and the body that holds them."""
-        reach = self._reach.get(id(body))
-        if reach is None or reach.root is not body:
-            reach = self._reach[id(body)] = Reach(body)
+        reach = self._reach_of(body)
         ref = result if isinstance(result, Ref) else dict(zip(result_names(body), results(body), strict=True))[result]
         end = Occurrence((), ref.node, ref.index)
-        for start in self._sources(reach, body, ref, source):
+        for start in self._sources(reach, body, source):
             trail = reach.trail(end, start)
             if trail is not None:
                 return _inside(body, trail[0]), trail[1]
         return None
 
-    def _sources(self, reach: Reach, body: Body, result: Ref, source: str | Ref) -> Iterator[Occurrence]:
-        """Yield where ways from a source to a result may start: all that a result reads is found once, and the uses of a module only looked for
-        where it is among that."""
+    def _sources(self, reach: Reach, body: Body, source: str | Ref) -> Iterator[Occurrence]:
         if isinstance(source, Ref):
             yield Occurrence((), source.node, source.index)
             return
-        inputs = [declared for declared in body.inputs if covers(source, declared.key)]
-        if inputs:
-            yield from (Occurrence((), declared.node) for declared in inputs)
-        elif self._dependence.of(body, frozenset((result,))).meets(source):
-            yield from reach.occurrences(source)
+        inputs = _inputs(body, source)
+        yield from (Occurrence((), number) for number in inputs) if inputs else reach.occurrences(source)
 
     def work(self, body: Body, sizes: Mapping[str, int]) -> Work:
         """Return what the outputs of a body cost in eval mode, at sizes by the names of its symbols."""
@@ -94,6 +105,17 @@ class GraphInspector:
         """Return what outputs, losses, states and updates depend on."""
         ends = ((body, frozenset((*results(body), *(update.ref for update in body.updates)))) for body in bodies)
         return together(self._dependence.of(body, refs) for body, refs in ends)
+
+
+def _inputs(body: Body, path: str) -> Sequence[int]:
+    """Return the nodes of the inputs at and below a path."""
+    found: dict[str, list[int]] | None = body.found.get("input nodes")
+    if found is None:
+        found = body.found["input nodes"] = {}
+        for declared in body.inputs:
+            for stem in stems(declared.key):
+                found.setdefault(stem, []).append(declared.node)
+    return found.get(path, ())
 
 
 def _inside(body: Body, calls: Sequence[int]) -> Body:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .inspector import Owned
 from .members import member_text
@@ -24,6 +25,7 @@ class Branch:
     leaves: list[int] = field(default_factory=list[int])  # numbers of the entries at or below it, in order of birth
     _plain: bool | None = None
     _grown: tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]] | None = None
+    _families: dict[str, Family] = field(default_factory=dict[str, "Family"])
 
     @property
     def own(self) -> list[int]:
@@ -34,6 +36,13 @@ class Branch:
     def children(self) -> dict[str, dict[tuple[str, ...], Branch]]:
         """What lies right below by name, each name's in order of birth."""
         return (self._grown or self._grow())[1]
+
+    def family(self, name: str) -> Family:
+        """Return the branches right below this one that bear a name."""
+        found = self._families.get(name)
+        if found is None:
+            found = self._families[name] = Family(list(self.children[name].values()))
+        return found
 
     def _grow(self) -> tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]]:
         own: list[int] = []
@@ -80,3 +89,34 @@ class Branch:
             for branch in named.values():
                 yield branch
                 yield from branch.below()
+
+
+class Family:
+    """Branches of one name whose first `depth` members agree, by the next one; parts of Sequentials by their places."""
+
+    def __init__(self, branches: list[Branch], depth: int = 0) -> None:
+        self.branches = branches
+        self.depth = depth
+
+    @cached_property
+    def groups(self) -> dict[str, Family]:
+        """The branches by their next member as text; nothing where they have no more of them."""
+        found: dict[str, list[Branch]] = {}
+        for branch in self.branches:
+            if self.depth < len(branch.members):
+                found.setdefault(member_text(branch.members[self.depth]), []).append(branch)
+        return {text: Family(branches, self.depth + 1) for text, branches in found.items()}
+
+    @cached_property
+    def parts(self) -> dict[str, Family]:
+        """What lies right below those that are Sequentials, by its place."""
+        found: dict[str, list[Branch]] = {}
+        for branch in self.branches:
+            for name, named in branch.children.items() if branch.kind == "Sequential" else ():
+                found.setdefault(name, []).extend(named.values())
+        return {name: Family(branches) for name, branches in found.items()}
+
+    @cached_property
+    def present(self) -> dict[str, object]:
+        """The next members that there are, by their text: places, where the branches have no members left."""
+        return {text: group.branches[0].members[self.depth] for text, group in self.groups.items()} or {text: int(text) for text in self.parts}

@@ -67,6 +67,10 @@ class Inspector(Protocol):
         """
         ...
 
+    def met(self, body: Body, result: Ref, sources: Iterable[str | Ref]) -> Sequence[str | Ref]:
+        """Return those of some sources that a value of a body depends on."""
+        ...
+
     def mixing(self, body: Body, result: str | Ref, source: str | Ref) -> Sequence[Span]:
         """Return where the steps by which a result depends on a source meet what doesn't depend on it, nearest to the result, and go on."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import field
 
-from .branches import Branch
+from .branches import Branch, Family
 from .diagnostics import closest
 from .inspector import Owned
 from .members import member_text
@@ -34,6 +34,15 @@ class Tree:
         self.by_path = {entry.path: number for number, entry in enumerate(self.entries)}
         self._first: dict[int, int] = {}
         self._tied: dict[int, list[int]] = {}
+        self._named: dict[Selector, tuple[str, ...] | Miss] = {}
+
+    def named_by(self, selector: Selector) -> tuple[str, ...] | Miss:
+        """Return the shortest paths that name just what a selector matches, or why there are none."""
+        found = self._named.get(selector)
+        if found is None:
+            chosen = select(selector, self)
+            found = self._named[selector] = chosen if isinstance(chosen, Miss) else tuple(self.covers(chosen))
+        return found
 
     def unite(self, first: str, second: str) -> None:
         """Make two paths one entry: `tie first, second`."""
@@ -41,6 +50,7 @@ class Tree:
         group = [*self._tied.get(one, [one]), *self._tied.pop(other, [other])]
         self._tied[one] = group
         self._first.update((number, one) for number in group)
+        self._named = {}
 
     def one(self, number: int) -> int:
         """Return the number that stands for a tied entry."""
@@ -59,7 +69,7 @@ class Tree:
     def apart(self) -> Tree:
         """Return the same tree with each path an entry of its own."""
         other = copy(self)
-        other._first, other._tied = {}, {}
+        other._first, other._tied, other._named = {}, {}, {}
         return other
 
     def spread(self, numbers: Iterable[int]) -> list[int]:
@@ -78,13 +88,12 @@ class Tree:
 
     def covers(self, selected: Iterable[int]) -> list[str]:
         """Return the shortest paths that name just the selected tensors: a module's where all of its tensors are selected."""
-        return list(self._covering(self.root, frozenset(selected)))
+        return list(self._covering(self.root, frozenset(self.spread(selected))))
 
     def _covering(self, branch: Branch, chosen: frozenset[int]) -> Iterator[str]:
-        held = [self.one(leaf) in chosen for leaf in branch.leaves]
-        if branch is not self.root and all(held):
+        if branch is not self.root and chosen.issuperset(branch.leaves):
             yield branch.path
-        elif any(held):
+        elif not chosen.isdisjoint(branch.leaves):
             for named in branch.children.values():
                 for child in named.values():
                     yield from self._covering(child, chosen)
@@ -334,46 +343,36 @@ def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]
 
 
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
-    for name, named in match.branch.children.items():
-        if part.name is None or name == part.name:
-            for found in _chosen(list(named.values()), part.items, match, misses):
-                captures = match.captures
-                if part.name is None:
-                    captures = (*captures, ".".join((name, *map(member_text, found.branch.members))))
-                yield Match(found.branch, found.bindings, captures, match.task)
+    children = match.branch.children
+    for name in children if part.name is None else [part.name] if part.name in children else []:
+        for found in _chosen(match.branch.family(name), part.items, match, misses):
+            captures = match.captures
+            if part.name is None:
+                captures = (*captures, ".".join((name, *map(member_text, found.branch.members))))
+            yield Match(found.branch, found.bindings, captures, match.task)
 
 
-def _chosen(branches: list[Branch], items: Sequence[Item], match: Match, misses: list[Miss], depth: int = 0) -> Iterator[Match]:
+def _chosen(family: Family, items: Sequence[Item], match: Match, misses: list[Miss], depth: int = 0) -> Iterator[Match]:
     """Yield the branches of one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
     if depth == len(items):
-        yield from (Match(branch, match.bindings) for branch in branches)
+        yield from (Match(branch, match.bindings) for branch in family.branches)
         return
-    groups: dict[str, list[Branch]] = {}
-    for branch in branches:
-        if depth < len(branch.members):
-            groups.setdefault(member_text(branch.members[depth]), []).append(branch)
-    parts: dict[str, list[Branch]] = {}
-    for branch in branches if not groups else ():
-        for name, named in branch.children.items() if branch.kind == "Sequential" else ():
-            parts.setdefault(name, []).extend(named.values())
-    item, name = items[depth], branches[0].name
-    if not groups and not parts:
+    item, name, groups = items[depth], family.branches[0].name, family.groups
+    if not family.present:
         what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
         misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
         return
     bound = match.bindings.get(item.name) if isinstance(item, Variable) else None
-    present = {text: group[0].members[depth] for text, group in groups.items()} or {text: int(text) for text in parts}
-    picked = pick(item, present, name, bound, whole=bool(groups))
+    picked = pick(item, family.present, name, bound, whole=bool(groups))
     if isinstance(picked, Miss):
         misses.append(picked)
         return
     for text in picked:
-        group = groups.get(text) or parts[text]
-        sets = group[0].sets if groups else ()
-        bindings = (
-            {**match.bindings, item.name: (present[text], sets[depth] if depth < len(sets) else None)}
-            if isinstance(item, Variable)
-            else match.bindings
-        )
-        rest = (items, depth + 1) if groups else (items[depth + 1 :], 0)
-        yield from _chosen(group, rest[0], Match(match.branch, bindings), misses, rest[1])
+        inner = match
+        if isinstance(item, Variable):
+            sets = groups[text].branches[0].sets if groups else ()
+            inner = Match(match.branch, {**match.bindings, item.name: (family.present[text], sets[depth] if depth < len(sets) else None)})
+        if groups:
+            yield from _chosen(groups[text], items, inner, misses, depth + 1)
+        else:
+            yield from _chosen(family.parts[text], items[depth + 1 :], inner, misses)

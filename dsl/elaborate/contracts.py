@@ -6,12 +6,12 @@ A claim about parts of tensors that paths between whole values leave open goes i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import ast
+from ..inspector import Inspector
 from ..program import Claim, ClaimPart, NodeKind, Ref
 from ..record import record
-from ..selection import select
 from ..selectors import Miss
 from ..source import Span
 from .aside import aside
@@ -40,63 +40,62 @@ def check_relation(statement: ast.Assert, frame: Frame) -> None:
         help = f"name a value on the left, such as an output: `assert y {statement.relation} {right.node.span.text}`"
         fail("A705", f"`{left.node.span.text}` is a module or parameter, not a value", left.node.span, help)
     for value in left.values:
+        met = _met(value, right, frame)
         if left.items or right.items:
-            _keep(statement, left, value, right, frame)
-            continue
-        source, steps = next(_ways(value, right, frame), (None, None))
-        if (steps is None) is not (statement.relation == "ignores"):
-            _broken(statement, left, right, steps, _mixing(value, source, right.node.span.text, statement, frame))
+            _keep(statement, left, value, right, met, frame)
+        elif (not met) is not (statement.relation == "ignores"):
+            _broken(statement, left, value, right, met, frame)
 
 
-def _keep(statement: ast.Assert, left: _Side, value: Ref, right: _Side, frame: Frame) -> None:
+def _keep(statement: ast.Assert, left: _Side, value: Ref, right: _Side, others: Sequence[Ref | str], frame: Frame) -> None:
     """Keep a claim about parts of tensors, unless no path leads from one side to the other."""
-    others = [source for source, _ in _ways(value, right, frame)]
     if others:
         parts = tuple(ClaimPart(source, right.items, right.node.span) for source in others)
         for path in (source for source in others if isinstance(source, str)):
             _holds_tensors(path, right, frame)
         frame.builder.body.claims.append(Claim(statement.relation or "", ClaimPart(value, left.items, left.node.span), parts, statement.span))
     elif statement.relation == "uses":
-        _broken(statement, left, right, None)
+        _broken(statement, left, value, right, (), frame)
 
 
 def _holds_tensors(path: str, side: _Side, frame: Frame) -> None:
     """Require that a module has something that a test can change; what came as an argument is known to its maker."""
-    inspector = frame.builder.context.inspector
-    assert inspector is not None
-    if not path.startswith("@") and not any(f"{own.path}.".startswith(f"{path}.") for own in inspector.owned(frame.builder.body)):
+    if not path.startswith("@") and not any(f"{own.path}.".startswith(f"{path}.") for own in _inspector(frame).owned(frame.builder.body)):
         help = "name a value, such as what it gives"
         fail("A706", f"`{side.node.span.text}` has no parameters, so a claim about a part can't be tested on it", side.node.span, help)
 
 
-def _mixing(value: Ref, source: Ref | str | None, other: str, statement: ast.Assert, frame: Frame) -> list[tuple[Span, str]]:
+def _mixing(value: Ref, source: Ref | str, other: str, statement: ast.Assert, frame: Frame) -> list[tuple[Span, str]]:
     """Label the lines by which a value comes to depend on what it should ignore."""
-    inspector = frame.builder.context.inspector
-    assert inspector is not None
-    spans = inspector.mixing(frame.builder.body, value, source) if source is not None else ()
+    spans = _inspector(frame).mixing(frame.builder.body, value, source)
     lines = {(span.source.name, span.line): span for span in reversed(spans) if span.line != statement.span.line}
     found = [*reversed(lines.values())][:3]
     return [(span, f"`{other}` comes in here" if place == 0 else "and goes on here") for place, span in enumerate(found)]
 
 
-def _broken(statement: ast.Assert, left: _Side, right: _Side, steps: Sequence[str] | None, mixing: Sequence[tuple[Span, str]] = ()) -> None:
+def _broken(statement: ast.Assert, left: _Side, value: Ref, right: _Side, met: Sequence[Ref | str], frame: Frame) -> NoReturn:
+    """Say what a value depends on though it should not (`met`), or that it depends on nothing of the other side."""
     one, other = left.node.span.text, right.node.span.text
-    labels = [(left.node.span, "this value"), (right.node.span, "depends on this" if steps is not None else "does not depend on this"), *mixing]
-    if steps is None:
+    labels = [(left.node.span, "this value"), (right.node.span, "depends on this" if met else "does not depend on this")]
+    if not met:
         fail("A704", f"`{one}` does not use `{other}`", statement.span, "no path leads from one to the other: check what it is computed from", labels)
+    labels += _mixing(value, met[0], other, statement, frame)
+    steps = _inspector(frame).dependence(frame.builder.body, value, met[0]) or ()
     way = ", which reads ".join(steps if len(steps) <= 6 else [*steps[:3], f"{len(steps) - 5} more steps", *steps[-2:]])
     fail("A703", f"`{one}` does not ignore `{other}`", statement.span, f"it reads it by this way: {way}", labels)
 
 
-def _ways(value: Ref, source: _Side, frame: Frame) -> Iterator[tuple[Ref | str, Sequence[str]]]:
-    """Yield what of the other side a value depends on, each with a way from the one to the other."""
+def _met(value: Ref, source: _Side, frame: Frame) -> Sequence[Ref | str]:
+    """Return what of the other side a value depends on."""
+    sources = (*source.values, *source.paths)
+    frame.builder.context.step(source.node.span, len(sources) + len(frame.builder.body.nodes) // 4)  # a walk over the body
+    return _inspector(frame).met(frame.builder.body, value, sources)
+
+
+def _inspector(frame: Frame) -> Inspector:
     inspector = frame.builder.context.inspector
     assert inspector is not None
-    for one in (*source.values, *source.paths):
-        frame.builder.context.step(source.node.span, 1 + len(frame.builder.body.nodes) // 4)  # a walk over the body
-        steps = inspector.dependence(frame.builder.body, value, one)
-        if steps is not None:
-            yield one, steps
+    return inspector
 
 
 # ---------------------------------------------------------------------------------------------------------- operands
@@ -159,7 +158,7 @@ def _paths(node: ast.Expr, frame: Frame, problem: Problem) -> tuple[str, ...]:
     except Problem:
         raise problem from None
     tree = owned_tree(frame)
-    found = select(read, tree)
+    found = tree.named_by(read)
     if isinstance(found, Miss):
         root = node
         while isinstance(root, (ast.Attribute, ast.Index)):
@@ -167,4 +166,4 @@ def _paths(node: ast.Expr, frame: Frame, problem: Problem) -> tuple[str, ...]:
         if isinstance(root, ast.Name) and root.id not in tree.root.children:
             raise problem
         fail("A705", found.message, found.span, found.help)
-    return tuple(tree.covers(found))
+    return found
