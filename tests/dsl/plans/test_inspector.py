@@ -12,7 +12,7 @@ from archloom.compiler.census import Census
 from archloom.compiler.check import check_text
 from archloom.compiler.inspector import GraphInspector
 from archloom.dsl.members import member_text
-from archloom.dsl.program import Body, Program
+from archloom.dsl.program import Body, Program, Ref
 from archloom.dsl.source import Source
 
 from .specs import CHAINS, FORKED, GATED, TIED, program
@@ -92,6 +92,46 @@ def test_losses_reach_what_they_depend_on(name: str) -> None:
                 if not own.buffer:
                     depends = inspector.dependence(body, loss.ref, own.path) is not None
                     assert reached.holds(own.path) is depends, (loss.path, own.path)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_a_value_meets_is_what_a_way_leads_from(name: str) -> None:
+    """Asked for many sources at once, and searched for one by one: two mechanisms, one answer."""
+    inspector = GraphInspector()
+    for body in bodies(PROGRAMS[name]):
+        sources = [*(declared.key for declared in body.inputs), *(Ref(declared.node) for declared in body.inputs), *body.parameters, *body.modules]
+        below = [path for path, _ in Census((body,)).modules()]
+        for out in body.outputs[:2]:
+            asked = [*sources, *below[:: 1 + len(below) // 40]]
+            assert inspector.met(body, out.ref, asked) == [one for one in asked if inspector.dependence(body, out.ref, one) is not None]
+
+
+DRAWN = """block Noisy() {
+  in x: float[B, 4]
+  draw eps: float[B, 4] ~ normal(0, 1)
+  out y = x + eps
+}
+
+model Drawn {
+  in x: float[B, 4]
+  in z: float[B, 4]
+  lift = Linear(4, 4)
+  noisy = Noisy()
+  out y = noisy(x, eps = lift(z))
+  target t: float[B, 4]
+  loss fit = mse(y, t)
+  assert y ignores z
+}
+"""
+
+
+def test_what_is_handed_to_a_draw_is_depended_on() -> None:
+    result = check_text(Source("spec.arch", DRAWN))
+    (found,) = result.diagnostics
+    assert (found.code, found.help) == ("A703", "it reads it by this way: `noisy(...)`, which reads `lift(...)`, which reads the input `z`")
+    made = program(DRAWN.replace("assert y ignores", "assert y uses"))
+    assert GraphInspector().losses_reach(made.eval, ["fit"]).holds("lift.weight"), "a gradient goes there"
+    assert not check_text(Source("spec.arch", DRAWN.replace("assert y ignores", "assert y uses"))).diagnostics, "nothing is idle"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
