@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 HANDED = "@"
 """The mark of a module argument: `@router.gate` is below the module that came in as `router`."""
@@ -39,3 +39,17 @@ def resolve(target: str, modules: Mapping[str, str]) -> str:
         if found is not None:
             return join(found, ".".join(parts[length:]))
     raise KeyError(f"no module was handed in for `{target}`")
+
+
+def tops(paths: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Return for each path the highest one at or above it that has none of the others at or below it.
+
+    >>> tops(["a.b.weight", "a.b.bias", "c.weight"], ["a.d.weight"])
+    {'a.b.weight': 'a.b', 'a.b.bias': 'a.b', 'c.weight': 'c'}
+    """
+    above = {other[:at] for other in others for at, letter in enumerate(other) if letter == "."}
+    found: dict[str, str] = {}
+    for path in paths:
+        ends = (at for at, letter in enumerate(f"{path}.") if letter == ".")
+        found[path] = next(path[:at] for at in ends if path[:at] not in above)
+    return found

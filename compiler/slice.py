@@ -34,6 +34,17 @@ class Slicer:
             body.found[key] = variant if variant is not body else None  # a body that holds itself would be garbage one day
         return body.found[key] or body
 
+    def closed(self, body: Body, used: Iterable[int], updates: bool) -> Body:
+        """Return the part of `body` that computes results and the states that go with them: what is handed in is handed on."""
+        wanted = set(used)
+        numbers = {state.key: number for number, state in enumerate(body.states, len(body.outputs) + len(body.losses))}
+        while True:  # a state may need others in turn
+            found = self.variant(body, wanted, updates)
+            read = {numbers[declared.key] for declared in found.inputs if declared.is_state}
+            if read <= wanted:
+                return found
+            wanted |= read
+
     def updating(self, body: Body) -> bool:
         """Tell whether a call of the body changes buffers in training."""
         found: bool | None = body.found.get("updating")

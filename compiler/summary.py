@@ -12,7 +12,7 @@ from .census import Census, Tensor
 from .claims import roots
 from .cost import Expense, Unsized, model_expense, symbols_of
 from .graph import Graph, results
-from .paths import covers
+from .paths import covers, tops
 from .slice import Slicer
 
 
@@ -143,12 +143,8 @@ def _unread(program: Program, slicer: Slicer, counts: Counts) -> Iterable[tuple[
     bodies = [slicer.variant(root.body, range(len(results(root.body))), True) for root in roots(program)]
     needed = counts.paths(tensor.path for body in bodies for tensor in Census((body,)).tensors() if not tensor.buffer)
     unread = counts.paths(counts.sizes) - needed
-    above = {path[:at] for path in counts.sizes if path not in unread for at, letter in enumerate(path) if letter == "."}
     rows: dict[str, int] = {}
-    for path in (path for path in counts.sizes if path in unread):
-        parts = path.split(".")
-        names = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-        name = next(name for name in names if name not in above)
+    for path, name in tops((path for path in counts.sizes if path in unread), counts.sizes.keys() - unread).items():
         rows[name] = rows.get(name, 0) + counts.sizes[path]
     yield from rows.items()
 

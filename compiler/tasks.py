@@ -14,6 +14,8 @@ def known_tasks(program: Program, tasks: Sequence[str] | None) -> tuple[str, ...
         return None
     if isinstance(tasks, str):
         raise ValueError(f"`tasks` is a list of names, not one string: write [{tasks!r}]")
+    if not tasks:
+        raise ValueError("`tasks` names none: leave it out for all of them")
     for task in tasks:
         if task not in program.tasks:
             near = closest(task, program.tasks)

@@ -416,6 +416,7 @@ class Program:
     preset: str | None = None  # the one that gave the arguments
     golden: str | None = None  # the one that gave them, from the configuration of a case
     only_evaluates: bool = False  # passes have made it so: it has no training body, no stages and no losses
+    dropped: tuple[str, ...] = ()  # paths of tensors that passes have left out, and of extern modules: a state dict may still hold them
     original: Program | None = None  # what the text says, where passes have changed it
 
     @property

@@ -44,15 +44,21 @@ class Chosen:
         for text in [done.explain()] * self.places + [str(done)] * self.times:
             _say(f"passes of {name}\n{textwrap.indent(text, '  ')}")
 
-    def optimized(self, program: Program) -> Program:
-        """Return the program after the passes, which is verified; ClickException where a pass left no legal graph."""
+    def optimized(self, program: Program, tasks: Sequence[str] = ()) -> Program:
+        """Return the program cut to tasks, if there are any, after the passes, and verified.
+
+        Raises ClickException for a task or a result that the model hasn't, and where a pass left no legal graph.
+        """
         from ..graph import Graph
         from ..optimize.manager import optimize
         from ..verify import verify
 
-        if self.passes is None:
+        if self.passes is None and not tasks:
             return program
-        found = optimize(program, self.passes, self.watch)
+        try:
+            found = optimize(program, self.passes or (), self.watch, tasks or None)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
         self.tell(program.name, found.steps)
         problems = verify(Graph(found.program))
         if problems:

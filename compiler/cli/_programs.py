@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -14,8 +14,10 @@ from ._optimizing import chosen
 from ._printing import show
 
 
-def checked(path: str, param: Mapping[str, str], preset: str | None, model: str | None, *, presets: bool = False) -> dict[str, Program]:
-    """Read and check a file, print its warnings, and return its programs by name, after the passes that are asked for.
+def checked(
+    path: str, param: Mapping[str, str], preset: str | None, model: str | None, *, presets: bool = False, tasks: Sequence[str] = ()
+) -> dict[str, Program]:
+    """Read and check a file, print its warnings, and return its programs by name, cut to `tasks`, after the passes that are asked for.
 
     See `check_text` for `presets`.  Raises Failure with everything that is wrong, ClickException where there is no model.
     """
@@ -31,4 +33,4 @@ def checked(path: str, param: Mapping[str, str], preset: str | None, model: str 
     show(result.diagnostics, sys.stderr)
     if not result.programs:
         raise click.ClickException(f"there is no model in `{source.name}`")
-    return {name: passes.optimized(program) for name, program in result.programs.items()}
+    return {name: passes.optimized(program, tasks) for name, program in result.programs.items()}

@@ -36,14 +36,11 @@ def command(
 ) -> None:
     """Write the model of FILE as one Python file: classes with official parameter names that need torch and nothing else."""
     with busy(f"writing {path}"):
-        program = list(checked(path, param, preset, model).values())[-1]
+        program = list(checked(path, param, preset, model, tasks=tasks).values())[-1]
         from ..emit.file import emit
 
-        left_out = () if entries or tasks else tuple(program.entries)
-        try:
-            text = emit(replace(program, entries=program.entries if entries else {}), tasks or None)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from None
+        left_out = () if entries else tuple(program.entries)
+        text = emit(replace(program, entries=program.entries if entries else {}))
     if left_out:
         print(f"left out: the entries {', '.join(left_out)}; --entries writes them, too", file=sys.stderr)
     if output is None:

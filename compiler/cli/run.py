@@ -61,8 +61,8 @@ def command(path: str, written: Mapping[str, Sequence[str]], output: str | None,
 
     A picture or text given several times makes a batch.  Without --weights the weights are random.
     """
-    program = _only(path, checked(path, choices["param"], choices["preset"], choices["model"]))
-    declared = _declared(program, choices["tasks"])
+    program = _only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"]))
+    declared = _declared(program)
     arrays = _read(program, declared, written, choices)
     flat = _compute(program, declared, arrays, choices)
     print(table([["task", "output", "type", "values"], *(_row(program, key, value) for key, value in flat)]), end="")
@@ -79,18 +79,12 @@ def _only(path: str, programs: Mapping[str, Program]) -> Program:
     return next(iter(programs.values()))
 
 
-def _declared(program: Program, tasks: Sequence[str]) -> dict[str, InputDecl]:
-    """Return the inputs that the tasks reach, and their targets."""
+def _declared(program: Program) -> dict[str, InputDecl]:
+    """Return the inputs that the outputs need, and the targets."""
     from ..slice import Slicer
 
-    unknown = [task for task in tasks if task not in program.tasks]
-    if unknown:
-        near = closest(unknown[0], program.tasks)
-        has = ", ".join(program.tasks) or "none"
-        raise click.ClickException(f"there is no task `{unknown[0]}`" + (f"; did you mean `{near}`?" if near else f": the tasks are {has}"))
-    outputs = [number for number, output in enumerate(program.eval.outputs) if not tasks or output.task in tasks]
-    reached = {declared.key for declared in Slicer().variant(program.eval, outputs, False).inputs}
-    return {d.key: d for d in program.eval.inputs if not d.is_state and (d.key in reached or d.is_target and (not tasks or d.task in tasks))}
+    reached = {declared.key for declared in Slicer().variant(program.eval, range(len(program.eval.outputs)), False).inputs}
+    return {d.key: d for d in program.eval.inputs if not d.is_state and (d.key in reached or d.is_target)}
 
 
 def _read(program: Program, declared: Mapping[str, InputDecl], written: Mapping[str, Sequence[str]], choices: Mapping[str, Any]) -> dict[str, Array]:
@@ -129,8 +123,7 @@ def _compute(program: Program, declared: Mapping[str, InputDecl], arrays: Mappin
 
         say(f"building {program.name}")
         torch.manual_seed(choices["seed"])
-        tasks = list(choices["tasks"]) or None
-        model: Any = compile_program(program, tasks=tasks, weights=choices["weights"], extern=list(choices["extern"]) or None)
+        model: Any = compile_program(program, weights=choices["weights"], extern=list(choices["extern"]) or None)
         model.eval()
         source = choices["weights"] or f"random, seed {choices['seed']}: the numbers mean nothing"
         say(f"running {program.name}")

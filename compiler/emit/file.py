@@ -13,11 +13,11 @@ from ...dsl.program import Body, ModuleDecl, NodeKind, Program
 from ..census import Census, distinct
 from ..graph import Graph
 from ..lower.names import identifier
-from ..runtime.assemble import apart, frozen, registered_bodies, ties
+from ..optimize.rebuilding import roots
+from ..runtime.assemble import apart, frozen, ties
 from ..runtime.calls import Request, Signature
 from ..runtime.entry import narrowed
 from ..slice import Slicer
-from ..tasks import known_tasks
 from .class_text import Parameters, class_lines
 from .classes import Call, Draft
 from .definitions import definitions
@@ -58,7 +58,7 @@ class Shape:
     holes: list[Number] = field(default_factory=list[Number])
 
 
-def emit(program: Program, tasks: Sequence[str] | None = None) -> str:
+def emit(program: Program) -> str:
     """Return the model of a program as the text of a Python file that imports torch alone.
 
     Raises Failure for what has no such text: a class of another package, and outputs that need targets.
@@ -66,7 +66,7 @@ def emit(program: Program, tasks: Sequence[str] | None = None) -> str:
     for body in Graph(program).bodies:
         _refuse_extern(body)
     try:
-        return _File(apart(program), tasks).text()
+        return _File(apart(program)).text()
     except Unnested as error:
         help_ = "a module that is handed on can't itself be made with modules that were handed in: make it where they are"
         raise Failure((Diagnostic("A824", f"`{error.declared.path}` can't be written as Python", error.declared.span, help=help_),)) from None
@@ -87,7 +87,7 @@ def _refuse_extern(body: Body) -> None:
 class _File:
     """Collects the classes of a program, those that others need first."""
 
-    def __init__(self, program: Program, tasks: Sequence[str] | None) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
         self.helpers = Helpers({identifier(declared.name) for body in Graph(program).bodies for declared in body.inputs})
         bodies = Graph(program).bodies
@@ -100,18 +100,17 @@ class _File:
         self.names = {identifier(program.name)} | TAKEN | {"nn", "DropPath", "normal", "uniform", "bernoulli", "permutation", "gumbel"}
         self.names |= {*self.planner.sets.constants.values()}
         self.parts: list[list[str]] = []
-        asked = known_tasks(program, tasks)
         slicer = Slicer()
-        signature = Signature(program.eval, program.training, asked, slicer)
-        pair = signature.pair(Request(signature.tasks, signature.losses()))
+        signature = Signature(program.eval, program.training, slicer)
+        pair = signature.pair(Request(None, signature.losses()))
         borders = [Border("forward", signature, signature.inputs)]
         pairs = [pair]
-        for name, plan in program.entries.items() if asked is None else ():
+        for name, plan in program.entries.items():
             needed = narrowed(plan, slicer)
-            own = Signature(needed.eval, needed.train or needed.eval, None, slicer)
+            own = Signature(needed.eval, needed.train or needed.eval, slicer)
             pairs.append(own.pair(Request(None, frozenset())))
             borders.append(Border(identifier(name), own, own.inputs))
-        bodies = registered_bodies(program, signature, pairs)
+        bodies = roots(program)
         self.root = self.planner.instance(program.name, distinct([*bodies]), pairs)
         census = Census(bodies)
         known = [tensor.path for tensor in census.tensors()]

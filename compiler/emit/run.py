@@ -45,8 +45,8 @@ def from_source(
     optimize: Asked = "none",
 ) -> nn.Module:
     """Return the model as an instance of its emitted class, with the values that `compile` gives it; in eval mode, if it only evaluates."""
-    program = run_passes(program, optimize).program
-    module = load_source(program.name, emit(program, tasks))
+    program = run_passes(program, optimize, tasks=tasks).program
+    module = load_source(program.name, emit(program))
     before, place = torch.get_default_dtype(), torch.device(device) if device is not None else torch.get_default_device()
     try:
         torch.set_default_dtype(compute_dtype(dtype))
@@ -55,5 +55,5 @@ def from_source(
     finally:
         torch.set_default_dtype(before)
     if place.type != "meta":
-        made.load_state_dict(compile_program(program, tasks=tasks, weights=weights, dtype=dtype, device=place).state_dict())
+        made.load_state_dict(compile_program(program, weights=weights, dtype=dtype, device=place).state_dict())
     return made.eval() if program.only_evaluates else made

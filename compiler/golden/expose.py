@@ -58,7 +58,7 @@ def expose(
     lacking = {d.key for d in root.inputs if d.is_target and d.path not in given}
     tasks = plan.tasks if entry is None else ()
     if entry is None and not tasks:
-        present = Signature(root, root, None, Slicer()).present(None, {d.key for d in root.inputs if d.path in given})
+        present = Signature(root, root, Slicer()).present(None, {d.key for d in root.inputs if d.path in given})
         tasks = tuple(present or ())
         values = values if present is None else [value for value in values if value.stored in stored]
     asked = [n for n, result in enumerate([*root.outputs, *root.losses]) if not tasks or result.task in tasks]

@@ -65,6 +65,10 @@ class Pass(ABC):
     looks for."""
     after: ClassVar[tuple[str, ...]] = ()
     """Names of passes that must run before it where both do."""
+    leaves_out: ClassVar[bool] = False
+    """Whether results or tensors that the text has may be gone after it."""
+    tried: ClassVar[str] = ""
+    """Its options where it runs for the sake of `fires`."""
     example: ClassVar[tuple[str, ...]] = ()
     """Names of passes that make what it looks for: they run before it where it runs for the sake of `fires`."""
 

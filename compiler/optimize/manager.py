@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...dsl.program import Body, EntryPlan, Program
+from ...dsl.program import EntryPlan, Program
 from ...dsl.record import record
 from ..graph import Graph
+from ..passes.slice import Slice
 from ..slice import Slicer
+from ..tasks import known_tasks
+from .cutting import cut, outputs
 from .interface import Event, Keeps, Pass
 from .pipelines import Asked, pipeline
 
@@ -38,13 +41,14 @@ Watch = Callable[[str, Graph], object]
 """Is shown the graph before the first pass (as `input`), and after each by the pass's name."""
 
 
-def optimize(program: Program, asked: Asked, watch: Watch | None = None) -> Optimized:
-    """Return the program after the passes of a pipeline.
+def optimize(program: Program, asked: Asked, watch: Watch | None = None, tasks: Sequence[str] | None = None) -> Optimized:
+    """Return the program after the passes of a pipeline, cut to some tasks before.
 
     A pass that keeps evaluation alone gives a program without training: no stages, no losses, no updates.  Raises ValueError for a
-    pipeline, a pass or an option that there isn't.
+    pipeline, a pass or an option that there isn't, and for a task that the model hasn't.
     """
-    chosen = pipeline(asked)
+    known = known_tasks(program, tasks)
+    chosen = ((Slice(known),) if known is not None else ()) + pipeline(asked)
     if not chosen:
         return Optimized(program, ())
     original = program
@@ -78,12 +82,6 @@ def size(graph: Graph) -> int:
 
 def evaluation(program: Program) -> Program:
     """Return a program that only evaluates: the bodies of evaluation with their outputs and states."""
-    slicer = Slicer(keep=True)
-    entries = {name: EntryPlan(plan.name, _outputs(plan.eval, slicer), None) for name, plan in program.entries.items()}
-    return replace(program, eval=_outputs(program.eval, slicer), train=None, stages={}, variants={}, entries=entries, only_evaluates=True)
-
-
-def _outputs(body: Body, slicer: Slicer) -> Body:
-    first = len(body.outputs) + len(body.losses)
-    kept: Sequence[int] = [*range(len(body.outputs)), *range(first, first + len(body.states))]
-    return slicer.variant(body, kept, updates=False)
+    entries = {name: EntryPlan(plan.name, plan.eval, None) for name, plan in program.entries.items()}
+    evaluated = replace(program, train=None, stages={}, variants={}, entries=entries, only_evaluates=True)
+    return cut(evaluated, outputs, outputs, Slicer(keep=True), updates=False)

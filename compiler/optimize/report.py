@@ -17,9 +17,13 @@ NOTHING = "no passes"
 
 @record
 class Passes:
-    """The passes that made a model, in order; printed, a table of them."""
+    """The passes that made a model, in order; printed, a table of them.
+
+    `dropped` are the paths of the tensors that the text has and the model hasn't, as it was cut to some tasks or results.
+    """
 
     steps: tuple[Step, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)

@@ -1,4 +1,4 @@
-"""From a program to a model: roots are cut to the asked tasks, units are lowered, modules are made on the meta device."""
+"""From a program to a model: units are lowered, modules are made on the meta device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from ...dsl.program import Body, EntryPlan, InputDecl, Program, StagePlan
-from ..census import Bodies, Census, distinct
+from ..census import Bodies, Census
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier
-from ..lower.unit import Lowerer, Pair
+from ..lower.unit import Lowerer
 from ..optimize.bypass import bypassed, targets_gone
+from ..optimize.rebuilding import roots
 from ..optimize.report import NO_PASSES, Passes
 from ..paths import join
 from ..slice import Slicer
@@ -24,30 +25,24 @@ from .model import Model
 from .plan import Plan
 
 
-def assemble(
-    program: Program, tasks: Sequence[str] | None, dtype: torch.dtype, extern: ExternMaker, passes: Passes = NO_PASSES
-) -> tuple[Model, Plan]:
+def assemble(program: Program, dtype: torch.dtype, extern: ExternMaker, passes: Passes = NO_PASSES) -> tuple[Model, Plan]:
     """Return the model on the meta device, without values, and its plan; `passes` are those that have made the program."""
-    plan = planned(program, tasks, Builder(dtype, extern), Lowerer(extern.function), passes=passes)
+    plan = planned(program, Builder(dtype, extern), Lowerer(extern.function), passes=passes)
     return instance(plan), plan
 
 
-def planned(
-    program: Program, tasks: Sequence[str] | None, builder: Builder, lowerer: Lowerer, whole: Sequence[Body] = (), passes: Passes = NO_PASSES
-) -> Plan:
+def planned(program: Program, builder: Builder, lowerer: Lowerer, whole: Sequence[Body] = (), passes: Passes = NO_PASSES) -> Plan:
     """Return the plan of a model; with `whole`, these bodies are its views, of which nothing is cut."""
     slicer, around = Slicer(), bypassed(program)
     program = apart(program)
-    asked = tuple(tasks) if tasks is not None else None
-    signature = Signature(program.eval, program.training, asked, slicer)
-    active = signature.tasks
-    requests = [Request(active, frozenset()), Request(active, signature.losses())]
+    signature = Signature(program.eval, program.training, slicer)
+    requests = [Request(None, frozenset()), Request(None, signature.losses())]
     pairs = [(body, body) for body in whole] or list(dict.fromkeys(signature.pair(request) for request in requests))
-    registered = registered_bodies(program, signature, pairs)
+    registered = roots(program)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = [tensor.path for tensor in census.tensors()]
-    variants = {name: Signature(own.eval, own.train or own.eval, asked, slicer) for name, own in program.variants.items()}
+    variants = {name: Signature(own.eval, own.train or own.eval, slicer) for name, own in program.variants.items()}
     return Plan(
         program,
         unit,
@@ -93,14 +88,6 @@ def stage_names(stage: StagePlan, signature: Signature) -> Names:
         apart = len({d.task for d in signature.inputs if d.name == name}) > 1
         aliases[source.rpartition(".")[2]] = (name, task) if apart else (name,)
     return Names(signature.inputs, aliases)
-
-
-def registered_bodies(program: Program, signature: Signature, pairs: Sequence[Pair]) -> Bodies:
-    """Return the bodies whose modules are made: all of the program, or those that the asked tasks reach."""
-    if signature.asked is not None:
-        return distinct(body for pair in pairs for body in pair)
-    others = (body for plan in (*program.entries.values(), *program.variants.values()) for body in (plan.eval, plan.train))
-    return distinct((program.eval, program.train, *others))
 
 
 def apart(program: Program) -> Program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from ...dsl.members import member_text
 from ...dsl.program import Body, InputDecl, OutputDecl
 from ..lower.block import View
 from ..lower.unit import Pair, Unit
-from ..reach import Reach
+from ..needs import Needs
 from ..slice import Slicer
 from .border import value_range
 from .errors import InputError
@@ -81,32 +81,21 @@ class RootView:
 class Signature:
     """The model's border: its inputs, its tasks, and what each loss needs; a view of the root is made for each request, once."""
 
-    def __init__(self, eval_body: Body, train_body: Body, asked: tuple[str, ...] | None, slicer: Slicer) -> None:
+    def __init__(self, eval_body: Body, train_body: Body, slicer: Slicer) -> None:
         self.eval_body = eval_body
         self.train_body = train_body
-        self.asked = asked
         self.slicer = slicer
         self._views: dict[Request, RootView] = {}
-        self._reach = Reach(train_body)
-        self.loss_tasks = {loss.path: loss.task for body in (train_body, eval_body) for loss in body.losses}
-        self.needs = {path: self._needs(path) for path in self.loss_tasks}
-        keys = {d.key for d in self._pair_inputs(Request(self.tasks, self.losses()))}
-        self.inputs = tuple(d for d in self._declared().values() if asked is None or d.key in keys)
-
-    @property
-    def tasks(self) -> frozenset[str] | None:
-        """The asked tasks; None for the whole model."""
-        return frozenset(self.asked) if self.asked is not None else None
+        self.needs = Needs(eval_body, train_body)
+        self.inputs = tuple(self._declared().values())
 
     def active(self, tasks: Iterable[str]) -> frozenset[str] | None:
-        """Return the tasks of a stage that were asked for; the whole model's if the stage leaves none out."""
+        """Return the tasks of a stage; None, the whole model, if it leaves none out."""
         named = frozenset(tasks)
-        if not named or self._owners() <= named:
-            return self.tasks
-        return named if self.tasks is None else named & self.tasks
+        return None if not named or self._owners() <= named else named
 
     def _owners(self) -> set[str]:
-        owned = {out.task for out in self.eval_body.outputs} | set(self.loss_tasks.values())
+        owned = {out.task for out in self.eval_body.outputs} | set(self.needs.tasks.values())
         return {task for task in owned if task is not None}
 
     def present(self, tasks: frozenset[str] | None, given: Iterable[str]) -> frozenset[str] | None:
@@ -115,7 +104,7 @@ class Signature:
         active = frozenset(task for task in (outputs if tasks is None else tasks) if task is not None)
         if len(active) < 2 or (tasks is None and None in outputs):
             return tasks
-        needed = {task: self._reached({task}, [path for path, owner in self.loss_tasks.items() if owner == task]) for task in active}
+        needed = {task: self.needs.reached({task}, [path for path, owner in self.needs.tasks.items() if owner == task]) for task in active}
         asked = {key for key, declared in self._declared().items() if not (declared.is_target or declared.optional)}
         absent: set[str] = set()
         for task in active:
@@ -132,7 +121,7 @@ class Signature:
         """
         groups: dict[str | None, set[str]] = {}
         for path in candidates:
-            groups.setdefault(self.loss_tasks[path], set()).update(self.targets(path))
+            groups.setdefault(self.needs.tasks[path], set()).update(self.targets(path))
         complete = {task for task, targets in groups.items() if targets <= given}
         covered = {target for task in complete for target in groups[task]}
         for task, targets in groups.items():
@@ -142,37 +131,20 @@ class Signature:
                 raise InputError(f"{_quoted(alone)} is given without {_quoted(missing)}: {need}")
         if not any(groups[task] for task in complete) and (any(groups.values()) or not without):
             return frozenset()
-        return frozenset(path for path in candidates if self.loss_tasks[path] in complete)
+        return frozenset(path for path in candidates if self.needs.tasks[path] in complete)
 
     def _declared(self) -> dict[str, InputDecl]:
         return {d.key: d for body in (self.train_body, self.eval_body) for d in body.inputs}
 
-    def _needs(self, path: str) -> frozenset[str]:
-        for body in (self.train_body, self.eval_body):
-            names = [loss.path for loss in body.losses]
-            if path in names:
-                return self._reach.needs(body, len(body.outputs) + names.index(path))
-        return frozenset()
-
     def targets(self, path: str) -> frozenset[str]:
         """Return the targets that a loss needs."""
         declared = self._declared()
-        return frozenset(key for key in self.needs[path] if declared[key].is_target)
+        return frozenset(key for key in self.needs.inputs[path] if declared[key].is_target)
 
     def losses(self, tasks: frozenset[str] | None = None, chosen: Iterable[str] | None = None) -> frozenset[str]:
         """Return the losses of the active tasks (a model's own where they need nothing else), among those of a stage."""
-        active = self.tasks if tasks is None else tasks
-        if active is None:
-            found = set(self.loss_tasks)
-        else:
-            found = {path for path, task in self.loss_tasks.items() if task in active}
-            reached = self._reached(active, found)
-            found |= {path for path, task in self.loss_tasks.items() if task is None and self.needs[path] <= reached}
+        found = set(self.needs.tasks) if tasks is None else self.needs.losses(tasks)
         return frozenset(found if chosen is None else found & set(chosen))
-
-    def _reached(self, tasks: Collection[str], losses: Iterable[str]) -> frozenset[str]:
-        outputs = (self._reach.needs(self.eval_body, i) for i, out in enumerate(self.eval_body.outputs) if out.task in tasks)
-        return frozenset[str]().union(*outputs, *(self.needs[path] for path in losses))
 
     def emitted(self, path: str) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
         """Return where the outputs that `emit` names by `path` stand in the results, each with the members left open."""
@@ -181,7 +153,7 @@ class Signature:
         for out in self.eval_body.outputs:
             fixed = len(words) - (1 if out.task is None else 2)
             spelt = [*([out.task] if out.task is not None else []), out.name, *map(member_text, out.members[: max(fixed, 0)])]
-            if spelt == words and (self.tasks is None or out.task in self.tasks):
+            if spelt == words:
                 found.append((output_path(out), out.members[fixed:]))
         return found
 
@@ -196,19 +168,7 @@ class Signature:
     def _cut(self, body: Body, request: Request, updates: bool) -> Body:
         outputs = [i for i, out in enumerate(body.outputs) if _asked(out, request)]
         losses = [i for i, loss in enumerate(body.losses, len(body.outputs)) if loss.path in request.losses]
-        first = len(body.outputs) + len(body.losses)
-        numbers = {state.key: i for i, state in enumerate(body.states, first)}
-        states: set[int] = set()
-        while True:  # what is handed in is handed on, and may need other states in turn
-            found = self.slicer.variant(body, [*outputs, *losses, *states], updates)
-            read = {numbers[d.key] for d in found.inputs if d.is_state}
-            if read <= states:
-                return found
-            states |= read
-
-    def _pair_inputs(self, request: Request) -> list[InputDecl]:
-        declared = {d.key: d for body in reversed(self.pair(request)) for d in body.inputs}
-        return list(declared.values())
+        return self.slicer.closed(body, [*outputs, *losses], updates)
 
     def find(self, request: Request) -> RootView | None:
         """Return the view of the root for a request if it was made already."""

@@ -12,7 +12,6 @@ from ...dsl.program import Program
 from ..optimize.manager import optimize as run_passes
 from ..optimize.pipelines import Asked
 from ..optimize.report import Passes
-from ..tasks import known_tasks
 from .assemble import assemble
 from .extern import Allowed, Extern
 from .model import Model
@@ -35,10 +34,10 @@ def compile_program(
 ) -> Model:
     """Return the model of a program; see `archloom.compile`."""
     chosen = compute_dtype(dtype)
-    done = run_passes(program, optimize)
+    done = run_passes(program, optimize, tasks=tasks)
     program = done.program
     place = torch.device(device) if device is not None else torch.get_default_device()
-    model, plan = assemble(program, known_tasks(program, tasks), chosen, Extern(extern, chosen), Passes(done.steps))
+    model, plan = assemble(program, chosen, Extern(extern, chosen), Passes(done.steps, program.dropped))
     if place.type == "meta":
         if weights is not None:
             raise ValueError('weights need a device to be read to: leave out `device="meta"`, or `weights`')

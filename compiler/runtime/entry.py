@@ -42,7 +42,7 @@ class Entry:
         self._view, self._run, self._anchor = view, run, anchor
         slicer = Slicer()
         own = narrowed(plan, slicer)
-        self.signature = Signature(own.eval, own.train or own.eval, None, slicer)
+        self.signature = Signature(own.eval, own.train or own.eval, slicer)
         self.names = Names([d for d in self.signature.inputs if not d.is_state])
         self.states = {d.key: d for d in self.signature.inputs if d.is_state}
 
@@ -75,7 +75,7 @@ class Entry:
 
 def narrowed(plan: EntryPlan, slicer: Slicer) -> EntryPlan:
     """Return an entry with the inputs and caches alone that its outputs need, the caches named as `Entry` says."""
-    whole = Signature(plan.eval, plan.train or plan.eval, None, slicer)
+    whole = Signature(plan.eval, plan.train or plan.eval, slicer)
     evaluation, training = whole.pair(EVERYTHING)
     keys = list(dict.fromkeys(d.key for body in (evaluation, training) for d in body.inputs if d.is_state))
     names = dict(zip(keys, renumbered(keys), strict=True))

@@ -116,7 +116,7 @@ class Model(Saved):
         if self.losses_in_eval and self._plan.program.only_evaluates:
             self.train()  # which says why there are no losses
         stage, signature = self._stage, self._signature()
-        tasks = signature.present(signature.active(stage.tasks) if stage is not None else signature.tasks, values)
+        tasks = signature.present(signature.active(stage.tasks) if stage is not None else None, values)
         candidates = signature.losses(tasks, stage.losses if stage is not None else None)
         given = frozenset(key for key in values if self._names.by_key[key].is_target)
         learning = self.training or self.losses_in_eval
@@ -190,7 +190,7 @@ class Model(Saved):
     def _everything(self) -> tuple[Signature, Request]:
         """Return the border and the request of a call with all inputs and targets of the active tasks."""
         stage, signature = self._stage, self._signature()
-        tasks = signature.active(stage.tasks) if stage is not None else signature.tasks
+        tasks = signature.active(stage.tasks) if stage is not None else None
         return signature, Request(tasks, signature.losses(tasks, stage.losses if stage is not None else None))
 
     def check_claims(self, seed: int = 0, **dims: int) -> tuple[Tested, ...]:
@@ -288,7 +288,7 @@ class Model(Saved):
             if not places[name]:
                 raise ValueError(f"the stage `{plan.name}` emits `{path}`, and the model was compiled without that task")
         wanted = frozenset(place for found in places.values() for place, _ in found)
-        view = self._view(signature, Request(signature.tasks, frozenset(), wanted))
+        view = self._view(signature, Request(None, frozenset(), wanted))
         moving = [module for module in self.modules() if module.training]
         self.eval()
         try:
@@ -329,7 +329,7 @@ class Model(Saved):
         if self._plan.program.only_evaluates:
             nn.Module.train(self, False)
         for losses in (frozenset[str](), self._plan.signature.losses()):
-            self._plan.signature.view(Request(self._plan.signature.tasks, losses), self._plan.unit)
+            self._plan.signature.view(Request(None, losses), self._plan.unit)
         self._ops = self._plan.unit.lowerer.ops
         self._tie()
         named = dict(self.named_parameters(remove_duplicate=False))
@@ -379,7 +379,7 @@ class Model(Saved):
 
     def graph_module(self, tasks: Iterable[str] | None = None, losses: bool = False) -> fx.GraphModule:
         """Return the root as a `torch.fx.GraphModule` over the same modules, with flat inputs and results."""
-        active = self._plan.signature.tasks if tasks is None else frozenset(tasks)
+        active = None if tasks is None else frozenset(tasks)
         request = Request(active, self._plan.signature.losses(active) if losses else frozenset())
         self._view(self._plan.signature, request)
         view = self._plan.unit.views[self._plan.unit.add(self._plan.signature.pair(request))]

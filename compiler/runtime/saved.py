@@ -63,10 +63,12 @@ class Saved(nn.Module):
         return state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Take either name of a tied parameter, and the old names of `renamed`; torch calls this before it loads what is below."""
+        """Take either name of a tied parameter and the old names of `renamed`, pass over what is dropped; torch calls this before what is below."""
         for old, new in self._plan.program.renamed:
             for path in expand([prefix + old], list(state_dict)):
                 state_dict.setdefault(prefix + new + path[len(prefix + old) :], state_dict.pop(path))
+        for path in expand([prefix + path for path in self._plan.program.dropped], list(state_dict)):
+            state_dict.pop(path)
         for first, second in self._plan.ties:
             known = state_dict.get(prefix + first, state_dict.get(prefix + second))
             if known is not None:

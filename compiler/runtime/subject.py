@@ -29,7 +29,7 @@ class Subject:
     def __init__(self, program: Program, roots: Sequence[Root], watched: Watched, extern: ExternMaker) -> None:
         bodies = [root.body for root in roots]
         own = extern.at(torch.float64)
-        plan = planned(program, None, Builder(torch.float64, own), Lowerer(own.function, watched), bodies)
+        plan = planned(program, Builder(torch.float64, own), Lowerer(own.function, watched), bodies)
         self._views = {id(body): plan.unit.views[plan.unit.view(body)] for body in bodies}
         self._kept = bodies  # known by identity
         self.model = instance(plan).materialize(CPU, seed=0)

@@ -20,6 +20,7 @@ from .checkpoint import empty
 from .eager import rearrange
 from .initial import fill
 from .offers import Live, Offer, Source, offer
+from .stage import expand
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -95,7 +96,7 @@ def start_weights(plan: Plan, stage: StagePlan, weights: Weights) -> dict[str, T
 
 def _is_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> bool:
     """Tell whether a file was saved from this model: then no map is needed."""
-    names = _own_names(checkpoint, plan).keys()
+    names = _own_names(checkpoint, plan).keys() - _dropped(checkpoint, plan)
     tied = {path for pair in plan.ties for path in pair}
     return names <= shapes.keys() and {path for path in shapes.keys() - names if not _is_count(path)} <= tied
 
@@ -112,7 +113,8 @@ def read_own(checkpoint: Offer, shapes: Mapping[str, tuple[int, ...]], plan: Pla
             problems.misshapen.append((checkpoint.span, f"`{path}` is {list(stored.shape)}, the model's is {list(shape)}"))
         elif stored is None and path not in tied and not _is_count(path):
             problems.missing.append((checkpoint.span, path))
-    problems.unknown.extend(name for path, name in names.items() if path not in shapes)
+    passed = _dropped(checkpoint, plan)
+    problems.unknown.extend(name for path, name in names.items() if path not in shapes and path not in passed)
     problems.report()
     return {path: checkpoint.read(names[path]) for path in shapes if path in names}
 
@@ -122,13 +124,21 @@ def _own_names(checkpoint: Offer, plan: Plan) -> dict[str, str]:
     return {renamed(name, plan.program.renamed): name for name in checkpoint.stored}
 
 
+def _dropped(checkpoint: Offer, plan: Plan) -> frozenset[str]:
+    """Return today's paths of what a file holds and passes have left out of the model."""
+    return expand(plan.program.dropped, _own_names(checkpoint, plan))
+
+
 def renamed(name: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """Return the present path for an old one.
+    """Return the present path for an old one; a path may have been renamed several times.
 
     >>> renamed("blocks.0.weight", [("blocks.0", "layers.0")])
     'layers.0.weight'
     """
-    return next((new + name[len(old) :] for old, new in pairs if covers(old, name)), name)
+    for old, new in pairs:
+        if covers(old, name):
+            name = new + name[len(old) :]
+    return name
 
 
 @dataclass(slots=True)

@@ -141,8 +141,8 @@ def test_all_that_is_wrong_with_weights_is_said_at_once(folder: Path, capsys: py
     [
         (["two.arch"], "error: not given: image: float[B, 3, 4, 4]\n  = help: --input image=..., or --example"),
         (["two.arch", "--input", "imge=white.png"], "error: input `imge`: there is none of that name\n  = help: did you mean `image`?"),
-        (["two.arch", "--task", "kidn"], "error: there is no task `kidn`; did you mean `kind`?"),
-        (["pass.arch", "--task", "kind"], "error: there is no task `kind`: the tasks are none"),
+        (["two.arch", "--task", "kidn"], "error: `Two` has no task `kidn`, did you mean `kind`: its tasks are `kind`, `score`"),
+        (["pass.arch", "--task", "kind"], "error: `Pass` has no task `kind`: its tasks are none"),
         (["pass.arch", "--input", "x=[[1, 2, 3]]", "--input", "n=[1]"], "`x` is declared float[B, 2]"),
         (["pass.arch", "--input", "x=[[1, 2]]", "--input", "n=[7]"], "`n`"),
         (["pass.arch", "--input", "x=[[1, 2]]", "--input", "n=[1, 2]"], "`n`"),

@@ -30,8 +30,9 @@ def ran(path: Path, preset: str | None, asked: str) -> Optimized:
 
 
 def before(name: str) -> str:
-    """Return a pass with those that make what it looks for."""
-    return ", ".join((*passes()[name].example, name))
+    """Return a pass with its options, and those that make what it looks for."""
+    each = passes()[name]
+    return ", ".join((*each.example, f"{name}({each.tried})"))
 
 
 @pytest.mark.parametrize("name", passes())
