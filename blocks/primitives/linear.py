@@ -9,7 +9,7 @@ from ...dsl.primitive import Cost, Inputs, ParameterSpec, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import flag, init, integer, tensor
 from ..costs import moved_bytes, nbytes, product
-from ..lowering import COMPOSITES, Omit, call, module
+from ..lowering import COMPOSITES, Given, LoweringBuilder, Omit, call, expand, module
 from ..operands import common_dtype
 from ..parameters import leaf_cost, weight_and_bias
 from ..registry import leaf, operation
@@ -227,13 +227,22 @@ def outer(rule: Rule, a: TensorType, b: TensorType) -> TensorType:
     return TensorType(common_dtype(rule, {"a": a, "b": b}), (a.shape[0], b.shape[0]))
 
 
+def _batched_products(b: LoweringBuilder, given: Given) -> Any:
+    """Write torch's own product where the axes are those that it takes."""
+    x, weight, bias = given["x"], given["weight"], given["bias"]
+    if given.type("x").rank != 3:
+        return b.call(f"{COMPOSITES}.batched_linear", x, weight, *([bias] if bias is not None else []))
+    columns = b.method(weight, "transpose", 1, 2)
+    return b.call("torch.bmm", x, columns) if bias is None else b.call("torch.baddbmm", b.method(bias, "unsqueeze", 1), x, columns)
+
+
 @operation(
     arguments=(
         tensor("x", "the vectors, of each member along axis 0"),
         tensor("weight", "the matrices"),
         tensor("bias", "what is added", optional=True),
     ),
-    lowering=call(f"{COMPOSITES}.batched_linear", "x", "weight", Omit("bias", None)),
+    lowering=expand(_batched_products),
     cost=_functional_cost,
     good=(
         sample(x="float[2, B, S, 4]", weight="float[2, 3, 4]", bias="float[2, 3]"),

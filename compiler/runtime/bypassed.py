@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from torch import nn
 
+Link = tuple[dict[str, Any], str, Any]
+"""A dictionary of a module, a key in it, and what was found there."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 ADVICE = 'compile the model with optimize="none", or without the pass that does it: `print(model.passes.explain())` tells which'
 
@@ -18,20 +20,13 @@ class Bypassed:
         """Take the modules at the paths; those that the model hasn't, as it was cut to some tasks, are left out."""
         known: dict[str, nn.Module] = dict(cast(Any, model.named_modules)(remove_duplicate=False))
         self._paths = [path for path in paths if path in known]
-        self._names = [path.rpartition(".")[2] for path in self._paths]
-        self._holders = [_modules(known[path.rpartition(".")[0]]) for path in self._paths]
-        self._modules = [known[path] for path in self._paths]
-        self._hooks: list[dict[Any, Any]] = [getattr(module, kind) for module in self._modules for kind in HOOKS]
+        self.modules = [known[path] for path in self._paths]
+        self.links: list[Link] = [(_modules(known[path.rpartition(".")[0]]), path.rpartition(".")[2], known[path]) for path in self._paths]
 
     def check(self) -> None:
         """Raise RuntimeError for a module that was replaced, that has a hook, or whose `forward` is another."""
-        there = list(map(dict[str, Any].get, self._holders, self._names))
-        if there != self._modules or any(self._hooks) or any("forward" in vars(module) for module in self._modules):
-            self._complain(there)
-
-    def _complain(self, there: list[Any]) -> None:
-        for path, module, now in zip(self._paths, self._modules, there, strict=True):
-            if now is not module:
+        for path, (held, name, module) in zip(self._paths, self.links, strict=True):
+            if held.get(name) is not module:
                 raise RuntimeError(f"`{path}` was replaced, and passes compute the first one, from its parameters: {ADVICE}")
             if "forward" in vars(module) or any(getattr(module, kind) for kind in HOOKS):
                 raise RuntimeError(f"`{path}` has a hook that would never run, as passes compute it without a call: {ADVICE}")

@@ -14,7 +14,7 @@ from ..needs import Needs
 from ..slice import Slicer
 from .border import value_range
 from .errors import InputError
-from .outputs import Outputs, nested
+from .outputs import Layout, Outputs, arranged, layout, nested
 
 
 class Request(NamedTuple):
@@ -33,22 +33,23 @@ class RootCode:
     """One mode of one request: a function of the flat inputs, and how its results become `Outputs`."""
 
     function: Callable[..., Any]
-    paths: tuple[tuple[Any, ...], ...]
+    outputs: int  # how many there are: first of what the function returns
+    places: Layout  # of the outputs
     losses: tuple[str, ...]
     states: tuple[str, ...]
 
     def pack(self, found: Any, weights: Mapping[str, float] | None) -> Outputs:
         """Name the results; `loss` is the weighted sum, or the plain one."""
-        values = found if len(self.paths) + len(self.losses) + len(self.states) != 1 else (found,)
-        count = len(self.paths)
+        count = self.outputs
+        values = found if count + len(self.losses) + len(self.states) != 1 else (found,)
         outputs = Outputs()
         if self.losses:
             by_path = dict(zip(self.losses, values[count : count + len(self.losses)], strict=True))
             outputs["loss"] = total(by_path, weights)
-            outputs.update(nested(zip(self.paths, values, strict=False)))
+            outputs.update(arranged(self.places, values))
             outputs["losses"] = nested(((path,), value) for path, value in by_path.items())
         else:
-            outputs.update(nested(zip(self.paths, values, strict=False)))
+            outputs.update(arranged(self.places, values))
         if self.states:
             outputs["states"] = nested(((key,), value) for key, value in zip(self.states, values[count + len(self.losses) :], strict=True))
         return outputs
@@ -190,8 +191,8 @@ class Signature:
         return RootView(inputs, view.inputs, tuple(d for d in inputs if value_range(d) is not None), evaluate, train, whole)
 
     def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
-        paths = tuple(output_path(output) for output in body.outputs)
-        return RootCode(function, paths, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+        places = layout(output_path(output) for output in body.outputs)
+        return RootCode(function, len(body.outputs), places, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
 
 
 def _asked(output: OutputDecl, request: Request) -> bool:

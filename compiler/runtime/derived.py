@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..lower.code import Written
+from .bypassed import Bypassed, Link
 from .keeping import Keeper, holding
+from .standing import Standing
 
-Link = tuple[dict[str, Any], str, object]
-"""A dictionary of a module, a key in it, and what was found there."""
+_transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 
 
 class Derived(nn.Module):
@@ -28,84 +29,108 @@ class Derived(nn.Module):
         super().__init__()
         self.recipe = recipe
         self._owner: tuple[nn.Module, ...] = ()
-        self._modules_there: list[Link] = []
-        self._tensors_there: list[Link] = []
-        self._sources: list[Tensor] = []
-        self._pointers: list[int] = []
-        self._versions: list[int] = []
+        self._standing: Standing | None = None
+        self._rests = False
+        self._learns = False
+        self._packed = False
+        self.modules_there: list[Link] = []
+        self.tensors_there: list[Link] = []
+        self.sources: list[Tensor] = []
+        self.pointers: list[int] = []
+        self.versions: list[int] = []
         self.value: Tensor | None = None
         self.keeper: Keeper | None = None
 
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
-        self._owner, self.value, self.keeper, self._pointers, self._versions = (owner,), None, None, [], []
-        modules, self._tensors_there = links(owner, self.recipe.paths)
-        self._modules_there = self._modules_there or modules  # those of the first time
-        self._sources = [known for _, _, known in self._tensors_there if isinstance(known, Tensor)]
-        if len(self._sources) < len(self.recipe.paths):
+        self._owner, self._standing, self.keeper = (owner,), None, None
+        self._rests, self._packed, self.value, self.pointers, self.versions = False, False, None, [], []
+        modules, self.tensors_there = links(owner, self.recipe.paths)
+        self.modules_there = self.modules_there or modules  # those of the first time
+        self.sources = [known for _, _, known in self.tensors_there if isinstance(known, Tensor)]
+        if len(self.sources) < len(self.recipe.paths):
             return  # parametrized: there is a property in the place of a tensor
-        ids = {id(source) for source in self._sources}
-        alike = len({(source.dtype, source.device) for source in self._sources}) == 1
-        if self.recipe.packed and alike and not self._sources[0].is_meta and not ids & taken and len(ids) == len(self._sources):
+        ids = {id(source) for source in self.sources}
+        alike = len({(source.dtype, source.device) for source in self.sources}) == 1
+        if self.recipe.packed and alike and not self.sources[0].is_meta and not ids & taken and len(ids) == len(self.sources):
             taken |= ids
             self._pack()
-        elif not self.recipe.packed and not any(source.is_meta for source in self._sources):
+        elif not self.recipe.packed and not any(source.is_meta for source in self.sources):
             self._reserve()
 
     def _reserve(self) -> None:
         """Give the value storage for code that is compiled before the first call; none to a view of a parameter, which costs nothing."""
-        like = [torch.empty_like(source, device="meta") for source in self._sources]
+        like = [torch.empty_like(source, device="meta") for source in self.sources]
         made = cast(Tensor, self.recipe.code.function(holding(self.recipe.paths, like)))
         if not any(made is source or made._base is source for source in like):
-            self.value = torch.empty_like(made, device=self._sources[0].device)
+            self.value = torch.empty_like(made, device=self.sources[0].device)
 
     @property
     def kept(self) -> tuple[Tensor, ...]:
         """The parameters of a folded value that has storage of its own, none for any other."""
-        return () if self._pointers or self.value is None else tuple(self._sources)
+        return () if self._packed or self.value is None else tuple(self.sources)
 
     def _pack(self) -> None:
         with torch.no_grad():
             whole = cast(Tensor, self.recipe.code.function(self._owner[0])).contiguous()
-            parts = unpack(whole, self._sources)
-            for source, part in zip(self._sources, parts, strict=True):
+            parts = unpack(whole, self.sources)
+            for source, part in zip(self.sources, parts, strict=True):
                 source.data = part
-        self.value = whole
-        self._pointers = [source.data_ptr() for source in self._sources]
+        self._packed = True
+        self._keep(whole, [])
 
-    def forward(self) -> Tensor:
-        """Return the value.  Raises RuntimeError where a module that it reads from was replaced."""
+    def _keep(self, value: Tensor, versions: list[int]) -> None:
+        self.value, self.versions = value, versions
+        self.pointers = [source.data_ptr() for source in self.sources]
+        if self._standing is not None:
+            self._standing.stale = True
+
+    def join(self, standing: Standing) -> bool:
+        """Let one look for all values of a model do for this one, too, where it keeps a value; tell whether it does."""
+        self._standing, self._rests = standing, bool(self.pointers)
+        self._learns = any(source.requires_grad for source in self.sources)
+        return self._rests
+
+    def __call__(self) -> Tensor:
+        """Return the value; it has no hooks.  Raises RuntimeError where a module that it reads from was replaced."""
         if torch.compiler.is_compiling():
             return self._compiled()
-        for held, name, known in self._modules_there:
+        if self._rests and cast(Standing, self._standing).holds:
+            return self._given(self._learns and torch.is_grad_enabled())
+        return self._looked()
+
+    def _given(self, needed: bool) -> Tensor:
+        """Return what is kept, or where it is `needed` something that gradients go through."""
+        if not needed:
+            return cast(Tensor, self.value)
+        return beside(cast(Tensor, self.value), self.sources) if self._packed else self.recipe.code.function(self._owner[0])
+
+    def _looked(self) -> Tensor:
+        """Return the value after a look at all that it is computed from."""
+        for held, name, known in self.modules_there:
             if held.get(name) is not known:
                 raise RuntimeError(f'`{name}` was replaced, and passes compute the first one: compile the model with optimize="none"')
-        if len(self._sources) < len(self.recipe.paths) or any(held.get(name) is not known for held, name, known in self._tensors_there):
+        if len(self.sources) < len(self.recipe.paths) or any(held.get(name) is not known for held, name, known in self.tensors_there):
             return self.recipe.code.function(self._owner[0])
-        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
-        if self._pointers:
-            return self._packed(needed)
-        if needed or self._sources[0].is_meta or self._sources[0].is_inference():  # these count no versions
+        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self.sources)
+        moved = [source.data_ptr() for source in self.sources] != self.pointers  # by a copy, or `.data = `
+        if self._packed:
+            if moved:
+                self._pack()
+        elif needed or self.sources[0].is_meta or self.sources[0].is_inference():  # these count no versions
             return self.recipe.code.function(self._owner[0])
-        versions = [source._version for source in self._sources]
-        if self.value is None or versions != self._versions:
-            with torch.no_grad():
-                self.value = cast(Tensor, self.recipe.code.function(self._owner[0]))
-            self._versions = versions
-        return self.value
-
-    def _packed(self, needed: bool) -> Tensor:
-        if [source.data_ptr() for source in self._sources] != self._pointers:
-            self._pack()  # a copy, or `.data = `, has parted them
-        whole = cast(Tensor, self.value)
-        apply: Callable[..., Tensor] = cast(Any, Side).apply
-        return apply(whole, *self._sources) if needed else whole
+        else:
+            versions = [source._version for source in self.sources]
+            if moved or versions != self.versions:
+                with torch.no_grad():
+                    self._keep(cast(Tensor, self.recipe.code.function(self._owner[0])), versions)
+        return self._given(needed)
 
     def _compiled(self) -> Tensor:
         """Return the storage of packed parameters, or what the model's keeper has brought up to date; compute anything else."""
-        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self._sources)
-        swapped = any(held.get(name) is not known for held, name, known in self._tensors_there)
-        known = self._pointers or (self.keeper is not None and self.keeper.fresh)
+        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self.sources)
+        swapped = any(held.get(name) is not known for held, name, known in self.tensors_there)
+        known = self._packed or (self.keeper is not None and self.keeper.fresh)
         if needed or swapped or not known:
             return self.recipe.code.function(self._owner[0])
         return cast(Tensor, self.value)
@@ -135,6 +160,13 @@ class Side(torch.autograd.Function):
         """Part the gradient."""
         parts = parted(grads[0], ctx.shapes)
         return (None, *(part if wanted else None for part, wanted in zip(parts, ctx.needs_input_grad[1:], strict=True)))
+
+
+def beside(whole: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """Apply `Side`; where no transform of `torch.func` is at work, without what torch does for those, which takes longer than small products."""
+    if _transformed():
+        return cast(Any, Side).apply(whole, *parts)
+    return cast(Any, super(torch.autograd.Function, Side)).apply(whole, *parts)
 
 
 def unpack(whole: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
@@ -174,10 +206,10 @@ def _held(module: nn.Module | None, kind: str) -> dict[str, Any]:
     return vars(module)[kind] if module is not None else {}
 
 
-def bind(model: nn.Module, keeper: Keeper) -> None:
+def bind(model: nn.Module, keeper: Keeper, bypassed: Bypassed | None) -> Standing | None:
     """Bind every derived value of a model to its parameters, and the folded ones to what brings them up to date in compiled code.
 
-    To be called whenever the parameters may be other objects or have moved.
+    To be called whenever the parameters may be other objects or have moved.  Return what is to be looked at before each call, if anything is.
     """
     taken: set[int] = set()
     everything: list[tuple[str, nn.Module]] = [*model.named_modules()]
@@ -188,3 +220,4 @@ def bind(model: nn.Module, keeper: Keeper) -> None:
     for module in folded:
         module.keeper = keeper
     keeper.bind(folded)
+    return Standing(model, [module for _, module in found], bypassed) if found or bypassed is not None else None

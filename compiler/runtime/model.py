@@ -55,6 +55,7 @@ class Model(Saved):
         self._tuned = frozenset[str]()
         self._plan.builder.fill(self, self._plan.unit)
         self._bypassed = Bypassed(self, self._plan.bypassed) if self._plan.bypassed else None
+        self._bind()
         self._begin()
 
     # ---------------------------------------------------------------------------------------------------- calling
@@ -83,10 +84,18 @@ class Model(Saved):
         if torch.compiler.is_compiling():
             return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
         self._check(view, values, signature)
-        if self._bypassed is not None:
-            self._bypassed.check()
         if self.training and self._still:
             self._stand_still()
+        if self._standing is None:
+            return self._placed(view, values)
+        self._standing.look()
+        try:
+            return self._placed(view, values)
+        finally:
+            self._standing.holds = False
+
+    def _placed(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
+        """Run a view; what fails in it says where in the text."""
         try:
             return self._compute(view, values)
         except torch.OutOfMemoryError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from torch.utils import _pytree as pytree
@@ -73,6 +73,20 @@ def nested(pairs: Iterable[tuple[tuple[Any, ...], Any]]) -> Record:
             level = level.setdefault(part, Record())
         level[path[-1]] = value
     return root
+
+
+Layout = Mapping[Any, "int | Layout"]
+"""Where values stand in a record: their number by key, or what stands in a record there."""
+
+
+def layout(paths: Iterable[tuple[Any, ...]]) -> Layout:
+    """Return where values with these paths stand."""
+    return cast(Layout, nested((path, number) for number, path in enumerate(paths)))
+
+
+def arranged(places: Layout, values: Sequence[Any]) -> Record:
+    """Build a record from values by number."""
+    return Record({key: values[at] if isinstance(at, int) else arranged(at, values) for key, at in places.items()})
 
 
 def flat(values: Mapping[Any, Any], prefix: tuple[Any, ...] = ()) -> Iterable[tuple[tuple[Any, ...], Any]]:

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from ...dsl.diagnostics import closest
 from ..optimize.report import Passes
+from .bypassed import Bypassed
 from .derived import bind
 from .keeping import Keeper
 from .plan import Plan
 from .stage import expand
+from .standing import Standing
 
 if TYPE_CHECKING:
     from .offers import Source, StrPath
@@ -23,6 +25,8 @@ class Saved(nn.Module):
 
     _plan: ClassVar[Plan]
     _keeper: Keeper | None = None
+    _bypassed: Bypassed | None = None
+    _standing: Standing | None = None
 
     @property
     def passes(self) -> Passes:
@@ -89,7 +93,7 @@ class Saved(nn.Module):
         """Let what passes derived from parameters look them up again."""
         if self._plan.program.original is not None:
             self._keeper = self._keeper or Keeper()
-            bind(self, self._keeper)
+            self._standing = bind(self, self._keeper, self._bypassed)
 
     def _loaded(self, keys: Any) -> None:
         """Tie and bind after loading, which may have put new objects in place."""

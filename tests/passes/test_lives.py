@@ -92,6 +92,7 @@ def called(model: Any, given: dict[str, Any]) -> set[str]:
     for name, module in model.named_modules():
         module.register_forward_hook(lambda *args, name=name: found.add(name))
     model._bypassed = None
+    model._bind()
     with torch.no_grad():
         model(**given)
     return found
@@ -143,6 +144,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_changes_the_tensors_changes_what_is_computed(pair: Pair, change: Callable[[Any], Any]) -> None:
     plain, packed, batch = pair
+    same(plain, packed, batch)  # so that what is kept has been kept before
     plain, packed = change(plain), change(packed)
     same(plain, packed, batch)
     for model in (plain, packed):
@@ -151,6 +153,60 @@ def test_what_changes_the_tensors_changes_what_is_computed(pair: Pair, change: C
             for value in model.mix.k.parameters():  # a parametrized weight goes by another name
                 value.add_(0.5)
     same(plain, packed, batch)
+
+
+ON_THE_WAY: dict[str, Callable[[Any], Any]] = {
+    "in place": lambda k: k.weight.mul_(1.5),
+    "other data": lambda k: setattr(k.weight, "data", 1.5 * k.weight),
+    "another parameter": lambda k: setattr(k, "weight", nn.Parameter(1.5 * k.weight)),
+}
+
+
+@pytest.mark.parametrize("asked", ["default", "inference"])
+@pytest.mark.parametrize("change", ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_parameters_that_change_between_calls_and_during_one(pair: Pair, change: Callable[[Any], Any], asked: str) -> None:
+    plain, x = pair[0].eval(), pair[2]["x"]
+    other = archloom.compile(SPEC, dtype="float64", optimize=asked).eval()
+    other.load_state_dict(plain.state_dict())
+
+    def compare(times: int) -> None:
+        for _ in range(times):
+            torch.testing.assert_close(other(x=x).kind.logits, plain(x=x).kind.logits, rtol=1e-12, atol=1e-12)
+
+    with torch.no_grad():
+        compare(3)
+        for model in (plain, other):
+            change(model.mix.k)
+        compare(3)
+        handles = [model.mix.register_forward_pre_hook(lambda mix, args: change(mix.k)) for model in (plain, other)]
+        compare(3)
+        for handle in handles:
+            handle.remove()
+        compare(2)
+    compare(2)
+
+
+@pytest.mark.parametrize("change", ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_what_is_folded_follows(change: Callable[[Any], Any]) -> None:
+    text = "arch 1\nmodel M() {\n  in x: float[B, 3]\n  k, norm = Linear(3, 4), BatchNorm1d(4)\n  out y = norm(k(x))\n}\n"
+    plain, folded = (archloom.compile(text, optimize=asked).eval() for asked in ("none", "inference"))
+    folded.load_state_dict(plain.state_dict())
+    x = torch.randn(5, 3)
+    with torch.no_grad():
+        for _ in range(3):
+            torch.testing.assert_close(folded(x=x).y, plain(x=x).y)
+            torch.testing.assert_close(folded(x=x).y, plain(x=x).y)
+            for model in (plain, folded):
+                change(model.k)
+
+
+def test_freezing_between_calls(pair: Pair) -> None:
+    plain, packed, batch = pair
+    for still in (True, False):
+        for model in (plain, packed):
+            for value in model.mix.parameters():
+                value.requires_grad_(not still)
+        same(plain, packed, batch)
 
 
 def test_a_copy_is_its_own(pair: Pair) -> None:
