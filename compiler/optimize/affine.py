@@ -110,10 +110,13 @@ class Affine:
 
 
 class Affines:
-    """Finds affine values of a body, of which no pass has changed what modules compute."""
+    """Finds affine values of a body, of which no pass has changed what modules compute; where it `evaluates` alone, norms are such, too, and what
+    stops gradients changes nothing.
+    """
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, evaluates: bool) -> None:
         self.body = body
+        self.evaluates = evaluates
         self.found: dict[Ref, Affine] = {}
         self.inner: set[Ref] = set()
         """Values that a larger one has taken in."""
@@ -131,7 +134,7 @@ class Affines:
 
     def source(self, ref: Ref) -> Ref:
         """Return what a value is, seen through what only stops gradients."""
-        while self.body.nodes[ref.node].target == "detach" and self.body.nodes[ref.node].kind is NodeKind.OPERATION:
+        while self.evaluates and self.body.nodes[ref.node].target == "detach" and self.body.nodes[ref.node].kind is NodeKind.OPERATION:
             ref = cast(Ref, self.body.nodes[ref.node].inputs["x"])
         return ref
 
@@ -164,7 +167,7 @@ class Affines:
             return None
         step, before = Step(node.target, declared, node), self._own(x)
         if declared.kind in NORMS:
-            plain = declared.arguments["track"] and self.body.type(x).rank == NORMS[declared.kind]
+            plain = self.evaluates and declared.arguments["track"] and self.body.type(x).rank == NORMS[declared.kind]
             return self._taken(_normed(before, step), x) if plain and before is not None else None
         if declared.kind not in AXES or declared.arguments.get("padding_mode", "zeros") != "zeros" or declared.arguments.get("groups", 1) != 1:
             return None
@@ -200,7 +203,7 @@ class Affines:
         given = [operand for operand in node.inputs.values() if operand is not None]
         if callee is None or is_handed(node.target) or len(given) != 1 or not isinstance(given[0], Ref) or len(results(callee)) != 1:
             return None
-        chain = _chain(callee)
+        chain = _chain(callee, self.evaluates)
         return Affine(self.source(given[0]), (Term(tuple(replace(s, path=join(node.target, s.path)) for s in chain)),)) if chain else None
 
     def _sum(self, node: Node) -> Affine | None:
@@ -228,16 +231,17 @@ class Affines:
         return is_gate(factor, scaled) and (scaled.rank > 2 or factor.shape[:1] in ((), (1,)))
 
 
-def _chain(callee: Body) -> Chain:
+def _chain(callee: Body, evaluates: bool) -> Chain:
     """Return what a call computes as a chain, or nothing."""
-    found: Chain | None = callee.found.get("chain")
+    key = ("chain", evaluates)
+    found: Chain | None = callee.found.get(key)
     if found is None:
         (result,) = results(callee)
-        affines = Affines(callee)
+        affines = Affines(callee, evaluates)
         made = affines.found.get(result)
         plain = made is not None and made.is_chain and callee.nodes[made.base.node].kind is NodeKind.INPUT
         found = made.terms[0].chain if made is not None and plain and all(step.matrix is None for step in made.terms[0].chain) else ()
-        callee.found["chain"] = found
+        callee.found[key] = found
     return found
 
 
@@ -270,6 +274,11 @@ def shape_of(made: Affine) -> tuple[object, ...]:
 def width(chain: Chain) -> int:
     """Return the channels of a chain's result."""
     return next(step.width for step in reversed(chain) if not step.is_norm)
+
+
+def composing(chain: Chain) -> int:
+    """Return what it costs to write a chain as one kernel."""
+    return sum(step.width * step.reads * chain[0].reads for step in chain[1:] if not step.is_norm)
 
 
 def multiply_adds(chain: Chain) -> int:

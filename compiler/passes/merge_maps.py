@@ -53,7 +53,7 @@ def _merged(body: Body, journal: Journal) -> Body:
 
 def _sums(body: Body) -> Iterator[tuple[int, Affine]]:
     """Yield the sums without gates that cost more than one map does, by their last nodes."""
-    for number, found in Affines(body).sums.items():
+    for number, found in Affines(body, evaluates=True).sums.items():
         chain = found.terms[0].chain
         if not any(term.gates for term in found.terms):
             apart = sum(multiply_adds(term.chain) for term in found.terms)

@@ -11,8 +11,8 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, Ref
 from ...dsl.types import extent
 from ..graph import Graph
-from ..optimize.affine import Affine, Affines, multiply_adds
-from ..optimize.interface import Journal, Keeps, Pass
+from ..optimize.affine import Affine, Affines, composing, multiply_adds
+from ..optimize.interface import Journal, Pass
 from ..optimize.mixing import Mixer, Mixture, mixture
 from ..optimize.rebuilding import rebuild
 from ..optimize.scheduling import schedule
@@ -24,40 +24,44 @@ class MixKernels(Pass):
     """Mix the kernels of linear experts instead of their results: `sum_e g_e A_e(x) = (sum_e g_e A_e)(x)`, one map of each sample's own.
 
     An expert is a linear, a convolution, or a chain of them without activation; what norms and ungated maps of the same value add goes into the
-    kernel, too.  The kernels depend on parameters alone; mixtures of the same experts, one for each task, are mixed in one product.
+    kernel, too; norms only in a model that only evaluates.  The kernels depend on parameters alone; mixtures of the same experts, one for each task,
+    are mixed in one product.
     `reading` is how many multiply-adds take as long as reading one number of a kernel that is mixed.  MLoRE, arXiv 2403.17749
     """
 
     reading: int = 16
 
-    keeps: ClassVar[Keeps] = Keeps.EVALUATION
-    fires: ClassVar[Mapping[str, int]] = {"mlore:compared": 1}
+    fires: ClassVar[Mapping[str, int]] = {"mlore:compared": 2}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Mix the kernels of every mixture where that costs less."""
-        return rebuild(graph, lambda body: self._mixed(body, journal))
+        evaluates = graph.program.only_evaluates
+        return rebuild(graph, lambda body: self._mixed(body, evaluates, journal))
 
-    def _mixed(self, body: Body, journal: Journal) -> Body:
-        found = [mixture(body, number, affine) for number, affine in Affines(body).sums.items() if any(term.gates for term in affine.terms)]
+    def _mixed(self, body: Body, evaluates: bool, journal: Journal) -> Body:
+        sums = Affines(body, evaluates).sums
+        found = [mixture(body, number, affine) for number, affine in sums.items() if any(term.gates for term in affine.terms)]
         groups: dict[object, list[Mixture]] = {}
         for each in found:
             groups.setdefault(each.key, []).append(each)
-        chosen = [group for group in groups.values() if self._pays(body, group, journal)]
+        chosen = [group for group in groups.values() if self._pays(body, group, evaluates, journal)]
         if not chosen:
             return body
         order = _order(body, chosen)
         if order is None:  # what one task's experts give leads to another's gates
-            chosen = [[each] for each in found if self._pays(body, [each], journal)]
+            chosen = [[each] for each in found if self._pays(body, [each], evaluates, journal)]
             order = _order(body, chosen) or []
         return _written(body, chosen, order, journal) if chosen else body
 
-    def _pays(self, body: Body, group: Sequence[Mixture], journal: Journal) -> bool:
+    def _pays(self, body: Body, group: Sequence[Mixture], evaluates: bool, journal: Journal) -> bool:
         """Compare the multiply-adds of the experts with those of one map and its mixing."""
         first = group[0]
         node = body.nodes[first.number]
         places = _places(node, first.affine)
         apart = sum(multiply_adds(term.chain) for term in first.affine.terms)
         mixing = first.size * (len(first.main.terms) * (len(group) + self.reading) // len(group) + (1 + self.reading) * len(first.gated_elsewhere))
+        if not evaluates:  # the experts' own kernels are not kept from call to call
+            mixing += sum(composing(term.chain) for term in first.affine.terms) // len(group)
         count = f"{len(first.affine.terms)} maps of one value"
         if places is None:
             least = mixing // (apart - first.size) + 1 if apart > first.size else None

@@ -27,12 +27,13 @@ class MixPairs(Pass):
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Put the pairs of each mixture side by side."""
-        return rebuild(graph, lambda body: _mixed(body, journal))
+        evaluates = graph.program.only_evaluates
+        return rebuild(graph, lambda body: _mixed(body, evaluates, journal))
 
 
-def _mixed(body: Body, journal: Journal) -> Body:
+def _mixed(body: Body, evaluates: bool, journal: Journal) -> Body:
     found: dict[int, Affine] = {}
-    for number, affine in Affines(body).sums.items():
+    for number, affine in Affines(body, evaluates).sums.items():
         against = _against(affine)
         if against is None:
             found[number] = affine

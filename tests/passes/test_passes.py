@@ -60,6 +60,33 @@ class TestEach:
         assert found.steps[-1].before == found.steps[-1].after
 
 
+def test_norms_go_into_mixed_kernels_where_nothing_is_trained() -> None:
+    path = TEXTS / "mix_kernels.arch"
+    found = ran(path, None, "merge_maps, mix_kernels").steps[-1].fired
+    assert [event.what for event in found][0] == "4 maps of one value are one, 2 times, the kernels mixed in one product"
+    compare(path, None, "merge_maps, mix_kernels")
+
+
+DETACHED = """arch 1
+model M(dim: int = 6, n: int = 3, rank: int = 4) {
+  in x: float[B, 64, dim]
+  score, base, first = Linear(dim, n), Linear(dim, dim), Linear(dim, dim)
+  for e in 0..n { down, up = Linear(dim, rank), Linear(rank, dim) }
+  z = first(x)
+  g = softmax(score(mean(z, dim = 1)), dim = -1)
+  out y = sum(g[:, e, none, none] * up[e](down[e](z)) for e in 0..n) + base(detach(z))
+}
+"""
+
+
+@pytest.mark.parametrize("asked", ["mix_pairs", "mix_kernels(reading = 0)"])
+def test_a_map_without_gradient_to_what_it_reads_stays_one(tmp_path: Path, asked: str) -> None:
+    path = tmp_path / "m.arch"
+    path.write_text(DETACHED)
+    assert ran(path, None, asked).steps[-1].fired
+    compare(path, None, asked)
+
+
 @pytest.mark.parametrize(("name", "example"), FIRING)
 def test_it_fires_as_often_as_it_says(name: str, example: str) -> None:
     assert len(ran(*spec(example), before(name)).steps[-1].fired) == passes()[name].fires[example]
