@@ -48,6 +48,7 @@ size = click.option("--size", multiple=True, metavar="NAME=N", callback=_sizes, 
 extern = click.option(
     "--extern", multiple=True, metavar="PKG.MODULE:NAME", help="Allow a file to wrap this Python class or function; may be repeated."
 )
+tasks = click.option("--task", "tasks", multiple=True, metavar="NAME", help="Run this task alone; may be repeated.")
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -34,3 +34,10 @@ def checked(
     if not result.programs:
         raise click.ClickException(f"there is no model in `{source.name}`")
     return {name: passes.optimized(program, tasks) for name, program in result.programs.items()}
+
+
+def only(path: str, programs: Mapping[str, Program]) -> Program:
+    """Return the one model of a file; ClickException where there are several."""
+    if len(programs) > 1:
+        raise click.ClickException(f"`{path}` holds the models {', '.join(programs)}: choose one with --model")
+    return next(iter(programs.values()))

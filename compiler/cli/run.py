@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...dsl.diagnostics import closest
 from ...dsl.program import InputDecl, Program
+from . import _given as given
 from . import _options as options
 from ._printing import table
-from ._programs import checked
+from ._programs import checked, only
 from ._progress import busy
 from ._writing import write_whole
 
@@ -24,23 +24,15 @@ SHOWN = 6
 """How many numbers of an output the table shows."""
 
 
-def _inputs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, list[str]]:
-    written: dict[str, list[str]] = {}
-    for value in values:
-        for name, text in options.pairs(ctx, parameter, (value,)).items():
-            written.setdefault(name, []).append(text)
-    return written
-
-
 @click.command("run", short_help="Build a model, run it, and print its outputs by task.")
 @options.file
 @options.limit
 @options.folder
-@click.option("--input", "written", multiple=True, metavar="NAME=VALUE", callback=_inputs, help="Give an input; see above.")
+@given.option
 @click.option("--example", is_flag=True, help="Fill the inputs that are not given with seeded random values.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
-@click.option("--tokenizer", type=click.Path(), help="A tokenizers file (tokenizer.json) for text.")
-@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Run this task alone; may be repeated.")
+@given.tokenizer
+@options.tasks
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, draws and examples.")
 @options.extern
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the outputs to a safetensors file.")
@@ -61,8 +53,8 @@ def command(path: str, written: Mapping[str, Sequence[str]], output: str | None,
 
     A picture or text given several times makes a batch.  Without --weights the weights are random.
     """
-    program = _only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"]))
-    declared = _declared(program)
+    program = only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"]))
+    declared = given.inputs_of(program)
     arrays = _read(program, declared, written, choices)
     flat = _compute(program, declared, arrays, choices)
     print(table([["task", "output", "type", "values"], *(_row(program, key, value) for key, value in flat)]), end="")
@@ -73,36 +65,8 @@ def command(path: str, written: Mapping[str, Sequence[str]], output: str | None,
         print(f"saved {output}", file=sys.stderr)
 
 
-def _only(path: str, programs: Mapping[str, Program]) -> Program:
-    if len(programs) > 1:
-        raise click.ClickException(f"`{path}` holds the models {', '.join(programs)}: choose one with --model")
-    return next(iter(programs.values()))
-
-
-def _declared(program: Program) -> dict[str, InputDecl]:
-    """Return the inputs that the outputs need, and the targets."""
-    from ..slice import Slicer
-
-    reached = {declared.key for declared in Slicer().variant(program.eval, range(len(program.eval.outputs)), False).inputs}
-    return {d.key: d for d in program.eval.inputs if not d.is_state and (d.key in reached or d.is_target)}
-
-
 def _read(program: Program, declared: Mapping[str, InputDecl], written: Mapping[str, Sequence[str]], choices: Mapping[str, Any]) -> dict[str, Array]:
-    from ..optimize.bypass import targets_gone
-    from ..optimize.interface import ONLY_EVALUATES
-    from ._inputs import InputError, Reader
-
-    gone = targets_gone(program)
-    for name in written:
-        if name.partition(".")[0] in gone:
-            raise InputError(name, f"it is a target, and this model {ONLY_EVALUATES}")
-        if name not in declared:
-            near = closest(name, declared)
-            raise InputError(name, "there is none of that name", f"did you mean `{near}`?" if near else f"the inputs are {', '.join(declared)}")
-    reader = Reader(declared, choices["size"], choices["tokenizer"])
-    arrays = reader.read(written)
-    for note in reader.notes:
-        print(note, file=sys.stderr)
+    arrays = given.read(program, declared, written, choices["size"], choices["tokenizer"])
     missing = [d for d in declared.values() if d.key not in arrays and not d.optional and not d.is_target]
     if missing and not choices["example"]:
         lines = [f"{d.key}: {d.type}" for d in missing]
@@ -127,13 +91,13 @@ def _compute(program: Program, declared: Mapping[str, InputDecl], arrays: Mappin
         model.eval()
         source = choices["weights"] or f"random, seed {choices['seed']}: the numbers mean nothing"
         say(f"running {program.name}")
-        given = {key: torch.from_numpy(array) for key, array in arrays.items()}
+        tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
         if choices["example"]:
-            given = _examples(model, declared, given, choices) | given
-        model.losses_in_eval = any(declared[key].is_target for key in given)
+            tensors = _examples(model, declared, tensors, choices) | tensors
+        model.losses_in_eval = any(declared[key].is_target for key in tensors)
         try:
             with torch.no_grad():
-                results = model(**_by_name(declared, given))
+                results = model(**_by_name(declared, tensors))
         except (InputError, ModelError) as error:
             raise click.ClickException(str(error)) from None
         found = [(key, value.detach().cpu().numpy()) for key, value in flat(results) if isinstance(value, torch.Tensor)]
@@ -141,24 +105,19 @@ def _compute(program: Program, declared: Mapping[str, InputDecl], arrays: Mappin
     return found
 
 
-def _examples(model: Any, declared: Mapping[str, InputDecl], given: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+def _examples(model: Any, declared: Mapping[str, InputDecl], tensors: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's own example values for the inputs that are not given, at the sizes of those that are."""
     from ..runtime.outputs import flat
 
-    sizes = dict(choices["size"])
-    for key, value in given.items():
-        for axis, size in zip(declared[key].type.shape, value.shape, strict=False):
-            symbol = getattr(axis, "symbol", None)
-            if symbol is not None:
-                sizes.setdefault(symbol.name, size)
+    sizes = given.sizes_of(declared, tensors) | choices["size"]
     made = {".".join(map(str, key)): value for key, value in flat(model.example_inputs(seed=choices["seed"], **sizes))}
     return {key: value for key, value in made.items() if key in declared and not declared[key].is_target}
 
 
-def _by_name(declared: Mapping[str, InputDecl], given: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(declared: Mapping[str, InputDecl], tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Gather families: dicts by member, nested for several sets."""
     named: dict[str, Any] = {}
-    for key, value in given.items():
+    for key, value in tensors.items():
         entry = declared[key]
         if not entry.members:
             named[entry.name] = value

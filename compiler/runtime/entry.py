@@ -17,6 +17,7 @@ from ..slice import Slicer
 from .border import Names, bind_sizes
 from .calls import Request, RootView, Signature
 from .errors import InputError
+from .example import example_inputs
 from .outputs import Outputs
 
 EVERYTHING = Request(None, frozenset())
@@ -57,6 +58,16 @@ class Entry:
         for name, declared in self.states.items():
             values[name] = given[name] if name in given else self._empty(declared.type, sizes)
         return self._run(self._view(self.signature, EVERYTHING), values, self.signature)
+
+    def example_inputs(self, seed: int = 0, **dims: int) -> dict[str, Any]:
+        """Return valid inputs by name, and caches as `states`, if there are any: `step(**step.example_inputs(B=1, P=128))`.
+
+        Sizes not given are small ones that meet the conditions; ValueError where none are found.
+        """
+        signature = self.signature
+        made = example_inputs(signature.eval_body, signature.inputs, self._anchor(), seed, dims, signature.train_body, states=True)
+        states = {name: made.pop(name) for name in self.states}
+        return made | ({"states": states} if states else {})
 
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]

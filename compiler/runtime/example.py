@@ -141,15 +141,21 @@ class Examples:
 
 
 def example_inputs(
-    body: Body, declared: Sequence[InputDecl], anchor: Tensor | None, seed: int, dims: Mapping[str, int], training: Body | None = None
+    body: Body,
+    declared: Sequence[InputDecl],
+    anchor: Tensor | None,
+    seed: int,
+    dims: Mapping[str, int],
+    training: Body | None = None,
+    states: bool = False,
 ) -> dict[str, Any]:
-    """Return valid inputs by name for a body's declared inputs, on the device and in the dtype of `anchor`.
+    """Return valid inputs by name for a body's declared inputs, on the device and in the dtype of `anchor`; caches too, with `states`.
 
     `training` is the body of the other mode, which may declare inputs of its own.
     """
     bodies = (body,) if training is None else (body, training)
     homes = {d.key: (d, home) for home in reversed(bodies) for d in home.inputs}
-    wanted = [homes.get(d.key, (d, body)) for d in declared if not d.optional and not d.is_state]
+    wanted = [homes.get(d.key, (d, body)) for d in declared if not d.optional and (states or not d.is_state)]
     common = {s.name: s for home in reversed(bodies) for d in home.inputs for s in _type_symbols(d)}
     sizes = find_sizes([_renamed(d, common) for d, _ in wanted], body.conditions, dims)
     sizes |= {s: sizes[common[s.name]] for d, _ in wanted for s in _type_symbols(d) if common.get(s.name) in sizes}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import resource
-import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from archloom.compiler.bench import timing
+from archloom.compiler.bench.timing import Timer, rounds, seconds
 
 Clock = Callable[[Callable[[], object]], float]
 
@@ -51,28 +53,16 @@ def _processor() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return how long one call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def compare(
-    name: str, ours: Callable[[], object], theirs: Callable[[], object], bound: float, pairs: int, calls: int = 1, clock: Clock | None = None
+    name: str, ours: Callable[[], object], theirs: Callable[[], object], bound: float, pairs: int, calls: int = 1, clock: Clock = seconds
 ) -> Ratio:
     """Time `pairs` interleaved pairs of `calls` calls each, by another clock than that on the wall if asked, after one pair that doesn't count."""
 
-    def batch(call: Callable[[], object]) -> float:
-        return (clock or seconds)(lambda: [call() for _ in range(calls)])
+    def timer(call: Callable[[], object]) -> Timer:
+        return lambda: clock(lambda: [call() for _ in range(calls)])
 
-    batch(ours)
-    batch(theirs)
-    found: list[tuple[float, float]] = []
-    for i in range(pairs):  # who goes first alternates: caches and clocks favour neither
-        first, second = (ours, theirs) if i % 2 else (theirs, ours)
-        times = batch(first), batch(second)
-        found.append(times if i % 2 else (times[1], times[0]))
-    each = sorted(a / b for a, b in found)
-    low, _, high = statistics.quantiles(each, n=4)
-    return Ratio(name, statistics.median(a for a, _ in found) / statistics.median(b for _, b in found), low, high, bound)
+    timers = timer(ours), timer(theirs)
+    for each in timers:
+        each()
+    found = timing.ratio(*zip(*rounds(timers, pairs), strict=True))
+    return Ratio(name, found.median, found.low, found.high, bound)

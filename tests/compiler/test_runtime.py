@@ -261,6 +261,9 @@ def test_an_entry_shares_the_modules_and_hands_its_caches_on() -> None:
     assert {name: tuple(value.shape) for name, value in first.states.items()} == {"layer.0.past": (2, 1, 4), "layer.1.past": (2, 1, 4)}
     second = step(x[:, 1:2], states=first.states)
     assert second.states["layer.1.past"].shape == (2, 2, 4)
+    filled = step.example_inputs(B=3, S=1, P=5)
+    assert filled["x"].shape == (3, 1, 4) and {value.shape for value in filled["states"].values()} == {(3, 5, 4)}
+    assert step(**filled).states["layer.1.past"].shape == (3, 6, 4)
     with pytest.raises(KeyError, match="no entry `steps`, did you mean `step`"):
         model.entry("steps")
     with pytest.raises(InputError, match="`step` has no state `layer.2.past`"):

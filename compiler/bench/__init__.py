@@ -1,0 +1,1 @@
+"""Measuring a model in several configurations side by side."""

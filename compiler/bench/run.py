@@ -1,0 +1,202 @@
+"""Measures the configurations of a model side by side."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from ...dsl.record import entity
+from ..runtime.compiling import compute_dtype
+from . import ceilings as limits
+from .configuration import REFERENCE, Configuration
+from .difference import GRADIENTS, Values, largest
+from .machine import computing_with, describe, device_of
+from .memory import kept, peak, weights
+from .report import Ceilings, Quartiles, Report, Row
+from .subject import Subject, Task
+from .timing import Batch, batch, ratio, rounds, spread
+from .traffic import traffic
+
+Say = Callable[[str], object]
+
+FAILURES = (RuntimeError, NotImplementedError, OSError)
+"""What torch raises where it has no kernel for a dtype, or can't compile."""
+CHANCE = 1e-4
+"""Two calls of one model that differ by more than this differ by what they draw."""
+REASON = 300
+BACKWARD = 2
+"""A backward pass in forward passes: the products with the weights transposed, and with the inputs."""
+RANDOM = "no errors: the model draws at random, so that two of its calls differ anyway"
+BEYOND = "gives numbers that are not finite, where the reference gives finite ones"
+
+
+@entity
+class Lane:
+    """One configuration with what is known of it before it is timed, and its timer: none where the row says that it failed."""
+
+    row: Row
+    timer: Batch | None = None
+
+
+def bench(task: Task, configurations: Sequence[Configuration], pairs: int, threads: int, say: Say) -> Report:
+    """Measure every configuration `pairs` times in turn, and what the machine can do before and after; `say` is told what is going on.
+
+    A configuration that can't be built, compiled or run is a row that says why.  Interrupted in the middle, it reports the rounds that are
+    done, if there are any.  Raises Failure and ValueError for what is wrong with the task itself, RuntimeError where the plain model fails.
+    """
+    with computing_with(threads):
+        try:
+            return Bench(task, configurations, say).report(pairs)
+        finally:
+            torch.compiler.reset()
+
+
+class Bench:
+    """One measurement."""
+
+    def __init__(self, task: Task, configurations: Sequence[Configuration], say: Say) -> None:
+        """Compute what all are compared with: the model without passes."""
+        self.task, self.say = task, say
+        self.device = device_of(task.device)
+        self.configurations = configurations
+        self.subjects: dict[tuple[str, str], tuple[Subject, float]] = {}
+        say(f"building {task.program.name}")
+        self.reference = self._subject(REFERENCE)[0]
+        step = self.reference.eager()
+        self.first = self.reference.values(step, 0)
+        again = largest(self.reference.values(step, 1), self.first)
+        self.expected = self.first if again <= CHANCE else None  # else it draws, and no error means anything
+
+    def _subject(self, configuration: Configuration) -> tuple[Subject, float]:
+        """Return a configuration's model, which eager and compiled calls share, and the seconds that it took to build."""
+        key = configuration.passes, configuration.dtype
+        if key not in self.subjects:
+            start = time.perf_counter()
+            subject = Subject(self.task, *key, self.reference.state if self.subjects else None)
+            self.subjects[key] = subject, time.perf_counter() - start
+        return self.subjects[key]
+
+    def report(self, pairs: int) -> Report:
+        """Prepare every configuration, time them in turn, and return what was found."""
+        lanes = [self._lane(configuration, number) for number, configuration in enumerate(self.configurations, 1)]
+        timers = [lane.timer for lane in lanes if lane.timer is not None]
+        before = self._ceilings()
+        times, interrupted = self._times(timers, pairs)
+        found = before if interrupted else _higher(before, self._ceilings())
+        columns = iter(zip(*times, strict=True))
+        base = next((lane.row for lane in lanes if lane.timer is not None), None)
+        first = [each[0] for each in times]
+        rows = [_timed(lane.row, next(columns), first, lane.timer.calls, found) if lane.timer is not None else lane.row for lane in lanes]
+        return self._document(rows, found, len(times), interrupted, base)
+
+    # --------------------------------------------------------------------------------------------------- preparing
+
+    def _lane(self, configuration: Configuration, number: int) -> Lane:
+        """Build a configuration and measure everything but its time."""
+        self.say(f"preparing {configuration} ({number} of {len(self.configurations)})")
+        row = Row(passes=configuration.passes, mode=configuration.mode, dtype=configuration.dtype)
+        try:
+            return self._prepared(configuration, row)
+        except FAILURES as error:
+            return Lane(row.model_copy(update={"failed": reason(error)}))
+
+    def _prepared(self, configuration: Configuration, row: Row) -> Lane:
+        subject, building = self._subject(configuration)
+        step = subject.eager()
+        start = time.perf_counter()
+        step()
+        if configuration.mode == "compile":  # which follows only calls of a kind that there has been
+            step, start = subject.compiled(), time.perf_counter()
+            step()
+        prepare = building + time.perf_counter() - start
+        found = subject.values(step)
+        error = largest(found, self.expected) if self.expected is not None else None
+        expense = subject.expense()
+        subject.forget()
+        facts = {
+            "prepare": prepare,
+            "weights": weights(subject.model),
+            "kept": kept(subject.model),
+            "peak": peak(step, self.device),
+            "error": error if error is not None and math.isfinite(error) else None,
+            "multiply_adds": expense.multiply_adds * (1 + BACKWARD * self.task.train),
+            "moved": traffic(subject.eager()),
+            "notes": [BEYOND] * (error == math.inf) + self._left_out(found),
+        }
+        return Lane(row.model_copy(update=facts), batch(limits.waited(step, self.device)))
+
+    def _left_out(self, found: Values) -> list[str]:
+        """Say that a configuration gives less than the model without passes, which then do less work."""
+        there, given = (sum(not name.startswith(f"{GRADIENTS}.") for name in values) for values in (self.first, found))
+        return [f"gives {given} of {there} results"] if given < there else []
+
+    def _ceilings(self) -> Ceilings:
+        self.say("measuring what the machine can do")
+        dtypes = dict.fromkeys(configuration.dtype for configuration in self.configurations)
+        return Ceilings(gemm={dtype: limits.gemm(compute_dtype(dtype), self.device) for dtype in dtypes}, bandwidth=limits.bandwidth(self.device))
+
+    # ------------------------------------------------------------------------------------------------------ timing
+
+    def _times(self, timers: Sequence[Batch], pairs: int) -> tuple[list[list[float]], bool]:
+        """Return the seconds of each timer in each round, and whether it was interrupted after the first."""
+        found: list[list[float]] = []
+        start = time.perf_counter()
+        try:
+            for each in rounds(timers, pairs if timers else 0):
+                found.append(each)
+                left = (time.perf_counter() - start) / len(found) * (pairs - len(found))
+                self.say(f"timing {self.task.program.name}: {len(found)} of {pairs} rounds, about {left:.0f} s left")
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            return found, True
+        return found, False
+
+    def _document(self, rows: list[Row], ceilings: Ceilings, pairs: int, interrupted: bool, base: Row | None) -> Report:
+        unknown = sorted(self.reference.expense().unknown)
+        notes = [RANDOM] * (self.expected is None)
+        notes += [f"multiply-adds are without {', '.join(f'`{name}`' for name in unknown)}, of unknown cost"] if unknown else []
+        task = self.task
+        return Report(
+            model=task.program.name,
+            preset=task.program.preset,
+            tasks=list(task.tasks),
+            entry=task.entry,
+            train=task.train,
+            sizes=self.reference.sizes(),
+            weights=str(task.weights) if task.weights is not None else None,
+            seed=task.seed,
+            pairs=pairs,
+            interrupted=interrupted,
+            baseline=base.name if base is not None else None,
+            machine=describe(self.device),
+            ceilings=ceilings,
+            notes=notes,
+            rows=rows,
+        )
+
+
+def _timed(row: Row, times: Sequence[float], first: Sequence[float], calls: int, ceilings: Ceilings) -> Row:
+    """Return a row with its times, and the shares of the ceilings that follow from them."""
+    found = spread(times)
+    facts: dict[str, Any] = {"seconds": Quartiles.of(found), "ratio": Quartiles.of(ratio(times, first)), "times": list(times), "calls": calls}
+    if row.multiply_adds is not None:
+        facts["gemm_share"] = 2 * row.multiply_adds / found.median / ceilings.gemm[row.dtype]
+    if row.moved is not None:
+        facts["bandwidth_share"] = row.moved / found.median / ceilings.bandwidth
+    return row.model_copy(update=facts)
+
+
+def _higher(one: Ceilings, other: Ceilings) -> Ceilings:
+    gemm = {dtype: max(rate, other.gemm[dtype]) for dtype, rate in one.gemm.items()}
+    return Ceilings(gemm=gemm, bandwidth=max(one.bandwidth, other.bandwidth))
+
+
+def reason(error: BaseException) -> str:
+    """Return what failed on one line: the first paragraph of the message, as far as it goes."""
+    text = " ".join(str(error).split("\n\n")[0].split()) or type(error).__name__
+    return text if len(text) <= REASON else f"{text[: REASON - 1]}…"
