@@ -13,7 +13,7 @@ from statistics import geometric_mean
 from typing import Any
 
 import torch
-from given import EXAMPLES, Given, same
+from given import EXAMPLES, give, same
 from pairs import Ratio, compare, show
 
 import archloom
@@ -59,7 +59,7 @@ def measured(row: Row) -> Ratio:
         inputs = {"image": inputs["image"][:1]}
     with torch.no_grad():
         if row.headless:
-            plain.backbone = other.backbone = Given(plain.backbone(**inputs))
+            give((plain, other), row.example, inputs["image"])
         same(other(**inputs), plain(**inputs))
         ours, theirs = (torch.compile(model, fullgraph=True, dynamic=False) for model in (other, plain))
         same(ours(**inputs), theirs(**inputs))

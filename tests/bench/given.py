@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from archloom.compiler.lower.block import Family
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
+BEFORE = {"taskprompter": ("embed", "blocks")}
+"""What runs before decoder and heads where that is no `backbone`: modules, or families of them."""
 
 
 class Given(nn.Module):
@@ -22,6 +26,22 @@ class Given(nn.Module):
     def forward(self, *_: Any, **__: Any) -> Any:
         """Return what was found."""
         return self.found
+
+
+def give(models: Sequence[Any], example: str, image: Tensor) -> None:
+    """Run the first of several models, and put what its backbone gave in the place of the backbone of each."""
+    families = (models[0].get_submodule(name) for name in BEFORE.get(example, ("backbone",)))
+    members = {id(each) for held in families for each in (held.children() if isinstance(held, Family) else (held,))}
+    names = [name for name, module in models[0].named_modules() if id(module) in members]
+    found: dict[str, Any] = {}
+    hooks = [models[0].get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: found.update({name: out})) for name in names]
+    with torch.no_grad():
+        models[0](image=image)
+    for hook in hooks:
+        hook.remove()
+    for model in models:
+        for name in names:
+            model.set_submodule(name, Given(found[name]))
 
 
 def step(model: Any, inputs: Mapping[str, Tensor]) -> Callable[[], None]:

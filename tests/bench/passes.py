@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from given import EXAMPLES, Given, same, step
+from given import EXAMPLES, give, same, step
 from pairs import Ratio, compare, show
 from torch import Tensor
 
@@ -113,19 +113,20 @@ PARTS = (
 ROWS = (
     Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),
     Row("TaskExpert, decoder and heads, inference", "taskexpert", "compared", "inference", 0.80),
+    Row("TaskPrompter, decoder and heads, inference", "taskprompter", "compared", "inference", 0.85),
+    Row("InvPT, decoder and heads, inference", "invpt", "compared", "inference", 0.75),
     Row("MLoRE, decoder and heads, batch 2, forward and backward", "mlore", "compared", "default", 0.80, pairs=10, trains=True),
     Row("TaskExpert, decoder and heads, batch 2, forward and backward", "taskexpert", "compared", "default", 0.80, pairs=10, trains=True),
 )
 
 
 def measured(row: Row) -> Ratio:
-    """Compile a model with and without passes, put the backbone's results in the place of the backbone, and time both."""
+    """Compile a model with and without passes, put what comes before the timed part in its own place, and time both."""
     path = EXAMPLES / f"{row.example}.arch"
     plain, other = (archloom.compile(path, preset=row.preset, optimize=passes).train(row.trains) for passes in ("none", row.passes))
     other.load_state_dict(plain.state_dict())
     image = other.example_inputs()["image"][: 2 if row.trains else 1]
-    with torch.no_grad():
-        plain.backbone = other.backbone = Given(plain.backbone(image))
+    give((plain, other), row.example, image)
     return timed(row, plain, other, {"image": image}, row.pairs, 1)
 
 
