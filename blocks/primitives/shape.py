@@ -10,7 +10,7 @@ from ...dsl.primitive import Rule
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import axes, axis, ints, shape, tensor
 from ..costs import moved, product, view
-from ..lowering import Given, LoweringBuilder, call, expand, method, sizes, static
+from ..lowering import COMPOSITES, Given, LoweringBuilder, call, expand, method, sizes, static
 from ..operands import normal_axes
 from ..ranges import keeps
 from ..registry import operation
@@ -181,6 +181,24 @@ def _moved_axes(name: str, order: str, permutation: str, doc: str) -> None:
 
 _moved_axes("channels_last", "[B, C, ...] -> [B, ..., C]", "last", "Move the channel axis from the second place to the end")
 _moved_axes("channels_first", "[B, ..., C] -> [B, C, ...]", "first", "Move the channel axis from the end to the second place")
+
+
+@operation(
+    arguments=(X,),
+    lowering=call(f"{COMPOSITES}.in_channels_last", "x"),
+    values=keeps("x"),
+    cost=moved,
+    good=(sample(x="float[B, 3, H, W]"), sample(x="int[B, 3, 4, 1]")),
+    bad=(refused("A322", x="float[B, 3, S]"),),
+)
+def in_channels_last(rule: Rule, x: TensorType) -> TensorType:
+    """Lay a map out in memory with its channels innermost, as torch's `channels_last` format: `y = x`, the order of axes is kept.
+
+    x: any[B, C, H, W], y: as x.
+    """
+    if x.rank != 4:
+        raise rule.fail(f"`x` is {x}", "give it [B, C, H, W]", "A322")
+    return x
 
 
 @operation(

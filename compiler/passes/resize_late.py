@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import prod
-from typing import Any, ClassVar, cast
+from math import inf, prod
+from typing import Any, ClassVar
 
-from ...blocks.parameters import per_axis
-from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
-from ...dsl.types import Axis, TensorType, extent
-from ..census import leaf_specs
-from ..graph import Graph, module_at, operands
+from ...blocks.costs import product
+from ...dsl.program import Body, Node, NodeKind, Ref
+from ...dsl.record import record
+from ...dsl.types import TensorType, extent
+from ..graph import Graph, operands
+from ..optimize.convolving import is_plain, made_with, tensors, weight_of
 from ..optimize.inlining import Inlined, can_inline
 from ..optimize.interface import Journal, Pass
+from ..optimize.readers import readers
 from ..optimize.rebuilding import rebuild
+from ..optimize.resizing import before, grows, is_exact, is_resize, places
 from ..optimize.writing import Writer
+
+
+@record
+class Part:
+    """One of the resized maps whose sum a convolution reads; `narrow` is the convolution of one place before the resize, where that reads fewer
+    channels than it gives."""
+
+    resize: Node
+    narrow: Node | None
+
+
+@record
+class Way:
+    """How the convolution of a part is computed: its multiply-adds for each channel of the result, before the resize or behind it."""
+
+    part: Part
+    costs: float
+    is_before: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,168 +44,203 @@ class ResizeLate(Pass):
     """Compute a convolution of resized places at the places before, where these are fewer: with one place in its kernel, it and the resize change
     places; a larger kernel takes its taps first, `sum_k shift_k(resize(W_k x))`, and the shifts go with the resize.
 
-    The latter pays where `gain` times its multiply-adds are fewer than those of the convolution.
+    The latter pays where `gain` times its multiply-adds are fewer than those of the convolution.  Of a sum of resized maps each is convolved by
+    itself, if that costs less; channels that a convolution of one place made more just before the resize are not made, `W * resize(V x + c) =
+    [W V, W c] * resize([x, 1])`.
     """
 
     gain: int = 3
 
     after: ClassVar[tuple[str, ...]] = ("fold_norms",)
-    fires: ClassVar[Mapping[str, int]] = {"taskexpert:compared": 4}
+    fires: ClassVar[Mapping[str, int]] = {"taskexpert:compared": 4, "invpt:compared": 4}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Move the resizes of each body behind the convolutions."""
         return rebuild(graph, lambda body: self._moved(body, journal))
 
     def _moved(self, body: Body, journal: Journal) -> Body:
-        resized = {Ref(number) for number, node in enumerate(body.nodes) if _is_resize(node)}
-        if not resized:
+        sums = _sums(body)
+        if not sums:
             return body
-        calls = {number for number, node in enumerate(body.nodes) if node.body is not None and self._is_worth_it(body, node, resized)}
+        calls = {number for number, node in enumerate(body.nodes) if node.body is not None and self._is_worth_it(body, node, sums)}
         flat = Inlined(body, calls).body if calls else body
         made = self._written(flat, body, journal)
         return body if made is flat else made
 
-    def _is_worth_it(self, body: Body, call: Node, resized: set[Ref]) -> bool:
-        """Tell whether a call begins with a convolution of a resized value for which that pays."""
-        handed = [(name, ref) for name, ref in operands(call) if ref in resized]
+    def _is_worth_it(self, body: Body, call: Node, sums: Mapping[Ref, tuple[Part, ...]]) -> bool:
+        """Tell whether a call begins with a convolution of resized values for which that pays."""
+        handed = [(name, ref) for name, ref in operands(call) if ref in sums]
         callee = call.body
         if callee is None or not handed or call.target not in body.modules or body.modules[call.target].modules or not can_inline(callee):
             return False
-        inner = {Ref(declared.node): body.nodes[ref.node] for declared in callee.inputs for name, ref in handed if declared.key == name}
+        inner = {Ref(declared.node): sums[ref] for declared in callee.inputs for name, ref in handed if declared.key == name}
         pairs = ((node, inner[x]) for node in callee.nodes if isinstance(x := node.inputs.get("x"), Ref) and x in inner)
-        return any(_weight(callee, node) is not None and self._against(callee, node, body, resize) is None for node, resize in pairs)
+        return any(weight_of(callee, node) is not None and not isinstance(self._ways(callee, node, body, parts), str) for node, parts in pairs)
 
     def _written(self, flat: Body, body: Body, journal: Journal) -> Body:
-        pays: dict[int, int] = {}
-        for number, resize in _pairs(flat):
-            against = self._against(flat, flat.nodes[number], flat, flat.nodes[resize])
-            if against is None:
-                pays[number] = resize
+        sums = _sums(flat)
+        pays: dict[int, tuple[Way, ...]] = {}
+        for number, node in enumerate(flat.nodes):
+            x = node.inputs.get("x")
+            if not isinstance(x, Ref) or x not in sums or weight_of(flat, node) is None:
+                continue
+            found = self._ways(flat, node, flat, sums[x])
+            if isinstance(found, str):
+                journal.decline(body, f"`{node.target}` stays behind the resize: {found}", node.span)
             else:
-                journal.decline(body, f"`{flat.nodes[number].target}` stays behind the resize: {against}", flat.nodes[number].span)
+                pays[number] = found
         if not pays:
             return flat
         writer = Writer(flat)
         for number, node in enumerate(flat.nodes):
             if number in pays:
-                writer.stand_for(number, [_write(writer, node, flat.nodes[pays[number]])])
+                writer.stand_for(number, [_write(writer, node, pays[number])])
                 journal.fire(body, f"`{node.target}` comes before the resize", node.span)
             else:
                 writer.copy(number)
         return writer.body()
 
-    def _against(self, held: Body, node: Node, above: Body, resize: Node) -> str | None:
-        """Return why a convolution of a resized value stays behind the resize, or None if it needn't."""
-        before, after = _places(_read(above, resize)), _places(resize.outputs[0])
-        weight = _weight(held, node)
-        if weight is None or not _is_plain(_made(held, node)):
+    def _ways(self, held: Body, node: Node, above: Body, parts: Sequence[Part]) -> tuple[Way, ...] | str:
+        """Return how a convolution of a sum of resized values is computed part by part, or why it stays behind the resizes."""
+        weight = weight_of(held, node)
+        if weight is None or not is_plain(made_with(held, node)):
             return "it takes steps, has groups, or sees other values than zeros at the border"
-        cin, rows, columns = (size if isinstance(size := extent(axis), int) else 1 for axis in weight.shape[1:])
-        if (rows, columns) == (1, 1):
-            grows = _grows(resize) if before is None or after is None else prod(after) > prod(before)
-            return None if grows else "the resize isn't known to make more places"
-        if before is None or after is None or not _is_exact(resize, before):
-            return "its places aren't known, or not as many as the scale says"
-        if resize.attributes["mode"] != "bilinear":
-            return f"its kernel can't go before a resize by `{resize.attributes['mode']}`, only by `bilinear`"
-        (height, width), (tall, wide) = before, after
-        taps = cin * rows * columns * height * width + rows * height * columns * width * wide + tall * rows * height * wide
-        costs = cin * rows * columns * tall * wide
-        return None if self.gain * taps <= costs else f"it costs {costs} multiply-adds for each channel, and before the resize {taps}"
+        if _kernel(weight)[1:] == (1, 1):
+            if len(parts) > 1:
+                return "it reads a sum of resized values, and one place of it"
+            return (Way(parts[0], 0, True),) if grows(above, parts[0].resize) else "the resize isn't known to make more places"
+        new = places(parts[0].resize.outputs[0])
+        if new is None or any(places(before(above, part.resize)) is None for part in parts):
+            return "its places aren't known"
+        ways = tuple(self._way(above, weight, part) for part in parts)
+        costs, total = _direct(_kernel(weight), new), sum(way.costs for way in ways)
+        if total <= costs:
+            return ways
+        if total < inf:
+            return f"it costs {costs} multiply-adds for each channel, and apart {total:g}, those before a resize counted {self.gain} times"
+        if parts[0].resize.attributes["mode"] != "bilinear":
+            return f"its kernel can't go before a resize by `{parts[0].resize.attributes['mode']}`, only by `bilinear`"
+        return "its places are not as many as the scale says"
+
+    def _way(self, above: Body, weight: TensorType, part: Part) -> Way:
+        """Return the cheaper way for one part; a kernel that reads no fewer channels than before has none behind the resize."""
+        old, new = places(before(above, part.resize)), places(part.resize.outputs[0])
+        cin, rows, columns = _kernel(weight)
+        narrow = weight_of(above, part.narrow) if part.narrow is not None else None
+        size = (_kernel(narrow)[0] if narrow is not None else cin, rows, columns)
+        made = cin * prod(size) if narrow is not None else 0  # the kernel of both
+        behind = made + _direct(size, new) if narrow is not None and new is not None else inf
+        if old is None or new is None or part.resize.attributes["mode"] != "bilinear" or not is_exact(part.resize, old):
+            return Way(part, behind, False)
+        (height, width), (tall, wide) = old, new
+        taps = made + prod(size) * height * width + rows * height * columns * width * wide + tall * rows * height * wide
+        return Way(part, self.gain * taps, True) if self.gain * taps <= behind else Way(part, behind, False)
 
 
-def _is_resize(node: Node) -> bool:
-    return node.kind is NodeKind.OPERATION and node.target == "resize" and node.outputs[0].rank == 4 and not node.attributes["antialias"]
+def _kernel(weight: TensorType) -> tuple[int, ...]:
+    return tuple(size if isinstance(size := extent(axis), int) else 1 for axis in weight.shape[1:])
 
 
-def _pairs(body: Body) -> Iterator[tuple[int, int]]:
-    """Yield each convolution of a resized value, with the resize."""
+def _direct(kernel: tuple[int, ...], new: tuple[int, int]) -> int:
+    return prod(kernel) * prod(new)
+
+
+def _sums(body: Body) -> dict[Ref, tuple[Part, ...]]:
+    """Return the values that are resized maps, or sums of such."""
+    found: dict[Ref, tuple[Part, ...]] = {}
+    read = readers(body)
     for number, node in enumerate(body.nodes):
-        x = node.inputs.get("x")
-        if isinstance(x, Ref) and _is_resize(body.nodes[x.node]) and _weight(body, node) is not None:
-            yield number, x.node
+        if is_resize(node):
+            found[Ref(number)] = (Part(node, _narrow(body, node)),)
+        elif node.kind is NodeKind.OPERATION and node.target == "add":
+            a, b = node.inputs.get("a"), node.inputs.get("b")
+            if isinstance(a, Ref) and isinstance(b, Ref) and a in found and b in found and body.type(a) == body.type(b) and read[a] == read[b] == 1:
+                found[Ref(number)] = found[a] + found[b]
+    return found
 
 
-def _read(body: Body, node: Node) -> TensorType:
-    x = node.inputs["x"]
-    assert isinstance(x, Ref)
-    return body.type(x)
-
-
-def _places(type_: TensorType) -> tuple[int, int] | None:
-    height, width = (extent(axis) for axis in type_.shape[2:])
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
-
-
-def _scales(resize: Node) -> tuple[Fraction, ...] | None:
-    """Return how much larger each axis gets, where the text says so."""
-    scale: Any = resize.attributes["scale"]
-    if scale is None:
+def _narrow(body: Body, resize: Node) -> Node | None:
+    """Return the convolution of one place that makes more channels of what is resized."""
+    x = resize.inputs["x"]
+    node = body.nodes[x.node] if isinstance(x, Ref) else None
+    weight = weight_of(body, node) if node is not None else None
+    if node is None or weight is None or not is_plain(made_with(body, node)) or made_with(body, node)["padding"] not in (0, [0, 0], (0, 0)):
         return None
-    return (Fraction(scale),) * 2 if isinstance(scale, (int, float, Fraction)) else tuple(Fraction(each) for each in scale)
+    cin, cout = (extent(axis) for axis in weight.shape[:2][::-1])
+    return node if _kernel(weight)[1:] == (1, 1) and isinstance(cin, int) and isinstance(cout, int) and cin < cout else None
 
 
-def _grows(resize: Node) -> bool:
-    """Tell whether there are more places after than before, whatever their number."""
-    scales = _scales(resize)
-    return scales is not None and prod(scales) > 1
+# ----------------------------------------------------------------------------------------------------------- writing
 
 
-def _is_exact(resize: Node, before: tuple[int, int]) -> bool:
-    """Tell whether the scales give the very sizes of the result, so that nothing was rounded away."""
-    scales = _scales(resize)
-    return scales is None or all((scale * n).denominator == 1 for scale, n in zip(scales, before, strict=True))
+def _write(writer: Writer, node: Node, ways: tuple[Way, ...]) -> Ref:
+    weight = weight_of(writer.old, node)
+    assert weight is not None
+    if _kernel(weight)[1:] == (1, 1):
+        return _swapped(writer, node, ways[0].part.resize)
+    own = tensors(writer, node)
+    shift = _shift(writer, node, ways)
+    least = min(ways, key=lambda way: _count(writer, way.part))
+    total: Ref | None = None
+    for way in ways:
+        y = _part(writer, node, way, own["weight"], shift if way is least else None, own.get("bias") if total is None else None)
+        total = y if total is None else writer.operation("add", node, node.name, a=total, b=y)
+    assert total is not None
+    return total
 
 
-def _made(body: Body, node: Node) -> Mapping[str, Any]:
-    """Return what a convolution was made with."""
-    declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
-    return declared.arguments if declared is not None else node.attributes
+def _count(writer: Writer, part: Part) -> int:
+    size = places(before(writer.old, part.resize))
+    return prod(size) if size is not None else 0
 
 
-def _is_plain(made: Mapping[str, Any]) -> bool:
-    """Tell whether a kernel slides over zeros at the border, place by place, for all channels."""
-    plain = per_axis(made["stride"], 2) == per_axis(made["dilation"], 2) == (1, 1) and made["groups"] == 1
-    return plain and made.get("padding_mode", "zeros") == "zeros" and made["padding"] != "same"
+def _shift(writer: Writer, node: Node, ways: tuple[Way, ...]) -> Ref | None:
+    """Return what the convolutions before the resizes add, together: a resize keeps it as it is."""
+    total: Ref | None = None
+    for way in ways:
+        bias = tensors(writer, way.part.narrow).get("bias") if way.part.narrow is not None else None
+        if bias is not None:
+            total = bias if total is None else writer.operation("add", node, a=total, b=bias)
+    return total
 
 
-def _weight(body: Body, node: Node) -> TensorType | None:
-    """Return the type of a convolution's kernel; None for what is no convolution of two axes."""
-    if node.kind is NodeKind.OPERATION and node.target == "conv2d":
-        weight = node.inputs["weight"]
-        return body.type(weight) if isinstance(weight, Ref) else None
-    declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
-    if declared is None or declared.kind != "Conv2d":
-        return None
-    specs = {spec.name: spec for spec in leaf_specs(declared)}
-    return TensorType(specs["weight"].dtype, specs["weight"].shape)
+def _part(writer: Writer, node: Node, way: Way, kernel: Ref, shift: Ref | None, bias: Ref | None) -> Ref:
+    """Write the convolution of one part; what is added before all resizes goes into it as a channel of ones, which borders end as they do others."""
+    resize, narrow = way.part.resize, way.part.narrow
+    source = (narrow or resize).inputs["x"]
+    assert isinstance(source, Ref)
+    x, weight = writer.at(source), kernel
+    if narrow is not None:
+        inner = writer.operation("index", node, x=tensors(writer, narrow)["weight"], items=(slice(None), slice(None), 0, 0))
+        weight = writer.operation("einsum", node, pattern="o m k l, m i -> o i k l", tensors=(kernel, inner))
+    if shift is not None:
+        x = writer.operation("pad", node, x=x, amount=[0, 1], dim=1, value=1)
+        column = writer.operation("einsum", node, pattern="o m k l, m -> o k l", tensors=(kernel, shift))
+        weight = writer.operation("concat", node, tensors=(weight, writer.operation("unsqueeze", node, x=column, dim=1)), dim=1)
+    made = made_with(writer.old, node)
+    given: dict[str, Any] = {"padding": made["padding"], **({"bias": bias} if bias is not None else {})}
+    if not way.is_before:
+        return writer.operation("conv2d", node, node.name, x=_resized(writer, resize, x, resize.name), weight=weight, **given)
+    cout, cin, *spans = writer.type(weight).shape
+    taps = writer.operation("permute", node, x=weight, order=[1, 2, 3, 0])
+    matrix = writer.operation("reshape", node, x=taps, shape=(cin, product((cout, *spans))))
+    given |= {"size": resize.outputs[0].shape[2:], "kernel": spans, "align": resize.attributes["align"]}
+    return writer.operation("resized_conv2d", node, node.name, x=x, weight=matrix, **given)
 
 
-def _write(writer: Writer, node: Node, resize: Node) -> Ref:
+def _resized(writer: Writer, resize: Node, x: Ref, name: str) -> Ref:
+    """Write a resize of another map of the same places."""
+    old, (output,) = writer.type(x), resize.outputs
+    inputs = {name: writer.operand(operand) for name, operand in resize.inputs.items()} | {"x": x}
+    return writer.add(replace(resize, inputs=inputs, outputs=(TensorType(output.dtype, (*old.shape[:2], *output.shape[2:])),), name=name))
+
+
+def _swapped(writer: Writer, node: Node, resize: Node) -> Ref:
+    """Write the convolution of what was resized, then the resize."""
     x = resize.inputs["x"]
     assert isinstance(x, Ref)
-    weight, made = _weight(writer.old, node), _made(writer.old, node)
-    assert weight is not None
-    if weight.shape[2:] == (1, 1):
-        return _swapped(writer, node, resize, x)
-    own = _weights(writer, node)
-    size: tuple[Axis, ...] = resize.outputs[0].shape[2:]
-    given: dict[str, Any] = {"size": size, "padding": made["padding"], "align": resize.attributes["align"]}
-    return writer.operation("resized_conv2d", node, node.name, x=writer.at(x), **own, **given)
-
-
-def _swapped(writer: Writer, node: Node, resize: Node, x: Ref) -> Ref:
-    """Write the convolution of what was resized, then the resize."""
-    places = writer.old.type(x).shape[2:]
+    small = writer.old.type(x).shape[2:]
     (output,) = node.outputs
     inputs = {name: writer.operand(operand) for name, operand in node.inputs.items()} | {"x": writer.at(x)}
-    inner = writer.add(replace(node, inputs=inputs, outputs=(TensorType(output.dtype, (*output.shape[:2], *places)),)))
-    more = {name: writer.operand(operand) for name, operand in resize.inputs.items()} | {"x": inner}
-    return writer.add(replace(resize, inputs=more, outputs=node.outputs, name=node.name))
-
-
-def _weights(writer: Writer, node: Node) -> dict[str, Ref]:
-    """Return kernel and bias of a convolution as values."""
-    if node.kind is NodeKind.OPERATION:
-        return {name: writer.at(ref) for name in ("weight", "bias") if isinstance(ref := node.inputs.get(name), Ref)}
-    return writer.weights(node.target, cast(ModuleDecl, module_at(writer.old, node.target)), node.span)
+    inner = writer.add(replace(node, inputs=inputs, outputs=(TensorType(output.dtype, (*output.shape[:2], *small)),)))
+    return _resized(writer, resize, inner, node.name)

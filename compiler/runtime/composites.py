@@ -165,27 +165,37 @@ def dynamic_conv(
     return y.reshape(rows, cout, *y.shape[2:])
 
 
+def in_channels_last(x: Tensor) -> Tensor:
+    """Lay a map out with its channels innermost, where it isn't so already; x: any[B, C, H, W], y: as x."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def resized_taps(x: Tensor, size: int, taps: int, padding: int, align: bool) -> Tensor:
     """Return what each place of an axis gives to each place of a convolution over the resized axis, for each of its taps.
 
-    x: an identity matrix float[n, n], y: float[taps * n, size + 2 * padding - taps + 1].
+    x: an identity matrix float[n, n], y: float[taps, n, size + 2 * padding - taps + 1].
     """
     spread = functional.interpolate(x[None], size, mode="linear", align_corners=align)[0]
     seen = functional.pad(spread, [padding, padding])
-    return seen.unfold(1, seen.size(1) - taps + 1, 1).transpose(0, 1).flatten(0, 1)
+    return seen.unfold(1, seen.size(1) - taps + 1, 1).transpose(0, 1)
 
 
-def resized_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, size: list[int], padding: list[int], align: bool = False) -> Tensor:
+def resized_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, size: list[int], kernel: list[int], padding: list[int], align: bool = False
+) -> Tensor:
     """Convolve what a bilinear resize gives: the kernel's taps first, at the old places, then the resize along each axis with their shifts.
 
-    x: float[B, cin, h, w], weight: float[cout, cin, k, l], bias: float[cout], y: float[B, cout, H + 2 padding - k + 1, ...], size: H and W.
+    x: float[B, cin, h, w], weight: float[cin, k * l * cout], bias: float[cout], size: H and W, kernel: k and l, y: float[B, cout,
+    H + 2 padding - k + 1, ...]; y lies in memory with its channels innermost.
     """
-    height, width = x.shape[2:]
-    cout, _, rows, columns = weight.shape
-    kernel = weight.permute(0, 2, 3, 1).flatten(0, 2)
-    each = torch.unflatten(torch.unflatten(torch.matmul(kernel, x.flatten(2)), 1, [cout, rows, columns]), 4, [height, width])
-    down = resized_taps(torch.eye(height, dtype=x.dtype, device=x.device), size[0], rows, padding[0], align)
-    across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], columns, padding[1], align)
-    lines = torch.matmul(each.transpose(3, 4).flatten(4, 5).flatten(2, 3), across)
-    y = torch.matmul(down.mT, lines)
-    return y if bias is None else y.add_(bias[:, None, None])  # another map of this size costs more than the sum
+    rows, height, width = x.size(0), x.size(2), x.size(3)
+    tall, wide = kernel
+    each = torch.unflatten(torch.matmul(x.permute(0, 2, 3, 1).flatten(1, 2), weight), 2, [tall, -1])
+    each = torch.unflatten(each, 1, [height, width]).permute(0, 3, 1, 2, 4).reshape(rows * tall * height, width * wide, -1)
+    across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], wide, padding[1], align).permute(2, 1, 0).flatten(1)
+    lines = torch.bmm(across.expand(rows * tall * height, -1, -1), each)
+    down = resized_taps(torch.eye(height, dtype=x.dtype, device=x.device), size[0], tall, padding[0], align).flatten(0, 1)
+    y = torch.bmm(down.mT.expand(rows, -1, -1), lines.reshape(rows, tall * height, -1))
+    y = torch.unflatten(y, 2, [lines.size(1), lines.size(2)])
+    y = y if bias is None else y.add_(bias)  # another map of this size costs more than the sum
+    return y.permute(0, 3, 1, 2)

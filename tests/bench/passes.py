@@ -97,6 +97,28 @@ model M(dim: int = 192) {
   out y = conv(resize(x, scale = 4))
 }
 """
+SUM = """
+model M(dim: int = 192) {
+  in a: float[B, dim, 8, 8]
+  in b: float[B, 96, 16, 16]
+  in c: float[B, 48, 32, 32]
+  wide_b, wide_c, conv = Conv2d(96, dim, 1), Conv2d(48, dim, 1), Conv2d(dim, dim, 3, padding = 1)
+  out y = conv(resize(a, scale = 8) + resize(wide_b(b), scale = 4) + resize(wide_c(c), scale = 2))
+}
+"""
+MAPS = """
+block Step(dim: int) {
+  in x: float[B, dim, H, W]
+  conv, norm = Conv2d(dim, dim, 3, padding = 1, bias = false), BatchNorm2d(dim)
+  out y = relu(norm(conv(x)))
+}
+model M(dim: int = 96) {
+  in x: float[B, dim, 32, 32]
+  first, second, last = Step(dim), Step(dim), Conv2d(dim, 40, 1)
+  out y = resize(last(second(first(x))), scale = 4)
+}
+"""
+FOLDED = "lay_channels_last, fold_parameters"
 PARTS = (
     Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=20),
     Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=20),
@@ -109,6 +131,9 @@ PARTS = (
     ),
     Part("resize_late, a 3x3 convolution behind a resize by 4", HEAD, ((1, 192, 14, 18),), "resize_late", 0.5),
     Part("resize_late, the same, forward and backward", HEAD, ((1, 192, 14, 18),), "resize_late", 0.6, trains=True),
+    Part("resize_late, a sum of three resized maps", SUM, ((1, 192, 8, 8), (1, 96, 16, 16), (1, 48, 32, 32)), "resize_late, fold_parameters", 0.5),
+    Part("lay_channels_last, two convolutions, norms and a resize by 4", MAPS, ((1, 96, 32, 32),), FOLDED, 0.9),
+    Part("the same with fold_norms", MAPS, ((1, 96, 32, 32),), f"fold_norms, {FOLDED}", 0.9),
 )
 ROWS = (
     Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),

@@ -40,9 +40,9 @@ def test_places_where_a_pass_applied_and_where_not(capsys: pytest.CaptureFixture
     assert shown.err == (
         "passes of M\n"
         "  fold_norms did nothing, declined 3 times\n"
-        f"    - {NOT_FOLDED}:9:11: in `M`: `conv` has no bias, and would get one: `fold_norms(bare = True)` does it\n"
-        f"    - {NOT_FOLDED}:11:11: in `M`: the result of `both` is read elsewhere, too\n"
-        f"    - {NOT_FOLDED}:12:11: in `M`: `own` follows no convolution or linear\n"
+        f"    - {NOT_FOLDED}:10:11: in `M`: `conv` pads by other values than zeros\n"
+        f"    - {NOT_FOLDED}:12:11: in `M`: the result of `both` is read elsewhere, too\n"
+        f"    - {NOT_FOLDED}:13:11: in `M`: `own` follows no convolution or linear\n"
         "  pack did nothing\n"
         "passes of M\n"
         "  fold_norms did nothing\n"

@@ -193,6 +193,12 @@ def squeeze(x: Tensor, dim: Any) -> Tensor:
     return x.squeeze(at)
 
 
+@entry
+def in_channels_last(x: Any) -> Tensor:
+    need(x.dim() == 4, "a map")
+    return x
+
+
 TABLE["unsqueeze"] = lambda x, dim: x.unsqueeze(axis(dim, x.dim() + 1))
 TABLE["flip"] = lambda x, dim: x.flip(axes(dim, x.dim()))
 
