@@ -14,7 +14,7 @@ from ..dsl.types import Axis, DType, TensorType, extent
 
 WIDTH = {
     DType.FLOAT: 4, DType.FLOAT64: 8, DType.FLOAT32: 4, DType.FLOAT16: 2, DType.BFLOAT16: 2,
-    DType.COMPLEX: 8, DType.INT: 8, DType.INT32: 4, DType.BOOL: 1,
+    DType.COMPLEX: 8, DType.INT: 8, DType.INT32: 4, DType.INT8: 1, DType.BOOL: 1,
 }  # fmt: skip
 """Bytes of one element; `float` counts 4."""
 

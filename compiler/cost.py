@@ -20,7 +20,7 @@ Sizes = Mapping[Symbol, int]
 
 WIDTH = {
     DType.FLOAT64: 8, DType.COMPLEX: 8, DType.INT: 8, DType.FLOAT: 4, DType.FLOAT32: 4, DType.INT32: 4, DType.FLOAT16: 2, DType.BFLOAT16: 2,
-    DType.BOOL: 1,
+    DType.INT8: 1, DType.BOOL: 1,
 }  # fmt: skip
 """Bytes of one number; `float` counts 4."""
 

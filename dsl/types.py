@@ -19,6 +19,7 @@ class DType(Enum):
     COMPLEX = "complex"
     INT = "int"
     INT32 = "int32"
+    INT8 = "int8"
     BOOL = "bool"
 
     @property

@@ -22,6 +22,12 @@ def _dot(a: Any, b: Any, *_: Any, **__: Any) -> int:
     return 2 * a[0]
 
 
+def _whole_numbers(a: Any, b: Any, *_: Any, **__: Any) -> int:
+    return 2 * a[0] * a[1] * b[1]
+
+
 def counter() -> FlopCounterMode:
-    """Return a counter that knows products with a vector too: by the layout of the other factor torch takes them for those of matrices, or not."""
-    return FlopCounterMode(display=False, custom_mapping={ATEN.mv: _matrix_vector, ATEN.addmv: _added_matrix_vector, ATEN.dot: _dot})
+    """Return a counter that knows products of whole numbers, and with a vector: by the layout of the other factor torch takes these for those of
+    matrices, or not."""
+    mapping = {ATEN.mv: _matrix_vector, ATEN.addmv: _added_matrix_vector, ATEN.dot: _dot, ATEN._int_mm: _whole_numbers}
+    return FlopCounterMode(display=False, custom_mapping=mapping)

@@ -37,6 +37,7 @@ def load(folder: str | PathLike[str], *, device: str | torch.device | None = Non
     """
     from ..check import check_text
     from ..runtime.compiling import compile_program
+    from ..runtime.rounded import Quantized, Rounded
     from .saving import library_files
 
     place = Path(folder)
@@ -52,6 +53,8 @@ def load(folder: str | PathLike[str], *, device: str | torch.device | None = Non
     if changed:
         raise failure(CHANGED, f"the library's `{changed[0]}` is another one than the model was compiled with", "compile the spec again")
     made = compile_program(program, tasks=manifest.tasks, dtype=manifest.dtype, device="meta", extern=extern, optimize=manifest.passes)
+    if manifest.quantization:
+        made.drop_folded(Quantized(tuple(Rounded(tuple(r.weights), r.to, r.numbers, tuple(r.stored), r.error) for r in manifest.quantization)))
     return made.materialize(device or "cpu", given=_tensors(made, path))
 
 

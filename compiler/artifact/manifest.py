@@ -25,12 +25,25 @@ class Versions(BaseModel):
     torch: str
 
 
+class QuantizedWeights(BaseModel):
+    """Weights that were quantized together: their paths, to what, how many numbers, the names of what stands in their place, and the error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: list[str]
+    to: str
+    numbers: int
+    stored: list[str]
+    error: float | None
+
+
 class Manifest(BaseModel):
     """What a folder holds: the texts that say what the model is, how it was compiled, and the file of its tensors.
 
     `files` are the text and what it imports from beside it, by name relative to its folder; `spec` is the first of them.  `library` holds
     the digests of the library's files that it uses.  `passes` are written as they are asked for.  `names` gives, for each weights map
-    of the text, the stored names behind each tensor.
+    of the text, the stored names behind each tensor.  `quantization` lists the weights in whose place others are stored; where there are
+    some, what passes have folded is stored, and the parameters that nothing else reads are not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +61,7 @@ class Manifest(BaseModel):
     dtype: Literal["float16", "bfloat16", "float32", "float64"]
     passes: list[str]
     names: dict[str, dict[str, list[str]]]
+    quantization: list[QuantizedWeights]
     weights: str
     weights_digest: str
 

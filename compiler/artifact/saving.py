@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
@@ -18,7 +19,7 @@ from ..optimize.interface import Pass
 from ..optimize.pipelines import Asked, pipeline
 from ..optimize.rebuilding import roots
 from ..sources import Project
-from .manifest import NAME, Manifest, Versions, digest, file_digest, text_digest
+from .manifest import NAME, Manifest, QuantizedWeights, Versions, digest, file_digest, text_digest
 
 if TYPE_CHECKING:
     from ..runtime.extern import Allowed
@@ -90,6 +91,9 @@ def _written(
     from ..runtime.saving import write_tensors
     from ..writing import write_file
 
+    quantization = [QuantizedWeights(**row) for row in json.loads(made.quantized.json())]
+    if quantization:
+        made.drop_folded()
     folder.mkdir(parents=True, exist_ok=True)
     older = _weights_of(folder)
     new = write_tensors(folder / "weights-new.safetensors", made.state_dict())
@@ -108,6 +112,7 @@ def _written(
         dtype=dtype,  # pyright: ignore[reportArgumentType] - pydantic checks it
         passes=[spelt(each) for each in pipeline(asked)],
         names={map_.name: {rule.target: list(rule.names) for rule in map_.rules} for map_ in program.weights.values()},
+        quantization=quantization,
         weights=final.name,
         weights_digest=sum_,
     )

@@ -28,6 +28,7 @@ from ...dsl.types import DType, extent
 
 Array = np.ndarray[Any, Any]
 BYTES = 256
+WHOLE: dict[DType, Any] = {DType.INT: np.int64, DType.INT32: np.int32, DType.INT8: np.int8}
 
 
 class InputError(click.ClickException):
@@ -172,10 +173,13 @@ class Reader:
             if not np.isin(array, (0, 1)).all():
                 raise InputError(name, "is `bool`, and there are other values than 0 and 1")
             return array.astype(np.bool_)
-        if wanted.is_int:
+        if wanted in WHOLE:
             if array.dtype.kind == "f" and not np.array_equal(array, np.round(array)):
                 raise InputError(name, f"is `{wanted}`, and there are fractions in it")
-            return array.astype(np.int32 if wanted is DType.INT32 else np.int64)
+            found = array.astype(WHOLE[wanted])
+            if not np.array_equal(found, array):
+                raise InputError(name, f"is `{wanted}`, and there are numbers in it that this can't hold")
+            return found
         return array.astype(np.float64 if wanted is DType.FLOAT64 else np.float32)
 
 

@@ -106,7 +106,8 @@ class BodyLowering(GraphBuilder):
         """Call the module that keeps what is computed from parameters alone."""
         recipe: Recipe = node.attributes["recipe"]
         code = generate(node.target, BodyLowering(self.around).write(recipe.body, ()), (), (node.target,))
-        path = self.around.child(frame.prefix, DERIVED, {"recipe": Written(recipe_text(recipe), code, recipe.paths, recipe.packed)}, node.target)
+        written = Written(recipe_text(recipe), code, recipe.paths, recipe.packed, _is_still(recipe))
+        path = self.around.child(frame.prefix, DERIVED, {"recipe": written}, node.target)
         return (self._create("call_module", path),)
 
     def write_constant(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
@@ -222,6 +223,14 @@ _WRITERS: dict[NodeKind, Writer] = {
 def is_extern(body: Body) -> bool:
     """Tell whether a body says what a wrapped module takes and gives."""
     return any(node.kind is NodeKind.EXTERN for node in body.nodes)
+
+
+def _is_still(recipe: Recipe) -> bool:
+    """Tell whether the last operation of a recipe gives no gradient to anything."""
+    last = recipe.body.nodes[recipe.body.outputs[0].ref.node]
+    given = {name: _types(recipe.body, operand) for name, operand in last.inputs.items()}
+    arguments = {argument.name: argument for argument in _entry(last).all_arguments}
+    return all(arguments[name].is_flat({**last.attributes, **given}) for name in given)
 
 
 def _entry(node: Node) -> Entry:

@@ -35,6 +35,7 @@ TORCH_DTYPES = {
     DType.COMPLEX: torch.complex64,
     DType.INT: torch.int64,
     DType.INT32: torch.int32,
+    DType.INT8: torch.int8,
     DType.BOOL: torch.bool,
 }
 """All but `float`, which is what the model was compiled or moved to."""

@@ -56,10 +56,13 @@ class Code:
 
 
 class Written:
-    """The code of what is computed from the parameters at `paths` alone, a function of the module that holds them; known by its text."""
+    """The code of what is computed from the parameters at `paths` alone, a function of the module that holds them; known by its text.
 
-    def __init__(self, text: str, code: Code, paths: tuple[str, ...], packed: bool) -> None:
-        self.text, self.code, self.paths, self.packed = text, code, paths, packed
+    A `still` one changes with them in steps only, so that no gradient goes to them.
+    """
+
+    def __init__(self, text: str, code: Code, paths: tuple[str, ...], packed: bool, still: bool) -> None:
+        self.text, self.code, self.paths, self.packed, self.still = text, code, paths, packed, still
 
     def __repr__(self) -> str:
         return self.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ...dsl.program import Body, EntryPlan, ModuleDecl, Node, Program
@@ -23,7 +23,7 @@ def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
         new[id(body)] = rewrite(_relinked(body, new))
     if all(new[id(body)] is body for body in roots(program)):
         return graph
-    return Graph(_program(program, new))
+    return Graph(with_roots(program, new))
 
 
 def roots(program: Program) -> tuple[Body, ...]:
@@ -49,7 +49,9 @@ def _declared(declared: ModuleDecl, new: dict[int, Body]) -> ModuleDecl:
     return replace(declared, bodies=[new[id(body)] for body in declared.bodies])
 
 
-def _program(program: Program, new: dict[int, Body]) -> Program:
+def with_roots(program: Program, new: Mapping[int, Body]) -> Program:
+    """Return a program with other bodies of the model itself, by `id` of those that they stand for."""
+
     def plan(each: EntryPlan) -> EntryPlan:
         return EntryPlan(each.name, new[id(each.eval)], new[id(each.train)] if each.train is not None else None)
 

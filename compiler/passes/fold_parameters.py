@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from typing import ClassVar
 
-from ...dsl.dims import Dim
-from ...dsl.program import Body, Node, NodeKind, OutputDecl, Recipe, Ref
-from ...dsl.types import DType, extent
+from ...dsl.program import Body
 from ..graph import Graph, operands
+from ..optimize.deriving import SOURCES, derived, numbers, of_parameters
 from ..optimize.interface import Journal, Keeps, Pass
-from ..optimize.purity import is_pure
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
-from ..slice import symbols_in
 from .pack import is_side_by_side, packed
 
 
@@ -38,43 +34,19 @@ class FoldParameters(Pass):
 
 
 def _folded(body: Body, growth: int, journal: Journal) -> Body:
-    known = _of_parameters(body)
+    known = of_parameters(body)
     tops, loose = _tops(body, known, growth)
     if not tops:
         return body
     writer = Writer(body)
     for number, node in enumerate(body.nodes):
-        if number not in known or number in loose or node.kind is NodeKind.PARAMETER:
+        if number not in known or number in loose or node.kind in SOURCES:
             writer.copy(number)
         elif number in tops:
-            made = packed(body, node) if is_side_by_side(body, node) else _derived(body, number, known)
+            made = packed(body, node) if is_side_by_side(body, node) else derived(body, number)
             writer.stand_for(number, [writer.add(made)])
             journal.fire(body, f"`{node.name or node.target}` depends on parameters alone", node.span)
     return writer.body()
-
-
-def _of_parameters(body: Body) -> dict[int, int]:
-    """Return the nodes that depend on parameters alone, with how many numbers they are computed from."""
-    found: dict[int, int] = {}
-    for number, node in enumerate(body.nodes):
-        if node.kind is NodeKind.PARAMETER:
-            if is_pure(body, node, True):
-                found[number] = _numbers(node)
-        elif _is_foldable(body, node):
-            sources = {ref.node for _, ref in operands(node)}
-            if sources and sources <= found.keys():
-                found[number] = sum(found[source] for source in sources)
-    return found
-
-
-def _is_foldable(body: Body, node: Node) -> bool:
-    single = node.kind is NodeKind.OPERATION and len(node.outputs) == 1 and is_pure(body, node, True)
-    open_ = any(symbols_in(node.attributes.values())) or any(isinstance(axis, Dim) for output in node.outputs for axis in output.shape)
-    return single and not open_ and DType.FLOAT not in node.attributes.values() and node.target != "float"
-
-
-def _numbers(node: Node) -> int:
-    return prod(int(size) if not isinstance(size := extent(axis), Dim) else 1 for axis in node.outputs[0].shape)
 
 
 def _tops(body: Body, known: Mapping[int, int], growth: int) -> tuple[set[int], set[int]]:
@@ -86,33 +58,11 @@ def _tops(body: Body, known: Mapping[int, int], growth: int) -> tuple[set[int], 
     while left:
         number = left.pop()
         node = body.nodes[number]
-        if node.kind is NodeKind.PARAMETER or number in kept or number in loose:
+        if node.kind in SOURCES or number in kept or number in loose:
             continue
-        if _numbers(node) <= growth * known[number]:
+        if numbers(node) <= growth * known[number]:
             kept.add(number)
         else:
             loose.add(number)
             left.extend(ref.node for _, ref in operands(node))
     return kept, loose
-
-
-def _derived(body: Body, top: int, known: Mapping[int, int]) -> Node:
-    """Return the derived value of a node: its recipe holds what it is computed from."""
-    needed = {top}
-    for number in range(top, -1, -1):
-        if number in needed:
-            needed.update(ref.node for _, ref in operands(body.nodes[number]))
-    order = sorted(needed)
-    places = {old: new for new, old in enumerate(order)}
-    nodes: list[Node] = []
-    for number in order:
-        node = body.nodes[number]
-        inputs = {
-            name: None if operand is None else Ref(places[operand.node]) if isinstance(operand, Ref) else tuple(Ref(places[r.node]) for r in operand)
-            for name, operand in node.inputs.items()
-        }
-        nodes.append(replace(node, inputs=inputs))
-    node = body.nodes[top]
-    recipe = Recipe(Body(body.name, node.span, False, nodes=nodes, outputs=[OutputDecl("value", (), Ref(places[top]), node.span)]), packed=False)
-    name = node.name or next((each.name for each in nodes if each.kind is NodeKind.PARAMETER), node.target)
-    return Node(NodeKind.DERIVED, f"{name}_folded", {}, {"recipe": recipe}, node.outputs, node.span, node.name)

@@ -21,8 +21,8 @@ class Derived(nn.Module):
 
     A packed one is the storage of its parameters, which are views of it: it is never stale and costs no copy, and in training its gradient goes
     to each of them by itself.  Any other one is computed at the first call after its parameters changed, in compiled code by the `Keeper` of the
-    model; where one of them needs a gradient, at each call.  Both are computed at each call while other tensors stand in the places of the
-    parameters, as `functional_call` puts them there.
+    model; where one of them needs a gradient, and the value has one to give, at each call.  Both are computed at each call while other tensors
+    stand in the places of the parameters, as `functional_call` puts them there.
     """
 
     def __init__(self, recipe: Written) -> None:
@@ -88,7 +88,7 @@ class Derived(nn.Module):
     def join(self, standing: Standing) -> bool:
         """Let one look for all values of a model do for this one, too, where it keeps a value; tell whether it does."""
         self._standing, self._rests = standing, bool(self.pointers)
-        self._learns = any(source.requires_grad for source in self.sources)
+        self._learns = not self.recipe.still and any(source.requires_grad for source in self.sources)
         return self._rests
 
     def __call__(self) -> Tensor:
@@ -112,7 +112,7 @@ class Derived(nn.Module):
                 raise RuntimeError(f'`{name}` was replaced, and passes compute the first one: compile the model with optimize="none"')
         if len(self.sources) < len(self.recipe.paths) or any(held.get(name) is not known for held, name, known in self.tensors_there):
             return self.recipe.code.function(self._owner[0])
-        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self.sources)
+        needed = torch.is_grad_enabled() and not self.recipe.still and any(source.requires_grad for source in self.sources)
         moved = [source.data_ptr() for source in self.sources] != self.pointers  # by a copy, or `.data = `
         if self._packed:
             if moved:
@@ -122,13 +122,13 @@ class Derived(nn.Module):
         else:
             versions = [source._version for source in self.sources]
             if moved or versions != self.versions:
-                with torch.no_grad():
+                with torch.inference_mode(False), torch.no_grad():
                     self._keep(cast(Tensor, self.recipe.code.function(self._owner[0])), versions)
         return self._given(needed)
 
     def _compiled(self) -> Tensor:
         """Return the storage of packed parameters, or what the model's keeper has brought up to date; compute anything else."""
-        needed = torch.is_grad_enabled() and any(source.requires_grad for source in self.sources)
+        needed = torch.is_grad_enabled() and not self.recipe.still and any(source.requires_grad for source in self.sources)
         swapped = any(held.get(name) is not known for held, name, known in self.tensors_there)
         known = self._packed or (self.keeper is not None and self.keeper.fresh)
         if needed or swapped or not known:

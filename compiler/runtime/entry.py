@@ -69,6 +69,10 @@ class Entry:
         states = {name: made.pop(name) for name in self.states}
         return made | ({"states": states} if states else {})
 
+    def prepare(self) -> None:
+        """Write the code of the entry before it is called."""
+        self._view(self.signature, EVERYTHING)
+
     def _sizes(self, values: Mapping[str, Any]) -> dict[Symbol, int]:
         sound = [(d, values[d.key]) for d in self.signature.inputs if _fits(d, values.get(d.key))]
         return {symbol: size for symbol, (size, _) in bind_sizes(sound)[0].items()}

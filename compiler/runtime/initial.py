@@ -62,10 +62,12 @@ class Starter:
         for path, tensor in own_tensors(self.unit):
             if path not in tied:
                 self._own(path, tensor, given)
-        for module in self.model.modules():
+        modules: list[tuple[str, nn.Module]] = [*self.model.named_modules()]
+        for path, module in modules:
             for name, value in list(module.named_buffers(recurse=False)):
                 if value.is_meta:
-                    setattr(module, name, torch.zeros_like(value, device=self.device))
+                    stored = given.get(join(path, name))
+                    setattr(module, name, torch.zeros_like(value, device=self.device) if stored is None else stored.to(self.device, value.dtype))
 
     def _leaf(self, path: str, declared: ModuleDecl, given: Mapping[str, Tensor], tied: frozenset[str]) -> None:
         module = self.model.get_submodule(path)
@@ -78,7 +80,7 @@ class Starter:
             names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
             self._put(module, {name: given[join(path, name)] for name in names if join(path, name) in given})
             return
-        specs = leaf_specs(declared)
+        specs = [spec for spec in leaf_specs(declared) if not _is_dropped(module, spec.name)]
         missing = [spec for spec in specs if join(path, spec.name) not in given and join(path, spec.name) not in tied]
         self._allocate(module, {spec.name for spec in missing})
         if missing and not all(spec.init is not None for spec in missing):
@@ -112,6 +114,8 @@ class Starter:
     def _own(self, path: str, tensor: Declared, given: Mapping[str, Tensor]) -> None:
         above, _, name = path.rpartition(".")
         holder = self.model.get_submodule(above)
+        if _is_dropped(holder, name):
+            return
         if path in given:
             self._put(holder, {name: given[path]})
             return
@@ -127,3 +131,9 @@ class Starter:
             old: Tensor = getattr(holder, last)
             new = value.to(device=self.device, dtype=old.dtype)
             setattr(holder, last, nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new)
+
+
+def _is_dropped(module: nn.Module, name: str) -> bool:
+    """Tell whether a tensor has been let go: what was computed from it is kept."""
+    above, _, last = name.rpartition(".")
+    return getattr(module.get_submodule(above), last) is None

@@ -221,6 +221,10 @@ class Model(Saved):
             raise KeyError(f"`{type(self).__name__}` has no entry `{name}`{f', did you mean `{near}`' if near else ''}")
         return Entry(plan, self._view, self._run, self._anchor)
 
+    def _prepare(self) -> None:
+        for name in self._plan.program.entries:
+            self.entry(name).prepare()
+
     # ------------------------------------------------------------------------------------------------------ chance
 
     @contextmanager

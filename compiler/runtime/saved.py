@@ -11,8 +11,10 @@ from ...dsl.diagnostics import closest
 from ..optimize.report import Passes
 from .bypassed import Bypassed
 from .derived import bind
+from .dropping import drop, droppable
 from .keeping import Keeper
 from .plan import Plan
+from .rounded import Quantized, quantized
 from .stage import expand
 from .standing import Standing
 
@@ -27,6 +29,7 @@ class Saved(nn.Module):
     _keeper: Keeper | None = None
     _bypassed: Bypassed | None = None
     _standing: Standing | None = None
+    _quantized: Quantized | None = None
 
     @property
     def passes(self) -> Passes:
@@ -57,6 +60,31 @@ class Saved(nn.Module):
         tied = {name: self.get_parameter(name) for pair in self._plan.ties for name in pair}
         files = Writer(maps[map], {**state, **tied}, self._plan.ties, like).tensors(partial)
         return [write_tensors(Path(path) / file if file is not None else path, tensors) for file, tensors in files.items()]
+
+    @property
+    def quantized(self) -> Quantized:
+        """What passes have quantized: printed, a table of the weights and of their errors; `quantized.json()` is the same as JSON."""
+        return self._quantized if self._quantized is not None else quantized(self, self._plan.program)
+
+    def drop_folded(self, known: Quantized | None = None) -> list[str]:
+        """Keep what passes computed from parameters alone, and let go of the parameters that are read for nothing else; returns their paths.
+
+        The state dict holds the computed values in their place then: of a quantized model the whole numbers, about a quarter of the size.
+        `known` is what `quantized` gave, for a model whose values come later.  Raises ValueError for a model that trains: its parameters are
+        what is trained.
+        """
+        if not self._plan.program.only_evaluates:
+            raise ValueError(f"`{type(self).__name__}` trains, so its parameters stay: passes that fold them leave models that only evaluate")
+        self._prepare()
+        self._bind()
+        self._quantized = known if known is not None else self.quantized
+        paths = droppable(self, self._plan.unit, self._plan.ties)
+        drop(self, paths)
+        self._bind()
+        return paths
+
+    def _prepare(self) -> None:
+        """Write the code of all that can be called."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""

@@ -139,6 +139,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "",
     ),
     Entry(
+        "A841",
+        "nothing to quantize",
+        "The pass `quantize` takes linears whose weights are parameters, and that its option `where` selects holds none that it can take.  "
+        "`--explain-passes` says of each linear why not.",
+        'archloom.compile("minilm.arch", optimize="quantize(where = \'**.LayerNorm\')")',
+        'archloom.compile("minilm.arch", optimize="quantize(where = \'encoder\')")',
+    ),
+    Entry(
         "A821",
         "what is `extern` isn't allowed",
         "A text runs no Python of its own accord: whoever compiles it says which classes and functions it may use, by name or by handing them in.",

@@ -82,7 +82,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A212",
         "no such type",
-        "Tensor types are `float`, `float32`, `float16`, `bfloat16`, `float64`, `int`, `int32`, `bool`, `complex` with a shape; "
+        "Tensor types are `float`, `float32`, `float16`, `bfloat16`, `float64`, `int`, `int32`, `int8`, `bool`, `complex` with a shape; "
         "parameters are `int`, `float`, `bool`, `str`, `list[..]`, `map[.., ..]`, `index`, `block`, `fn`, `module` or `{a, b}`.",
         "model M { in x: tensor[B, 4]; out y = x }",
         "model M { in x: float[B, 4]; out y = x }",

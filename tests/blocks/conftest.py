@@ -18,7 +18,8 @@ from archloom.dsl.types import DType, TensorType
 
 TORCH: Mapping[DType, torch.dtype] = {
     DType.FLOAT: torch.float32, DType.FLOAT64: torch.float64, DType.FLOAT32: torch.float32, DType.FLOAT16: torch.float16,
-    DType.BFLOAT16: torch.bfloat16, DType.INT: torch.int64, DType.INT32: torch.int32, DType.BOOL: torch.bool, DType.COMPLEX: torch.complex64,
+    DType.BFLOAT16: torch.bfloat16, DType.INT: torch.int64, DType.INT32: torch.int32, DType.INT8: torch.int8,
+    DType.BOOL: torch.bool, DType.COMPLEX: torch.complex64,
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "A831",
     "A832",
     "A833",
+    "A841",
 }
 """Codes that no check can cause: weights and reference tensors are read, Python is wrapped, a model is trained."""
 

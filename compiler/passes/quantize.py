@@ -1,0 +1,164 @@
+"""See `Quantize`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from ...dsl.diagnostics import Diagnostic, Failure, closest
+from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
+from ...dsl.source import Source, Span
+from ..graph import Graph, module_at, read_paths
+from ..optimize.deriving import cone, derived, numbers, of_parameters
+from ..optimize.instances import Absolute, Choice, rebuild_each
+from ..optimize.interface import Journal, Keeps, Pass
+from ..optimize.selecting import selected
+from ..optimize.writing import Writer
+from ..paths import is_handed
+
+ALL = "all"
+KINDS = ("int8_dynamic",)
+NOTHING = "A841"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize(Pass):
+    """Compute linears in whole numbers of 8 bits: weights rounded once, each row by its own step, what they are multiplied with at each call.
+
+    `where` selects parameters as `tune` does: `"decoder.** except decoder.head"`; a linear is taken if its weight is selected, one that others
+    were merged into if all of theirs are.  Weights of fewer than `least` numbers stay: rounding what they are multiplied with would take longer
+    than it saves.
+    """
+
+    to: str = KINDS[0]
+    where: str = ALL
+    least: int = 16384
+
+    keeps: ClassVar[Keeps] = Keeps.EVALUATION
+    tolerance: ClassVar[float] = 2e-2
+    fires: ClassVar[Mapping[str, int]] = {"minilm": 4}
+    after: ClassVar[tuple[str, ...]] = ("merge_maps", "sum_linears", "fold_norms", "resize_late", "merge_linears", "batch_families")
+    example: ClassVar[tuple[str, ...]] = ("merge_linears",)
+
+    def __post_init__(self) -> None:
+        if self.to not in KINDS:
+            near = closest(self.to, KINDS)
+            raise ValueError(f"nothing is quantized to `{self.to}`{f', did you mean `{near}`' if near else ''}: there is {', '.join(KINDS)}")
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized."""
+        chosen = selected(graph, "where", self.where)
+        quantizer = _Quantizer(chosen, self.least, journal)
+        graph = rebuild_each(graph, quantizer.choose, quantizer.rewrite)
+        if not journal.fired and self.where != ALL:
+            raise Failure((_nothing(self.where, journal),))
+        return graph
+
+
+def _nothing(where: str, journal: Journal) -> Diagnostic:
+    why = f": {journal.declined[0].what}" if journal.declined else ""
+    source = Source("where", where)
+    help = "select the weights of linears: `archloom summary` lists what there is"
+    return Diagnostic(NOTHING, f"`{where}` holds no linear that can be quantized{why}", Span(source, 0, len(where)), help=help)
+
+
+class _Quantizer:
+    """Finds the linears of each module, and writes them anew."""
+
+    def __init__(self, chosen: frozenset[str], least: int, journal: Journal) -> None:
+        self.chosen, self.least, self.journal = chosen, least, journal
+        self._told: set[tuple[int, int]] = set()
+
+    def choose(self, body: Body, absolute: Absolute) -> Choice:
+        """Return the linears of a module whose weights are selected."""
+        found: dict[int, str] = {}
+        for number, paths in _linears(body).items():
+            wanted = [absolute(path) in self.chosen for path in paths]
+            if any(wanted):
+                why = self._refusal(body, number, paths, wanted)
+                if why is None:
+                    found[number] = KINDS[0]
+                elif (id(body), number) not in self._told:
+                    self._told.add((id(body), number))
+                    self.journal.decline(body, why, body.nodes[number].span)
+        return found
+
+    def _refusal(self, body: Body, number: int, paths: tuple[str, ...], wanted: list[bool]) -> str | None:
+        node = body.nodes[number]
+        if any(map(is_handed, paths)):
+            return f"`{node.target}` belongs to another block, which handed it in"
+        if node.target == "batched_linear":
+            return f"`{paths[0]}` and others are multiplied in one batch: quantize them without `batch_families`"
+        if not all(wanted):
+            return f"`{paths[wanted.index(False)]}` isn't selected, and the linear is one with `{paths[wanted.index(True)]}`"
+        size = sum(_size(body, path) for path in paths) if node.kind is NodeKind.LEAF else numbers(body.nodes[_weight(node).node])
+        return f"`{paths[0]}` holds {size} numbers, fewer than {self.least}" if size < self.least else None
+
+    def rewrite(self, body: Body, chosen: Choice) -> Body:
+        """Write the chosen linears as those of whole numbers, whose weights are derived values."""
+        writer, names = Writer(body), dict[int, str]()
+        for number in range(len(body.nodes)):
+            if number in chosen:
+                _write(writer, number, names)
+                names_ = ", ".join(f"`{path.removesuffix('.weight')}`" for path in _linears(body)[number])
+                self.journal.fire(body, f"{names_} to {chosen[number]}", body.nodes[number].span)
+            else:
+                writer.copy(number)
+        return _with_derived(writer.whole(), names)
+
+
+def _weight(node: Node) -> Ref:
+    return cast(Ref, node.inputs["weight"])
+
+
+def _size(body: Body, path: str) -> int:
+    held = cast(ModuleDecl, module_at(body, path.rpartition(".")[0])).arguments
+    return held["din"] * held["dout"]
+
+
+def _linears(body: Body) -> Mapping[int, tuple[str, ...]]:
+    """Return the linears whose weights depend on parameters alone, with the paths of these, kept by body."""
+    found: dict[int, tuple[str, ...]] | None = body.found.get("linears")
+    if found is None:
+        known = of_parameters(body)
+        found = body.found["linears"] = {n: paths for n, node in enumerate(body.nodes) if (paths := _paths(body, node, known))}
+    return found
+
+
+def _paths(body: Body, node: Node, known: Mapping[int, int]) -> tuple[str, ...]:
+    if node.kind is NodeKind.LEAF:
+        kind = node.primitive.name if node.primitive is not None else ""
+        return (f"{node.target}.weight",) if kind == "Linear" else ()
+    if node.target in ("linear", "batched_linear") and node.kind is NodeKind.OPERATION and _weight(node).node in known:
+        return tuple(dict.fromkeys(path for number in cone(body, _weight(node).node) for path in read_paths(body.nodes[number])))
+    return ()
+
+
+def _write(writer: Writer, number: int, names: dict[int, str]) -> None:
+    """Write one linear; `names` gets those of what is computed from its weights."""
+    body, node = writer.old, writer.old.nodes[number]
+    bias = node.inputs.get("bias")
+    if node.kind is NodeKind.LEAF:
+        held = writer.weights(node.target, cast(ModuleDecl, module_at(body, node.target)), node.span)
+        weight, added = held["weight"], held.get("bias")
+    else:
+        weight, added = writer.at(_weight(node)), writer.at(bias) if isinstance(bias, Ref) else None
+    scale = writer.operation("int8_scale", node, x=weight)
+    whole = writer.operation("int8_quantize", node, x=weight, scale=scale)
+    name = _linears(body)[number][0].removesuffix(".weight").replace(".", "_")
+    names.update({scale.node: f"{name}_scale", whole.node: f"{name}_int8"})
+    given = {"bias": added} if added is not None else {}
+    read = cast(Ref, node.inputs["x"])
+    writer.stand_for(number, [writer.operation("int8_linear", node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)])
+
+
+def _with_derived(body: Body, names: Mapping[int, str]) -> Body:
+    """Return a body in which the named values are derived ones."""
+    writer = Writer(body)
+    for number in range(len(body.nodes)):
+        if number in names:
+            writer.stand_for(number, [writer.add(derived(body, number, names[number]))])
+        else:
+            writer.copy(number)
+    return writer.body()

@@ -1,0 +1,296 @@
+"""Quantized models: what is computed, which linears are taken, what is dropped, saved and loaded, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import archloom
+from archloom.compiler.artifact.saving import write_artifact
+from archloom.compiler.optimize.manager import optimize
+from archloom.compiler.runtime import quantized
+from archloom.compiler.runtime.quantized import int8_linear, int8_quantize, int8_scale
+
+SPEC = """arch 1
+
+block Layer(dim: int) {
+  in x: float[B, dim]
+  q, k, up = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
+  out y = up(q(x) * sigmoid(k(x)))
+}
+
+model M(dim: int = 128) {
+  in x: float[B, dim]
+  index tasks = {left, right}
+  repeat i in 0..2 carry x {
+    layer = Layer(dim)
+    x = layer(x)
+  }
+  for t in tasks {
+    head = Linear(dim, dim, bias = false)
+    out y = head(x)
+  }
+}
+"""
+ALL = [f"layer.{i}.{name}" for i in range(2) for name in ("q", "k", "up")] + ["head.left", "head.right"]
+
+
+def made(passes: str = "quantize", text: str = SPEC, **options: Any) -> tuple[Any, Any, dict[str, Tensor]]:
+    """Return a model as it is and with passes, with equal values, and a batch."""
+    torch.manual_seed(0)
+    plain: Any = archloom.compile(text, **options).eval()
+    other = archloom.compile(text, optimize=passes, **options)
+    other.load_state_dict(plain.state_dict())
+    return plain, other, plain.example_inputs(B=16)
+
+
+def results(model: Any, given: dict[str, Tensor]) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([*model(**given).y.values()], 1)
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def taken(model: Any) -> list[str]:
+    return [path.removesuffix(".weight") for row in model.quantized for path in row.weights]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(64,), (1, 64), (5, 64), (2, 3, 64), (0, 64)])
+def test_the_linear_of_whole_numbers(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x, floats, bias = torch.randn(shape), torch.randn(32, 64), torch.randn(32)
+    scale = int8_scale(floats)
+    weight = int8_quantize(floats, scale)
+    assert (weight * scale[:, None] - floats).abs().max() <= scale.max() / 2 * (1 + 1e-6)
+    wanted = torch.nn.functional.linear(x, floats, bias)
+    found = int8_linear(x.to(dtype), weight, scale, bias.to(dtype))
+    assert found.dtype is dtype and found.shape == wanted.shape
+    torch.testing.assert_close(found.to(torch.float32), wanted, rtol=0, atol=0.02 * float(wanted.abs().max()) if wanted.numel() else 0)
+
+
+def test_rows_of_zeros_stay_zeros() -> None:
+    floats = torch.zeros(4, 8)
+    scale = int8_scale(floats)
+    weight = int8_quantize(floats, scale)
+    assert torch.equal(int8_linear(torch.ones(2, 8), weight, scale), torch.zeros(2, 4))
+    assert torch.equal(int8_linear(torch.zeros(2, 8), int8_quantize(torch.ones(4, 8), int8_scale(torch.ones(4, 8))), scale), torch.zeros(2, 4))
+
+
+def test_compiled_code_rounds_each_vector_over_its_own_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    x, floats = torch.randn(16, 64) * torch.logspace(-3, 3, 16)[:, None], torch.randn(32, 64)
+    scale = int8_scale(floats)
+    weight = int8_quantize(floats, scale)
+    step = x.abs().amax(1, keepdim=True) / 127
+    wanted = torch.nn.functional.linear((x / step).round() * step, weight * scale[:, None])
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(int8_linear(x, weight, scale), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_it_is_as_near_to_the_floats_as_torchaos(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchao: Any = import_module("torchao.quantization")
+    plain, other, given = made()
+    theirs = copy.deepcopy(plain)
+    torchao.quantize_(theirs, torchao.Int8DynamicActivationInt8WeightConfig())  # the same scheme, with steps of max / 127.5
+    wanted = results(plain, given)
+    least = error(results(theirs, given), wanted)
+    assert least / 1.2 < error(results(other, given), wanted) < 1.2 * least
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # each vector over its own range, as theirs does
+    assert least / 1.1 < error(results(other, given), wanted) < 1.1 * least
+
+
+@pytest.mark.parametrize("passes", ["quantize", "inference, quantize", "merge_linears, quantize"])
+def test_a_quantized_model(passes: str) -> None:
+    plain, other, given = made(passes)
+    wanted = results(plain, given)
+    found = results(other, given)
+    assert 0 < error(found, wanted) < 0.02
+    assert sorted(taken(other)) == sorted(ALL)
+    assert all(0 < row.error < 0.01 and row.to == "int8_dynamic" for row in other.quantized)
+    assert torch.equal(results(copy.deepcopy(other), given), found)
+    assert list(other.state_dict()) == list(plain.state_dict())
+    with torch.no_grad():
+        for model in (plain, other):
+            model.layer[0].up.weight.neg_()
+    assert error(results(other, given), results(plain, given)) < 0.02
+
+
+SELECTED: dict[str, list[str]] = {
+    "layer[0]": ALL[:3],
+    "layer[*].q": ["layer.0.q", "layer.1.q"],
+    "head[right]": ["head.right"],
+    "all except layer": ALL[6:],
+    "{layer[1].up, head}": ["layer.1.up", *ALL[6:]],
+}
+
+
+@pytest.mark.parametrize("where", SELECTED)
+def test_a_selector_takes_modules_one_by_one(where: str) -> None:
+    plain, other, given = made(f"quantize(where = '{where}')")
+    assert taken(other) == SELECTED[where]
+    assert 0 < error(results(other, given), results(plain, given)) < 0.02
+
+
+def test_equal_choices_share_a_body() -> None:
+    for where, bodies in (("all", 1), ("layer[0]", 2)):
+        found = optimize(archloom.load_program(SPEC), f"quantize(where = '{where}')").program
+        assert len({id(node.body) for node in found.eval.nodes if node.body is not None}) == bodies
+
+
+def test_several_in_one_pipeline() -> None:
+    _, other, _ = made("quantize(where = 'layer[0].q'), quantize(where = 'head')")
+    assert taken(other) == ["layer.0.q", *ALL[6:]]
+
+
+def test_of_merged_linears_all_or_none() -> None:
+    _, other, _ = made("merge_linears, quantize(where = '**.{q, up}')")
+    assert taken(other) == ["layer.0.up", "layer.1.up"]
+    assert "`k.weight` isn't selected, and the linear is one with `q.weight`" in other.passes.explain()
+
+
+@pytest.mark.parametrize(
+    ("passes", "code", "says"),
+    [
+        ("quantize(where = 'layr')", "A510", "`layr` matches nothing: there is no `layr`"),
+        ("quantize(where = 'layer[7]')", "A510", "`layer[7]` matches nothing: `layer` has no member `7`"),
+        ("quantize(where = 'layer[')", "A002", "`[` is never closed"),
+        ("quantize(where = '3 + 4')", "A525", "`3 + 4` is no selector"),
+        ("quantize(where = '**.bias')", "A841", "`**.bias` holds no linear that can be quantized"),
+        ("quantize(where = 'head', least = 20000)", "A841", "that can be quantized: `head.left.weight` holds 16384 numbers, fewer than 20000"),
+    ],
+)
+def test_what_is_not_there_is_said(passes: str, code: str, says: str) -> None:
+    with pytest.raises(archloom.Failure) as raised:
+        archloom.compile(SPEC, optimize=passes)
+    [diagnostic] = raised.value.diagnostics
+    assert diagnostic.code == code and says in diagnostic.message and diagnostic.span.source.name == "where"
+
+
+@pytest.mark.parametrize(
+    ("passes", "says"),
+    [
+        ("quantize(to = 'int8_dynamc')", "nothing is quantized to `int8_dynamc`, did you mean `int8_dynamic`: there is int8_dynamic"),
+        ("quantize, merge_linears", "the pass `quantize` must come after `merge_linears`"),
+        ("quantize(wher = 'x')", "the pass `quantize` has no option `wher`, did you mean `where`: it has to, where, least"),
+    ],
+)
+def test_wrong_options(passes: str, says: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        archloom.compile(SPEC, optimize=passes)
+    assert says in str(raised.value)
+
+
+def size(model: Any) -> int:
+    return sum(value.numel() * value.element_size() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("passes", ["quantize", "inference, quantize"])
+def test_floats_are_dropped(passes: str) -> None:
+    plain, other, given = made(passes)
+    rows, found = other.quantized, results(other, given)
+    assert sorted(other.drop_folded()) == sorted(f"{path}.weight" for path in ALL)
+    assert other.quantized == rows
+    assert size(other) < 0.27 * size(plain)
+    assert {name for row in rows for name in row.stored} <= other.state_dict().keys()
+    again = archloom.compile(SPEC, optimize=passes)
+    again.drop_folded()
+    again.load_state_dict(other.state_dict())
+    for model in (other, copy.deepcopy(other), again):
+        assert torch.equal(results(model, given), found)
+    assert other.drop_folded() == []
+    assert error(results(other.to(torch.float64), {name: value.double() for name, value in given.items()}), found) < 1e-3
+
+
+def test_what_is_read_elsewhere_too_stays() -> None:
+    text = """
+    model M(dim: int = 128) {
+      in ids: int[B, S] in 0..dim
+      in x: float[B, S, dim]
+      table, score, other = Embedding(dim, dim), Linear(dim, dim, bias = false), Linear(dim, dim)
+      tie table.weight, score.weight
+      out y = score(table(ids))
+      out z = other(x) @ other.weight
+      entry more { in x: float[B, S, dim]; out w = other(x) }
+    }
+    """
+    plain, other, given = made(text=text)
+    assert taken(other) == ["score", "other"]
+    assert other.drop_folded() == []
+    with torch.no_grad():
+        for found, wanted in ((other(**given), plain(**given)), (other.entry("more")(given["x"]), plain.entry("more")(given["x"]))):
+            for name, value in found.items():
+                assert error(value, wanted[name]) < 0.02
+
+
+def test_an_entry_after_the_drop() -> None:
+    text = SPEC[: SPEC.rindex("}")] + "  entry first { out w = x }\n}\n"
+    plain, other, given = made(text=text)
+    other.drop_folded()
+    with torch.no_grad():
+        assert error(other.entry("first")(**given).w, plain.entry("first")(**given).w) < 0.02
+
+
+def test_a_model_that_trains_drops_nothing() -> None:
+    with pytest.raises(ValueError, match="^`M` trains, so its parameters stay"):
+        archloom.compile(SPEC, optimize="default").drop_folded()
+
+
+def test_weights_are_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, other, given = made()
+    results(other, given)
+    packs: list[Tensor] = []
+    real = quantized.packed
+    monkeypatch.setattr(quantized, "packed", lambda weight, scale: packs.append(weight) or real(weight, scale))
+    with torch.inference_mode():
+        other(**given)
+    other(**given)  # with gradients wanted, which parameters are by default
+    assert len(packs) == 2 * len(ALL) and len(set(map(id, packs))) == len(ALL)
+    with torch.no_grad():
+        plain.head["left"].weight.mul_(2)
+    other.load_state_dict(plain.state_dict())
+    assert error(results(other, given), results(plain, given)) < 0.02
+
+
+def test_a_quantized_model_comes_back_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "spec.arch").write_text(SPEC)
+    written = write_artifact(tmp_path / "spec.arch", tmp_path / "made", optimize="inference, quantize")
+    plain = write_artifact(tmp_path / "spec.arch", tmp_path / "plain")
+    assert (tmp_path / "made" / written.weights).stat().st_size < 0.27 * (tmp_path / "plain" / plain.weights).stat().st_size
+    assert plain.quantization == [] and "quantize" in written.passes
+    torch.manual_seed(0)
+    kept = archloom.compile(SPEC, optimize="inference, quantize")
+    loaded = archloom.load(tmp_path / "made")
+    given = kept.example_inputs(B=4)
+    assert torch.equal(results(loaded, given), results(kept, given))
+    assert loaded.quantized == kept.quantized and json.loads(loaded.quantized.json())[0]["to"] == "int8_dynamic"
+
+
+def test_the_table() -> None:
+    _, other, _ = made("merge_linears, quantize(where = 'layer[0]')")
+    assert str(other.quantized).splitlines()[0].split() == ["weights", "to", "numbers", "error"]
+    assert str(other.quantized).splitlines()[1].startswith("layer.0.{q, k}.weight  int8_dynamic   32,768  0.3")
+    assert str(archloom.compile(SPEC).quantized) == "nothing is quantized"
+
+
+@pytest.mark.slow
+def test_compiled_and_exported() -> None:
+    plain, other, given = made("inference, quantize")
+    other.drop_folded()
+    wanted = results(plain, given)
+    torch.compiler.reset()
+    compiled = torch.compile(other, fullgraph=True)
+    exported = torch.export.export(other, (), given).module()
+    for call in (compiled, exported):
+        with torch.no_grad():
+            assert error(torch.cat([*call(**given).y.values()], 1), wanted) < 0.02
