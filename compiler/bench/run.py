@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 
@@ -21,7 +21,28 @@ from .subject import Subject, Task
 from .timing import Batch, batch, ratio, rounds, spread
 from .traffic import traffic
 
-Say = Callable[[str], object]
+
+class Watch(Protocol):
+    """Is told what is going on."""
+
+    def say(self, text: str) -> None:
+        """Hear which step it is now."""
+        ...
+
+    def count(self, text: str, done: int, total: int) -> None:
+        """Hear how many rounds are done; what it does about that it does at once, since the next thing is timed."""
+        ...
+
+
+class Silent:
+    """Watches without a word."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+    def count(self, text: str, done: int, total: int) -> None:
+        """Say nothing."""
+
 
 FAILURES = (RuntimeError, NotImplementedError, OSError)
 """What torch raises where it has no kernel for a dtype, or can't compile."""
@@ -42,15 +63,15 @@ class Lane:
     timer: Batch | None = None
 
 
-def bench(task: Task, configurations: Sequence[Configuration], pairs: int, threads: int, say: Say) -> Report:
-    """Measure every configuration `pairs` times in turn, and what the machine can do before and after; `say` is told what is going on.
+def bench(task: Task, configurations: Sequence[Configuration], pairs: int, threads: int, watch: Watch | None = None) -> Report:
+    """Measure every configuration `pairs` times in turn, and what the machine can do before and after.
 
     A configuration that can't be built, compiled or run is a row that says why.  Interrupted in the middle, it reports the rounds that are
     done, if there are any.  Raises Failure and ValueError for what is wrong with the task itself, RuntimeError where the plain model fails.
     """
     with computing_with(threads):
         try:
-            return Bench(task, configurations, say).report(pairs)
+            return Bench(task, configurations, watch or Silent()).report(pairs)
         finally:
             torch.compiler.reset()
 
@@ -58,13 +79,13 @@ def bench(task: Task, configurations: Sequence[Configuration], pairs: int, threa
 class Bench:
     """One measurement."""
 
-    def __init__(self, task: Task, configurations: Sequence[Configuration], say: Say) -> None:
+    def __init__(self, task: Task, configurations: Sequence[Configuration], watch: Watch) -> None:
         """Compute what all are compared with: the model without passes."""
-        self.task, self.say = task, say
+        self.task, self.watch = task, watch
         self.device = device_of(task.device)
         self.configurations = configurations
         self.subjects: dict[tuple[str, str], tuple[Subject, float]] = {}
-        say(f"building {task.program.name}")
+        watch.say(f"building {task.program.name}")
         self.reference = self._subject(REFERENCE)[0]
         step = self.reference.eager()
         self.first = self.reference.values(step, 0)
@@ -97,7 +118,7 @@ class Bench:
 
     def _lane(self, configuration: Configuration, number: int) -> Lane:
         """Build a configuration and measure everything but its time."""
-        self.say(f"preparing {configuration} ({number} of {len(self.configurations)})")
+        self.watch.say(f"preparing {configuration} ({number} of {len(self.configurations)})")
         row = Row(passes=configuration.passes, mode=configuration.mode, dtype=configuration.dtype)
         try:
             return self._prepared(configuration, row)
@@ -135,7 +156,7 @@ class Bench:
         return [f"gives {given} of {there} results"] if given < there else []
 
     def _ceilings(self) -> Ceilings:
-        self.say("measuring what the machine can do")
+        self.watch.say("measuring what the machine can do")
         dtypes = dict.fromkeys(configuration.dtype for configuration in self.configurations)
         return Ceilings(gemm={dtype: limits.gemm(compute_dtype(dtype), self.device) for dtype in dtypes}, bandwidth=limits.bandwidth(self.device))
 
@@ -144,12 +165,10 @@ class Bench:
     def _times(self, timers: Sequence[Batch], pairs: int) -> tuple[list[list[float]], bool]:
         """Return the seconds of each timer in each round, and whether it was interrupted after the first."""
         found: list[list[float]] = []
-        start = time.perf_counter()
         try:
             for each in rounds(timers, pairs if timers else 0):
                 found.append(each)
-                left = (time.perf_counter() - start) / len(found) * (pairs - len(found))
-                self.say(f"timing {self.task.program.name}: {len(found)} of {pairs} rounds, about {left:.0f} s left")
+                self.watch.count(f"timing {self.task.program.name}", len(found), pairs)
         except KeyboardInterrupt:
             if not found:
                 raise

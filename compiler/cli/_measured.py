@@ -6,12 +6,21 @@ from ..bench.configuration import REFERENCE
 from ..bench.report import Quartiles, Report, Row
 from ._printing import memory, quantity, table
 
-RIGHT = range(3, 14)
+NAMES, TIMES = 3, 7
+"""How many columns name a configuration, and where those of times and ratios end."""
 
 
-def text(report: Report) -> str:
-    """Return the table of a report, with what it was measured on, and why what failed did."""
-    return "\n".join([_head(report), table([_heads(report), *(_cells(row, report) for row in report.rows)], RIGHT), *_below(report)]) + "\n"
+def text(report: Report, width: int | None = None) -> str:
+    """Return the table of a report, with what it was measured on, and why what failed did; times in a table of their own where one is too wide."""
+    return "\n".join([_head(report), *_tables([_heads(report), *(_cells(row, report) for row in report.rows)], width), *_below(report)]) + "\n"
+
+
+def _tables(rows: list[list[str]], width: int | None) -> list[str]:
+    whole = table(rows, range(NAMES, len(rows[0])))
+    if width is None or max(map(len, whole.splitlines())) <= width:
+        return [whole]
+    others = [row[:NAMES] + row[TIMES:] for row in rows if len(row) > TIMES]
+    return [table([row[:TIMES] for row in rows], range(NAMES, TIMES)), table(others, range(NAMES, len(others[0])))]
 
 
 def _head(report: Report) -> str:

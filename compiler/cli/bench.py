@@ -15,9 +15,9 @@ from . import INTERRUPTED
 from . import _given as given
 from . import _options as options
 from ._measured import text
-from ._printing import show_json
+from ._printing import show_json, width_of
 from ._programs import checked, only
-from ._progress import busy
+from ._progress import Steps
 from ._writing import write_whole
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def command(ctx: click.Context, path: str, **choices: Any) -> None:
     if choices["as_json"]:
         show_json(report.model_dump(mode="json"))
     else:
-        print(text(report), end="")
+        print(text(report, width_of(sys.stdout) if sys.stdout.isatty() else None), end="")
     if choices["plot"] is not None:
         from ..bench.plot import plot
 
@@ -125,7 +125,7 @@ def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) 
     declared = given.inputs_of(program, choices["entry"])
     declared = {key: each for key, each in declared.items() if choices["train"] or not each.is_target}
     arrays = given.read(program, declared, choices["written"], choices["size"], choices["tokenizer"])
-    with busy("importing torch") as say:
+    with Steps("importing torch") as steps:
         try:
             torch: Any = import_module("torch")
         except ImportError:
@@ -146,6 +146,6 @@ def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) 
             seed=choices["seed"],
         )
         try:
-            return bench(task, asked, choices["pairs"], choices["threads"], say)
+            return bench(task, asked, choices["pairs"], choices["threads"], steps)
         except (ValueError, RuntimeError) as error:
             raise click.ClickException(str(error)) from None

@@ -85,6 +85,11 @@ FULL = report(
 
 def test_the_table(golden: Callable[[str, str], None]) -> None:
     golden("bench.txt", text(FULL))
+    assert text(FULL, 200) == text(FULL)
+
+
+def test_the_table_of_a_narrow_terminal_is_two(golden: Callable[[str, str], None]) -> None:
+    golden("bench_narrow.txt", text(FULL, 80))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
 
 import pytest
 
-from archloom.compiler.cli._progress import busy
+from archloom.compiler.cli._progress import Steps, busy
 
 
 class Terminal(io.StringIO):
@@ -57,3 +58,22 @@ def test_an_error_inside_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     open_terminal(monkeypatch)
     with pytest.raises(ValueError, match="inside"), busy("building", patience=0.0):
         raise ValueError("inside")
+
+
+def test_a_bar_moves_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, before = open_terminal(monkeypatch), set(threading.enumerate())
+    with Steps("building") as steps:
+        steps.say("building more")
+        for done in (1, 2):
+            steps.count("timing [M]", done, 3)
+            assert f"{done}/3" in terminal.getvalue() and "timing [M]" in terminal.getvalue()
+            assert set(threading.enumerate()) <= before
+        steps.say("looking")
+
+
+def test_no_terminal_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Steps("building") as steps:
+        steps.count("timing", 1, 3)
+    assert stream.getvalue() == ""
