@@ -182,9 +182,8 @@ def _write(writer: Writer, node: Node, ways: tuple[Way, ...]) -> Ref:
     shift = _shift(writer, node, ways)
     least = min(ways, key=lambda way: _count(writer, way.part))
     total: Ref | None = None
-    for way in ways:
-        y = _part(writer, node, way, own["weight"], shift if way is least else None, own.get("bias") if total is None else None)
-        total = y if total is None else writer.operation("add", node, node.name, a=total, b=y)
+    for way in sorted(ways, key=lambda way: way.is_before):  # those before a resize take the sum of the others in
+        total = _part(writer, node, way, own["weight"], shift if way is least else None, own.get("bias") if total is None else None, total)
     assert total is not None
     return total
 
@@ -204,8 +203,10 @@ def _shift(writer: Writer, node: Node, ways: tuple[Way, ...]) -> Ref | None:
     return total
 
 
-def _part(writer: Writer, node: Node, way: Way, kernel: Ref, shift: Ref | None, bias: Ref | None) -> Ref:
-    """Write the convolution of one part; what is added before all resizes goes into it as a channel of ones, which borders end as they do others."""
+def _part(writer: Writer, node: Node, way: Way, kernel: Ref, shift: Ref | None, bias: Ref | None, plus: Ref | None) -> Ref:
+    """Write the convolution of one part, added to `plus`; what is added before all resizes goes into it as a channel of ones, which ends at the
+    borders as the others do.
+    """
     resize, narrow = way.part.resize, way.part.narrow
     source = (narrow or resize).inputs["x"]
     assert isinstance(source, Ref)
@@ -220,11 +221,13 @@ def _part(writer: Writer, node: Node, way: Way, kernel: Ref, shift: Ref | None, 
     made = made_with(writer.old, node)
     given: dict[str, Any] = {"padding": made["padding"], **({"bias": bias} if bias is not None else {})}
     if not way.is_before:
-        return writer.operation("conv2d", node, node.name, x=_resized(writer, resize, x, resize.name), weight=weight, **given)
+        y = writer.operation("conv2d", node, node.name, x=_resized(writer, resize, x, resize.name), weight=weight, **given)
+        return y if plus is None else writer.operation("add", node, node.name, a=plus, b=y)
     cout, cin, *spans = writer.type(weight).shape
     taps = writer.operation("permute", node, x=weight, order=[1, 2, 3, 0])
     matrix = writer.operation("reshape", node, x=taps, shape=(cin, product((cout, *spans))))
     given |= {"size": resize.outputs[0].shape[2:], "kernel": spans, "align": resize.attributes["align"]}
+    given |= {"plus": plus} if plus is not None else {}
     return writer.operation("resized_conv2d", node, node.name, x=x, weight=matrix, **given)
 
 

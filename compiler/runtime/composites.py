@@ -181,12 +181,19 @@ def resized_taps(x: Tensor, size: int, taps: int, padding: int, align: bool) -> 
 
 
 def resized_conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None, size: list[int], kernel: list[int], padding: list[int], align: bool = False
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    plus: Tensor | None,
+    size: list[int],
+    kernel: list[int],
+    padding: list[int],
+    align: bool = False,
 ) -> Tensor:
     """Convolve what a bilinear resize gives: the kernel's taps first, at the old places, then the resize along each axis with their shifts.
 
-    x: float[B, cin, h, w], weight: float[cin, k * l * cout], bias: float[cout], size: H and W, kernel: k and l, y: float[B, cout,
-    H + 2 padding - k + 1, ...]; y lies in memory with its channels innermost.
+    x: float[B, cin, h, w], weight: float[cin, k * l * cout], bias: float[cout], size: H and W, kernel: k and l, plus, y: float[B, cout,
+    H + 2 padding - k + 1, ...]; y lies in memory with its channels innermost, and plus costs least where it does, too.
     """
     rows, height, width = x.size(0), x.size(2), x.size(3)
     tall, wide = kernel
@@ -195,7 +202,8 @@ def resized_conv2d(
     across = resized_taps(torch.eye(width, dtype=x.dtype, device=x.device), size[1], wide, padding[1], align).permute(2, 1, 0).flatten(1)
     lines = torch.bmm(across.expand(rows * tall * height, -1, -1), each)
     down = resized_taps(torch.eye(height, dtype=x.dtype, device=x.device), size[0], tall, padding[0], align).flatten(0, 1)
-    y = torch.bmm(down.mT.expand(rows, -1, -1), lines.reshape(rows, tall * height, -1))
-    y = torch.unflatten(y, 2, [lines.size(1), lines.size(2)])
+    down, columns, lines = down.mT.expand(rows, -1, -1), lines.size(1), lines.reshape(rows, tall * height, -1)
+    y = torch.bmm(down, lines) if plus is None else torch.baddbmm(plus.permute(0, 2, 3, 1).flatten(2), down, lines)
+    y = torch.unflatten(y, 2, [columns, -1])
     y = y if bias is None else y.add_(bias)  # another map of this size costs more than the sum
     return y.permute(0, 3, 1, 2)

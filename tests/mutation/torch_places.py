@@ -124,13 +124,17 @@ TABLE["dynamic_conv1d"], TABLE["dynamic_conv2d"] = _dynamic_conv(1), _dynamic_co
 
 
 @entry
-def resized_conv2d(x: Any, weight: Any, bias: Any, size: Any, kernel: Any, padding: Any, align: bool) -> Tensor:
-    floats(x, weight, bias)
+def resized_conv2d(x: Any, weight: Any, bias: Any, plus: Any, size: Any, kernel: Any, padding: Any, align: bool) -> Tensor:
+    floats(x, weight, bias, plus)
     need(x.dim() == 4 and weight.dim() == 2 and len(size) == 2 and all(n >= 1 for n in size), "resized places")
     rows, columns = _places(kernel, 2, 1, "resized_conv2d")
     equal(weight.shape[1] % (rows * columns), 0, "the kernel's places")
     y = F.interpolate(x, list(size), mode="bilinear", **({"align_corners": True} if align else {}))
-    return TABLE["conv2d"](y, weight.reshape(weight.shape[0], rows, columns, -1).permute(3, 0, 1, 2), bias, 1, padding, 1, 1)
+    y = TABLE["conv2d"](y, weight.reshape(weight.shape[0], rows, columns, -1).permute(3, 0, 1, 2), bias, 1, padding, 1, 1)
+    if plus is None:
+        return y
+    shapes(plus, y)
+    return y + plus
 
 
 # --------------------------------------------------------------------------------------------------------- attention
