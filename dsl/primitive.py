@@ -76,6 +76,7 @@ class Argument:
     flat: bool | Callable[[Inputs], bool] = False  # no gradient goes to it: the result doesn't change with it, or only in steps
     fixed: bool = False  # torch refuses to differentiate by it
     beside: str = ""  # the argument that names one number more which it may hold
+    chooses: tuple[str, ...] = ()  # of truths: the arguments that the result's elements come from, the first where it is true
 
     def is_flat(self, inputs: Inputs) -> bool:
         """Tell whether no gradient goes to it in a call with all of these arguments."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from .dim_atoms import extreme
+from .dim_terms import Extreme
 from .dims import Dim, integrality, quotient, term
 from .facts import Facts, Relation, Verdict
 from .primitive import RuleFailure
@@ -165,7 +167,18 @@ class ShapeRule:
         verdict = self.facts.at_least(total, needed)
         if verdict.is_false:
             raise RuleFailure(f"{what}: `{size}` is less than `{least}`{_fails(verdict)}", None, TOO_SMALL)
-        self._open(verdict, ">=", *_sides(total - needed), what)
+        if verdict.is_unknown:
+            left, right = _sides(total - needed)
+            left = self._winning(left, "max", lambda one: self.facts.at_least(one, right).is_false)
+            right = self._winning(right, "min", lambda one: self.facts.at_least(left, one).is_false)
+            self._open(verdict, ">=", left, right, what)
+
+    def _winning(self, side: int | Dim, kind: str, never: Callable[[int | Dim], bool]) -> int | Dim:
+        """Return a side that is the least or the largest of several sizes without those by which the condition is never met."""
+        atom = next(iter(side.atoms), None) if isinstance(side, Dim) else None
+        if not isinstance(atom, Extreme) or atom.kind != kind or side != extreme(atom.kind, atom.arguments):
+            return side
+        return extreme(atom.kind, [one for one in atom.arguments if not never(one)] or atom.arguments)
 
     def learns_from(self, size: Axis, least: Axis, what: str) -> None:
         """Require `size >= least` in training alone; where that isn't proved it is kept in `learning`."""

@@ -12,7 +12,7 @@ from ..arguments import flag, is_zero, number, tensor
 from ..costs import moved
 from ..lowering import Given, Handle, Lowering, LoweringBuilder, call, expand, static
 from ..operands import broadcast, common_dtype
-from ..ranges import moved_by
+from ..ranges import keeps, minus, plus, raised, times
 from ..registry import operation
 from ..samples import Sample, refused, sample
 
@@ -93,9 +93,9 @@ def _of_tensors(b: LoweringBuilder, given: Given, target: str) -> Any:
     return b.call(target, a, other if isinstance(given.types["b"], TensorType) else b.call("torch.full_like", a, other))
 
 
-_binary("add", "operator.add", "Add: `y = a + b`", values=moved_by(1))
-_binary("sub", "operator.sub", "Subtract: `y = a - b`", values=moved_by(-1))
-_binary("mul", "operator.mul", "Multiply: `y = a * b`", flat=(is_zero("b"), is_zero("a")))
+_binary("add", "operator.add", "Add: `y = a + b`", values=plus)
+_binary("sub", "operator.sub", "Subtract: `y = a - b`", values=minus)
+_binary("mul", "operator.mul", "Multiply: `y = a * b`", values=times, flat=(is_zero("b"), is_zero("a")))
 _binary(
     "floor_divide",
     expand(lambda b, given: _quotient(b, given)),
@@ -111,7 +111,7 @@ _binary(
     "real",
     (*BOTH, sample(a="int[B]", b=3)),
 )
-_binary("pow", "operator.pow", "Raise to a power: `y = a^b`", samples=(*BOTH, sample(a="int[B]", b=3)))
+_binary("pow", "operator.pow", "Raise to a power: `y = a^b`", values=raised, samples=(*BOTH, sample(a="int[B]", b=3)))
 _binary(
     "logaddexp",
     expand(lambda b, given: _of_tensors(b, given, "torch.logaddexp")),
@@ -240,8 +240,9 @@ def bitwise_not(rule: Rule, x: TensorType) -> TensorType:
 
 
 @operation(
-    arguments=(tensor("condition", "where to take `a`"), A, B),
+    arguments=(replace(tensor("condition", "where to take `a`"), chooses=("a", "b")), A, B),
     lowering=expand(lambda b, given: _where(b, given)),
+    values=keeps("a", "b"),
     cost=moved,
     good=(
         sample(condition="bool[B, 3]", a="float[B, 3]", b="float[B, 3]"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...dsl.primitive import Rule
+from ...dsl.primitive import Rule, ValueRule
 from ...dsl.types import DType, TensorType
 from ..arguments import number, real, tensor, word
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method, static
 from ..operands import common_dtype
+from ..ranges import limited, negated
 from ..registry import ShapeRule, operation
 from ..samples import refused, sample
 
@@ -25,13 +26,16 @@ def _same(allowed: str, result: DType | None = None) -> ShapeRule:
     return rule
 
 
-def _unary(name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None, flat: bool = False) -> None:
+def _unary(
+    name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None, flat: bool = False, values: ValueRule | None = None
+) -> None:
     words = {"float": "float[B, 3]", "number": "int[B, 3]", "real": "int[B, 3]"}
     operation(
         name=name,
         doc=f"{equation}.  x: {allowed}[...], y: the same shape{f', {result}' if result else ''}.",
         arguments=(FLAT if flat else X,),
         lowering=call(target, "x"),
+        values=values,
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed != "float" else [])),
         bad=(refused("A305", x="bool[B]"), *([refused("A305", x=words["number"])] if allowed == "float" else [])),
@@ -76,7 +80,7 @@ for _name, _target, _equation in (
     ("neg", "operator.neg", "Negate: `y = -x`"),
     ("square", "torch.square", "Square: `y = x^2`"),
 ):  # fmt: skip
-    _unary(_name, _target, _equation, "number")
+    _unary(_name, _target, _equation, "number", values=negated if _name == "neg" else None)
 
 for _name, _target, _equation in (
     ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
@@ -151,6 +155,7 @@ _shaped("softplus", "torch.nn.functional.softplus", "Compute `y = ln(1 + e^(beta
 @operation(
     arguments=(X, number("min", "the lowest value, or `none`", None), number("max", "the highest value, or `none`", None)),
     lowering=expand(lambda b, given: _clamp(b, given)),
+    values=limited,
     cost=moved,
     good=(
         sample(x="float[B, 3]", min=0),

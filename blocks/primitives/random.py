@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...dsl.dims import Dim
-from ...dsl.primitive import Rule
-from ...dsl.types import Axis, DType, TensorType
+from ...dsl.primitive import Numbers, Rule
+from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import axis, dtype, flag, integer, real, shape, size, tensor
 from ..costs import moved, view
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, module, static
 from ..operands import in_range
+from ..ranges import counts
 from ..registry import leaf, operation
 from ..samples import refused, sample
 from .create import positive_sizes
@@ -156,6 +157,7 @@ for _name, _equation in (("randn", "`y ~ N(0, 1)`"), ("rand", "`y ~ U(0, 1)`")):
             "torch.randint", static(b, given["low"]), static(b, given["high"]), static(b, list(given["shape"])), device=b.device()
         )
     ),
+    values=lambda inputs, held: (Numbers(inputs["low"], extent(inputs["high"])),),
     cost=moved,
     random=True,
     good=(sample(low=0, high=5, shape=["B", 3]), sample(low=1, high="S + 1", shape=["B"])),
@@ -170,6 +172,7 @@ def randint(rule: Rule, low: int | Dim, high: int | Dim, shape: Sequence[Axis]) 
 @operation(
     arguments=(size("n", "how many"),),
     lowering=expand(lambda b, given: b.call("torch.randperm", static(b, given["n"]), device=b.device())),
+    values=counts(lambda inputs: inputs["n"]),
     cost=moved,
     random=True,
     good=(sample(n="B"), sample(n=4)),

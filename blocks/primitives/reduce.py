@@ -11,7 +11,7 @@ from ..arguments import axes, axis, flag, real, tensor
 from ..costs import moved, product
 from ..lowering import COMPOSITES, Given, LoweringBuilder, Omit, call, expand
 from ..operands import normal_axes
-from ..ranges import counts
+from ..ranges import counted, counts
 from ..registry import operation
 from ..samples import Sample, refused, sample
 
@@ -86,7 +86,7 @@ def _reduction(
         arguments=(X, DIM if several else ONE, KEEP),
         lowering=_emit(target),
         cost=moved,
-        values=counts(_places) if picks and result is DType.INT else None,
+        values=None if result is not DType.INT else counts(_places) if picks else counted,
         good=(*(s for word in words for s in _samples(word, several)), *([sample(x="int32[B, S]", dim=0)] if sums else [])),
         bad=(
             refused("A305", x=wrong),

@@ -16,7 +16,8 @@ from ..program import Body, Condition, InputDecl, Node, NodeKind, Operand, Ref
 from ..record import entity
 from ..rule import ShapeRule
 from ..source import Span
-from ..types import Axis, extent
+from ..types import Axis, DType, extent
+from .choices import chosen
 from .context import Context, Problem, fail
 from .inputs import solve, substitute
 from .scope import Frame
@@ -73,8 +74,8 @@ class Places:
     def _through(self, body: Body, handed: Mapping[str, Held]) -> Found:
         held: dict[Ref, Held] = {}
         for declared in body.inputs:
-            numbers = () if declared.is_state else handed.get(declared.key) or _declared(declared)
-            if numbers and declared.type.dtype.is_int:
+            numbers = () if declared.is_state else handed.get(declared.key) or _declared(declared, body.nodes[declared.node])
+            if numbers:
                 held[Ref(declared.node)] = numbers
         places = {ref.node for ref in held}
         needs: list[Need] = []
@@ -114,12 +115,21 @@ def _known(node: Node, held: Mapping[Ref, Held], places: Set[int]) -> dict[str, 
     return {name: numbers for name, operand in touched if (numbers := _of(operand, held))}
 
 
-def _declared(declared: InputDecl) -> Held:
-    """Return what `in 0..n` or `as tokens(n)` says."""
+def _declared(declared: InputDecl, node: Node) -> Held:
+    """Return what `in 0..n`, `as tokens(n)` or the distribution of a draw says; truths are both 0 and 1."""
+    if declared.type.dtype is DType.BOOL:
+        return (Numbers(0, 2, declared.span),)
+    if not declared.type.dtype.is_int:
+        return ()
     if declared.range is not None:
         return (Numbers(*declared.range, declared.span),)
-    vocab = declared.role.arguments.get("vocab") if declared.role is not None else None
-    return (Numbers(0, vocab, declared.span),) if vocab is not None else ()
+    drawn = node.attributes.get("distribution")
+    role = declared.role or drawn
+    if role is None:
+        return ()
+    numbers: Mapping[str, Any] = role.arguments
+    low, high = (numbers.get("low", 0), numbers.get("high", 1)) if role.name == "uniform" else (0, numbers.get("vocab", numbers.get("n")))
+    return (Numbers(low, extent(high), declared.span),) if isinstance(low, int) and high is not None else ()
 
 
 def _of(operand: Operand, held: Mapping[Ref, Held]) -> Held:
@@ -179,6 +189,9 @@ def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: 
     rule = node.primitive.values if node.primitive is not None else None
     if rule is None or not any(type_.dtype.is_int for type_ in node.outputs):
         return
+    chooser = next((a for a in node.primitive.arguments if a.chooses), None) if node.primitive is not None else None
+    if chooser is not None:
+        known = chosen(body, node, chooser.name, chooser.chooses, held)
     found = rule(_inputs(body, node), known)[:PIECES]
     numbers = tuple(n if n.said is not None else Numbers(n.low, n.high, node.span) for n in found)
     if numbers:

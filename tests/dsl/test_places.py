@@ -23,6 +23,16 @@ RIGHT = [
     "in at: int[B] in 1..=3; out y = one_hot(at, 4)",
     "in x: float[B, 6]; out y = one_hot(argmax(x, dim = 1), 6)",
     "in x: float[B, 6]; in at: int[B] in 0..4; out y = window(x, at, length = 3)",
+    "in x: float[B, 6]; emb = Embedding(6, 4); out y = emb(5 - argmax(x, dim = 1))",
+    "in x: float[B, S, 5]; in l: int[B, S] in 0..5; in m: bool[B, S]; out y = cross_entropy(x, where(m, l, -100), ignore = -100, dim = 2)",
+    "in x: float[B, S, 4]; in l: int[B, S] in 0..5; out y = cross_entropy(x, where(l < 4, l, -100), ignore = -100, dim = 2)",
+    "in x: float[B, S, 4]; in l: int[B, S] in 0..5; out y = cross_entropy(x, where(l > 3, -100, l), ignore = -100, dim = 2)",
+    "in x: float[B, S]; in to: int[B]; out y = cross_entropy(x, where(to < S, clamp(to, 0), -100), ignore = -100)",
+    "in x: float[B, S]; emb = Embedding(1, 4); out y = emb(where(arange(S) < S, 0, 7)) + mean(x)",
+    "in x: float[B, 4]; draw q: int[B] ~ permutation(B); out y = take(x, q, dim = 0)",
+    "in x: float[B, S, 4]; in m: bool[B, S]; out y = gather(x, clamp(count(m, dim = 1) - 1, 0), dim = 1)",
+    "in x: float[B, S, 4]; out y = gather(x, count(x[:, :, 0] > 0.0, dim = 1), dim = 1)",
+    "in m: bool[B, S]; emb = Embedding(2, 4); out y = emb(int(m))",
 ]
 WRONG = [
     "in ids: int[B, S] as tokens(10); emb = Embedding(9, 4); out y = emb(ids[:, 1:])",
@@ -38,6 +48,18 @@ WRONG = [
     "in x: float[B, 6]; out y = take(x, full([2], 6), dim = 1)",
     "in x: float[B, 6]; emb = Embedding(5, 4); out y = emb(argmax(x, dim = 1))",
     "in x: float[2, 6]; emb = Embedding(6, 4); out y = emb(argmin(x))",
+    "in x: float[B, 6]; emb = Embedding(6, 4); out y = emb(-argmax(x, dim = 1))",
+    "in x: float[B, 6]; emb = Embedding(6, 4); out y = emb(2 * argmax(x, dim = 1))",
+    "in ids: int[B, S] in 0..10; emb = Embedding(10, 4); out y = emb(7 - ids)",
+    "in x: float[B, S, 4]; in l: int[B, S] in 0..5; in m: bool[B, S]; out y = cross_entropy(x, where(m, l, -100), ignore = -100, dim = 2)",
+    "in x: float[B, S, 5]; in l: int[B, S] in 0..5; in m: bool[B, S]; out y = cross_entropy(x, where(m, l, -1), ignore = -100, dim = 2)",
+    "in x: float[B, S, 3]; in l: int[B, S] in 0..5; out y = cross_entropy(x, where(l < 4, l, -100), ignore = -100, dim = 2)",
+    "in x: float[B, S]; in to: int[B]; out y = cross_entropy(x, where(to <= S, clamp(to, 0), -100), ignore = -100)",
+    "in x: float[B, S]; in to: int[B]; out y = cross_entropy(x, where(to > S, clamp(to, 0), -100), ignore = -100)",
+    "in x: float[B, S]; in to: int[B]; out y = cross_entropy(x, where(to < S, clamp(to, 0), -100), ignore = -99)",
+    "in x: float[B, S, 4]; in m: bool[B, S]; out y = gather(x, count(m, dim = 1) - 1, dim = 1)",
+    "in x: float[B, 4]; out y = take(x, randint(0, B + 1, [3]), dim = 0)",
+    "in m: bool[B, S]; emb = Embedding(1, 4); out y = emb(int(m))",
     "index two = {0, 1}; for t in two { in ids: int[B[t], S] in 0..10 - t }; emb = Embedding(9, 4); out y = emb(ids[0]); out z = emb(ids[1])",
 ]
 
@@ -50,6 +72,11 @@ def test_numbers_with_a_place_pass(statements: str) -> None:
 @pytest.mark.parametrize("statements", WRONG)
 def test_numbers_without_a_place_are_errors(statements: str) -> None:
     assert codes(text(statements)) == ["A326"]
+
+
+def test_numbers_with_the_other_sign_have_places_where_there_is_one_alone() -> None:
+    made = program(text("in x: float[B, 4]; draw q: int[B] ~ permutation(B); out y = take(x, -q, dim = 0)"))
+    assert [c.text for c in made.eval.conditions] == ["B <= 1"]
 
 
 def test_the_error_names_both_and_stands_at_the_call_in_the_text() -> None:

@@ -184,7 +184,7 @@ def declare(value: Declared, name: str, frame: Frame, extra: tuple[Any, ...]) ->
     if old is not None:
         need(tuple(old.shape) == value.shape and old.dtype == value.dtype, "one parameter, two shapes")
         return old
-    made = torch.zeros(value.shape, dtype=value.dtype)
+    made = body.world.guarded(torch.zeros, value.shape, dtype=value.dtype)
     found: Any = made if value.buffer else torch.nn.Parameter(torch.randn(value.shape, dtype=value.dtype) * 0.3)
     found.own, found.buffer, found.words, found.task = True, value.buffer, ((name, (*frame.members(), *extra)),), frame.task
     found.sets, found.alone = frame.sets(), value.alone

@@ -1,0 +1,95 @@
+"""What whole numbers a choice by truths, `where(condition, a, b)`, may give.
+
+A number that stands in an arm is given where the condition can come out so: it must hang on data.  What an arm may hold is given in whole
+where the condition hangs on other data than the arm; where it compares the arm itself with a number, the stretch that the comparison leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..dims import Dim
+from ..primitive import Numbers
+from ..program import Body, Node, NodeKind, Operand, Ref
+from ..source import Span
+from ..stretches import Stretch, cut, limit, numbers
+
+Held = tuple[Numbers, ...]
+COMPARED = {"lt": (False, 0), "ge": (True, 0), "le": (False, 1), "gt": (True, 1)}
+"""Of `x OP n`: whether x lies above, and how far from n the stretches below and above meet."""
+
+TURNED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+
+
+def chosen(body: Body, node: Node, condition: str, arms: tuple[str, ...], held: Mapping[Ref, Held]) -> dict[str, Held]:
+    """Return what each arm of a choice may give; nothing for an arm of which that is open."""
+    ref = node.inputs[condition]
+    data = sources(body, ref)
+    if not data:
+        return {}
+    found: dict[str, Held] = {}
+    for name in arms:
+        arm = node.inputs.get(name, None)
+        number = _number(body, node, name)
+        if number is not None:
+            found[name] = (Numbers(number, number + 1),)
+        elif isinstance(arm, Ref) and isinstance(ref, Ref):
+            apart = held.get(arm, ()) if data.isdisjoint(sources(body, arm)) else _left(body, ref, arm, name == arms[0], held)
+            if apart:
+                found[name] = apart
+    return found
+
+
+def sources(body: Body, operand: Operand) -> frozenset[object]:
+    """Return what a value hangs on that differs from call to call: inputs, draws, states, parameters."""
+    found: set[object] = set()
+    seen: set[int] = set()
+    waiting = [operand]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, tuple):
+            waiting.extend(one)
+        elif isinstance(one, Ref) and one.node not in seen:
+            seen.add(one.node)
+            node = body.nodes[one.node]
+            if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE) or (node.primitive is not None and node.primitive.is_random):
+                found.add(one.node)
+            elif node.kind not in (NodeKind.CONSTANT, NodeKind.OPERATION):
+                found.add(node.target)
+            waiting.extend(node.inputs.values())
+    return frozenset(found)
+
+
+def _number(body: Body, node: Node, name: str) -> int | Dim | None:
+    """Return an argument that is a whole number known while the text is read."""
+    operand = node.inputs.get(name)
+    value = node.attributes.get(name)
+    if isinstance(operand, Ref):
+        made = body.nodes[operand.node]
+        value = made.attributes["value"] if made.kind is NodeKind.CONSTANT else None
+    return value if type(value) is int or isinstance(value, Dim) else None
+
+
+def _left(body: Body, condition: Ref, arm: Ref, wanted: bool, held: Mapping[Ref, Held]) -> Held:
+    """Return what an arm may give where the condition compares it, or what it is clamped from, with a number."""
+    test, made = body.nodes[condition.node], body.nodes[arm.node]
+    base, low, high = arm, None, None
+    if made.kind is NodeKind.OPERATION and made.target == "clamp":
+        base, low, high = made.inputs["x"], made.attributes.get("min"), made.attributes.get("max")
+        if any(name in made.inputs or type(made.attributes.get(name)) not in (int, type(None)) for name in ("min", "max")):
+            return ()
+    kind = test.target if test.kind is NodeKind.OPERATION else ""
+    number = _number(body, test, "b")
+    if test.inputs.get("a") != base or number is None:
+        kind, number = TURNED.get(kind, ""), _number(body, test, "a")
+        if test.inputs.get("b") != base:
+            return ()
+    if kind not in COMPARED or number is None or not isinstance(base, Ref):
+        return ()
+    above, shift = COMPARED[kind]
+    side: Stretch = (number + shift, None) if above is wanted else (None, number + shift)
+    known: list[tuple[Stretch, Span | None]] = [((n.low, n.high), n.said) for n in held.get(base, ())]
+    if not known and body.nodes[base.node].kind is NodeKind.INPUT:
+        known = [((None, None), None)]
+    found = ((part, said) for stretch, said in known if (part := cut(stretch, side)) is not None)
+    return tuple(n for part, said in found if (n := numbers(limit(part, low, high), said)) is not None)
