@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ..dsl.dims import Dim
 from ..dsl.primitive import Inputs, Numbers, ValueRule
@@ -39,15 +40,15 @@ def along(dim: str = "dim", name: str = "x") -> Callable[[Inputs], Axis]:
 def plus(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
     """The result is a sum with a number."""
     known, by = _with_number(inputs, held)
-    return tuple(Numbers(n.low + by, n.high + by, n.said) for n in known)
+    return tuple(replace(n, low=n.low + by, high=n.high + by) for n in known)
 
 
 def minus(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
     """The result is a difference with a number, on either side."""
     known, by = _with_number(inputs, held)
     if "a" in held:
-        return tuple(Numbers(n.low - by, n.high - by, n.said) for n in known)
-    return tuple(Numbers(by - n.high + 1, by - n.low + 1, n.said) for n in known)
+        return tuple(replace(n, low=n.low - by, high=n.high - by) for n in known)
+    return tuple(replace(n, low=by - n.high + 1, high=by - n.low + 1) for n in known)
 
 
 def times(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
@@ -58,7 +59,7 @@ def times(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
 
 def negated(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
     """The result holds the same numbers with the other sign."""
-    return tuple(Numbers(1 - n.high, 1 - n.low, n.said) for n in held.get("x", ()))
+    return tuple(replace(n, low=1 - n.high, high=1 - n.low) for n in held.get("x", ()))
 
 
 def raised(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
@@ -71,7 +72,7 @@ def limited(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
     low, high = inputs["min"], inputs["max"]
     if not all(limit is None or type(limit) is int for limit in (low, high)):
         return ()
-    return tuple(found for n in held.get("x", ()) if (found := numbers(limit((n.low, n.high), low, high), n.said)) is not None)
+    return tuple(found for n in held.get("x", ()) if (found := numbers(limit((n.low, n.high), low, high), n)) is not None)
 
 
 def counted(inputs: Inputs, held: Held) -> tuple[Numbers, ...]:
@@ -91,4 +92,4 @@ def _with_number(inputs: Inputs, held: Held) -> tuple[tuple[Numbers, ...], int |
 
 
 def _one(number: int | Dim, of: Numbers) -> Numbers:
-    return Numbers(number, number + 1, of.said)
+    return replace(of, low=number, high=number + 1)

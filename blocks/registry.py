@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from ..dsl.diagnostics import closest
-from ..dsl.primitive import MISSING, Argument, Cost, Inputs, Kind, ParameterSpec, Rule, ValueRule
+from ..dsl.primitive import MISSING, Argument, Cost, ExactRule, Inputs, Kind, ParameterSpec, Rule, ValueRule
 from ..dsl.record import entity
 from ..dsl.types import DType, TensorType
 from .lowering import Child, Given, LeafModule, Lowering, LoweringBuilder
@@ -44,6 +44,7 @@ class Entry:
     several: bool = False
     """True where the result is a list, also of one tensor."""
     values: ValueRule | None = None
+    exact: ExactRule | None = None
 
     @property
     def mode_dependent(self) -> bool:
@@ -148,6 +149,7 @@ def operation(
     random: bool = False,
     several: bool = False,
     values: ValueRule | None = None,
+    exact: ExactRule | None = None,
 ) -> Callable[[ShapeRule], ShapeRule]:
     """Register the decorated shape rule as an operation; the rule is called with `rule` and every argument by name."""
 
@@ -155,7 +157,23 @@ def operation(
         title = name or rule.__name__.rstrip("_")
         text = doc or rule.__doc__ or ""
         random_ = random or isinstance(lowering, Child)
-        args = (tuple(arguments), (), tuple(results), False, random_, text, rule, cost, None, lowering, tuple(good), tuple(bad), several, values)
+        args = (
+            tuple(arguments),
+            (),
+            tuple(results),
+            False,
+            random_,
+            text,
+            rule,
+            cost,
+            None,
+            lowering,
+            tuple(good),
+            tuple(bad),
+            several,
+            values,
+            exact,
+        )
         register(Entry(title, *args))
         return rule
 

@@ -32,6 +32,7 @@ class ExternFunction:
     is_leaf: bool = False
     is_random: bool = True  # nothing is known of it: never merged or folded
     values: None = None
+    exact: None = None
 
     def infer(self, rule: Rule, inputs: Inputs) -> TensorType:
         """Return the result's type in the function's own symbols, which a call binds."""

@@ -26,6 +26,19 @@ class Numbers:
     low: int | Dim
     high: int | Dim
     said: Span | None = None  # where the text says so
+    fixed: bool = False  # they stand at places of their own, as a count's: a part of the tensor holds some of them alone
+
+
+@record
+class Grid:
+    """A tensor of whole numbers that are known while the text is read, in the order of its axes."""
+
+    shape: tuple[int, ...]
+    values: Sequence[int]
+
+
+ExactRule = Callable[[Inputs, tuple[int, ...]], Sequence[int] | None]
+"""Every element of a result of some shape, by the arguments, tensors among them as a Grid; None where that is open."""
 
 
 ValueRule = Callable[[Inputs, Mapping[str, tuple[Numbers, ...]]], tuple[Numbers, ...]]
@@ -200,6 +213,11 @@ class Primitive(Protocol):
     @property
     def values(self) -> ValueRule | None:
         """What whole numbers its results may hold; None where nothing is known of them."""
+        ...
+
+    @property
+    def exact(self) -> ExactRule | None:
+        """Each of its result's whole numbers, where those of its operands are known; None where nothing is."""
         ...
 
     def infer(self, rule: Rule, inputs: Inputs) -> TensorType | tuple[TensorType, ...]:

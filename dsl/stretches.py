@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .dim_atoms import extreme
 from .dims import Dim
 from .facts import Facts
 from .primitive import Numbers
-from .source import Span
 
 Stretch = tuple[int | Dim | None, int | Dim | None]
 
@@ -31,12 +32,12 @@ def limit(stretch: Stretch, least: int | None, most: int | None) -> Stretch:
     return low, high
 
 
-def numbers(stretch: Stretch, said: Span | None) -> Numbers | None:
-    """Return the numbers of a stretch; of one without an end the number at the other, of one without ends none."""
+def numbers(stretch: Stretch, of: Numbers) -> Numbers | None:
+    """Return what a stretch leaves of some numbers; of one without an end the number at the other, of one without ends none."""
     low, high = stretch
     if low is None:
-        return None if high is None else Numbers(high - 1, high, said)
-    return Numbers(low, low + 1 if high is None else high, said)
+        return None if high is None else replace(of, low=high - 1, high=high)
+    return replace(of, low=low, high=low + 1 if high is None else high)
 
 
 def _reaches(a: int | Dim, b: int | Dim) -> bool:

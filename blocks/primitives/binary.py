@@ -10,6 +10,7 @@ from ...dsl.primitive import Inputs, Rule, ValueRule
 from ...dsl.types import DType, TensorType
 from ..arguments import flag, is_zero, number, tensor
 from ..costs import moved
+from ..exact import elementwise
 from ..lowering import Given, Handle, Lowering, LoweringBuilder, call, expand, static
 from ..operands import broadcast, common_dtype
 from ..ranges import keeps, minus, plus, raised, times
@@ -51,6 +52,7 @@ def _binary(
     samples: tuple[Sample, ...] = (*BOTH, *INTS),
     values: ValueRule | None = None,
     flat: tuple[Flat, Flat] = (False, False),
+    exact: Callable[[int, int], int] | None = None,
 ) -> None:
     def rule(rule: Rule, a: Any, b: Any) -> TensorType:
         operands = {"a": a, "b": b}
@@ -62,6 +64,7 @@ def _binary(
         arguments=(replace(A, flat=flat[0]), replace(B, flat=flat[1])),
         lowering=call(target, "a", "b") if isinstance(target, str) else target,
         values=values,
+        exact=elementwise(exact, "a", "b") if exact is not None else None,
         cost=moved,
         good=samples,
         bad=(*(FLOATS if allowed == "float" else NUMBERS), refused("A305", a="bool[B]", b="bool[B]")),
@@ -93,9 +96,9 @@ def _of_tensors(b: LoweringBuilder, given: Given, target: str) -> Any:
     return b.call(target, a, other if isinstance(given.types["b"], TensorType) else b.call("torch.full_like", a, other))
 
 
-_binary("add", "operator.add", "Add: `y = a + b`", values=plus)
-_binary("sub", "operator.sub", "Subtract: `y = a - b`", values=minus)
-_binary("mul", "operator.mul", "Multiply: `y = a * b`", values=times, flat=(is_zero("b"), is_zero("a")))
+_binary("add", "operator.add", "Add: `y = a + b`", values=plus, exact=int.__add__)
+_binary("sub", "operator.sub", "Subtract: `y = a - b`", values=minus, exact=int.__sub__)
+_binary("mul", "operator.mul", "Multiply: `y = a * b`", values=times, exact=int.__mul__, flat=(is_zero("b"), is_zero("a")))
 _binary(
     "floor_divide",
     expand(lambda b, given: _quotient(b, given)),
@@ -103,6 +106,7 @@ _binary(
     "real",
     (*BOTH, sample(a="int[B, 3]", b=3)),
     flat=(True, True),
+    exact=int.__floordiv__,
 )
 _binary(
     "remainder",
@@ -110,6 +114,7 @@ _binary(
     "Take what is left of a division, with the sign of b: `y = a - b floor(a / b)`",
     "real",
     (*BOTH, sample(a="int[B]", b=3)),
+    exact=int.__mod__,
 )
 _binary("pow", "operator.pow", "Raise to a power: `y = a^b`", values=raised, samples=(*BOTH, sample(a="int[B]", b=3)))
 _binary(
@@ -154,9 +159,9 @@ def _extreme(b: LoweringBuilder, given: Given, function: str, bound: str) -> Any
     return b.call(function, left, right)
 
 
-for _name, _function, _bound, _equation in (
-    ("minimum", "torch.minimum", "max", "Take the smaller: `y = min(a, b)`"),
-    ("maximum", "torch.maximum", "min", "Take the larger: `y = max(a, b)`"),
+for _name, _function, _bound, _equation, _exact in (
+    ("minimum", "torch.minimum", "max", "Take the smaller: `y = min(a, b)`", min),
+    ("maximum", "torch.maximum", "min", "Take the larger: `y = max(a, b)`", max),
 ):
 
     def _rule(rule: Rule, a: Any, b: Any) -> TensorType:
@@ -168,6 +173,7 @@ for _name, _function, _bound, _equation in (
         doc=f"{_equation}.  a, b: real[...] or numbers, broadcast from the right.",
         arguments=(A, B),
         lowering=expand(lambda b, given, f=_function, m=_bound: _extreme(b, given, f, m)),
+        exact=elementwise(_exact, "a", "b"),
         cost=moved,
         good=(*BOTH, *INTS),
         bad=NUMBERS,

@@ -11,6 +11,7 @@ from ...dsl.primitive import Cost, Inputs, Numbers, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
 from ..arguments import anything, dtype, integer, shape, size, tensor
 from ..costs import moved
+from ..exact import filled
 from ..lowering import Given, LoweringBuilder, Omit, call, expand, static
 from ..operands import is_literal, is_whole
 from ..ranges import keeps
@@ -46,6 +47,7 @@ for _name in ("zeros", "ones"):
         doc=f"Make {_name}: `y = {int(_name == 'ones')}`.  y: dtype[shape].",
         arguments=(SHAPE, TYPE),
         lowering=_made(f"torch.{_name}"),
+        exact=filled(lambda inputs, number=int(_name == "ones"): number),
         cost=moved,
         good=(sample(shape=["B", 3]), sample(shape=[], dtype="int"), sample(shape=[2], dtype="bool")),
         bad=(refused("A324", shape=[-1]),),
@@ -64,6 +66,7 @@ for _name in ("zeros", "ones"):
         )
     ),
     values=lambda inputs, held: _single(inputs["value"]),
+    exact=filled(lambda inputs: inputs["value"]),
     cost=moved,
     good=(
         sample(shape=["B", 3], value=0.5),
@@ -115,7 +118,13 @@ for _name, _value in (("zeros_like", 0), ("ones_like", 1)):
 
 def _counted(inputs: Inputs, held: Mapping[str, tuple[Numbers, ...]]) -> tuple[Numbers, ...]:
     start, stop, step = inputs["start"], inputs["stop"], inputs["step"]
-    return (Numbers(*((0, start) if stop is None else (start, stop))),) if step == 1 and inputs["dtype"] is DType.INT else ()
+    return (Numbers(*((0, start) if stop is None else (start, stop)), fixed=True),) if step == 1 and inputs["dtype"] is DType.INT else ()
+
+
+def _each(inputs: Inputs) -> Sequence[int] | None:
+    start, stop, step = inputs["start"], inputs["stop"], inputs["step"]
+    bounds = (0, start) if stop is None else (start, stop)
+    return range(*bounds, step) if all(type(n) is int for n in bounds) else None
 
 
 def _arange(b: LoweringBuilder, given: Given) -> Any:
@@ -134,6 +143,7 @@ def _arange(b: LoweringBuilder, given: Given) -> Any:
     ),
     lowering=expand(_arange),
     values=_counted,
+    exact=lambda inputs, shape: _each(inputs),
     cost=moved,
     good=(
         sample(start="S"),
@@ -198,6 +208,7 @@ def _numbers(values: Any) -> list[Any]:
         dtype("dtype", "the type of the elements; by the values when `none`", None),
     ),
     lowering=expand(lambda b, given: b.call("torch.tensor", static(b, given["values"]), dtype=b.dtype(given.outputs[0].dtype), device=b.device())),
+    exact=lambda inputs, shape: _numbers(inputs["values"]),
     cost=moved,
     good=(sample(values=[1, 2]), sample(values=[[0.5, 1], [2, 3]]), sample(values=[True, False]), sample(values=3, dtype="float32")),
     bad=(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...dsl.primitive import Rule, ValueRule
 from ...dsl.types import DType, TensorType
 from ..arguments import number, real, tensor, word
 from ..costs import moved, view
+from ..exact import elementwise
 from ..lowering import Given, LoweringBuilder, Omit, Slot, call, expand, method, static
 from ..operands import common_dtype
 from ..ranges import limited, negated
@@ -27,7 +29,14 @@ def _same(allowed: str, result: DType | None = None) -> ShapeRule:
 
 
 def _unary(
-    name: str, target: str, equation: str, allowed: str = "float", result: DType | None = None, flat: bool = False, values: ValueRule | None = None
+    name: str,
+    target: str,
+    equation: str,
+    allowed: str = "float",
+    result: DType | None = None,
+    flat: bool = False,
+    values: ValueRule | None = None,
+    exact: Callable[[int], int] | None = None,
 ) -> None:
     words = {"float": "float[B, 3]", "number": "int[B, 3]", "real": "int[B, 3]"}
     operation(
@@ -36,6 +45,7 @@ def _unary(
         arguments=(FLAT if flat else X,),
         lowering=call(target, "x"),
         values=values,
+        exact=elementwise(exact, "x") if exact is not None else None,
         cost=moved,
         good=(sample(x="float[B, 3]"), sample(x="float[]"), *([sample(x="int[B, 3]")] if allowed != "float" else [])),
         bad=(refused("A305", x="bool[B]"), *([refused("A305", x=words["number"])] if allowed == "float" else [])),
@@ -80,13 +90,13 @@ for _name, _target, _equation in (
     ("neg", "operator.neg", "Negate: `y = -x`"),
     ("square", "torch.square", "Square: `y = x^2`"),
 ):  # fmt: skip
-    _unary(_name, _target, _equation, "number", values=negated if _name == "neg" else None)
+    _unary(_name, _target, _equation, "number", values=negated if _name == "neg" else None, exact=int.__neg__ if _name == "neg" else lambda x: x * x)
 
 for _name, _target, _equation in (
     ("abs", "torch.abs", "Take the absolute value: `y = |x|`"),
     ("relu", "torch.relu", "Clip at zero: `y = max(x, 0)`"),
 ):  # fmt: skip
-    _unary(_name, _target, _equation, "real")
+    _unary(_name, _target, _equation, "real", exact=abs if _name == "abs" else lambda x: max(x, 0))
 
 for _name, _target, _equation in (
     ("sign", "torch.sign", "Take the sign: `x = y |x|`, y one of -1, 0 and 1"),

@@ -7,10 +7,13 @@ from typing import Any, cast
 
 from ...dsl.dim_atoms import ceil_div
 from ...dsl.dims import Dim
-from ...dsl.primitive import Rule
+from ...dsl.facts import Facts
+from ...dsl.primitive import Grid, Rule
+from ...dsl.rule import ShapeRule
 from ...dsl.types import Axis, DType, SetAxis, TensorType, extent
 from ..arguments import anything, axis, dtype, size, tensor
 from ..costs import moved, product, view
+from ..exact import picked, strides
 from ..lowering import Given, Handle, LoweringBuilder, expand, static
 from ..ranges import along, keeps
 from ..registry import operation
@@ -72,6 +75,7 @@ def _slice(rule: Rule, axis_: Axis, item: Any, what: str) -> Axis:
     arguments=(X, anything("items", "numbers, dimensions, slices `(start, stop, step)`, `none` and `...`, one for each axis")),
     lowering=expand(lambda b, given: b.call("operator.getitem", given["x"], _subscript(b, given["items"]))),
     values=keeps("x"),
+    exact=lambda inputs, shape: _read(inputs["x"], inputs["items"]),
     cost=view,
     good=(
         sample(x="float[B, S, 3]", items=[slice(None), 0]),
@@ -110,6 +114,28 @@ def index(rule: Rule, x: TensorType, items: Sequence[Any]) -> TensorType:
             rule.at_least(extent(x.shape[at]), -item if back else item + 1, f"{what}, read at {item}")
         at += 1
     return TensorType(x.dtype, tuple(result))
+
+
+def _read(x: Grid, items: Sequence[Any]) -> Sequence[int] | None:
+    whole = _items(ShapeRule(Facts()), TensorType(DType.INT, x.shape), items)
+    axes = iter(zip(x.shape, strides(x.shape), strict=True))
+    offsets: list[list[int]] = []
+    for item in whole:
+        if item is None:
+            continue
+        size_, step = next(axes)
+        positions = range(size_)
+        if isinstance(item, (slice, tuple)):
+            bounds = slice_bounds(item)
+            if not all(n is None or type(n) is int for n in bounds):
+                return None
+            positions = positions[slice(*bounds)]
+        elif type(item) is int:
+            positions = [positions[item]]
+        else:
+            return None
+        offsets.append([step * i for i in positions])
+    return picked(x, offsets)
 
 
 def _subscript(b: LoweringBuilder, items: Sequence[Any]) -> Any:

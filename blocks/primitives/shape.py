@@ -10,6 +10,7 @@ from ...dsl.primitive import Rule
 from ...dsl.types import Axis, TensorType, extent
 from ..arguments import axes, axis, ints, shape, tensor
 from ..costs import moved, product, view
+from ..exact import in_order, stretched
 from ..lowering import COMPOSITES, Given, LoweringBuilder, call, expand, method, sizes, static
 from ..operands import normal_axes
 from ..ranges import keeps
@@ -46,6 +47,7 @@ def run_shape(b: LoweringBuilder, wanted: Sequence[Axis]) -> list[Any]:
     arguments=(X, shape("shape", "the new sizes; -1 for one that follows")),
     lowering=expand(lambda b, given: b.method(given["x"], "reshape", run_shape(b, sizes(given.outputs[0])))),
     values=keeps("x"),
+    exact=in_order,
     cost=view,
     good=(
         sample(x="float[B, 6]", shape=["B", 2, 3]),
@@ -65,6 +67,7 @@ def reshape(rule: Rule, x: TensorType, shape: Sequence[Axis]) -> TensorType:
     arguments=(X, axis("start", "the first axis to join", 0), axis("end", "the last axis to join", -1)),
     lowering=method("flatten", "x", "start", "end"),
     values=keeps("x"),
+    exact=in_order,
     cost=view,
     good=(sample(x="float[B, S, 3]"), sample(x="float[B, S, 3]", start=1), sample(x="float[B, S, 3]", start=-3, end=-2)),
     bad=(refused("A304", x="float[B]", start=1), refused("A324", x="float[B, S]", start=1, end=0)),
@@ -88,6 +91,7 @@ def _unflatten(b: LoweringBuilder, given: Given) -> Any:
     arguments=(X, axis("dim", "the axis to split"), shape("shape", "its parts; -1 for one that follows")),
     lowering=expand(_unflatten),
     values=keeps("x"),
+    exact=in_order,
     cost=view,
     good=(
         sample(x="float[B, 6]", dim=1, shape=[2, 3]),
@@ -220,6 +224,7 @@ def movedim(rule: Rule, x: TensorType, source: int, to: int) -> TensorType:
     arguments=(X, shape("shape", "the new sizes, counted from the right; -1 keeps one")),
     lowering=expand(lambda b, given: _expand(b, given)),
     values=keeps("x"),
+    exact=stretched,
     cost=view,
     good=(
         sample(x="float[1, S, 3]", shape=["B", "S", 3]),
@@ -258,6 +263,7 @@ def _expand(b: LoweringBuilder, given: Given) -> Any:
     arguments=(X, axes("dim", "the axes of size 1 to drop; all of them when `none`", None)),
     lowering=expand(lambda b, given: b.method(given["x"], "squeeze", tuple(_dropped(given.type("x"), given["dim"])))),
     values=keeps("x"),
+    exact=in_order,
     cost=view,
     good=(sample(x="float[B, 1, 3]", dim=1), sample(x="float[1, B, 1]"), sample(x="float[1, B, 1]", dim=[0, -1])),
     bad=(refused("A301", x="float[B, 3]", dim=1), refused("A304", x="float[B]", dim=1)),
@@ -281,6 +287,7 @@ def _dropped(x: TensorType, dim: Any) -> list[int]:
     arguments=(X, axis("dim", "where the new axis goes, counted in the result")),
     lowering=method("unsqueeze", "x", "dim"),
     values=keeps("x"),
+    exact=in_order,
     cost=view,
     good=(sample(x="float[B, 3]", dim=1), sample(x="float[B, 3]", dim=-1), sample(x="float[B, 3]", dim=0)),
     bad=(refused("A304", x="float[B]", dim=2),),

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from ..dims import Dim
 from ..primitive import Numbers
 from ..program import Body, Node, NodeKind, Operand, Ref
-from ..source import Span
 from ..stretches import Stretch, cut, limit, numbers
 
 Held = tuple[Numbers, ...]
@@ -88,8 +87,11 @@ def _left(body: Body, condition: Ref, arm: Ref, wanted: bool, held: Mapping[Ref,
         return ()
     above, shift = COMPARED[kind]
     side: Stretch = (number + shift, None) if above is wanted else (None, number + shift)
-    known: list[tuple[Stretch, Span | None]] = [((n.low, n.high), n.said) for n in held.get(base, ())]
-    if not known and body.nodes[base.node].kind is NodeKind.INPUT:
-        known = [((None, None), None)]
-    found = ((part, said) for stretch, said in known if (part := cut(stretch, side)) is not None)
-    return tuple(n for part, said in found if (n := numbers(limit(part, low, high), said)) is not None)
+    known = [((n.low, n.high), n) for n in held.get(base, ())] or _any_number(body.nodes[base.node])
+    found = ((part, of) for stretch, of in known if (part := cut(stretch, side)) is not None)
+    return tuple(n for part, of in found if (n := numbers(limit(part, low, high), of)) is not None)
+
+
+def _any_number(node: Node) -> list[tuple[Stretch, Numbers]]:
+    """Return what an input may hold of whose range nothing is declared."""
+    return [((None, None), Numbers(0, 0))] if node.kind is NodeKind.INPUT else []

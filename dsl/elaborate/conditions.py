@@ -65,6 +65,7 @@ def settle_training(builder: Builder) -> None:
         if any(f"{condition.module}.".startswith(f"{path}.") for path in still):
             builder.body.conditions.remove(condition)
         elif (verdict := judge(builder, condition)).truth is Truth.FALSE:
+            builder.body.conditions.remove(condition)
             message = f"`{condition.module}` can't run in training: {condition.reason}" + (f", fails at {verdict.sizes}" if verdict.sizes else "")
             help = f"give it more rows or places, or `freeze {condition.module}` if it is never trained"
             builder.context.report(Diagnostic("A303", message, condition.span, help=help))

@@ -8,23 +8,25 @@ calls once for each set of numbers handed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 from ..dims import Dim, Symbol
+from ..facts import Facts
 from ..primitive import Numbers, RuleFailure
 from ..program import Body, Condition, InputDecl, Node, NodeKind, Operand, Ref
 from ..record import entity
 from ..rule import ShapeRule
 from ..source import Span
-from ..types import Axis, DType, extent
+from ..types import Axis, DType, TensorType, extent
 from .choices import chosen
 from .context import Context, Problem, fail
 from .inputs import solve, substitute
+from .known import PIECES, KnownTensors, numbers_of
 from .scope import Frame
 from .statements import FINISHERS
 
 Held = tuple[Numbers, ...]
-PIECES = 8  # so many stretches of numbers are kept of one value
 
 
 @entity
@@ -56,7 +58,8 @@ class Found:
 class Places:
     """Follows numbers through bodies."""
 
-    def __init__(self) -> None:
+    def __init__(self, spend: Callable[[Span, int], None]) -> None:
+        self._spend = spend
         self._found: dict[object, Found] = {}
 
     def of(self, body: Body, handed: Mapping[str, Held]) -> Found:
@@ -79,6 +82,7 @@ class Places:
                 held[Ref(declared.node)] = numbers
         places = {ref.node for ref in held}
         needs: list[Need] = []
+        tables = KnownTensors(body, self._spend)
         silent: set[int] = set()  # bodies that need nothing, and give nothing, when no numbers are handed in
         for number, node in enumerate(body.nodes):
             known = _known(node, held, places) if held else {}
@@ -87,7 +91,7 @@ class Places:
                 if known or id(node.body) not in silent:
                     needs += self._call(body, node, number, known, held, silent)
             elif node.primitive is not None:
-                needs += _needed(body, node, known)
+                needs += _needed(body, node, known, tables)
                 _keep(body, node, number, known, held)
             if len(held) > before:
                 places.add(number)
@@ -162,18 +166,28 @@ def _types(body: Body, operand: Operand) -> Any:
     return None if operand is None else tuple(body.type(ref) for ref in operand)
 
 
-def _needed(body: Body, node: Node, known: Mapping[str, Held]) -> Iterator[Need]:
+def _needed(body: Body, node: Node, known: Mapping[str, Held], tables: KnownTensors) -> Iterator[Need]:
     primitive = node.primitive
-    if not known or primitive is None or node.target.startswith("@"):
+    if primitive is None or node.target.startswith("@"):
         return
     for argument in primitive.call or primitive.arguments:
-        if argument.within is not None and argument.name in known:
+        if argument.within is not None and (held := _held(argument.name, node, known, tables)):
             inputs = _inputs(body, node)
             places = extent(argument.within(inputs))
-            for numbers in known[argument.name]:
+            for numbers in held:
                 need = Need(_without(numbers, inputs.get(argument.beside)), places, primitive.name, argument.name, node.span)
                 if need.numbers.low != need.numbers.high and not need.is_met:
                     yield need
+
+
+def _held(argument: str, node: Node, known: Mapping[str, Held], tables: KnownTensors) -> Held:
+    """Return what an argument holds: of a tensor that the text decides its elements, else what is followed."""
+    held, operand = known.get(argument, ()), node.inputs.get(argument)
+    if isinstance(operand, Ref) and all(n.fixed for n in held):
+        grid = tables.of(operand)
+        if grid is not None:
+            return numbers_of(grid, node.span)
+    return held
 
 
 def _without(numbers: Numbers, ignored: Any) -> Numbers:
@@ -181,8 +195,8 @@ def _without(numbers: Numbers, ignored: Any) -> Numbers:
     if not isinstance(ignored, int):
         return numbers
     if numbers.low == ignored:
-        return Numbers(numbers.low + 1, numbers.high, numbers.said)
-    return Numbers(numbers.low, numbers.high - 1, numbers.said) if numbers.high == ignored + 1 else numbers
+        return replace(numbers, low=numbers.low + 1)
+    return replace(numbers, high=numbers.high - 1) if numbers.high == ignored + 1 else numbers
 
 
 def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held]) -> None:
@@ -193,9 +207,25 @@ def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: 
     if chooser is not None:
         known = chosen(body, node, chooser.name, chooser.chooses, held)
     found = rule(_inputs(body, node), known)[:PIECES]
-    numbers = tuple(n if n.said is not None else Numbers(n.low, n.high, node.span) for n in found)
+    numbers = tuple(n if n.said is not None else replace(n, said=node.span) for n in found if not n.fixed or _holds_all(body, node))
     if numbers:
         held.update((Ref(number, i), numbers) for i, type_ in enumerate(node.outputs) if type_.dtype.is_int)
+
+
+def _holds_all(body: Body, node: Node) -> bool:
+    """Tell whether a result holds every element of each operand: it is no smaller, and no positions choose among them."""
+    if node.primitive is None or any(argument.within is not None for argument in node.primitive.arguments):
+        return False
+    count = _count(node.outputs[0])
+    refs = [ref for operand in node.inputs.values() for ref in ((operand,) if isinstance(operand, Ref) else operand or ())]
+    return all(Facts().at_least(count, _count(body.type(ref))).is_true for ref in refs)
+
+
+def _count(type_: TensorType) -> int | Dim:
+    total: int | Dim = 1
+    for axis in type_.shape:
+        total = total * extent(axis)
+    return total
 
 
 # ---------------------------------------------------------------------------------------------------------- calls
@@ -272,7 +302,7 @@ def _all_have_places(frame: Frame, item: Any) -> None:
     """Check the body of a model, which no other calls."""
     builder = frame.builder
     if builder.model and not builder.poisoned:
-        for need in Places().of(builder.body, {}).needs:
+        for need in Places(builder.context.step).of(builder.body, {}).needs:
             _placed(builder.context, need, lambda need=need: _judge(need, frame))
 
 

@@ -16,7 +16,7 @@ from archloom.blocks.registry import Entry, primitives
 from archloom.blocks.samples import Sample, TensorSample, read, sample
 from archloom.dsl.dims import Dim, Symbol
 from archloom.dsl.facts import Facts
-from archloom.dsl.primitive import Numbers, RuleFailure
+from archloom.dsl.primitive import Grid, Numbers, RuleFailure
 from archloom.dsl.rule import ShapeRule
 from archloom.dsl.types import DType, SetAxis, TensorType, extent
 
@@ -263,11 +263,35 @@ def test_whole_numbers_of_results_are_those_that_are_followed(entry: Entry, samp
         types, inputs = types_of(given), given
     found, values, outputs = run(entry, inputs, build("cpu", number))
     held = {name: _held(value) for name, value in values.items()}
+    held |= {n: (Numbers(int(values[n]), int(values[n]) + 1),) for a in entry.arguments for n in a.chooses if isinstance(values[n], int)}
     pieces = entry.values(entry.bound(types), {name: numbers for name, numbers in held.items() if numbers})
     for tensor, type_ in zip(as_tuple(found), outputs, strict=True):
         if type_.dtype.is_int and pieces:
             low, high = min(number(p.low) for p in pieces), max(number(p.high) for p in pieces)
             assert all(low <= int(v) < high for v in tensor.flatten())
+
+
+EXACT = [p for p in GOOD if cast(Entry, p.values[0]).exact is not None]
+
+
+@pytest.mark.parametrize(("entry", "sample"), EXACT)
+def test_elements_that_the_text_decides_are_those_of_the_result(entry: Entry, sample: Sample, build: Build) -> None:
+    given = inputs_of(entry, sample, SIZES)
+    inputs = {name: _whole(value) for name, value in given.items()}
+    try:
+        infer(entry, types_of(inputs))
+    except RuleFailure:  # it takes no whole numbers here
+        return
+    found, values, outputs = run(entry, inputs, build("cpu", number))
+    if not outputs[0].dtype.is_int or any(isinstance(v, Tensor) and v.dtype is not torch.int64 for v in values.values()):
+        return
+    assert entry.exact is not None and isinstance(found, Tensor)
+    bound = {n: Grid(tuple(v.shape), v.flatten().tolist()) if isinstance(v, Tensor) else _number(v) for n, v in entry.bound(values).items()}
+    assert list(entry.exact(bound, tuple(found.shape)) or ()) == found.flatten().tolist()
+
+
+def _number(value: Any) -> Any:
+    return number(value) if isinstance(value, Dim) else value
 
 
 def _whole(value: Any) -> Any:

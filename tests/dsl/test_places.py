@@ -33,6 +33,10 @@ RIGHT = [
     "in x: float[B, S, 4]; in m: bool[B, S]; out y = gather(x, clamp(count(m, dim = 1) - 1, 0), dim = 1)",
     "in x: float[B, S, 4]; out y = gather(x, count(x[:, :, 0] > 0.0, dim = 1), dim = 1)",
     "in m: bool[B, S]; emb = Embedding(2, 4); out y = emb(int(m))",
+    "in x: float[B]; emb = Embedding(4, 2); out y = emb(arange(10)[:4]); out z = x",
+    "in x: float[B, S]; out y = take(x, arange(S + 1)[:S], dim = 1)",
+    "in x: float[B]; r = arange(3); emb = Embedding(5, 2); out y = emb(r[:, none] - r + 2); out z = x",
+    "in x: float[B]; emb = Embedding(5, 2); out y = emb(arange(30) % 5); out z = x",
 ]
 WRONG = [
     "in ids: int[B, S] as tokens(10); emb = Embedding(9, 4); out y = emb(ids[:, 1:])",
@@ -60,6 +64,10 @@ WRONG = [
     "in x: float[B, S, 4]; in m: bool[B, S]; out y = gather(x, count(m, dim = 1) - 1, dim = 1)",
     "in x: float[B, 4]; out y = take(x, randint(0, B + 1, [3]), dim = 0)",
     "in m: bool[B, S]; emb = Embedding(1, 4); out y = emb(int(m))",
+    "in x: float[B]; emb = Embedding(4, 2); out y = emb(arange(10)[:5]); out z = x",
+    "in x: float[B, S]; out y = take(x, arange(S + 1)[:, none], dim = 1)",
+    "in x: float[B]; r = arange(3); emb = Embedding(5, 2); out y = emb(r[:, none] - r + 1); out z = x",
+    "in x: float[B]; emb = Embedding(4, 2); out y = emb(constant([[0, 3], [1, 4]])); out z = x",
     "index two = {0, 1}; for t in two { in ids: int[B[t], S] in 0..10 - t }; emb = Embedding(9, 4); out y = emb(ids[0]); out z = emb(ids[1])",
 ]
 
