@@ -11,11 +11,14 @@ from ..optimize.pipelines import PIPELINES, pipeline
 from ..optimize.registry import split
 
 MODES = ("eager", "compile")
-DTYPES = ("float32", "bfloat16", "float16", "float64")
+INT8, QUANTIZE = "int8", "quantize"
+"""Linears in whole numbers of 8 bits, by the pass `quantize` behind the others, and the rest in float32."""
+DTYPES = ("float32", "bfloat16", INT8, "float16", "float64")
 SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16", "f16": "float16", "fp64": "float64"}
 """What floats are called elsewhere: suggested, not taken."""
 USUAL = ("none", "default", "max")
 """The pipelines that are compared where none is asked for."""
+USUAL_DTYPES = ("float32", "bfloat16", INT8)
 
 
 @record
@@ -25,6 +28,11 @@ class Configuration:
     passes: str
     mode: str = "eager"
     dtype: str = "float32"
+
+    @property
+    def built(self) -> tuple[str, str]:
+        """The passes that run, and the dtype of the floats."""
+        return (f"{self.passes}, {QUANTIZE}", "float32") if self.dtype == INT8 else (self.passes, self.dtype)
 
     def __str__(self) -> str:
         return f"{self.passes} {self.mode} {self.dtype}"
@@ -76,3 +84,11 @@ def chosen(what: str, asked: Sequence[str], there: Sequence[str]) -> tuple[str, 
             meant = f", did you mean `{near}`" if near in there else ""
             raise ValueError(f"there is no {what} `{name}`{meant}: there are {', '.join(there)}")
     return found
+
+
+def dtypes(asked: Sequence[str], train: bool) -> tuple[str, ...]:
+    """Return the dtypes in texts such as `float32,int8`, or the usual ones; ValueError for one that there isn't, and for `int8` in training."""
+    found = chosen("dtype", asked, DTYPES)
+    if train and INT8 in found:
+        raise ValueError(f"`{INT8}` is for evaluation, and can't be trained: take {', '.join(name for name in DTYPES if name != INT8)}")
+    return found or tuple(name for name in USUAL_DTYPES if not train or name != INT8)

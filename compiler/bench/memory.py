@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..runtime.derived import Derived
+from ..runtime.quantized import PACKED
 
 
 def weights(model: nn.Module) -> int:
@@ -22,8 +23,12 @@ def weights(model: nn.Module) -> int:
 
 
 def kept(model: nn.Module) -> int:
-    """Return the bytes of what passes have computed from parameters and keep for the next call, packed parameters not again."""
-    return sum(module.value.nbytes for module in model.modules() if isinstance(module, Derived) and module.kept and module.value is not None)
+    """Return the bytes of what passes have computed from parameters and keep for the next call, packed parameters not again.
+
+    Whole numbers that torch's operators have in an order of their own are among them.
+    """
+    folded = [module.value for module in model.modules() if isinstance(module, Derived) and module.kept and module.value is not None]
+    return sum(value.nbytes for value in folded) + sum(tensor.nbytes for tensor in (*folded, *model.buffers()) if tensor in PACKED)
 
 
 def peak(call: Callable[[], object], device: torch.device) -> int:

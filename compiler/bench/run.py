@@ -10,9 +10,8 @@ from typing import Any, Protocol
 import torch
 
 from ...dsl.record import entity
-from ..runtime.compiling import compute_dtype
 from . import ceilings as limits
-from .configuration import REFERENCE, Configuration
+from .configuration import INT8, REFERENCE, Configuration
 from .difference import GRADIENTS, Values, largest
 from .machine import computing_with, describe, device_of
 from .memory import kept, peak, weights
@@ -97,7 +96,7 @@ class Bench:
         key = configuration.passes, configuration.dtype
         if key not in self.subjects:
             start = time.perf_counter()
-            subject = Subject(self.task, *key, self.reference.state if self.subjects else None)
+            subject = Subject(self.task, configuration, self.reference.state if self.subjects else None)
             self.subjects[key] = subject, time.perf_counter() - start
         return self.subjects[key]
 
@@ -146,7 +145,7 @@ class Bench:
             "error": error if error is not None and math.isfinite(error) else None,
             "multiply_adds": expense.multiply_adds * (1 + BACKWARD * self.task.train),
             "moved": traffic(subject.eager()),
-            "notes": [BEYOND] * (error == math.inf) + self._left_out(found),
+            "notes": [BEYOND] * (error == math.inf) + self._left_out(found) + _unquantized(configuration, subject),
         }
         return Lane(row.model_copy(update=facts), batch(limits.waited(step, self.device)))
 
@@ -158,7 +157,7 @@ class Bench:
     def _ceilings(self) -> Ceilings:
         self.watch.say("measuring what the machine can do")
         dtypes = dict.fromkeys(configuration.dtype for configuration in self.configurations)
-        return Ceilings(gemm={dtype: limits.gemm(compute_dtype(dtype), self.device) for dtype in dtypes}, bandwidth=limits.bandwidth(self.device))
+        return Ceilings(gemm={dtype: limits.gemm(dtype, self.device) for dtype in dtypes}, bandwidth=limits.bandwidth(self.device))
 
     # ------------------------------------------------------------------------------------------------------ timing
 
@@ -208,6 +207,14 @@ def _timed(row: Row, times: Sequence[float], first: Sequence[float], calls: int,
     if row.moved is not None:
         facts["bandwidth_share"] = row.moved / found.median / ceilings.bandwidth
     return row.model_copy(update=facts)
+
+
+def _unquantized(configuration: Configuration, subject: Subject) -> list[str]:
+    """Say that and why a model that was to be quantized is as it was."""
+    if configuration.dtype != INT8 or subject.steps[-1].fired:
+        return []
+    declined = subject.steps[-1].declined
+    return [f"nothing is quantized: {declined[0].what}" if declined else "nothing is quantized: there is no linear"]
 
 
 def _higher(one: Ceilings, other: Ceilings) -> Ceilings:

@@ -20,6 +20,7 @@ from ..runtime.entry import EVERYTHING, Entry
 from ..runtime.model import Model
 from ..runtime.outputs import flat, nested
 from ..slice import Slicer
+from .configuration import INT8, Configuration
 from .difference import GRADIENTS, Values
 
 if TYPE_CHECKING:
@@ -49,18 +50,25 @@ class Task:
 class Subject:
     """A model with passes, in a dtype, with its inputs; it is called eagerly or compiled."""
 
-    def __init__(self, task: Task, passes: str, dtype: str, state: State | None) -> None:
+    def __init__(self, task: Task, configuration: Configuration, state: State | None = None) -> None:
         """Build the model with the parameters of `state`, or with those of the task: its weights, or random ones.
+
+        Of a quantized one the floats that nothing reads any more are gone, as they are from one that is saved.
 
         Raises Failure and ValueError for what is wrong with weights, externs, tasks, sizes or inputs.
         """
         _seed(task.seed)
         weights = task.weights if state is None else None
         self.task = task
-        self.program = optimize(task.program, passes).program
+        passes, dtype = configuration.built
+        done = optimize(task.program, passes)
+        self.program, self.steps = done.program, done.steps
         self.model = compile_program(self.program, weights=weights, dtype=dtype, device=task.device, extern=task.extern)
         self.state = state if state is not None else {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(self.state)
         self.model.train(task.train)
+        if configuration.dtype == INT8:
+            self.model.drop_folded()
         self.target: Model | Entry = self.model if task.entry is None else self.model.entry(task.entry)
         self.inputs = self._inputs()
 
@@ -118,7 +126,8 @@ class Subject:
 
     def values(self, step: Callable[[], Any], seed: int = 0) -> Values:
         """Return what one call gives by path, and the gradients that it leaves, with parameters and buffers as they were in the beginning."""
-        self.model.load_state_dict(self.state)
+        if self.task.train:  # which moves buffers
+            self.model.load_state_dict(self.state)
         _seed(seed)
         found = {".".join(map(str, path)): value for path, value in flat(step()) if isinstance(value, Tensor)}
         if self.task.train:

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..runtime.quantized import OPS
+
 
 def traffic(call: Callable[[], object]) -> int:
     """Return the bytes that the operations of one eager call read and write, each operation by itself; views move nothing.
@@ -42,6 +44,9 @@ class Traffic(TorchDispatchMode):
         if not func.is_view and name not in self.STILL:
             read: Any = (*((result,) if name in self.PICKING else args[:1]), *args[1:], kwargs)
             self.bytes += _moved(pytree.tree_leaves(read)) + _moved(pytree.tree_leaves(result))
+        if name == "linear_dynamic":  # whose weight is in an order of its own, and no tensor
+            weight: Tensor = OPS.quantized.linear_unpack(args[1])[0]
+            self.bytes += weight.numel() * weight.element_size()
         return result
 
 

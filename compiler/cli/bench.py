@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..bench.configuration import DTYPES, MODES, Configuration, chosen, configurations, pipelines
+from ..bench.configuration import DTYPES, INT8, MODES, USUAL_DTYPES, Configuration, chosen, configurations, dtypes, pipelines
 from . import INTERRUPTED
 from . import _given as given
 from . import _options as options
@@ -69,8 +69,7 @@ def _plot(ctx: click.Context, parameter: click.Parameter, path: str | None) -> s
     multiple=True,
     metavar="DTYPES",
     callback=_names("dtype", DTYPES),
-    default=DTYPES[:2],
-    help=f"{', '.join(DTYPES)}.  [default: {','.join(DTYPES[:2])}]",
+    help=f"{', '.join(DTYPES)}.  [default: {','.join(USUAL_DTYPES)}, without {INT8} to train]",
 )
 @click.option("--train", is_flag=True, help="Measure forward and backward, instead of an evaluation.")
 @click.option("--entry", metavar="NAME", help="Measure a call of this entry.")
@@ -100,12 +99,12 @@ def command(ctx: click.Context, path: str, **choices: Any) -> None:
     Interrupted, it prints what it has, with the exit code 130.  The exit code is 1 if nothing could be measured.
     """
     try:
-        passes = pipelines(choices["optimize"], choices["train"])
+        passes, floats = pipelines(choices["optimize"], choices["train"]), dtypes(choices["dtypes"], choices["train"])
     except ValueError as error:
         raise click.UsageError(str(error), ctx) from None
     if choices["train"] and choices["entry"] is not None:
         raise click.UsageError("an entry has no losses: leave out --entry, or --train", ctx)
-    report = _report(path, configurations(passes, choices["modes"], choices["dtypes"]), choices)
+    report = _report(path, configurations(passes, choices["modes"], floats), choices)
     if choices["as_json"]:
         show_json(report.model_dump(mode="json"))
     else:

@@ -135,15 +135,17 @@ def test_a_run_gives_a_row_for_each_combination(spec: str, capsys: pytest.Captur
     assert run(asked) == 0
     shown = capsys.readouterr()
     found = Report.model_validate(json.loads(shown.out))
-    names = [f"{passes} eager {dtype}" for dtype in ("float32", "bfloat16") for passes in ("none", "default", "max")]
+    names = [f"{passes} eager {dtype}" for dtype in ("float32", "bfloat16", "int8") for passes in ("none", "default", "max")]
     assert [row.name for row in found.rows] == names
     assert (found.model, found.sizes, found.pairs, found.baseline, found.interrupted) == ("M", {"B": 4}, 2, names[0], False)
-    assert found.notes == [] and [len(row.times) for row in found.rows] == [2] * 6
+    assert found.notes == [] and [len(row.times) for row in found.rows] == [2] * 9
     first, *others = found.rows
     assert (first.error, first.weights, first.kept, first.multiply_adds) == (0.0, 4 * 2 * (8 * 3 + 3), 0, 2 * 4 * 8 * 3)
     assert first.ratio == Quartiles(median=1, low=1, high=1) and first.gemm_share and first.bandwidth_share and first.peak and first.moved
     assert all(row.error is not None and row.error < (0.02 if row.dtype == "bfloat16" else 1e-6) for row in others)
-    assert all(row.weights == (108 * 2 if row.dtype == "float32" else 108) for row in found.rows)
+    assert all(row.weights == (108 if row.dtype == "bfloat16" else 216) for row in found.rows)
+    assert all(len(row.notes) == (row.dtype == "int8") for row in found.rows)
+    assert found.rows[-1].notes[0].startswith("nothing is quantized: `head.kind.weight` holds ")
     assert Path("found.svg").read_bytes().startswith(b"<?xml") and shown.err.endswith("saved found.svg\n")
 
 
@@ -247,6 +249,7 @@ def test_compiled_calls_are_compared(spec: str, capsys: pytest.CaptureFixture[st
         (["--optimize", "defualt"], "there is no pipeline `defualt`, did you mean `default`: there are none, default, inference, max, "),
         (["--optimize", "none,cse"], "`none` with passes beside it adds nothing to `none,cse`: ask for both"),
         (["--optimize", "max", "--train"], "`max` keeps numbers in evaluation alone, and can't be trained: `none`, `default` keep training"),
+        (["--dtype", "int8", "--train"], "`int8` is for evaluation, and can't be trained: take float32, bfloat16, float16, float64"),
         (["--entry", "last", "--train"], "an entry has no losses: leave out --entry, or --train"),
         (["--plot", "found.gif"], "Invalid value for '--plot': `found.gif` doesn't end in .pdf, .png, .svg: the end says how to write it"),
         (["--pairs", "0"], "Invalid value for '--pairs': 0 is not in the range x>=1."),

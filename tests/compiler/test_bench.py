@@ -13,7 +13,17 @@ from torch import Tensor
 import archloom
 from archloom.compiler.api import load_program
 from archloom.compiler.bench import ceilings, timing
-from archloom.compiler.bench.configuration import DTYPES, MODES, Configuration, chosen, configurations, pipelines
+from archloom.compiler.bench.configuration import (
+    DTYPES,
+    INT8,
+    MODES,
+    REFERENCE,
+    Configuration,
+    chosen,
+    configurations,
+    dtypes,
+    pipelines,
+)
 from archloom.compiler.bench.difference import largest
 from archloom.compiler.bench.machine import computing_with, describe, device_of
 from archloom.compiler.bench.memory import kept, peak, weights
@@ -150,7 +160,7 @@ def test_ceilings_are_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceilings, "LARGEST", 256)
     monkeypatch.setattr(ceilings, "TRIAD", 1 << 10)
     monkeypatch.setattr(ceilings, "seconds", lambda call: (call(), 0.5)[1])
-    assert ceilings.gemm(torch.float32, CPU) == 2 * 256**3 / 0.5
+    assert {ceilings.gemm(dtype, CPU) for dtype in ("float32", "bfloat16", INT8)} == {2 * 256**3 / 0.5}
     assert ceilings.bandwidth(CPU) == 3 * 4 * 1024 / 0.5
 
 
@@ -212,6 +222,13 @@ def test_the_short_names_of_dtypes_are_suggestions() -> None:
             chosen("dtype", [short], DTYPES)
 
 
+def test_whole_numbers_are_not_trained() -> None:
+    assert dtypes([], False) == ("float32", "bfloat16", INT8) and dtypes([], True) == ("float32", "bfloat16")
+    assert dtypes(["int8,float64"], False) == (INT8, "float64")
+    with pytest.raises(ValueError, match="`int8` is for evaluation, and can't be trained: take float32, bfloat16, float16, float64"):
+        dtypes([INT8], True)
+
+
 @pytest.mark.parametrize("name", ["meta", "gpu", "cuda:99", "mps"])
 def test_devices_that_cannot_be_measured_on(name: str) -> None:
     with pytest.raises(ValueError, match=rf"`{name}`"):
@@ -230,7 +247,7 @@ def test_threads_are_as_before_afterwards() -> None:
 
 def test_a_subject_evaluates_without_targets_and_trains_with_them() -> None:
     program = load_program(TEXT)
-    evaluated, trained = (Subject(Task(program, sizes={"B": 5}, train=train), "none", "float32", None) for train in (False, True))
+    evaluated, trained = (Subject(Task(program, sizes={"B": 5}, train=train), REFERENCE) for train in (False, True))
     assert set(evaluated.inputs) == {"x"} and set(trained.inputs) == {"x", "label"}
     assert evaluated.sizes() == trained.sizes() == {"B": 5}
     assert set(evaluated.values(evaluated.eager())) == {"kind.logits", "size.logits"}
@@ -243,8 +260,8 @@ def test_a_subject_evaluates_without_targets_and_trains_with_them() -> None:
 
 def test_subjects_compute_with_the_same_parameters_and_inputs() -> None:
     task = Task(load_program(TEXT), sizes={"B": 2})
-    first = Subject(task, "none", "float32", None)
-    other = Subject(task, "max", "bfloat16", first.state)
+    first = Subject(task, REFERENCE)
+    other = Subject(task, Configuration("max", dtype="bfloat16"), first.state)
     assert other.inputs["x"].dtype is torch.bfloat16
     assert 0 < largest(other.values(other.eager()), first.values(first.eager())) < 0.02
 
@@ -252,16 +269,29 @@ def test_subjects_compute_with_the_same_parameters_and_inputs() -> None:
 def test_given_inputs_and_tasks_and_entries() -> None:
     program, x = load_program(TEXT), torch.full((3, 8), 2.0, dtype=torch.float64)
     cut = optimize(program, "none", tasks=["kind"]).program
-    subject = Subject(Task(cut, sizes={"B": 3}, given={"x": x}), "none", "float32", None)
+    subject = Subject(Task(cut, sizes={"B": 3}, given={"x": x}), REFERENCE)
     assert torch.equal(subject.inputs["x"], x.float())
     assert set(subject.values(subject.eager())) == {"kind.logits"}
-    whole, entry = (Subject(Task(program, entry=name, sizes=sizes), "none", "float32", None) for name, sizes in ((None, {}), ("last", {"P": 7})))
+    whole, entry = (Subject(Task(program, entry=name, sizes=sizes), REFERENCE) for name, sizes in ((None, {}), ("last", {"P": 7})))
     assert 2 * subject.expense().multiply_adds / 3 == whole.expense().multiply_adds / whole.sizes()["B"]
     assert entry.sizes()["P"] == 7 and set(entry.values(entry.eager())) == {"y"}
 
 
+def test_a_quantized_subject_has_let_go_of_its_floats() -> None:
+    dim = 128
+    task = Task(load_program(f"model M {{ in x: float[B, {dim}]; f = Linear({dim}, {dim}); out y = f(x) }}"), sizes={"B": 3})
+    first = Subject(task, REFERENCE)
+    for passes in ("none", "default", "max"):
+        other = Subject(task, Configuration(passes, dtype=INT8), first.state)
+        assert 0 < largest(other.values(other.eager()), first.values(first.eager())) < 0.02
+        assert weights(other.model) == dim * dim + 4 * dim + 4 * dim, "whole numbers, their steps, the bias"
+        assert kept(other.model) == dim * dim, "in the order of torch's operator"
+        assert dim * dim < traffic(other.eager()) < 2 * dim * dim < traffic(first.eager())
+        assert other.expense().multiply_adds == first.expense().multiply_adds == 3 * dim * dim
+
+
 def test_nothing_to_train_is_an_error() -> None:
-    subject = Subject(Task(load_program("model M { in x: float[B, 2]; out y = x + 1 }"), train=True), "none", "float32", None)
+    subject = Subject(Task(load_program("model M { in x: float[B, 2]; out y = x + 1 }"), train=True), REFERENCE)
     with pytest.raises(ValueError, match="there is nothing to train: no output or loss depends on a parameter that isn't frozen"):
         subject.eager()()
 
