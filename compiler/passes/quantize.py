@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
+from ...blocks.primitives.quantized import GROUPS
 from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
+from ...dsl.record import record
 from ...dsl.source import Source, Span
+from ..census import sizes
 from ..graph import Graph, module_at, read_paths
-from ..optimize.deriving import cone, derived, numbers, of_parameters
+from ..optimize.deriving import cone, derived, of_parameters
 from ..optimize.instances import Absolute, Choice, rebuild_each
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.selecting import selected
@@ -18,22 +21,41 @@ from ..optimize.writing import Writer
 from ..paths import is_handed
 
 ALL = "all"
-KINDS = ("int8_dynamic",)
 NOTHING = "A841"
+
+
+@record
+class Kind:
+    """The operations that make steps and whole numbers of weights, the linear that reads them, and what the whole numbers are called."""
+
+    scale: str
+    quantize: str
+    linear: str
+    bits: str
+    group: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "int8_dynamic": Kind("int8_scale", "int8_quantize", "int8_linear", "int8"),
+    "int8_weight": Kind("int8_scale", "int8_quantize", "int8_weight_linear", "int8"),
+    "int4_weight": Kind("int4_scale", "int4_quantize", "int4_linear", "int4", group=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize(Pass):
-    """Compute linears in whole numbers of 8 bits: weights rounded once, each row by its own step, what they are multiplied with at each call.
+    """Compute linears by weights of few bits: whole numbers, each row's by a step of their own, in place of floats.
 
-    `where` selects parameters as `tune` does: `"decoder.** except decoder.head"`; a linear is taken if its weight is selected, one that others
-    were merged into if all of theirs are.  Weights of fewer than `least` numbers stay: rounding what they are multiplied with would take longer
-    than it saves.
+    `to` is `int8_dynamic`, where what the weights are multiplied with is rounded to 8 bits too, at each call: a fraction of the time;
+    `int8_weight`, where they are made floats again at each call: a quarter of the size; or `int4_weight`, with a step for each `group` of numbers
+    along a row: an eighth.  `where` selects parameters as `tune` does: `"decoder.** except decoder.head"`; a linear is taken if its weight is
+    selected, one that others were merged into if all of theirs are.  Weights of fewer than `least` numbers stay: they gain nothing.
     """
 
-    to: str = KINDS[0]
+    to: str = "int8_dynamic"
     where: str = ALL
     least: int = 16384
+    group: int = 32
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
     tolerance: ClassVar[float] = 2e-2
@@ -45,11 +67,15 @@ class Quantize(Pass):
         if self.to not in KINDS:
             near = closest(self.to, KINDS)
             raise ValueError(f"nothing is quantized to `{self.to}`{f', did you mean `{near}`' if near else ''}: there is {', '.join(KINDS)}")
+        if self.group not in GROUPS:
+            raise ValueError(f"`group` of the pass `quantize` is one of {', '.join(map(str, GROUPS))}, not {self.group}")
+        if self.group != Quantize.__dataclass_fields__["group"].default and not KINDS[self.to].group:
+            raise ValueError(f"`{self.to}` has a step for each row: `group` is for {', '.join(name for name, kind in KINDS.items() if kind.group)}")
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized."""
         chosen = selected(graph, "where", self.where)
-        quantizer = _Quantizer(chosen, self.least, journal)
+        quantizer = _Quantizer(chosen, self, journal)
         graph = rebuild_each(graph, quantizer.choose, quantizer.rewrite)
         if not journal.fired and self.where != ALL:
             raise Failure((_nothing(self.where, journal),))
@@ -66,8 +92,8 @@ def _nothing(where: str, journal: Journal) -> Diagnostic:
 class _Quantizer:
     """Finds the linears of each module, and writes them anew."""
 
-    def __init__(self, chosen: frozenset[str], least: int, journal: Journal) -> None:
-        self.chosen, self.least, self.journal = chosen, least, journal
+    def __init__(self, chosen: frozenset[str], options: Quantize, journal: Journal) -> None:
+        self.chosen, self.options, self.journal = chosen, options, journal
         self._told: set[tuple[int, int]] = set()
 
     def choose(self, body: Body, absolute: Absolute) -> Choice:
@@ -78,7 +104,7 @@ class _Quantizer:
             if any(wanted):
                 why = self._refusal(body, number, paths, wanted)
                 if why is None:
-                    found[number] = KINDS[0]
+                    found[number] = self.options.to
                 elif (id(body), number) not in self._told:
                     self._told.add((id(body), number))
                     self.journal.decline(body, why, body.nodes[number].span)
@@ -92,29 +118,54 @@ class _Quantizer:
             return f"`{paths[0]}` and others are multiplied in one batch: quantize them without `batch_families`"
         if not all(wanted):
             return f"`{paths[wanted.index(False)]}` isn't selected, and the linear is one with `{paths[wanted.index(True)]}`"
-        size = sum(_size(body, path) for path in paths) if node.kind is NodeKind.LEAF else numbers(body.nodes[_weight(node).node])
-        return f"`{paths[0]}` holds {size} numbers, fewer than {self.least}" if size < self.least else None
+        rows, width = _sizes(body, node)
+        if KINDS[self.options.to].group and width % self.options.group:
+            return f"`{paths[0]}` has {width} numbers in a row, no multiple of {self.options.group}"
+        least = self.options.least
+        return f"`{paths[0]}` holds {rows * width} numbers, fewer than {least}" if rows * width < least else None
 
     def rewrite(self, body: Body, chosen: Choice) -> Body:
         """Write the chosen linears as those of whole numbers, whose weights are derived values."""
         writer, names = Writer(body), dict[int, str]()
         for number in range(len(body.nodes)):
             if number in chosen:
-                _write(writer, number, names)
+                self._write(writer, number, names)
                 names_ = ", ".join(f"`{path.removesuffix('.weight')}`" for path in _linears(body)[number])
                 self.journal.fire(body, f"{names_} to {chosen[number]}", body.nodes[number].span)
             else:
                 writer.copy(number)
         return _with_derived(writer.whole(), names)
 
+    def _write(self, writer: Writer, number: int, names: dict[int, str]) -> None:
+        """Write one linear; `names` gets those of what is computed from its weights."""
+        body, node, kind = writer.old, writer.old.nodes[number], KINDS[self.options.to]
+        bias = node.inputs.get("bias")
+        if node.kind is NodeKind.LEAF:
+            held = writer.weights(node.target, cast(ModuleDecl, module_at(body, node.target)), node.span)
+            weight, added = held["weight"], held.get("bias")
+        else:
+            weight, added = writer.at(_weight(node)), writer.at(bias) if isinstance(bias, Ref) else None
+        scale = writer.operation(kind.scale, node, x=weight, **({"group": self.options.group} if kind.group else {}))
+        whole = writer.operation(kind.quantize, node, x=weight, scale=scale)
+        name = _linears(body)[number][0].removesuffix(".weight").replace(".", "_")
+        names.update({scale.node: f"{name}_scale", whole.node: f"{name}_{kind.bits}"})
+        given = {"bias": added} if added is not None else {}
+        read = cast(Ref, node.inputs["x"])
+        made = writer.operation(kind.linear, node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)
+        writer.stand_for(number, [made])
+
 
 def _weight(node: Node) -> Ref:
     return cast(Ref, node.inputs["weight"])
 
 
-def _size(body: Body, path: str) -> int:
-    held = cast(ModuleDecl, module_at(body, path.rpartition(".")[0])).arguments
-    return held["din"] * held["dout"]
+def _sizes(body: Body, node: Node) -> tuple[int, int]:
+    """Return how many rows the weight of a linear has, and how many numbers are in one."""
+    if node.kind is NodeKind.LEAF:
+        held = cast(ModuleDecl, module_at(body, node.target)).arguments
+        return held["dout"], held["din"]
+    rows, width = sizes(body.type(_weight(node)).shape)
+    return rows, width
 
 
 def _linears(body: Body) -> Mapping[int, tuple[str, ...]]:
@@ -133,24 +184,6 @@ def _paths(body: Body, node: Node, known: Mapping[int, int]) -> tuple[str, ...]:
     if node.target in ("linear", "batched_linear") and node.kind is NodeKind.OPERATION and _weight(node).node in known:
         return tuple(dict.fromkeys(path for number in cone(body, _weight(node).node) for path in read_paths(body.nodes[number])))
     return ()
-
-
-def _write(writer: Writer, number: int, names: dict[int, str]) -> None:
-    """Write one linear; `names` gets those of what is computed from its weights."""
-    body, node = writer.old, writer.old.nodes[number]
-    bias = node.inputs.get("bias")
-    if node.kind is NodeKind.LEAF:
-        held = writer.weights(node.target, cast(ModuleDecl, module_at(body, node.target)), node.span)
-        weight, added = held["weight"], held.get("bias")
-    else:
-        weight, added = writer.at(_weight(node)), writer.at(bias) if isinstance(bias, Ref) else None
-    scale = writer.operation("int8_scale", node, x=weight)
-    whole = writer.operation("int8_quantize", node, x=weight, scale=scale)
-    name = _linears(body)[number][0].removesuffix(".weight").replace(".", "_")
-    names.update({scale.node: f"{name}_scale", whole.node: f"{name}_int8"})
-    given = {"bias": added} if added is not None else {}
-    read = cast(Ref, node.inputs["x"])
-    writer.stand_for(number, [writer.operation("int8_linear", node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)])
 
 
 def _with_derived(body: Body, names: Mapping[int, str]) -> Body:

@@ -23,6 +23,7 @@ from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
 from .outputs import Outputs, Record, flat, nested
+from .rounded import check_kernels
 from .saved import Saved
 from .stage import Stage, Stillness, check_used, expand, live_dropout, rows
 
@@ -221,10 +222,6 @@ class Model(Saved):
             raise KeyError(f"`{type(self).__name__}` has no entry `{name}`{f', did you mean `{near}`' if near else ''}")
         return Entry(plan, self._view, self._run, self._anchor)
 
-    def _prepare(self) -> None:
-        for name in self._plan.program.entries:
-            self.entry(name).prepare()
-
     # ------------------------------------------------------------------------------------------------------ chance
 
     @contextmanager
@@ -367,6 +364,7 @@ class Model(Saved):
 
     def materialize(self, device: torch.device | str = "cpu", seed: int | None = None, given: Mapping[str, Tensor] | None = None) -> Self:
         """Give a model on the meta device storage and first values; `given` tensors by path are taken as they are."""
+        check_kernels(self._plan.program, torch.device(device))
         if seed is not None:
             seeded: Any = torch
             seeded.manual_seed(seed)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
 TORCH: Any = torch
 OPS: Any = torch.ops
+INSTEAD = "quantize to `int8_weight`, which runs everywhere"
 PACKED: Any = WeakTensorKeyDictionary()
 """For weights as they are stored, those that torch's operators compute with, and of which versions they are."""
 
@@ -42,11 +45,85 @@ def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = 
     rows = x.detach().reshape(-1, x.size(-1)).to(torch.float32)
     packs = x.device.type == "cpu" and not torch.compiler.is_compiling() and not weight.is_inference()
     if packs and torch.backends.quantized.engine != "none":
-        y: Tensor = OPS.quantized.linear_dynamic(rows, packed(weight, scale), _is_narrow())
+        y: Tensor = OPS.quantized.linear_dynamic(rows, _kept(weight, scale, packed), _is_narrow())
     else:
         y = _by_rows(rows, weight) * scale.detach()
     y = y.to(x.dtype).view(*x.shape[:-1], weight.size(0))
     return y if bias is None else y.add_(bias)
+
+
+def int8_weight_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Map the last axis by whole numbers that are made floats again at each call.
+
+    x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].
+    """
+    rows = x.to(torch.float32) if x.dtype is torch.float16 else x  # whose range is too small for sums of such products
+    y = (functional.linear(rows, weight.to(rows.dtype)) * scale.detach().to(rows.dtype)).to(x.dtype)
+    return y if bias is None else y + bias
+
+
+def int4_scale(x: Tensor, group: int) -> Tensor:
+    """Return the step by which the numbers of each group along a row are whole ones from -8 to 7: the one farthest from zero becomes -8.
+
+    x: float[n, din], y: bfloat16[n, din / group].
+    """
+    groups = torch.unflatten(x.detach(), 1, [-1, group]).to(torch.float32)
+    farthest = groups.gather(2, groups.abs().argmax(2, keepdim=True))[..., 0]
+    tiny = torch.finfo(torch.bfloat16).tiny
+    return torch.where(farthest.abs() < 8 * tiny, tiny, farthest / -8).to(torch.bfloat16)
+
+
+def int4_quantize(x: Tensor, scale: Tensor) -> Tensor:
+    """Round each group along a row to whole numbers of its step, two in a byte, the first in the lower half.
+
+    x: float[n, din], scale: bfloat16[n, din / group], y: int8[n, din / 2].
+    """
+    groups = torch.unflatten(x.detach(), 1, [scale.size(1), -1]).to(torch.float32) / scale.detach().to(torch.float32)[..., None]
+    whole = groups.round().clamp(-8, 7).to(torch.int8).flatten(1)
+    return (whole[:, 1::2] << 4) | (whole[:, ::2] & 15)
+
+
+def int4_whole(weight: Tensor) -> Tensor:
+    """Return the whole numbers of bytes that hold two; weight: int8[n, din / 2], y: int8[n, din]."""
+    return torch.stack([(weight << 4) >> 4, weight >> 4], 2).flatten(1)
+
+
+def int4_restored(weight: Tensor, scale: Tensor) -> Tensor:
+    """Return the floats that whole numbers of 4 bits stand for; weight: int8[n, din / 2], scale: bfloat16[n, din / group], y: bfloat16[n, din]."""
+    return (torch.unflatten(int4_whole(weight), 1, [scale.size(1), -1]) * scale[..., None]).flatten(1)
+
+
+def int4_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Map the last axis by whole numbers of 4 bits, which are made bfloat16 as they are read; sums are of float32.
+
+    x: float[..., din], weight: int8[dout, din / 2], scale: bfloat16[dout, din / group], bias: float[dout], y: float[..., dout].
+    """
+    rows = x.detach().reshape(-1, x.size(-1)).to(torch.bfloat16)
+    if torch.compiler.is_compiling() or weight.is_inference() or weight.is_meta:
+        y = functional.linear(rows, int4_restored(weight, scale.detach()))
+    else:
+        lacking = no_int4(x.device)
+        if lacking is not None:
+            raise NotImplementedError(f"{lacking}: {INSTEAD}")
+        whole, steps = _kept(weight, scale, _int4_packed)
+        y = OPS.aten._weight_int4pack_mm_for_cpu(rows, whole, x.size(-1) // scale.size(1), steps)[:, : weight.size(0)]
+    y = y.to(x.dtype).reshape(*x.shape[:-1], weight.size(0))
+    return y if bias is None else y + bias
+
+
+def no_int4(device: torch.device) -> str | None:
+    """Say that nothing multiplies by numbers of 4 bits on a device; None where something does."""
+    if device.type == "cpu" and TORCH.cpu._is_avx2_supported():
+        return None
+    where = "this CPU, which has no AVX2" if device.type == "cpu" else f"`{device.type}`"
+    return f"there is no kernel for `int4_weight` on {where}"
+
+
+def _int4_packed(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    more = (0, 0, 0, -len(weight) % 16)  # the kernel takes 16 rows at once
+    weight, scale = functional.pad(weight, more), functional.pad(scale.detach(), more)
+    whole = OPS.aten._convert_weight_to_int4pack_for_cpu(int4_whole(weight).to(torch.int32) + 8, 1)
+    return whole, torch.stack([scale, torch.zeros_like(scale)], 2).transpose(0, 1).contiguous()
 
 
 def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
@@ -56,15 +133,20 @@ def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def packed(weight: Tensor, scale: Tensor) -> Any:
-    """Return a weight as the operator takes it, made anew where its numbers have changed."""
+    """Return a weight of 8 bits as torch's operator takes it."""
+    zeros = torch.zeros(len(scale), dtype=torch.long)
+    with warnings.catch_warnings():  # torch will have other tensors for such weights; the operators that take them stay
+        warnings.simplefilter("ignore", UserWarning)
+        whole = TORCH._make_per_channel_quantized_tensor(weight, scale.to(torch.float64), zeros, 0)
+    return OPS.quantized.linear_prepack(whole, None)
+
+
+def _kept(weight: Tensor, scale: Tensor, pack: Callable[[Tensor, Tensor], Any]) -> Any:
+    """Return what packing gives, made anew where numbers have changed."""
     versions = (weight._version, id(scale), scale._version)
     found = PACKED.get(weight)
     if found is None or found[0] != versions:
-        zeros = torch.zeros(len(scale), dtype=torch.long)
-        with warnings.catch_warnings():  # torch will have other tensors for such weights; the operators that take them stay
-            warnings.simplefilter("ignore", UserWarning)
-            whole = TORCH._make_per_channel_quantized_tensor(weight, scale.to(torch.float64), zeros, 0)
-        found = PACKED[weight] = (versions, scale, OPS.quantized.linear_prepack(whole, None))
+        found = PACKED[weight] = (versions, scale, pack(weight, scale))
     return found[2]
 
 

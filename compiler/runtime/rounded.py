@@ -10,16 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from ...blocks.registry import Entry
+from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.program import Body, Node, NodeKind, Operand, Program, Recipe, Ref
 from ...dsl.record import record
-from ..graph import recipe_text
+from ..graph import Graph, recipe_text
 from ..optimize.instances import instances
+from ..passes.quantize import KINDS as QUANTIZED
 from ..tables import table
 from .composites import behind
 from .derived import Derived
 from .eager import Eager
+from .quantized import INSTEAD, int4_restored, no_int4
 
-KINDS = {"int8_linear": "int8_dynamic"}
+LACKING = "A842"
+KINDS = {kind.linear: name for name, kind in QUANTIZED.items()}
 """What operations that compute in whole numbers are called as an option of the pass."""
 
 
@@ -93,18 +97,27 @@ def quantized(model: nn.Module, program: Program) -> Quantized:
                 texts = [recipe_text(recipe) for recipe in recipes]
                 stored = tuple(f"{path}.value" for path, text in derived if path.rpartition(".")[0] == holder[:-1] and text in texts)
                 weights = tuple(holder + path for path in recipes[0].paths)
-                whole, error = _error(recipes[0], {path: tensors[holder + path].detach() for path in recipes[0].paths})
-                found.setdefault((weights, node.target), Rounded(weights, KINDS[node.target], whole.numel(), stored, error))
+                numbers, error = _error(recipes[0], {path: tensors[holder + path].detach() for path in recipes[0].paths})
+                found.setdefault((weights, node.target), Rounded(weights, KINDS[node.target], numbers, stored, error))
     order = list(tensors)
     return Quantized(tuple(sorted(found.values(), key=lambda row: order.index(row.weights[0]))))
+
+
+def check_kernels(program: Program, device: torch.device) -> None:
+    """Raise Failure where a program computes in numbers of so few bits that nothing on the device does."""
+    for body in Graph(program).bodies:
+        for node in body.nodes:
+            lacking = no_int4(device) if node.kind is NodeKind.OPERATION and node.target == "int4_linear" else None
+            if lacking is not None:
+                raise Failure((Diagnostic(LACKING, lacking, node.span, help=INSTEAD),))
 
 
 def _recipe(node: Node) -> Recipe:
     return node.attributes["recipe"]
 
 
-def _error(recipe: Recipe, tensors: Mapping[str, Tensor]) -> tuple[Tensor, float | None]:
-    """Return the whole numbers of a recipe, and how far they are from its floats, relative to these."""
+def _error(recipe: Recipe, tensors: Mapping[str, Tensor]) -> tuple[int, float | None]:
+    """Return how many numbers a recipe rounds, and how far they are from its floats, relative to these."""
     values: list[Any] = []
     for node in recipe.body.nodes:
         values.append(tensors[node.target] if node.kind is NodeKind.PARAMETER else _run(recipe.body, node, values))
@@ -112,9 +125,10 @@ def _error(recipe: Recipe, tensors: Mapping[str, Tensor]) -> tuple[Tensor, float
     inputs = recipe.body.nodes[end].inputs
     whole, scale, floats = values[end], _at(inputs["scale"], values), _at(inputs["x"], values).to(torch.float32)
     if whole.is_meta:
-        return whole, None
-    missed = (whole * behind(scale, whole.dim() - 1)).sub(floats)
-    return whole, float(missed.square().sum() / floats.square().sum().clamp(min=torch.finfo(torch.float32).tiny)) ** 0.5
+        return floats.numel(), None
+    last = recipe.body.nodes[end].target
+    missed = (int4_restored(whole, scale) if last == "int4_quantize" else whole * behind(scale, whole.dim() - 1)).sub(floats)
+    return floats.numel(), float(missed.square().sum() / floats.square().sum().clamp(min=torch.finfo(torch.float32).tiny)) ** 0.5
 
 
 def _run(body: Body, node: Node, values: list[Any]) -> Any:

@@ -75,16 +75,15 @@ class Saved(nn.Module):
         """
         if not self._plan.program.only_evaluates:
             raise ValueError(f"`{type(self).__name__}` trains, so its parameters stay: passes that fold them leave models that only evaluate")
-        self._prepare()
+        whole: Any = self
+        for name in self._plan.program.entries:
+            whole.entry(name).prepare()  # whose code may read other parameters
         self._bind()
         self._quantized = known if known is not None else self.quantized
         paths = droppable(self, self._plan.unit, self._plan.ties)
         drop(self, paths)
         self._bind()
         return paths
-
-    def _prepare(self) -> None:
-        """Write the code of all that can be called."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""

@@ -147,6 +147,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         'archloom.compile("minilm.arch", optimize="quantize(where = \'encoder\')")',
     ),
     Entry(
+        "A842",
+        "no kernel for numbers of so few bits",
+        "The pass `quantize` was asked for 4 bits, and nothing on the device of the model multiplies by such numbers: `int4_weight` runs on CPUs "
+        "with AVX2.  `int8_weight` and `int8_dynamic` run everywhere.",
+        'archloom.compile("minilm.arch", optimize="quantize(to = \'int4_weight\')", device="cuda")',
+        'archloom.compile("minilm.arch", optimize="quantize(to = \'int8_weight\')", device="cuda")',
+    ),
+    Entry(
         "A821",
         "what is `extern` isn't allowed",
         "A text runs no Python of its own accord: whoever compiles it says which classes and functions it may use, by name or by handing them in.",

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "A832",
     "A833",
     "A841",
+    "A842",
 }
 """Codes that no check can cause: weights and reference tensors are read, Python is wrapped, a model is trained."""
 

@@ -15,8 +15,18 @@ from torch import Tensor
 import archloom
 from archloom.compiler.artifact.saving import write_artifact
 from archloom.compiler.optimize.manager import optimize
+from archloom.compiler.passes.quantize import KINDS
 from archloom.compiler.runtime import quantized
-from archloom.compiler.runtime.quantized import int8_linear, int8_quantize, int8_scale
+from archloom.compiler.runtime.quantized import (
+    int4_linear,
+    int4_quantize,
+    int4_restored,
+    int4_scale,
+    int4_whole,
+    int8_linear,
+    int8_quantize,
+    int8_scale,
+)
 
 SPEC = """arch 1
 
@@ -126,6 +136,61 @@ def test_a_quantized_model(passes: str) -> None:
     assert error(results(other, given), results(plain, given)) < 0.02
 
 
+BOUNDS = {"int8_dynamic": (0.02, 0.27), "int8_weight": (0.02, 0.27), "int4_weight": (0.2, 0.16)}
+"""Of each kind, the largest error of the results of these two layers, and the largest share of the size."""
+
+
+@pytest.mark.parametrize("passes", ["", "inference, "])
+@pytest.mark.parametrize("to", KINDS)
+def test_every_kind(to: str, passes: str) -> None:
+    plain, other, given = made(f"{passes}quantize(to = '{to}')")
+    most, share = BOUNDS[to]
+    found = results(other, given)
+    assert 0 < error(found, results(plain, given)) < most
+    rows = other.quantized
+    assert sorted(taken(other)) == sorted(ALL) and {row.to for row in rows} == {to}
+    before = size(plain)
+    other.drop_folded()
+    assert torch.equal(results(other, given), found) and size(other) < share * before and other.quantized == rows
+
+
+def test_kinds_side_by_side() -> None:
+    plain, other, given = made("quantize(to = 'int4_weight', where = 'layer[0]', group = 64), quantize(where = 'layer[1]')")
+    assert [row.to for row in other.quantized] == ["int4_weight"] * 3 + ["int8_dynamic"] * 3
+    assert [round(100 * row.error) for row in other.quantized] == [7] * 3 + [0] * 3
+    assert 0 < error(results(other, given), results(plain, given)) < 0.2
+
+
+@pytest.mark.parametrize(("rows", "width", "group"), [(48, 64, 32), (17, 64, 64), (3, 256, 128)])
+def test_numbers_of_four_bits(rows: int, width: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    floats, x, bias = torch.randn(rows, width), torch.randn(2, 5, width), torch.randn(rows)
+    scale = int4_scale(floats, group)
+    weight = int4_quantize(floats, scale)
+    whole = int4_whole(weight)
+    assert weight.shape == (rows, width // 2) and int(whole.min()) == -8 and int(whole.max()) <= 7
+    steps = scale.float().abs().repeat_interleave(group, 1)
+    assert ((int4_restored(weight, scale).float() - floats).abs() <= 1.02 * steps).all()  # the farthest one on the other side is cut to 7
+    wanted = torch.nn.functional.linear(x, int4_restored(weight, scale).float(), bias)
+    assert error(int4_linear(x, weight, scale, bias), wanted) < 0.01
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert error(int4_linear(x, weight, scale, bias), wanted) < 0.01
+
+
+def test_four_bits_where_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = "there is no kernel for `int4_weight` on `cuda`"
+    assert quantized.no_int4(torch.device("cuda")) == says
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: False)
+    for call in (lambda: made("quantize(to = 'int4_weight')"), lambda: archloom.compile(SPEC, optimize="quantize(to = 'int4_weight')", device="cpu")):
+        with pytest.raises(archloom.Failure) as raised:
+            call()
+        [diagnostic] = raised.value.diagnostics
+        assert diagnostic.code == "A842" and diagnostic.message == says.replace("`cuda`", "this CPU, which has no AVX2")
+        assert diagnostic.help == quantized.INSTEAD == "quantize to `int8_weight`, which runs everywhere"
+    _, other, given = made("quantize(to = 'int8_weight')")
+    assert results(other, given).isfinite().all()
+
+
 SELECTED: dict[str, list[str]] = {
     "layer[0]": ALL[:3],
     "layer[*].q": ["layer.0.q", "layer.1.q"],
@@ -167,6 +232,7 @@ def test_of_merged_linears_all_or_none() -> None:
         ("quantize(where = 'layer[')", "A002", "`[` is never closed"),
         ("quantize(where = '3 + 4')", "A525", "`3 + 4` is no selector"),
         ("quantize(where = '**.bias')", "A841", "`**.bias` holds no linear that can be quantized"),
+        ("quantize(to = 'int4_weight', where = 'layer', group = 256)", "A841", "`q.weight` has 128 numbers in a row, no multiple of 256"),
         ("quantize(where = 'head', least = 20000)", "A841", "that can be quantized: `head.left.weight` holds 16384 numbers, fewer than 20000"),
     ],
 )
@@ -180,9 +246,11 @@ def test_what_is_not_there_is_said(passes: str, code: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("passes", "says"),
     [
-        ("quantize(to = 'int8_dynamc')", "nothing is quantized to `int8_dynamc`, did you mean `int8_dynamic`: there is int8_dynamic"),
+        ("quantize(to = 'int8_dynamc')", "nothing is quantized to `int8_dynamc`, did you mean `int8_dynamic`: there is int8_dynamic, int8_weight, "),
+        ("quantize(to = 'int4_weight', group = 48)", "`group` of the pass `quantize` is one of 32, 64, 128, 256, not 48"),
+        ("quantize(group = 64)", "`int8_dynamic` has a step for each row: `group` is for int4_weight"),
         ("quantize, merge_linears", "the pass `quantize` must come after `merge_linears`"),
-        ("quantize(wher = 'x')", "the pass `quantize` has no option `wher`, did you mean `where`: it has to, where, least"),
+        ("quantize(wher = 'x')", "the pass `quantize` has no option `wher`, did you mean `where`: it has to, where, least, group"),
     ],
 )
 def test_wrong_options(passes: str, says: str) -> None:
@@ -248,14 +316,14 @@ def test_a_model_that_trains_drops_nothing() -> None:
 
 def test_weights_are_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, other, given = made()
-    results(other, given)
     packs: list[Tensor] = []
     real = quantized.packed
     monkeypatch.setattr(quantized, "packed", lambda weight, scale: packs.append(weight) or real(weight, scale))
     with torch.inference_mode():
         other(**given)
-    other(**given)  # with gradients wanted, which parameters are by default
-    assert len(packs) == 2 * len(ALL) and len(set(map(id, packs))) == len(ALL)
+    results(other, given)
+    other(**given)  # with gradients wanted, as parameters are by default
+    assert len(packs) == len(ALL)
     with torch.no_grad():
         plain.head["left"].weight.mul_(2)
     other.load_state_dict(plain.state_dict())
