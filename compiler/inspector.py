@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ..dsl.holdings import Holding, Place
 from ..dsl.inspector import Owned, Work
 from ..dsl.members import member_text
+from ..dsl.primitive import ParameterSpec
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, ParameterDecl, Ref
 from ..dsl.source import Span
 from ..dsl.types import SetAxis
@@ -13,7 +15,7 @@ from .census import Bodies, distinct, leaf_specs, sizes
 from .cost import Unsized, model_expense
 from .flow import Flow, Origins, stems, together
 from .graph import result_names, results
-from .paths import covers, join
+from .paths import covers
 from .reach import Occurrence, Reach
 from .slice import Slicer
 
@@ -31,7 +33,11 @@ class GraphInspector:
 
     def owned(self, body: Body) -> Sequence[Owned]:
         """Return every parameter and buffer below a body; an extern module, whose tensors its class alone knows, as one entry of size 0."""
-        return _below((body,))
+        return self.holding(body).entries
+
+    def holding(self, *bodies: Body) -> Holding:
+        """Return what is below some bodies of one model together."""
+        return _holding(bodies)
 
     # --------------------------------------------------------------------------------------------------- dependence
 
@@ -140,35 +146,30 @@ def _step(node: Node, ref: Ref) -> str:
 # ---------------------------------------------------------------------------------------------------------- ownership
 
 
-def _below(bodies: Bodies) -> tuple[Owned, ...]:
+def _holding(bodies: Bodies) -> Holding:
     """Return what some bodies of one module own together; found once for the first of them."""
-    key = ("owned", *map(id, bodies[1:]))
     if not bodies:
-        return ()
+        return Holding(())
+    key = ("holding", *map(id, bodies[1:]))
     if key not in bodies[0].found:
-        bodies[0].found[key] = (bodies[1:], tuple(_entries(bodies)))
+        bodies[0].found[key] = (bodies[1:], Holding(_places(bodies)))
     return bodies[0].found[key][1]
 
 
-def _entries(bodies: Bodies) -> Iterator[Owned]:
-    seen: set[str] = set()
-    for body in bodies:
-        for own in body.parameters.values():
-            if own.path not in seen:
-                seen.add(own.path)
-                yield _parameter(own)
+def _places(bodies: Bodies) -> Iterator[Place]:
+    own = {parameter.path: parameter for body in bodies for parameter in body.parameters.values()}
+    yield from map(_parameter, own.values())
     modules: dict[str, tuple[ModuleDecl, list[Body]]] = {}
     for body in bodies:
         for path, declared in body.modules.items():
             modules.setdefault(path, (declared, []))[1].extend(declared.bodies)
-    for declared, called in modules.values():
-        yield from _module(declared, distinct(called))
+    yield from (_module(declared, distinct(called)) for declared, called in modules.values())
 
 
-def _parameter(own: ParameterDecl) -> Owned:
+def _parameter(own: ParameterDecl) -> Place:
     name, members = (own.name, own.members) if own.name else _named(own.path)
     tasks = (own.task,) if own.task else ()
-    return Owned(own.path, ((name, members),), sizes(own.shape), own.buffer, (), tasks, (own.sets,))
+    return Place(own.path, ((name, members),), (own.sets,), (), tasks, sizes(own.shape), own.buffer)
 
 
 def _named(path: str) -> Part:
@@ -176,20 +177,19 @@ def _named(path: str) -> Part:
     return name, tuple(members)
 
 
-def _module(declared: ModuleDecl, called: Bodies) -> Iterator[Owned]:
+def _module(declared: ModuleDecl, called: Bodies) -> Place:
     parts, sets = _place(declared)
     kinds = (*("Sequential" for _ in parts[1:]), declared.kind)
     tasks = (declared.task,) if declared.task else ()
     if declared.extern is not None:
-        yield Owned(declared.path, parts, (0,), False, kinds, tasks, sets)
-    elif declared.primitive is not None:
-        for spec in leaf_specs(declared):
-            names = tuple((word, ()) for word in spec.name.split("."))
-            yield Owned(join(declared.path, spec.name), (*parts, *names), sizes(spec.shape), spec.buffer, kinds, tasks, (*sets, *(() for _ in names)))
-    else:
-        for own in _below(called):
-            path = f"{declared.path}.{own.path}" if own.path else declared.path
-            yield Owned(path, parts + own.parts, own.shape, own.buffer, kinds + own.kinds, tasks + own.tasks, sets + own.sets)
+        return Place(declared.path, parts, sets, kinds, tasks, (0,))
+    inside = Holding(map(_tensor, leaf_specs(declared))) if declared.primitive is not None else _holding(called)
+    return Place(declared.path, parts, sets, kinds, tasks, inside=inside)
+
+
+def _tensor(spec: ParameterSpec) -> Place:
+    parts = tuple((word, ()) for word in spec.name.split("."))
+    return Place(spec.name, parts, tuple(() for _ in parts), (), (), sizes(spec.shape), spec.buffer)
 
 
 def _place(declared: ModuleDecl) -> tuple[tuple[Part, ...], tuple[tuple[SetAxis, ...], ...]]:

@@ -6,36 +6,56 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .inspector import Owned
+from .holdings import Stem
 from .members import member_text
 from .types import SetAxis
 
 
 @dataclass(slots=True, eq=False)
 class Branch:
-    """A module (with one member of each index) or a tensor, of a tree whose entries are `entries`; it grows when it is looked into."""
+    """A module (with one member of each index) or a tensor at a place of a tree; it grows when it is looked into.
+
+    The numbers of its entries are those of its stem, moved.
+    """
 
     name: str
     members: tuple[object, ...]
     sets: tuple[SetAxis, ...]
     path: str
-    entries: Sequence[Owned]
-    depth: int
-    kind: str | None = None
-    leaves: list[int] = field(default_factory=list[int])  # numbers of the entries at or below it, in order of birth
-    _plain: bool | None = None
-    _grown: tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]] | None = None
+    kind: str | None
+    stem: Stem
+    moved: int
+    _grown: dict[str, dict[tuple[str, ...], Branch]] | None = None
     _families: dict[str, Family] = field(default_factory=dict[str, "Family"])
+
+    @staticmethod
+    def at(stem: Stem, around: str, moved: int) -> Branch:
+        """Return the branch of a stem below a path."""
+        path = f"{around}.{stem.text}" if around else stem.text
+        return Branch(stem.name, stem.members, stem.sets, path, stem.kind, stem, moved)
+
+    @property
+    def leaves(self) -> Sequence[int]:
+        """The numbers of the entries at or below it, in order of birth."""
+        numbers, moved = self.stem.numbers, self.moved
+        if isinstance(numbers, range):
+            return range(numbers.start + moved, numbers.stop + moved)
+        return [number + moved for number in numbers]
 
     @property
     def own(self) -> list[int]:
         """The entries at this very path; losses of several tasks may share one."""
-        return (self._grown or self._grow())[0]
+        return [number + self.moved + self.stem.below[1] for number in self.stem.below[0].own]
 
     @property
     def children(self) -> dict[str, dict[tuple[str, ...], Branch]]:
         """What lies right below by name, each name's in order of birth."""
-        return (self._grown or self._grow())[1]
+        if self._grown is None:
+            level, moved = self.stem.below
+            self._grown = {}
+            for stem in level.stems.values():
+                self._grown.setdefault(stem.name, {})[stem.key] = Branch.at(stem, self.path, self.moved + moved)
+        return self._grown
 
     def family(self, name: str) -> Family:
         """Return the branches right below this one that bear a name."""
@@ -44,44 +64,10 @@ class Branch:
             found = self._families[name] = Family(list(self.children[name].values()))
         return found
 
-    def _grow(self) -> tuple[list[int], dict[str, dict[tuple[str, ...], Branch]]]:
-        own: list[int] = []
-        children: dict[str, dict[tuple[str, ...], Branch]] = {}
-        last: object = None
-        branch: Branch | None = None
-        for number in self.leaves:
-            entry = self.entries[number]
-            if len(entry.parts) == self.depth:
-                own.append(number)
-                continue
-            part = entry.parts[self.depth]
-            if branch is None or part is not last:  # the tensors of one module share their parts, and stand together
-                branch, last = self._child(entry, children), part
-            branch.leaves.append(number)
-        self._grown = own, children
-        return self._grown
-
-    def _child(self, entry: Owned, children: dict[str, dict[tuple[str, ...], Branch]]) -> Branch:
-        """Return the branch right below this one that an entry belongs to, made at its first entry."""
-        name, members = entry.parts[self.depth]
-        key = tuple(map(member_text, members))
-        named = children.setdefault(name, {})
-        branch = named.get(key)
-        if branch is None:
-            own_path = ".".join((name, *key))
-            path = f"{self.path}.{own_path}" if self.path else own_path
-            sets = entry.sets[self.depth] if self.depth < len(entry.sets) else ()
-            branch = named[key] = Branch(name, members, sets, path, self.entries, self.depth + 1)
-        if branch.kind is None and self.depth < len(entry.kinds):
-            branch.kind = entry.kinds[self.depth]
-        return branch
-
     @property
     def is_plain(self) -> bool:
         """True where nothing below it is a member of a family."""
-        if self._plain is None:
-            self._plain = not any(members for number in self.leaves for _, members in self.entries[number].parts[self.depth :])
-        return self._plain
+        return self.stem.is_plain
 
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .program import Body, Ref
 from .record import record
 from .source import Span
 from .types import SetAxis
+
+if TYPE_CHECKING:
+    from .holdings import Holding
 
 
 @record
@@ -54,6 +57,10 @@ class Reached(Protocol):
 
 class Inspector(Protocol):
     """Answers about parameters and dependence."""
+
+    def holding(self, *bodies: Body) -> Holding:
+        """Return what is below some bodies of one model together."""
+        ...
 
     def owned(self, body: Body) -> Sequence[Owned]:
         """Return every parameter and buffer below a body, in order of birth; a shared one once."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import field
+from functools import cached_property
 
 from .branches import Branch, Family
 from .diagnostics import closest
+from .holdings import Holding, Place, Stem
 from .inspector import Owned
 from .members import member_text
 from .program import Body
@@ -25,13 +27,14 @@ from .unborn import has_unborn, is_unborn
 class Tree:
     """What a model owns (or its losses), by path; `noun` says what the entries are, for messages, `bodies` the text that makes them."""
 
-    def __init__(self, entries: Iterable[Owned], noun: str = "parameter", tasks: Iterable[str] = (), bodies: Sequence[Body] = ()) -> None:
+    def __init__(self, holding: Holding, noun: str = "parameter", tasks: Iterable[str] = (), bodies: Sequence[Body] = ()) -> None:
         self.bodies = bodies
-        self.entries: Sequence[Owned] = tuple(entries)
+        self.holding = holding
         self.noun = noun
-        self.root = Branch("", (), (), "", self.entries, 0, leaves=list(range(len(self.entries))))
-        self.tasks = tuple(dict.fromkeys([*tasks, *(task for entry in self.entries for task in entry.tasks)]))
-        self.by_path = {entry.path: number for number, entry in enumerate(self.entries)}
+        whole = Stem("", (), (), ())
+        whole.items.append((Place("", (), (), (), (), inside=holding), 0, 0))
+        self.root = Branch("", (), (), "", None, whole, 0)
+        self.tasks = tuple(dict.fromkeys([*tasks, *holding.tasks]))
         self._first: dict[int, int] = {}
         self._tied: dict[int, list[int]] = {}
         self._named: dict[Selector, tuple[str, ...] | Miss] = {}
@@ -46,11 +49,36 @@ class Tree:
 
     def unite(self, first: str, second: str) -> None:
         """Make two paths one entry: `tie first, second`."""
-        one, other = sorted((self.one(self.by_path[first]), self.one(self.by_path[second])))
+        one, other = sorted(self.one(self._number(path)) for path in (first, second))
         group = [*self._tied.get(one, [one]), *self._tied.pop(other, [other])]
         self._tied[one] = group
         self._first.update((number, one) for number in group)
         self._named = {}
+
+    def _number(self, path: str) -> int:
+        """Return the number of the entry at a path, without a look at all of them."""
+        branch = self.root
+        while branch.path != path:
+            below = (child for named in branch.children.values() for child in named.values())
+            branch = next(child for child in below if f"{path}.".startswith(f"{child.path}."))
+        return branch.leaves[0]
+
+    def __len__(self) -> int:
+        return len(self.holding.sizes)
+
+    @property
+    def entries(self) -> Sequence[Owned]:
+        """Every entry by number."""
+        return self.holding.entries
+
+    @cached_property
+    def by_path(self) -> Mapping[str, int]:
+        """The number of every entry."""
+        return {entry.path: number for number, entry in enumerate(self.entries)}
+
+    def size(self, numbers: Iterable[int]) -> int:
+        """Return how many numbers the parameters among some entries hold."""
+        return sum(map(self.holding.sizes.__getitem__, numbers))
 
     def one(self, number: int) -> int:
         """Return the number that stands for a tied entry."""
@@ -79,7 +107,7 @@ class Tree:
     @property
     def everything(self) -> frozenset[int]:
         """All entries, tied ones once."""
-        return self.ones(range(len(self.entries)))
+        return self.ones(range(len(self)))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -218,7 +246,7 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
         if not following:
             return []
         frontier = following
-    if not tree.entries and not has_unborn(tree.bodies, tree.noun):
+    if not len(tree) and not has_unborn(tree.bodies, tree.noun):
         return Miss(f"`{path.span.text}` matches nothing: there is no {tree.noun}", path.span, "leave it out")
     return frontier
 

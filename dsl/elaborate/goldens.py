@@ -9,6 +9,7 @@ from itertools import chain
 
 from .. import ast
 from ..diagnostics import Diagnostic, Label
+from ..holdings import Holding
 from ..inspector import Owned
 from ..members import member_text
 from ..program import Body, GoldenPlan, GoldenValue, ModuleDecl, Program
@@ -152,7 +153,7 @@ class _Reader:
             self.frame.builder.context.step(self.frame.builder.body.span, len(self.frame.builder.body.nodes) // 16)  # each is looked at
             entry = self.program.entries.get(self.read.single.get("entry", ""))
             body = entry.eval if entry is not None else self.program.eval
-            self.trees[noun] = Tree(_inputs(body) if noun == "input" else self._values(body), noun, self.program.tasks, (body,))
+            self.trees[noun] = Tree(Holding.of(_inputs(body) if noun == "input" else self._values(body)), noun, self.program.tasks, (body,))
         return self.trees[noun]
 
     def _values(self, body: Body) -> Iterator[Owned]:

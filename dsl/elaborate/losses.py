@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from ..holdings import Holding
 from ..inspector import Owned
 from ..members import member_text
 from ..program import Body, LossDecl, Node, NodeKind, Ref
@@ -14,7 +15,7 @@ Part = tuple[str, tuple[object, ...]]
 
 def loss_tree(body: Body, tasks: Iterable[str]) -> Tree:
     """Return the losses by path: the modules that a loss was lifted from, then its name; its task selects it too."""
-    return Tree((loss_entry(body, loss) for loss in body.losses), "loss", tasks, (body,))
+    return Tree(Holding.of(loss_entry(body, loss) for loss in body.losses), "loss", tasks, (body,))
 
 
 def loss_entry(body: Body, loss: LossDecl) -> Owned:

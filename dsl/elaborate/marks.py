@@ -80,7 +80,7 @@ def count_parameters(selectors: list[ast.Expr], frame: Frame) -> int:
     """
     tree = owned_tree(frame)
     found = frozenset[int]().union(*(selected(node, frame, tree) for node in selectors)) if selectors else tree.everything
-    return sum(tree.entries[n].size for n in found if not tree.entries[n].buffer)
+    return tree.size(found)
 
 
 FINISHERS.append(_resolve)

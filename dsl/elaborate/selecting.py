@@ -220,10 +220,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
     if found is None:
         inspector = context.inspector
         assert inspector is not None
-        entries = {own.path: own for own in inspector.owned(bodies[0])}
-        for body in bodies[1:]:
-            entries |= {own.path: own for own in inspector.owned(body) if own.path not in entries}
-        tree = Tree(entries.values(), tasks=frame.builder.tasks, bodies=bodies)
+        tree = Tree(inspector.holding(*bodies), tasks=frame.builder.tasks, bodies=bodies)
         for first, second in dict.fromkeys(pair for body in bodies for pair in ties(body)):
             tree.unite(first, second)
         found = context.trees[key] = (bodies, tree)
@@ -232,7 +229,7 @@ def tree_of(frame: Frame, *bodies: Body) -> Tree:
 
 def selected(node: ast.Expr, frame: Frame, tree: Tree, code: str = SELECTION) -> frozenset[int]:
     """Return the entries that a selector matches, none where all it names is absent with these arguments; raises Problem for what is nowhere."""
-    frame.builder.context.step(node.span, len(tree.entries))
+    frame.builder.context.step(node.span, len(tree))
     found = select(selector(node, frame), tree)
     if isinstance(found, Miss):
         fail_miss(found, code)

@@ -57,7 +57,7 @@ class _Map:
         self.item, self.program = item, maps.program
         self.frame = maps.frame
         self.tree = tree_of(maps.frame, *dict.fromkeys((maps.program.eval, maps.program.training)))
-        self.frame.builder.context.step(item.span, len(self.tree.entries) // 16)  # each of them is looked at
+        self.frame.builder.context.step(item.span, len(self.tree) // 16)  # each of them is looked at
         self.family: ast.String | None = None
         self.stored: Stored | None = None
         self.sources = tuple(self._source(node) for node in item.sources)

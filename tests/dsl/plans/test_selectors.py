@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from archloom.dsl.holdings import Holding
 from archloom.dsl.inspector import Owned
 from archloom.dsl.members import member_text
 from archloom.dsl.selection import Tree, matches, select
@@ -20,6 +23,10 @@ def owned(*parts: Part, kinds: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
     return Owned(path, parts, (2, 3), False, kinds, tasks, sets)
 
 
+def listing(entries: Iterable[Owned]) -> Tree:
+    return Tree(Holding.of(entries))
+
+
 def word(name: str | None, *items: Item) -> Word:
     return Word(name, NOWHERE, items)
 
@@ -32,7 +39,7 @@ def is_(*values: object) -> Exactly:
     return Exactly(values, NOWHERE)
 
 
-FORK = Tree(
+FORK = listing(
     [
         owned(("embed", ()), ("weight", ()), kinds=("Embedding",)),
         *(
@@ -93,7 +100,7 @@ def test_a_task_selects_what_was_born_in_it() -> None:
 
 
 def test_a_module_of_a_tasks_name_comes_first() -> None:
-    tree = Tree([owned(("draw", ()), ("weight", ())), owned(("head", ()), ("weight", ()), tasks=("draw",))])
+    tree = listing([owned(("draw", ()), ("weight", ())), owned(("head", ()), ("weight", ()), tasks=("draw",))])
     assert paths(path(word("draw")), tree) == ["draw.weight"]
 
 
@@ -101,11 +108,11 @@ def test_numbers_of_two_sets_are_different_members() -> None:
     chains, layers = SetAxis("chains", tuple(range(2))), SetAxis("0..depth", tuple(range(2)))
     entries = [owned(("layer", (i,)), ("part", (c,)), ("weight", ()), sets=((layers,), (chains,), ())) for i in range(2) for c in range(2)]
     item = Exactly((1,), NOWHERE, set=chains)
-    assert paths(path(Deep(NOWHERE, (item,))), Tree(entries)) == ["layer.0.part.1.weight", "layer.1.part.1.weight"]
+    assert paths(path(Deep(NOWHERE, (item,))), listing(entries)) == ["layer.0.part.1.weight", "layer.1.part.1.weight"]
 
 
 def test_tied_parameters_are_one() -> None:
-    tree = Tree([owned(("a", ()), ("weight", ())), owned(("b", ()), ("weight", ())), owned(("c", ()), ("weight", ()))])
+    tree = listing([owned(("a", ()), ("weight", ())), owned(("b", ()), ("weight", ())), owned(("c", ()), ("weight", ()))])
     tree.unite("a.weight", "b.weight")
     assert select(path(word("b")), tree) == select(path(word("a")), tree)
     assert paths(Except(path(), path(word("b")), NOWHERE), tree) == ["c.weight"]
@@ -122,7 +129,7 @@ def test_variables_are_bound_and_captures_kept() -> None:
 
 
 def test_one_variable_twice_means_one_member() -> None:
-    tree = Tree([owned(("grid", (i, j)), ("weight", ())) for i in range(3) for j in range(3)])
+    tree = listing([owned(("grid", (i, j)), ("weight", ())) for i in range(3) for j in range(3)])
     i = Variable("i", NOWHERE)
     found = matches(path(word("grid", i, i)), tree)
     assert not isinstance(found, Miss)
@@ -143,7 +150,7 @@ def trees(draw: st.DrawFn) -> Tree:
     for parts in draw(st.lists(st.lists(named, min_size=1, max_size=3), min_size=1, max_size=8)):
         entry = owned(*parts, ("w", ()))
         chosen.setdefault(entry.path, entry)
-    return Tree(chosen.values())
+    return listing(chosen.values())
 
 
 items = st.one_of(
