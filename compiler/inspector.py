@@ -163,7 +163,15 @@ def _places(bodies: Bodies) -> Iterator[Place]:
     for body in bodies:
         for path, declared in body.modules.items():
             modules.setdefault(path, (declared, []))[1].extend(declared.bodies)
-    yield from (_module(declared, distinct(called)) for declared, called in modules.values())
+    alike: dict[tuple[int, int], Holding] = {}  # the steps of a loop share the arguments of their leaf modules
+    for declared, called in modules.values():
+        if declared.primitive is None:
+            yield _module(declared, _holding(distinct(called)))
+            continue
+        key = (id(declared.primitive), id(declared.arguments))
+        if key not in alike:
+            alike[key] = Holding(map(_tensor, leaf_specs(declared)))
+        yield _module(declared, alike[key])
 
 
 def _parameter(own: ParameterDecl) -> Place:
@@ -177,13 +185,12 @@ def _named(path: str) -> Part:
     return name, tuple(members)
 
 
-def _module(declared: ModuleDecl, called: Bodies) -> Place:
+def _module(declared: ModuleDecl, inside: Holding) -> Place:
     parts, sets = _place(declared)
     kinds = (*("Sequential" for _ in parts[1:]), declared.kind)
     tasks = (declared.task,) if declared.task else ()
     if declared.extern is not None:
         return Place(declared.path, parts, sets, kinds, tasks, (0,))
-    inside = Holding(map(_tensor, leaf_specs(declared))) if declared.primitive is not None else _holding(called)
     return Place(declared.path, parts, sets, kinds, tasks, inside=inside)
 
 
