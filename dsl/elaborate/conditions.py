@@ -57,7 +57,7 @@ def _refuted(condition: Condition, span: Span, name: str, verdict: Verdict) -> N
 def settle_training(builder: Builder) -> None:
     """Drop what a whole model's modules ask in training where they are frozen for good; report what no size meets.
 
-    An entry is not asked: it may be meant for evaluation alone.
+    An entry is not asked: it may be meant for evaluation alone.  What is reported is no condition of the model any more.
     """
     asking = [c for c in builder.body.conditions if c.module is not None]
     still = [path for path, _ in frozen_paths(builder.body)] if asking else []
@@ -69,13 +69,15 @@ def settle_training(builder: Builder) -> None:
             message = f"`{condition.module}` can't run in training: {condition.reason}" + (f", fails at {verdict.sizes}" if verdict.sizes else "")
             help = f"give it more rows or places, or `freeze {condition.module}` if it is never trained"
             builder.context.report(Diagnostic("A303", message, condition.span, help=help))
+            builder.body.conditions.remove(condition)
 
 
-def refuse_conflicts(builder: Builder) -> None:
-    """Report the first condition of a whole model that no sizes meet together with those before it."""
+def refuse_conflicts(builder: Builder, trains: bool) -> None:
+    """Report the first condition of a whole model that no sizes meet together with those before it; what is asked in training counts where
+    the model `trains`."""
     facts, met = builder.facts, list[Condition]()
     for condition in builder.body.conditions:
-        if condition.given:
+        if condition.given or (condition.module is not None and not trains):
             continue
         larger = facts.require(condition.kind, condition.left, condition.right)
         if larger.contradiction or (condition.kind != "==" and facts.decide(condition.kind, condition.left, condition.right).is_false):

@@ -283,9 +283,10 @@ def body_of(
         run(tree.body if entry is None else needed(tree.body, entry), frame)
         own: Mapping[str, Value] = run_entry(entry, frame).names if entry is not None else {}
         finish(frame, tree)
-        if entry is None and (context.training or not builder.body.uses_training):
+        trains = entry is None and (context.training or not builder.body.uses_training)
+        if trains:
             settle_training(builder)
-        refuse_conflicts(builder)
+        refuse_conflicts(builder, trains)
         builder.body.names = {**frame.names, **builder.tasks, **own}
     except Problem as problem:
         context.report(problem.diagnostic)

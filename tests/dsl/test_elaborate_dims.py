@@ -57,6 +57,7 @@ def verdict(body: str) -> tuple[str, list[str]]:
         ("in x: float[B, 4]; require B >= 2; n = BatchNorm1d(4); out y = n(x)", ("valid", [])),
         ("in x: float[B, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
         ("in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
+        ("in x: float[1, 4]; n = BatchNorm1d(4); freeze n; h = -x if training else x; out y = n(h)", ("valid", [])),
         ("in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x)",
          ("invalid", ["`n` can't run in training: each channel of `x` needs more than one value, as their variance is taken"])),
         ("in x: float[B, 4]; require B == 1; n = BatchNorm1d(4); out y = n(x)",
