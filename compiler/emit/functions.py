@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -67,6 +68,9 @@ class Writer:
                     self.readers.setdefault(id(bearer), []).append(i)
         self.terms = set[int]().union(*(_terms(step) for step in self.order if isinstance(step, Step))) if spread else set[int]()
         self.unpacked = self._unpacked()
+        self.moving = [k for k, step in enumerate(self.order) if _moves(step)]
+        self.marking = [k for k, step in enumerate(self.order) if isinstance(step, Store) or _moves(step)]
+        """The places of what may not trade places with anything."""
         self.inside: dict[int, int] = {}
         """Where an inlined step stands, by its id: the place of its reader."""
 
@@ -128,19 +132,15 @@ class Writer:
         changing = reader is self.end and any(isinstance(s, Store) and s.kind == "update" for s in self.order)
         if step.guard != reader.guard or changing:
             return False
-        between = [self.order[k] for k in range(at + 1, i) if k not in tree]
         cached = any(read.kind == "input" and base_name(read.name) in CACHES for read in inputs_of(step))
-        moving = cached or step.effect or step.kind == "module" or any(self._moves(k) for k in range(at) if self._root(k) == at)
-        return not (moving and any(isinstance(s, Store) or s.effect or s.kind == "module" for s in between))
+        if not cached and not _moves(step) and not any(k < at and self._root(k) == at for k in self.moving):
+            return True
+        return not any(at < k < i and k not in tree for k in self.marking)
 
     def _again(self, step: Step) -> bool:
         """Tell whether a value has the name of another: the last turn of a loop."""
         others = [*self.function.parameters, *(s for s in self.order if isinstance(s, Step))]
         return any(other.name == step.name and other is not step for other in others)
-
-    def _moves(self, at: int) -> bool:
-        step = self.order[at]
-        return isinstance(step, Step) and (step.effect or step.kind == "module")
 
     def _root(self, at: int) -> int:
         """Return the place of the statement that a step has become a part of."""
@@ -150,10 +150,10 @@ class Writer:
         """Return a part of a statement with the parts before it that may not trade places with it: draws keep their order."""
         at = self.place[id(long)]
         effects = (k for k, step in enumerate(self.order[: at + 1]) if isinstance(step, Step) and step.effect)
-        moving = [way for way in map(self._way, effects) if way[-1] == self._root(at)]
-        if not any(at in way for way in moving):
+        ways = [way for way in map(self._way, effects) if way[-1] == self._root(at)]
+        if not any(at in way for way in ways):
             return [long]
-        earlier = {max(k for k in way if k < at) for way in moving if at not in way}
+        earlier = {max(k for k in way if k < at) for way in ways if at not in way}
         return [long, *(step for step in self.order if isinstance(step, Step) and self.place[id(step)] in earlier)]
 
     def _way(self, at: int) -> list[int]:
@@ -280,6 +280,11 @@ def _called_as(step: Step) -> tuple[Any, ...]:
     return (tuple(None if isinstance(part, Member) else str(part) for part in step.target[0].parts), step.target[1])
 
 
+def _moves(step: Step | Store) -> bool:
+    """Tell whether a step does something besides giving a value."""
+    return isinstance(step, Step) and (step.effect or step.kind == "module")
+
+
 def _in_family(step: Step | Store, reader: Step | Store) -> bool:
     """Tell whether the result of one module goes into the next of its family."""
     if not isinstance(step, Step) or step.kind != "module" or not isinstance(reader, Step) or reader.kind != "module":
@@ -297,7 +302,8 @@ def _terms(step: Step) -> set[int]:
         terms += [last] if isinstance(last, Step) else []
     terms += [value] if isinstance(value, Step) else []
     forms = [(term.kind, str(term.target) if isinstance(term.target, str) else "") for term in terms]
-    return {id(term) for term, form in zip(terms, forms, strict=True) if forms.count(form) > 2}
+    times = Counter(forms)
+    return {id(term) for term, form in zip(terms, forms, strict=True) if times[form] > 2}
 
 
 def _marked(key: str, name: str) -> str:

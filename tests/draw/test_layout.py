@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +26,9 @@ from .specs import SPECS
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted([*EXAMPLES.glob("*.arch"), *EXAMPLES.glob("sketches/*.arch")])
 NAMES = [*SPECS, *(path.stem for path in FILES if path.parent == EXAMPLES), *(f"sketch {path.stem}" for path in FILES if path.parent != EXAMPLES)]
+SKETCHES = [name for name in NAMES if name.startswith("sketch ")]
+PICTURES = [pytest.param(name, marks=[pytest.mark.slow] if name in SKETCHES and SKETCHES.index(name) % 3 else [], id=name) for name in NAMES]
+"""A third of the sketches is drawn each time, all of them with the slow tests."""
 NEAR = 0.7
 """Lines are drawn to a tenth of a pixel, and those that are nearly straight as if they were."""
 
@@ -51,6 +54,16 @@ def programs(name: str) -> tuple[Program, ...]:
 @cache
 def drawings(name: str) -> tuple[Drawing, ...]:
     return tuple(draw_program(program) for program in programs(name))
+
+
+Law = Callable[[str], None]
+LAWS: list[Law] = []
+
+
+def law(check: Law) -> Law:
+    """Make a function one of those that look at every picture."""
+    LAWS.append(check)
+    return check
 
 
 def cell_boxes(drawing: Drawing) -> dict[int, Box]:
@@ -83,8 +96,8 @@ def test_most_of_them_check() -> None:
     assert all(map(programs, [*SPECS, "scene", "minilm", "minilm_tasks", "unifork"]))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_xml_whose_words_are_its_names(name: str) -> None:
+@law
+def it_is_xml_whose_words_are_its_names(name: str) -> None:
     for program, drawing in zip(programs(name), drawings(name), strict=True):
         root = ET.fromstring(drawing.svg)
         assert root.attrib["role"] == "img"
@@ -94,8 +107,8 @@ def test_it_is_xml_whose_words_are_its_names(name: str) -> None:
         assert [missing for missing in sorted(names) if missing not in words] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_boxes_stand_apart_and_in_their_frames(name: str) -> None:
+@law
+def boxes_stand_apart_and_in_their_frames(name: str) -> None:
     for drawing in drawings(name):
         boxes = drawing.layout.boxes
         frames = {id(box.group): box for box in boxes if box.group is not None}
@@ -109,8 +122,8 @@ def test_boxes_stand_apart_and_in_their_frames(name: str) -> None:
             assert nested or not meet(a, b), (a.cell or a.group, b.cell or b.group)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_texts_stand_in_their_boxes(name: str) -> None:
+@law
+def texts_stand_in_their_boxes(name: str) -> None:
     for drawing in drawings(name):
         for box in drawing.layout.boxes:
             lines = lines_of(box.cell) if box.cell is not None else frame_lines(box.group) if box.group is not None else []
@@ -144,8 +157,8 @@ def values(drawing: Drawing) -> Iterator[tuple[Cell, Cell, int, Flow]]:
             yield cell, value.cell, value.index, value.flow
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_line_runs_from_its_box_to_its_readers(name: str) -> None:
+@law
+def every_line_runs_from_its_box_to_its_readers(name: str) -> None:
     for drawing in drawings(name):
         boxes = cell_boxes(drawing)
         assert set(boxes) == {id(cell) for cell in drawing.figure.cells}
@@ -158,8 +171,8 @@ def test_every_line_runs_from_its_box_to_its_readers(name: str) -> None:
             assert heads
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_lines_run_down_and_cross_no_box(name: str) -> None:
+@law
+def lines_run_down_and_cross_no_box(name: str) -> None:
     for drawing in drawings(name):
         boxes = [box for box in drawing.layout.boxes if box.cell is not None]
         for wire in drawing.layout.wires:
@@ -170,8 +183,8 @@ def test_lines_run_down_and_cross_no_box(name: str) -> None:
                     assert [box.cell.title for box in boxes if box.cell is not None and meet(box, line)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_inputs_are_above_and_results_below(name: str) -> None:
+@law
+def inputs_are_above_and_results_below(name: str) -> None:
     for drawing in drawings(name):
         boxes = cell_boxes(drawing)
         for reader, source, _, _ in values(drawing):
@@ -183,13 +196,20 @@ def test_inputs_are_above_and_results_below(name: str) -> None:
             assert all(box.y < highest + 60 for box in inputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_tasks_stand_in_their_order(name: str) -> None:
+@law
+def tasks_stand_in_their_order(name: str) -> None:
     for drawing in drawings(name):
         frames = {box.group.task: box for box in drawing.layout.boxes if box.group is not None and box.group.is_task}
         shown = [frames[task] for task in drawing.figure.tasks if task in frames]
         for left, right in zip(shown, shown[1:], strict=False):
             assert left.y != right.y or left.x + left.width < right.x
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_picture_keeps_the_laws(name: str) -> None:
+    """All of them in one test, so that a picture is made once, whichever worker has it."""
+    for check in LAWS:
+        check(name)
 
 
 @pytest.mark.parametrize("name", ["unifork", "fork", "caches", "sketch CoLM"])

@@ -57,7 +57,6 @@ def verdict(body: str) -> tuple[str, list[str]]:
         ("in x: float[B, 4]; require B >= 2; n = BatchNorm1d(4); out y = n(x)", ("valid", [])),
         ("in x: float[B, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
         ("in x: float[1, 4]; n = BatchNorm1d(4); freeze n; out y = n(x)", ("valid", [])),
-        ("in x: float[1, 4]; n = BatchNorm1d(4); freeze n; h = -x if training else x; out y = n(h)", ("valid", [])),
         ("in x: float[1, 4]; n = BatchNorm1d(4); out y = n(x)",
          ("invalid", ["`n` can't run in training: each channel of `x` needs more than one value, as their variance is taken"])),
         ("in x: float[B, 4]; require B == 1; n = BatchNorm1d(4); out y = n(x)",
@@ -66,6 +65,12 @@ def verdict(body: str) -> tuple[str, list[str]]:
 )  # fmt: skip
 def test_three_verdicts(body: str, expected: tuple[str, list[str]]) -> None:
     assert verdict(body) == expected
+
+
+def test_what_is_asked_in_training_conflicts_with_nothing_in_evaluation() -> None:
+    body = "in x: float[1, 4]; n = BatchNorm1d(4); freeze n; h = -x if training else x; out y = n(h)"
+    result = check_text(Source("spec.arch", f"model M {{ {body} }}"))
+    assert result.diagnostics == () and len(result.report) == 3
 
 
 @given(

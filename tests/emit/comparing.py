@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -10,9 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-import archloom
 from archloom.compiler.api import load_program
-from archloom.compiler.emit.file import emit
+from archloom.compiler.emit.run import from_source
+from archloom.compiler.runtime.compiling import compile_program
 from archloom.compiler.runtime.outputs import flat
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +59,11 @@ def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
 
 def compare(text: str | Path, params: Mapping[str, Any] | None = None, preset: str | None = None, name: str | None = None) -> str:
     """Compile and emit a text, compare the two, and return the emitted file."""
-    found = load_program(text, params, preset, name)
-    source = emit(found)
+    program = load_program(text, params, preset, name)
     torch.manual_seed(0)
-    options: dict[str, Any] = {"preset": preset, "model": name, "dtype": "float64"}
-    model: Any = archloom.compile(text, params, **options)
-    emitted = archloom.compile(text, params, **options, source=True)
+    model = compile_program(program, dtype="float64")
+    emitted = from_source(program, dtype="float64")
+    source = inspect.getsource(sys.modules[type(emitted).__module__])
     assert not isinstance(emitted, type(model))
     assert set(emitted.state_dict()) == set(model.state_dict())
     emitted.load_state_dict(model.state_dict())
