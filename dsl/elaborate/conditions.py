@@ -69,7 +69,6 @@ def settle_training(builder: Builder) -> None:
             message = f"`{condition.module}` can't run in training: {condition.reason}" + (f", fails at {verdict.sizes}" if verdict.sizes else "")
             help = f"give it more rows or places, or `freeze {condition.module}` if it is never trained"
             builder.context.report(Diagnostic("A303", message, condition.span, help=help))
-            builder.body.conditions.remove(condition)
 
 
 def refuse_conflicts(builder: Builder, trains: bool) -> None:

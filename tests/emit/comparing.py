@@ -60,9 +60,9 @@ def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
 def compare(text: str | Path, params: Mapping[str, Any] | None = None, preset: str | None = None, name: str | None = None) -> str:
     """Compile and emit a text, compare the two, and return the emitted file."""
     program = load_program(text, params, preset, name)
+    emitted = from_source(program, dtype="float64")
     torch.manual_seed(0)
     model = compile_program(program, dtype="float64")
-    emitted = from_source(program, dtype="float64")
     source = inspect.getsource(sys.modules[type(emitted).__module__])
     assert not isinstance(emitted, type(model))
     assert set(emitted.state_dict()) == set(model.state_dict())
