@@ -11,7 +11,7 @@ from .registry import make, passes, split
 DEFAULT = ("simplify", "cse", "mix_kernels", "mix_pairs", "mix_matmul", "resize_late", "merge_linears", "cancel", "batch_families", "pack")
 EVALUATION = (
     "simplify", "cse", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms", "resize_late", "merge_linears",
-    "cancel", "batch_families", "lay_channels_last", "fold_parameters",
+    "cancel", "batch_families", "fold_forward", "lay_channels_last", "fold_parameters",
 )  # fmt: skip
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),

@@ -11,12 +11,11 @@ from ...dsl.program import Body, Node, NodeKind, Ref
 from ..graph import Graph, operand_refs
 from ..optimize.batching import ELEMENTWISE
 from ..optimize.interface import Journal, Pass
+from ..optimize.moves import is_move, order
 from ..optimize.purity import static
 from ..optimize.readers import readers
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
-
-MOVES = ("transpose", "permute", "movedim", "mT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,10 @@ def _short(writer: Writer, body: Body, node: Node, read: Counter[Ref]) -> Ref | 
     before = inner.inputs.get("x")
     if not isinstance(before, Ref):
         return None
-    if node.target in MOVES and inner.target in MOVES:
-        first, second = _order(body, inner), _order(body, node)
-        order = [first[axis] for axis in second]
-        return writer.at(before) if order == sorted(order) else writer.operation("permute", node, node.name, x=writer.at(before), order=order)
+    if is_move(node) and is_move(inner):
+        first, second = order(inner), order(node)
+        axes = [first[axis] for axis in second]
+        return writer.at(before) if axes == sorted(axes) else writer.operation("permute", node, node.name, x=writer.at(before), order=axes)
     if node.target == inner.target == "reshape":
         same = body.type(before) == node.outputs[0]
         return writer.at(before) if same else writer.operation("reshape", node, node.name, x=writer.at(before), shape=node.outputs[0].shape)
@@ -104,17 +103,3 @@ def _source(writer: Writer, body: Body, node: Node, split: Node, parts: Sequence
     start = sum(sizes[:first])
     items = (*(slice(None),) * axis, slice(start, start + sum(sizes[first : first + len(parts)])))
     return writer.operation("index", node, x=writer.at(source), items=items)
-
-
-def _order(body: Body, node: Node) -> list[int]:
-    """Return the old axes in their new order."""
-    rank = node.outputs[0].rank
-    made, axes = node.attributes, list(range(rank))
-    if node.target == "permute":
-        return [axis % rank for axis in made["order"]]
-    if node.target == "movedim":
-        axes.insert(made["to"] % rank, axes.pop(made["source"] % rank))
-        return axes
-    a, b = (rank - 2, rank - 1) if node.target == "mT" else (made["a"] % rank, made["b"] % rank)
-    axes[a], axes[b] = axes[b], axes[a]
-    return axes

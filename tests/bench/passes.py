@@ -118,6 +118,21 @@ model M(dim: int = 96) {
   out y = resize(last(second(first(x))), scale = 4)
 }
 """
+REPBN = """
+block RepBN(dim: int) {
+  in x: float[B, N, dim]
+  norm, eta = BatchNorm1d(dim), Parameter([1], init = ones)
+  out y = mT(norm(x.mT)) + eta * x
+}
+model M(dim: int = 256) {
+  in x: float[B, N, dim]
+  norm, q, k, v = RepBN(dim), Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
+  h = norm(x)
+  out q = q(h)
+  out k = k(h)
+  out v = v(h)
+}
+"""
 FOLDED = "lay_channels_last, fold_parameters"
 PARTS = (
     Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=20),
@@ -133,7 +148,8 @@ PARTS = (
     Part("resize_late, the same, forward and backward", HEAD, ((1, 192, 14, 18),), "resize_late", 0.6, trains=True),
     Part("resize_late, a sum of three resized maps", SUM, ((1, 192, 8, 8), (1, 96, 16, 16), (1, 48, 32, 32)), "resize_late, fold_parameters", 0.5),
     Part("lay_channels_last, two convolutions, norms and a resize by 4", MAPS, ((1, 96, 32, 32),), FOLDED, 0.9),
-    Part("the same with fold_norms", MAPS, ((1, 96, 32, 32),), f"fold_norms, {FOLDED}", 0.9),
+    Part("fold_forward, a norm of PRepBN before three linears", REPBN, ((1, 196, 256),), "fold_forward, fold_parameters", 0.95, calls=5),
+    Part("lay_channels_last with fold_norms, the same", MAPS, ((1, 96, 32, 32),), f"fold_norms, {FOLDED}", 0.9),
 )
 ROWS = (
     Row("MLoRE, decoder and heads, inference", "mlore", "compared", "inference", 0.35),
