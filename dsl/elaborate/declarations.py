@@ -131,6 +131,10 @@ def _one_draw(declared: ast.Declared, keys: tuple[Member, ...], statement: ast.D
 
 def _out(statement: ast.Out, frame: Frame) -> None:
     if statement.type is not None:
+        if not isinstance(frame.builder.context.active[-1][1], ast.ExternBlock):
+            name = statement.names[0].name
+            message = f"the output `{name}` is declared by its type alone, as only those of an `extern block` are"
+            fail("A504", message, statement.span, f"say what it is: `out {name} = ...`, or declare a `target`")
         _extern_out(statement, frame)
         return
     if statement.value is None:

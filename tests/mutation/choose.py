@@ -7,14 +7,15 @@ from dataclasses import replace
 from random import Random
 
 from .mutation import Base, distinct
+from .verdict import verdict
 
 Counts = Mapping[str, int]
 
 
 def survey(base: Base, seed: int) -> tuple[Base, Counts]:
-    """Return a text with what its runs showed, without its tree, and how many changes of each kind there are."""
+    """Return a text with what its runs and `check` showed, without its tree, and how many changes of each kind there are."""
     counts = {kind: len(found) for kind, found in distinct(base, seed).items()}
-    return replace(base, sites=[], bound={}), counts
+    return replace(base, sites=[], bound={}, conditional=verdict(base, base.text).word == "conditional"), counts
 
 
 def shares(counts: Mapping[str, tuple[Base, Counts]], kinds: Sequence[str], each: int, others: int, seed: int) -> dict[str, dict[str, int]]:

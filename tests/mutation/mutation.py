@@ -56,6 +56,7 @@ class Base:
     sizes: list[Mapping[str, int]] = field(default_factory=list[Mapping[str, int]])
     ran: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     modal: bool = False
+    conditional: bool = False  # so is `check`'s verdict on it
     sites: list[Site] = field(default_factory=list[Site])
     bound: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
 

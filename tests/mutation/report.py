@@ -35,7 +35,7 @@ def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int
     results = Counter(o.result for o in outcomes)
     whole = sum("/" in o.base for o in outcomes)
     runs = sum(o.truth in RUN for o in outcomes)
-    conditional = sum(o.verdict == "conditional" for o in outcomes)
+    conditional = Counter(o.inherited for o in outcomes if o.verdict == "conditional")
     total = max(len(outcomes), 1)
     left = sorted((o for o in outcomes if o.result not in ("right", "unknown")), key=lambda o: (list(RESULTS).index(o.result), o.base))
     open_ = [f"- {RESULTS[o.result]}: {o.base}, {o.mutation.kind}, {o.change}: {o.reason}" for o in left]
@@ -43,7 +43,9 @@ def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int
         HEAD,
         f"{len(outcomes):,} mutants of {texts} texts (seed {seed}): {len(outcomes) - whole:,} of single blocks, {whole:,} of whole specs.",
         f"They took {seconds[1]:.0f} s of processor time, {seconds[0]:.0f} s by the clock with two workers.",
-        f"{100 * runs / total:.1f} % of them run, {100 * conditional / total:.1f} % of the verdicts are conditional.",
+        f"{100 * runs / total:.1f} % of them run, {100 * conditional.total() / total:.1f} % of the verdicts are conditional: "
+        f"{100 * conditional[True] / total:.1f} % of texts on which the verdict",
+        f"is conditional before the change, too, {100 * conditional[False] / total:.1f} % by the change.",
         "",
         *table(("`check` says", *TRUTHS), [(v, *(f"{matrix[v, t]:,}" for t in TRUTHS)) for v in VERDICTS]),
         "",

@@ -58,7 +58,8 @@ def outcomes(options: argparse.Namespace) -> Iterator[list[Outcome]]:
         found = shares(counts, options.kind or list(KINDS), options.each, options.others, options.seed)
         largest = sorted(found, key=lambda n: sum(found[n].values()) * len(counts[n][0].text), reverse=True)
         waiting = [pool.submit(work, counts[n][0], options.seed, found[n]) for n in largest]
-        for future in as_completed(waiting):
+        for number, future in enumerate(as_completed(waiting), 1):
+            print(f"{number} of {len(waiting)} texts", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr)
             yield future.result()
 
 
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--base", nargs="*", help="parts of names of texts; all without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="where what is not right goes")
+    parser.add_argument("--json", type=Path, help="where what is not right goes, after each text")
     parser.add_argument("--write", action="store_true", help="write docs/soundness.md")
     options = parser.parse_args()
     start, found, texts = time.time(), list[Outcome](), 0

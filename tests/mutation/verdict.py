@@ -55,6 +55,7 @@ class Outcome:
     reason: str = ""
     codes: tuple[str, ...] = ()
     change: str = ""
+    inherited: bool = False  # the verdict on the unchanged text is conditional
 
 
 def verdict(base: Base, text: str) -> Verdict:
@@ -132,9 +133,8 @@ def compare(base: Base, mutation: Mutation) -> Outcome:
     runs = Runs(base, text, said.modal)
 
     def outcome(truth: str, result: str, reason: str = "") -> Outcome:
-        return Outcome(
-            base.name, mutation, said.word, truth, result, reason.splitlines()[0][:200] if reason else "", said.codes, changed(base, mutation)
-        )
+        short = reason.splitlines()[0][:200] if reason else ""
+        return Outcome(base.name, mutation, said.word, truth, result, short, said.codes, changed(base, mutation), base.conditional)
 
     if said.word == "crash":
         return outcome("none", "crash", said.messages[0])
