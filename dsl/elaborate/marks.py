@@ -12,7 +12,7 @@ from .context import Poisoned, Problem, fail
 from .scope import Frame
 from .selecting import owned_tree, selected
 from .statements import FINISHERS
-from .tied import one_sided
+from .tied import frozen_inside, one_sided
 
 
 def _resolve(frame: Frame, item: Any) -> None:
@@ -35,8 +35,9 @@ def _resolve(frame: Frame, item: Any) -> None:
         except Poisoned:
             builder.poisoned = True
     frozen = [(node, inner) for word, statement, inner in marks if word == "freeze" for node in statement.selectors]
-    if frozen and not builder.poisoned:
-        for diagnostic in one_sided("freeze", "freezes", frozen, owned_tree(frame)):
+    if (frozen or builder.body.ties) and not builder.poisoned:
+        tree = owned_tree(frame)
+        for diagnostic in (*one_sided("freeze", "freezes", frozen, tree), *frozen_inside(builder.body, tree)):
             builder.context.report(diagnostic)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from .. import ast
-from ..diagnostics import Diagnostic, Severity
+from ..diagnostics import Diagnostic, Label, Severity
+from ..program import Body
 from ..selection import Tree, select
 from ..selectors import Miss
+from .below import frozen_paths
 from .scope import Frame
 from .selecting import selector
 from .statics import listed
@@ -39,3 +41,16 @@ def one_sided(
             else:
                 message = f"{rule} leaves out {listed(named)}, too: it is tied to {listed(others)}"
             yield Diagnostic("A534", message, node.span, (), "they are one tensor: name all of its paths, or none", Severity.WARNING)
+
+
+def frozen_inside(body: Body, tree: Tree) -> Iterator[Diagnostic]:
+    """Yield a warning for each tie of a body by which one side is frozen because a block that it calls freezes the other."""
+    own = {freeze.path for freeze in body.frozen}
+    inside = [(path, span) for path, span in (frozen_paths(body) if body.ties else ()) if path not in own]
+    for first, second, span in body.ties:
+        for still, other in ((first, second), (second, first)):
+            said = [place for path, place in inside if f"{still}.".startswith(f"{path}.")]
+            if said and not any(f"{other}.".startswith(f"{path}.") for path in (*own, *(path for path, _ in inside))):
+                message = f"`{other}` is frozen, too: it is tied to `{still}`, which its block freezes"
+                help = "they are one tensor: freeze both, or tie neither"
+                yield Diagnostic("A534", message, span, (Label(said[0], "frozen here"),), help, Severity.WARNING)

@@ -199,6 +199,15 @@ def test_what_names_one_side_of_a_tie_is_told(text: str, expected: str) -> None:
     assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == [expected]
 
 
+def test_what_a_tie_freezes_because_a_block_freezes_its_side_is_told() -> None:
+    block = "block Still { in x: float[B, 4]; f = Linear(4, 4); freeze f; out y = f(x) }\n"
+    text = (
+        "still = Still(); tie still.f.weight, head.weight; y = head(still(h)); loss l = mse(y, t); out y }\ntrain M { stage s { tune trunk, head } }"
+    )
+    found = [said(d) for d in check_text(Source("spec.arch", block + HEAD + text)).diagnostics]
+    assert found == ["A534 at tie still.f.weight, head.weight: `head.weight` is frozen, too: it is tied to `still.f.weight`, which its block freezes"]
+
+
 def test_a_stage_can_not_undo_a_tie() -> None:
     text = (HEAD + TIED).replace("model M {", "model M(tied: bool = true) {").replace("tie trunk", "if tied { tie trunk").replace("; y", " }; y")
     text += "train M { stage s { set tied = false; tune all } }"

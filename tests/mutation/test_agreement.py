@@ -124,8 +124,11 @@ PATCHES = "model M {{ in x: float[B, 6, 8]; out y = rearrange({}) }}"
 LATE = """block Late(n: int) {{ in x: float[B, S]; require S > n; out y = x }}
 model M {{ in x: float[B, S]; late = Late(4); places = Parameter([{}]); out y = late(x) + places[:S] }}"""
 MORE = [
-    ("model M { in x: float[B, 4]; task a { out z: int[B]; out y = x } }",
-     "A504 the output `z` is declared by its type alone, as only those of an `extern block` are", "only an extern block declares what comes out"),
+    (
+        "model M { in x: float[B, 4]; task a { out z: int[B]; out y = x } }",
+        "A504 the output `z` is declared by its type alone, as only those of an `extern block` are",
+        "only an extern block declares what comes out",
+    ),
     (SIGNAL.format("nli"), "runs", "runs"),
     (SIGNAL.format("li"), "A518 `li.logits` is no output of the model", "no output is emitted"),
     (TIED.replace("SELECTED", "head: Linear"), "runs", "runs"),
