@@ -13,6 +13,8 @@ from .bypassed import Bypassed, Link
 from .keeping import Keeper, holding
 from .standing import Standing
 
+COPIED = 65536
+"""The most numbers of a pack that are put side by side anew where gradients need it: a copy of as many takes less than a function of Python's."""
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 
 
@@ -103,7 +105,8 @@ class Derived(nn.Module):
         """Return what is kept, or where it is `needed` something that gradients go through."""
         if not needed:
             return cast(Tensor, self.value)
-        return beside(cast(Tensor, self.value), self.sources) if self._packed else self.recipe.code.function(self._owner[0])
+        whole = cast(Tensor, self.value)
+        return beside(whole, self.sources) if self._packed and whole.numel() > COPIED else self.recipe.code.function(self._owner[0])
 
     def _looked(self) -> Tensor:
         """Return the value after a look at all that it is computed from."""

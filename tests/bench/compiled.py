@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from given import EXAMPLES, give, same
-from pairs import Ratio, compare, show
+from pairs import Ratio, compare, show, spent
 
 import archloom
 
@@ -63,7 +63,7 @@ def measured(row: Row) -> Ratio:
         same(other(**inputs), plain(**inputs))
         ours, theirs = (torch.compile(model, fullgraph=True, dynamic=False) for model in (other, plain))
         same(ours(**inputs), theirs(**inputs))
-        return compare(row.name, partial(ours, **inputs), partial(theirs, **inputs), 1.0, 30)
+        return compare(row.name, partial(ours, **inputs), partial(theirs, **inputs), 1.0, 30, clock=spent)
 
 
 def rows(asked: list[str]) -> Iterator[Ratio]:

@@ -6,15 +6,13 @@ Run: python tests/bench/passes.py [ROW...], a row by a part of its name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import torch
-from given import EXAMPLES, give, same, step
-from pairs import Ratio, compare, show
-from torch import Tensor
+from given import EXAMPLES, give
+from pairs import Ratio, show
+from part import Part, part, timed
 
 import archloom
 
@@ -30,19 +28,6 @@ class Row:
     bound: float
     pairs: int = 30
     trains: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A text, the sizes of its inputs, one pass, and how much of the time may be left; `trains`: forward and backward."""
-
-    name: str
-    text: str
-    sizes: tuple[tuple[int, ...], ...]
-    passes: str
-    bound: float
-    trains: bool = False
-    calls: int = 1
 
 
 EXPERTS = """
@@ -168,31 +153,7 @@ def measured(row: Row) -> Ratio:
     other.load_state_dict(plain.state_dict())
     image = other.example_inputs()["image"][: 2 if row.trains else 1]
     give((plain, other), row.example, image)
-    return timed(row, plain, other, {"image": image}, row.pairs, 1)
-
-
-def part(row: Part) -> Ratio:
-    """Compile a text with and without one pass, and time both."""
-    text = f"arch 1\n{row.text}"
-    plain, other = (archloom.compile(text, optimize=passes).train(row.trains) for passes in ("none", row.passes))
-    other.load_state_dict(plain.state_dict())
-    inputs = {name: torch.rand(size).requires_grad_(row.trains) for name, size in zip(plain.example_inputs(), row.sizes, strict=True)}
-    return timed(row, plain, other, inputs, 100, row.calls)
-
-
-def timed(row: Row | Part, plain: Any, other: Any, inputs: Mapping[str, Tensor], pairs: int, each: int) -> Ratio:
-    """Compare what two models give, and time pairs of as many calls `each`."""
-    with torch.set_grad_enabled(row.trains):
-        same(seeded(other, inputs), seeded(plain, inputs))
-        ours, theirs = (step(model, inputs) if row.trains else partial(model, **inputs) for model in (other, plain))
-        return compare(row.name, ours, theirs, row.bound, pairs, calls=each)
-
-
-def seeded(model: Any, inputs: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    """Call a model with the same draws each time."""
-    seed: Any = torch
-    seed.manual_seed(0)
-    return model(**inputs)
+    return timed(row.name, plain, other, {"image": image}, row.bound, row.pairs, row.trains)
 
 
 def rows(asked: list[str]) -> Iterator[Ratio]:

@@ -1,0 +1,52 @@
+"""A text after some passes against the same without: what the benches of single passes do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from given import same, step
+from pairs import Ratio, compare, spent
+from torch import Tensor
+
+import archloom
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A text, the sizes of its inputs, one pass, and how much of the time may be left; `trains`: forward and backward."""
+
+    name: str
+    text: str
+    sizes: tuple[tuple[int, ...], ...]
+    passes: str
+    bound: float
+    trains: bool = False
+    calls: int = 1
+
+
+def part(row: Part) -> Ratio:
+    """Compile a text with and without one pass, and time both."""
+    text = f"arch 1\n{row.text}"
+    plain, other = (archloom.compile(text, optimize=passes).train(row.trains) for passes in ("none", row.passes))
+    other.load_state_dict(plain.state_dict())
+    inputs = {name: torch.rand(size).requires_grad_(row.trains) for name, size in zip(plain.example_inputs(), row.sizes, strict=True)}
+    return timed(row.name, plain, other, inputs, row.bound, 100, row.trains, row.calls)
+
+
+def timed(name: str, plain: Any, other: Any, inputs: Mapping[str, Tensor], bound: float, pairs: int, trains: bool, calls: int = 1) -> Ratio:
+    """Compare what two models give, and time pairs of as many calls each, by the processor: one thread, and others may run beside it."""
+    with torch.set_grad_enabled(trains):
+        same(seeded(other, inputs), seeded(plain, inputs))
+        ours, theirs = (step(model, inputs) if trains else partial(model, **inputs) for model in (other, plain))
+        return compare(name, ours, theirs, bound, pairs, calls=calls, clock=spent)
+
+
+def seeded(model: Any, inputs: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    """Call a model with the same draws each time."""
+    seed: Any = torch
+    seed.manual_seed(0)
+    return model(**inputs)
