@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .compiler.draw.drawing import draw as draw
     from .compiler.golden.verify import Report as Report
     from .compiler.golden.verify import verify as verify
+    from .compiler.quantizing.run import quantize as quantize
+    from .compiler.quantizing.search import Found as Found
     from .compiler.runtime.errors import InputError as InputError
     from .compiler.runtime.errors import ModelError as ModelError
     from .compiler.runtime.routing import by_task as by_task
@@ -42,6 +44,8 @@ _HOMES = {
     "Drawing": "compiler.draw.drawing",
     "verify": "compiler.golden.verify",
     "Report": "compiler.golden.verify",
+    "quantize": "compiler.quantizing.run",
+    "Found": "compiler.quantizing.search",
     "InputError": "compiler.runtime.errors",
     "ModelError": "compiler.runtime.errors",
     "by_task": "compiler.runtime.routing",

@@ -1,0 +1,69 @@
+"""`archloom quantize`: which weights of a model to quantize, found by measuring."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..optimize.pipelines import pipeline
+from ..passes.quantize import KINDS
+from . import _options as options
+from ._printing import show_json
+from ._programs import checked, only
+from ._progress import Steps
+
+
+@click.command("quantize", short_help="Find which weights of a model to quantize, on data, under a target.")
+@options.file
+@options.limit
+@options.folder
+@options.param
+@options.preset
+@options.model
+@click.option("--data", required=True, metavar="FILE", type=click.Path(), help="Safetensors with a tensor for each input, samples along axis 0.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="How many samples are taken at once.")
+@click.option("--error", type=float, metavar="E", help="Quantize as many weights as keep the outputs' relative error at most so high.")
+@click.option("--share", "size", type=float, metavar="S", help="Quantize as few as bring the weights to at most this share of their bytes.")
+@click.option("--time", type=float, metavar="T", help="Quantize as few as bring the time to at most this share.")
+@click.option("--to", multiple=True, type=click.Choice(list(KINDS)), help="What to quantize to; several are tried one after the other.")
+@click.option("--before", default="inference", show_default=True, metavar="PASSES", help="The passes that run before.")
+@click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
+@options.extern
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context, path: str, param: Mapping[str, str], preset: str | None, model: str | None, data: str, as_json: bool, **choices: Any
+) -> None:
+    """Quantize each weight of the model of FILE alone, measure the error on data, and print what to quantize together.
+
+    One target is given: --error, --share or --time.  What is printed last is for `--optimize` of the other commands.
+    """
+    targets = [(name, choices[name]) for name in ("error", "size", "time") if choices[name] is not None]
+    if len(targets) != 1:
+        raise click.UsageError("give one target: --error, --share or --time", ctx)
+    try:
+        pipeline(choices["before"])
+    except ValueError as error:
+        raise click.UsageError(str(error), ctx) from None
+    program = only(path, checked(path, param, preset, model))
+    with Steps("importing torch") as steps:
+        try:
+            import_module("torch")
+        except ImportError:
+            raise click.ClickException('`quantize` needs torch, which is not installed\n  = help: pip install "archloom[torch]"') from None
+        from ..quantizing.run import choose
+
+        kinds, extern = choices["to"] or ("int8_dynamic",), list(choices["extern"]) or None
+        try:
+            found = choose(program, data, targets[0], kinds, choices["before"], choices["weights"], extern, None, choices["batch"], steps)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+    if as_json:
+        show_json(found.json())
+    else:
+        print(found)
+    sys.stdout.flush()

@@ -1,0 +1,43 @@
+"""Calibration data: batches that a model is run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+from torch import Tensor
+
+from ..runtime.checkpoint import Checkpoint
+from ..runtime.errors import InputError
+from ..runtime.model import Model
+from ..runtime.outputs import flat
+
+Batch = Mapping[str, Any]
+Batches = Iterable[Batch] | str | PathLike[str]
+"""Inputs by name, or a safetensors file with a tensor for each input, samples along axis 0."""
+
+
+def batches(given: Batches, size: int = 32) -> list[Batch]:
+    """Return all batches; of a file, of `size` samples each.  Raises Failure for what is no such file, ValueError for no batch at all."""
+    if not isinstance(given, (str, PathLike)):
+        found: list[Batch] = [*given]
+    else:
+        file = Checkpoint(given)
+        tensors = {name: file.read(name) for name in file.stored}
+        counts = {name: len(value) if value.dim() else 0 for name, value in tensors.items()}
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"`{name}` {count}" for name, count in counts.items())
+            raise ValueError(f"`{file.name}` is to hold as many samples of each input, along axis 0: there are of {told}")
+        found = [{name: value[i : i + size] for name, value in tensors.items()} for i in range(0, max(counts.values(), default=0), size)]
+    if not found:
+        raise ValueError("there is no batch to measure on: give at least one")
+    return found
+
+
+def outputs(model: Model, number: int, batch: Batch) -> dict[Any, Tensor]:
+    """Return what a model gives for a batch, by path; raises InputError, with the number of the batch, for one that doesn't fit."""
+    try:
+        return dict(flat(model(**batch)))
+    except (InputError, TypeError) as error:
+        raise InputError(f"batch {number}: {error}") from None
