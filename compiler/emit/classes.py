@@ -236,7 +236,8 @@ class Draft:
         if consecutive(list(held)) is not None:
             first, last = (expressions.value(bound) for bound in self._bounds(held, depth))
             return next(word for word in "ijkabcdefgh" if word not in taken), f"range({last if first == '0' else f'{first}, {last}'})"
-        counted = isinstance(self._source(held).members[depth], int)  # what is made of a member is made of the number, not of its name
+        members = self._source(held).members  # none, where the parts of a Sequential are held, of which passes call some
+        counted = depth < len(members) and isinstance(members[depth], int)  # what is made of a member is made of the number, not of its name
         words = ((self._variable(held, depth) or "n") if counted else "name", "key", "part", "member", *"abcdefgh")
         over = f"({', '.join(held)})" if counted else self.instance.planner.sets.text(list(held))
         return next(word for word in words if word not in taken), over
