@@ -65,9 +65,13 @@ class Inlined:
         return [values[ref] for ref in results(callee)]
 
 
-def inlined_where(body: Body, wanted: Callable[[Body], Iterable[int]]) -> Body:
-    """Return a body with those calls written out that nodes come from which are `wanted` of the body with all of them written out."""
-    calls = {number for number, node in enumerate(body.nodes) if node.body is not None and node.target in body.modules and can_inline(node.body)}
+def inlined_where(body: Body, wanted: Callable[[Body], Iterable[int]], among: Callable[[Body], bool] | None = None) -> Body:
+    """Return a body with those calls written out that nodes come from which are `wanted` of the body with all of them written out.
+
+    `among` tells which of them there is a point in looking into.
+    """
+    called = ((number, node.body) for number, node in enumerate(body.nodes) if node.body is not None and node.target in body.modules)
+    calls = {number for number, callee in called if (among is None or among(callee)) and can_inline(callee)}
     flat = Inlined(body, calls)
     return Inlined(body, {flat.calls[number] for number in wanted(flat.body) if number in flat.calls}).body
 

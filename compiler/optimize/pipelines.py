@@ -10,8 +10,8 @@ from .registry import make, passes, split
 
 DEFAULT = ("simplify", "cse", "sdpa", "mix_kernels", "mix_pairs", "mix_matmul", "resize_late", "merge_linears", "cancel", "batch_families", "pack")
 EVALUATION = (
-    "simplify", "cse", "sdpa", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms", "resize_late", "merge_linears",
-    "cancel", "batch_families", "fold_forward", "lay_channels_last", "fold_parameters",
+    "simplify", "read_prefixes", "cse", "sdpa", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms", "resize_late",
+    "merge_linears", "cancel", "batch_families", "fold_forward", "lay_channels_last", "fold_parameters",
 )  # fmt: skip
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...dsl.program import Body, Node, NodeKind, Ref
-from ..graph import Graph, module_at
+from ..graph import Graph, module_at, operand_refs
 from ..optimize.interface import Journal, Pass
 from ..optimize.purity import DROPS, chance
 from ..optimize.rebuilding import rebuild
@@ -16,7 +16,8 @@ from ..optimize.writing import Writer
 
 @dataclass(frozen=True, slots=True)
 class Simplify(Pass):
-    """Leave out what changes nothing: dropout that never drops, products by 1, sums with 0, changes of shape to the same shape.
+    """Leave out what changes nothing: dropout that never drops, products by 1, changes of shape to the same shape,
+    one value put together.
 
     Where the model only evaluates, every dropout and `detach` is left out.
     """
@@ -88,12 +89,19 @@ def _shape(node: Node, evaluates: bool) -> Ref | None:
     return _operand(node, "x")
 
 
+def _alone(node: Node, evaluates: bool) -> Ref | None:
+    """A concat of one value."""
+    parts = operand_refs(node.inputs["tensors"])
+    return parts[0] if len(parts) == 1 else None
+
+
 RULES: Mapping[str, Callable[[Node, bool], Ref | None]] = {
     "dropout": _drop,
     "drop_path": _drop,
     "detach": _detach,
     "mul": _product,
     "div": _quotient,
+    "concat": _alone,
     "expand": _shape,
     "reshape": _shape,
     "flatten": _shape,
