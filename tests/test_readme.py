@@ -71,6 +71,7 @@ def test_the_commands_name_what_exists(command: str) -> None:
         assert run([name, "--help"]) == 0
 
 
+@pytest.mark.slow
 def test_the_demonstration_after_its_set_up() -> None:
     demonstration = COMMANDS[0].split("&&", 2)[2]
     folder = Path(sys.executable).parent

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from archloom.compiler.cli import run
+
 GIGABYTES = 4
 BODY = "model M(dim: int = 4) {{\n  in x: float[B, S, 4]\n  f = Linear(4, dim)\n  {}\n  out y = f(x)\n}}\n"
 
@@ -64,17 +66,18 @@ def test_files(tmp_path: Path, content: bytes, code: str, says: str) -> None:
         ("loss = mean(x)", "A113", "write `loss NAME = ...`"),
     ],
 )
-def test_habits_from_python(tmp_path: Path, line: str, code: str, write: str) -> None:
+def test_habits_from_python(tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, code: str, write: str) -> None:
     path = tmp_path / "habit.arch"
     path.write_text(BODY.format(line))
-    result = check(path)
-    assert result.returncode == 1
-    assert result.stdout.count("error[") == 1 and f"error[{code}]" in result.stdout, result.stdout
-    assert write in result.stdout and "habit.arch:" in result.stdout
+    assert run(["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("error[") == 1 and f"error[{code}]" in printed, printed
+    assert write in printed and "habit.arch:" in printed
 
 
-def test_an_import_of_torch(tmp_path: Path) -> None:
+def test_an_import_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "habit.arch"
     path.write_text("import torch\n" + BODY.format("z = x"))
-    result = check(path)
-    assert result.returncode == 1 and "error[A020]" in result.stdout and "leave the line out" in result.stdout
+    assert run(["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert "error[A020]" in printed and "leave the line out" in printed

@@ -39,12 +39,14 @@ def test_the_grammar_builds_strictly(start: list[str]) -> None:
     assert len(build(start, strict=True).rules) > 400
 
 
+@pytest.mark.slow
 def test_strictness_is_alive() -> None:
     # The collision check silently passes over patterns that it can't read: there must be none.
     parser, comparator = built(), compared()
     assert [t.name for t in parser.terminals if comparator.get_fsm(t.name) is None] == []
 
 
+@pytest.mark.slow
 def test_no_state_must_choose_between_two_readings_of_a_text() -> None:
     # Priorities would hide such a choice from the strict check.  A soft word against a name is the one that is meant.
     parser, comparator = built(), compared()

@@ -188,7 +188,7 @@ def test_examples(path: Path, params: dict[str, int]) -> None:
     compare(path, params)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "mlore" else []) for name in PRESETS])
 def test_small_presets(name: str) -> None:
     compare(ROOT / "examples" / f"{name}.arch", preset="small", name=PRESETS[name])
 
