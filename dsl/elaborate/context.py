@@ -66,6 +66,7 @@ class Spent:
     steps: int = 0
     nodes: int = 0
     exhausted: bool = False  # a limit is reached: nothing more is elaborated
+    recalled: bool = False  # what presets came to is taken from an earlier check, so that what they share with others may count twice
 
 
 @dataclass(slots=True, eq=False)

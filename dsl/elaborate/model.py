@@ -30,6 +30,7 @@ from .scope import Frame
 from .statics import listed
 from .unreached import check_unreached, unreached
 from .values import Value
+from .verdicts import forget
 
 
 class Text(str):
@@ -66,7 +67,7 @@ class Request:
 
 def elaborate(source: Source, library: Library, inspector: Inspector, beside: Loader, request: Request | None = None) -> Elaboration:
     """Elaborate every model of a file (or the one asked for) and check all that is said about it."""
-    request = request or Request()
+    asked_for = request = request or Request()
     files = Files(library, beside, request.limits)
     result = Elaboration(diagnostics=files.findings.all)
     try:
@@ -97,6 +98,9 @@ def elaborate(source: Source, library: Library, inspector: Inspector, beside: Lo
         files.report(problem.diagnostic)
     except Poisoned:
         pass
+    if files.spent.exhausted and files.spent.recalled:
+        forget()
+        return elaborate(source, library, inspector, beside, asked_for)
     result.files = [f.name for f in files.opened.values()]
     return result
 

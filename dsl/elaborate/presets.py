@@ -12,6 +12,7 @@ from . import statics
 from .arguments import typed_expression
 from .context import Poisoned, Problem, suggest
 from .scope import Frame
+from .verdicts import Watch, key_of, recall
 
 
 def check_presets(program: Program, items: Sequence[ast.Preset], model: ast.Model, frame: Frame, chosen: ast.Preset | None, every: bool) -> None:
@@ -28,13 +29,29 @@ def check_presets(program: Program, items: Sequence[ast.Preset], model: ast.Mode
         first.setdefault(item.name, item.span)
         for diagnostic in _settings(item, model):
             context.report(diagnostic)
-    for item in items if every and not context.failed else [chosen] if chosen is not None else []:
-        with_it = frame if item is chosen else _elaborated(item, model, frame)
+    if chosen is not None:
+        program.presets[chosen.name] = _facts(chosen, frame)
+    elif every and items and not context.failed:
+        _check_all(program, items, model, frame)
+
+
+def _check_all(program: Program, items: Sequence[ast.Preset], model: ast.Model, frame: Frame) -> None:
+    """Check every preset, unless an earlier check with the same words found nothing to say of them."""
+    context = frame.builder.context
+    key = key_of(program.name, items, frame.file, context)
+    found = recall(key, frame.file, context)
+    if found is not None:
+        program.presets.update((name, dict(counts)) for name, counts in found.counts.items())
+        return
+    watch = Watch(frame.file, context)
+    for item in items:
+        with_it = _elaborated(item, model, frame)
         if with_it is not None:
             program.presets[item.name] = _facts(item, with_it)
             own = [claim for claim in with_it.builder.body.claims if item.span.start <= claim.span.start < item.span.end]
             if own and with_it is not frame:
                 program.open_in_presets[item.name] = own
+    watch.end(key, program, [item.name for item in items])
 
 
 def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None:
