@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ import torch
 from ...dsl.record import entity
 from . import ceilings as limits
 from .configuration import INT8, REFERENCE, Configuration
-from .difference import GRADIENTS, Values, largest
+from .expected import Expected
 from .machine import computing_with, describe, device_of
 from .memory import kept, peak, weights
 from .report import Ceilings, Quartiles, Report, Row
@@ -45,13 +44,9 @@ class Silent:
 
 FAILURES = (RuntimeError, NotImplementedError, OSError)
 """What torch raises where it has no kernel for a dtype, or can't compile."""
-CHANCE = 1e-4
-"""Two calls of one model that differ by more than this differ by what they draw."""
 REASON = 300
 BACKWARD = 2
 """A backward pass in forward passes: the products with the weights transposed, and with the inputs."""
-RANDOM = "no errors: the model draws at random, so that two of its calls differ anyway"
-BEYOND = "gives numbers that are not finite, where the reference gives finite ones"
 
 
 @entity
@@ -86,10 +81,7 @@ class Bench:
         self.subjects: dict[tuple[str, str], tuple[Subject, float]] = {}
         watch.say(f"building {task.program.name}")
         self.reference = self._subject(REFERENCE)[0]
-        step = self.reference.eager()
-        self.first = self.reference.values(step, 0)
-        again = largest(self.reference.values(step, 1), self.first)
-        self.expected = self.first if again <= CHANCE else None  # else it draws, and no error means anything
+        self.expected = Expected(self.reference)
 
     def _subject(self, configuration: Configuration) -> tuple[Subject, float]:
         """Return a configuration's model, which eager and compiled calls share, and the seconds that it took to build."""
@@ -133,8 +125,7 @@ class Bench:
             step, start = subject.compiled(), time.perf_counter()
             step()
         prepare = building + time.perf_counter() - start
-        found = subject.values(step)
-        error = largest(found, self.expected) if self.expected is not None else None
+        found = self.expected.compare(subject, step, configuration.mode == "compile")
         expense = subject.expense()
         subject.forget()
         facts = {
@@ -142,17 +133,12 @@ class Bench:
             "weights": weights(subject.model),
             "kept": kept(subject.model),
             "peak": peak(step, self.device),
-            "error": error if error is not None and math.isfinite(error) else None,
+            "error": found.error,
             "multiply_adds": expense.multiply_adds * (1 + BACKWARD * self.task.train),
             "moved": traffic(subject.eager()),
-            "notes": [BEYOND] * (error == math.inf) + self._left_out(found) + _unquantized(configuration, subject),
+            "notes": [*found.notes, *_unquantized(configuration, subject)],
         }
         return Lane(row.model_copy(update=facts), batch(limits.waited(step, self.device)))
-
-    def _left_out(self, found: Values) -> list[str]:
-        """Say that a configuration gives less than the model without passes, which then do less work."""
-        there, given = (sum(not name.startswith(f"{GRADIENTS}.") for name in values) for values in (self.first, found))
-        return [f"gives {given} of {there} results"] if given < there else []
 
     def _ceilings(self) -> Ceilings:
         self.watch.say("measuring what the machine can do")
@@ -176,7 +162,8 @@ class Bench:
 
     def _document(self, rows: list[Row], ceilings: Ceilings, pairs: int, interrupted: bool, base: Row | None) -> Report:
         unknown = sorted(self.reference.expense().unknown)
-        notes = [RANDOM] * (self.expected is None)
+        told = self.expected.note(any(row.mode == "compile" for row in rows))
+        notes = [told] if told is not None else []
         notes += [f"multiply-adds are without {', '.join(f'`{name}`' for name in unknown)}, of unknown cost"] if unknown else []
         task = self.task
         return Report(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import field
+from itertools import starmap, zip_longest
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from ...dsl.record import record
 from ..cost import Expense, model_expense
 from ..optimize.manager import optimize
 from ..runtime.border import bind_sizes
-from ..runtime.compiling import compile_program
+from ..runtime.compiling import compile_program, compute_dtype
 from ..runtime.entry import EVERYTHING, Entry
 from ..runtime.model import Model
 from ..runtime.outputs import flat, nested
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 Given = Mapping[str, Any]
 State = Mapping[str, Tensor]
+Call = Callable[[], Any]
+Draws = Mapping[str, list[Tensor]]
+"""What a call draws, by path, in order."""
 
 
 @record
@@ -61,6 +66,7 @@ class Subject:
         weights = task.weights if state is None else None
         self.task = task
         passes, dtype = configuration.built
+        self.dtype = compute_dtype(dtype)
         done = optimize(task.program, passes)
         self.program, self.steps = done.program, done.steps
         self.model = compile_program(self.program, weights=weights, dtype=dtype, device=task.device, extern=task.extern)
@@ -97,16 +103,16 @@ class Subject:
 
     # ------------------------------------------------------------------------------------------------------ calling
 
-    def eager(self) -> Callable[[], Any]:
+    def eager(self) -> Call:
         """Return one call as it is."""
         return self._step(self.target)
 
-    def compiled(self) -> Callable[[], Any]:
+    def compiled(self) -> Call:
         """Return one call by way of `torch.compile`, which compiles at the first one."""
         untyped: Any = torch
         return self._step(untyped.compile(_apart(self.target)))
 
-    def _step(self, target: Callable[..., Any]) -> Callable[[], Any]:
+    def _step(self, target: Callable[..., Any]) -> Call:
         def evaluate() -> Any:
             with torch.no_grad():
                 return target(**self.inputs)
@@ -124,15 +130,34 @@ class Subject:
         """Let go of gradients."""
         self.model.zero_grad(set_to_none=True)
 
-    def values(self, step: Callable[[], Any], seed: int = 0) -> Values:
-        """Return what one call gives by path, and the gradients that it leaves, with parameters and buffers as they were in the beginning."""
+    def values(self, step: Call, seed: int = 0, draws: Draws | None = None) -> Values:
+        """Return what one call gives by path, and the gradients that it leaves, with parameters and buffers as they were in the beginning.
+
+        With `draws` it draws these, in the dtypes that the model draws in; InputError where it draws others.
+        """
         if self.task.train:  # which moves buffers
             self.model.load_state_dict(self.state)
         _seed(seed)
-        found = {".".join(map(str, path)): value for path, value in flat(step()) if isinstance(value, Tensor)}
+        with self.model.draws(self._cast(draws)) if draws is not None else nullcontext():
+            result = step()
+        found = {".".join(map(str, path)): value for path, value in flat(result) if isinstance(value, Tensor)}
         if self.task.train:
             found |= {f"{GRADIENTS}.{name}": value.grad for name, value in self.model.named_parameters() if value.grad is not None}
         return {name: value.detach().cpu() for name, value in found.items()}
+
+    def drawn(self, step: Call) -> tuple[Values, Draws]:
+        """Return what one eager call gives, and what it draws for that."""
+        with self.model.draws() as drawn:
+            found = self.values(step)
+        return found, {path: [value.clone() for value in values] for path, values in drawn.items()}
+
+    def _cast(self, draws: Draws) -> Draws:
+        """Return draws in the dtype of this model, those that are `float` in the text."""
+        floats = {path: [type_.startswith("float[") for type_ in types] for path, types in self.model.draw_names().items()}
+        return {path: list(starmap(self._as_drawn, zip_longest(values, floats.get(path, ())[: len(values)]))) for path, values in draws.items()}
+
+    def _as_drawn(self, value: Tensor, floats: bool | None) -> Tensor:
+        return value.to(self.dtype) if floats else value
 
     # ----------------------------------------------------------------------------------------------------- counting
 

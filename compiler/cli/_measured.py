@@ -88,7 +88,7 @@ def _below(report: Report) -> list[str]:
         stopped = ", then interrupted" if report.interrupted else ""
         both = report.baseline == str(REFERENCE)
         ratios = "ratios and errors are to" if both else f"ratios are to `{report.baseline}`, errors to"
-        lines.insert(0, f"{report.pairs} rounds{stopped}; {ratios} `{REFERENCE}`")
+        lines.insert(0, f"{report.pairs} round{'s' if report.pairs > 1 else ''}{stopped}; {ratios} `{REFERENCE}`")
     lines += [f"{row.name}: {note}" for row in report.rows for note in row.notes]
     lines += report.notes
     lines += [f"{row.name} failed: {row.failed}" for row in report.rows if row.failed is not None]

@@ -14,6 +14,7 @@ import torch
 
 from archloom.compiler.bench import ceilings
 from archloom.compiler.bench import run as running
+from archloom.compiler.bench.expected import BY_THEMSELVES, RANDOM
 from archloom.compiler.bench.plot import plot
 from archloom.compiler.bench.report import Ceilings, Machine, Quartiles, Report, Row
 from archloom.compiler.bench.subject import Subject
@@ -166,16 +167,21 @@ def test_an_entry_a_task_and_a_given_input(spec: str, capsys: pytest.CaptureFixt
     assert "M, one evaluation, tasks kind, B=1, random weights, seed 0\n" in capsys.readouterr().out
 
 
-def test_a_model_that_draws_has_no_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_that_draw_draw_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "drawn.arch"
     path.write_text(SPEC.replace("head(x)", "head(dropout(x, 0.5))"))
-    short = ["--mode", "eager", "--pairs", "1", "--dtype", "float32"]
-    assert run(["bench", str(path), *short, "--train"]) == 0
+    assert run(["bench", str(path), "--mode", "eager", "--pairs", "1", "--train", "--json"]) == 0
+    found = Report.model_validate(json.loads(capsys.readouterr().out))
+    assert found.notes == [] and [row.error is not None and row.error < 0.02 for row in found.rows] == [True] * 4
+    assert found.rows[0].error == 0.0
+
+
+def test_models_that_never_give_the_same_have_no_errors(spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Subject.values
+    monkeypatch.setattr(Subject, "values", lambda *args, **others: {name: torch.rand_like(v) for name, v in whole(*args, **others).items()})
+    assert run(["bench", spec, "--mode", "eager", "--pairs", "1", "--dtype", "float32", "--optimize", "none"]) == 0
     shown = capsys.readouterr().out
-    assert running.RANDOM in shown and "0.0e+00" not in shown
-    assert run(["bench", str(path), *short]) == 0
-    shown = capsys.readouterr().out
-    assert running.RANDOM not in shown and "0.0e+00" in shown
+    assert f"\n{RANDOM}\n" in shown and "0.0e+00" not in shown
 
 
 def fails(self: Subject) -> Callable[[], Any]:
@@ -226,6 +232,16 @@ def test_what_passes_leave_out_is_told(spec: str, capsys: pytest.CaptureFixture[
     assert run(["bench", spec, *asked]) == 0
     shown = capsys.readouterr().out
     assert "\nslice(tasks = ('kind',)) eager float32: gives 1 of 2 results\n" in shown
+
+
+@pytest.mark.slow
+def test_compiled_calls_that_draw_have_no_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "drawn.arch"
+    path.write_text(SPEC.replace("head(x)", "head(dropout(x, 0.5))"))
+    assert run(["bench", str(path), "--pairs", "1", "--dtype", "float32", "--train", "--optimize", "none", "--json"]) == 0
+    found = Report.model_validate(json.loads(capsys.readouterr().out))
+    assert [(row.mode, row.failed, row.error) for row in found.rows] == [("eager", None, 0.0), ("compile", None, None)]
+    assert found.notes == [BY_THEMSELVES]
 
 
 @pytest.mark.slow
