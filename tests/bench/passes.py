@@ -142,6 +142,8 @@ ROWS = (
     Row("TaskPrompter, decoder and heads, inference", "taskprompter", "compared", "inference", 0.85),
     Row("InvPT, decoder and heads, inference", "invpt", "compared", "inference", 0.75),
     Row("MLoRE, decoder and heads, batch 2, forward and backward", "mlore", "compared", "default", 0.80, pairs=10, trains=True),
+    Row("TaskPrompter, decoder and heads, batch 2, forward and backward", "taskprompter", "compared", "default", 0.90, pairs=10, trains=True),
+    Row("InvPT, decoder and heads, batch 2, forward and backward", "invpt", "compared", "default", 0.90, pairs=10, trains=True),
     Row("TaskExpert, decoder and heads, batch 2, forward and backward", "taskexpert", "compared", "default", 0.80, pairs=10, trains=True),
 )
 
