@@ -1,0 +1,70 @@
+"""Experts that compute the rows alone for which they are kept, in the dtypes and at the sizes for which there are different ways to do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import archloom
+from archloom.compiler.runtime.grouping import grouped_linear, routes
+
+from .comparing import ROOT, flat
+
+TEXT = ROOT / "tests" / "passes" / "texts" / "route_experts.arch"
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Any, Any]:
+    """Return a model of few experts kept for each row, without and with the pass, in float32."""
+    torch.manual_seed(0)
+    plain, routed = (archloom.compile(TEXT, dtype="float32", optimize=asked) for asked in ("none", "route_experts, pack"))
+    routed.load_state_dict(plain.state_dict())
+    return plain, routed
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_float32_with_gradients_and_without(pair: tuple[Any, Any], rows: int) -> None:
+    found: list[dict[str, torch.Tensor]] = []
+    x = torch.randn(rows, 16, 64)
+    for model in pair:
+        model.zero_grad()
+        with torch.no_grad():
+            still = dict(flat(model.eval()(x=x)))
+        results = dict(flat(model.train()(x=x)))
+        torch.stack([value.square().sum() for value in results.values()]).sum().backward()
+        own = {f"grad {name}": value.grad for name, value in model.named_parameters() if value.grad is not None}
+        found.append({**{f"still {name}": value for name, value in still.items()}, **results, **own})
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=0, atol=1e-5 * float(value.detach().abs().max()), msg=name)
+
+
+def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> None:
+    torch.manual_seed(0)
+    keep = torch.zeros(6, 4, dtype=torch.bool).scatter(1, torch.rand(6, 4).topk(2).indices, True)
+    rows, members, places, ends = routes(keep, 2)
+    assert torch.equal(keep.flatten().nonzero()[:, 0], places.sort().values) and torch.equal(places, 4 * rows + members)
+    x, weight, bias = torch.randn(12, 8), torch.randn(4, 16, 8), torch.randn(4, 16)
+    wanted = torch.stack([weight[e] @ row + bias[e] for row, e in zip(x, members, strict=True)])
+    for dtype, most in ((torch.float64, 1e-5), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)):
+        for grad in (False, True):
+            with torch.set_grad_enabled(grad):
+                got = grouped_linear(x.to(dtype), weight.to(dtype), bias.to(dtype), members, ends)
+            torch.testing.assert_close(got.float(), wanted, rtol=most, atol=most)
+    shuffled = torch.randperm(12)
+    torch.testing.assert_close(grouped_linear(x[shuffled], weight, bias, members[shuffled]), wanted[shuffled], rtol=1e-5, atol=1e-5)
+    odd = torch.stack([weight[e, :5, :7] @ row for row, e in zip(x[:, :7], members, strict=True)])
+    torch.testing.assert_close(grouped_linear(x[:, :7], weight[:, :5, :7], None, members, ends), odd, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled(pair: tuple[Any, Any]) -> None:
+    x = torch.randn(2, 16, 64)
+    with torch.no_grad():
+        for model in pair:
+            model.eval()
+        wanted, found = dict(flat(pair[0](x=x))), dict(flat(torch.compile(pair[1], fullgraph=True)(x=x)))
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5 * float(value.abs().max()), msg=name)
