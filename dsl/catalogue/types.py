@@ -74,7 +74,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "block Late(n: int) { in x: float[B, S]; require S > n; out y = x }\n"
         "model M { in x: float[B, S]; late = Late(4); places = Parameter([4]); out y = late(x) + places[:S] }",
         "block Late(n: int) { in x: float[B, S]; require S > n; out y = x }\n"
-        "model M { in x: float[B, S]; late = Late(4); places = Parameter([8]); out y = late(x) + places[:S] }",
+        "model M { in x: float[B, S]; require S > 4 and S <= 8; late = Late(4); places = Parameter([8]); out y = late(x) + places[:S] }",
     ),
     Entry(
         "A321",

@@ -273,7 +273,7 @@ def _judge(need: Need, frame: Frame) -> None:
     if rule.reaches(need.places, numbers.high) is False or rule.reaches(numbers.low, 0) is False:
         labels = [(numbers.said, f"these numbers come from here: {_shown(numbers)}")] if numbers.said is not None else []
         message = f"`{need.name}`: `{need.argument}` may hold {_shown(numbers)}, and its places are 0..{need.places}"
-        fail("A326", message, need.span, "declare fewer numbers where they come in, or make more places", labels)
+        fail("A326", message, need.span, "declare fewer numbers where they come in, make more places, or `clamp` what is computed", labels)
     try:
         rule.at_least(need.places, numbers.high, f"the places for `{need.argument}` of `{need.name}`")
         rule.at_least(numbers.low, 0, f"the numbers in `{need.argument}` of `{need.name}`")

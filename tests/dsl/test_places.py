@@ -89,7 +89,7 @@ def test_numbers_with_the_other_sign_have_places_where_there_is_one_alone() -> N
 
 def test_the_error_names_both_and_stands_at_the_call_in_the_text() -> None:
     assert says(text(WRONG[0])) == (
-        "A326 at emb(ids[:, 1:]): `Embedding`: `x` may hold 0..10, and its places are 0..9; declare fewer numbers where they come in, or make more places"
+        "A326 at emb(ids[:, 1:]): `Embedding`: `x` may hold 0..10, and its places are 0..9; declare fewer numbers where they come in, make more places, or `clamp` what is computed"
     )
     inner = "block Words(n: int) { in ids: int[B, S]; emb = Embedding(n, 4); out y = emb(ids) }\n"
     outer = "block Text(n: int) { in ids: int[B, S]; words = Words(n); out y = words(ids) }"
