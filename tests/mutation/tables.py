@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from . import torch_layers, torch_losses, torch_places, torch_shapes
+from . import torch_layers, torch_losses, torch_places, torch_quantized, torch_shapes
 from .torch_elementwise import TABLE
 
-FILLED = (torch_layers, torch_losses, torch_places, torch_shapes)
+FILLED = (torch_layers, torch_losses, torch_places, torch_quantized, torch_shapes)
 __all__ = ["FILLED", "TABLE"]

@@ -124,6 +124,13 @@ PATCHES = "model M {{ in x: float[B, 6, 8]; out y = rearrange({}) }}"
 LATE = """block Late(n: int) {{ in x: float[B, S]; require S > n; out y = x }}
 model M {{ in x: float[B, S]; late = Late(4); places = Parameter([{}]); out y = late(x) + places[:S] }}"""
 MORE = [
+    ("model M { in x: float[B, S, 64]; in w: float[3, 64]; s = int8_scale(w); out y = int8_linear(x, int8_quantize(w, s), s) }", "runs", "runs"),
+    ("model M { in x: float[B, S, 64]; in w: float[3, 64]; s = int4_scale(w, 32); out y = int4_linear(x, int4_quantize(w, s), s) }", "runs", "runs"),
+    (
+        "model M { in x: float[B, 4]; in w: float[3, 4]; out y = int8_linear(x, w, int8_scale(w)) }",
+        "A305 `int8_linear`: `weight` is `float`, and must be int8",
+        "weight is torch.float64",
+    ),
     (
         "model M { in x: float[B, 4]; task a { out z: int[B]; out y = x } }",
         "A504 the output `z` is declared by its type alone, as only those of an `extern block` are",
