@@ -196,7 +196,7 @@ for _count in (1, 2):
     _transposed(_count)
 
 
-def _fitting(rule: Rule, name: str, x: TensorType, weight: TensorType, bias: TensorType | None, groups: int) -> tuple[int | Dim, ...]:
+def fitting(rule: Rule, name: str, x: TensorType, weight: TensorType, bias: TensorType | None, groups: int) -> tuple[int | Dim, ...]:
     """Return the sizes of a kernel that is a value, which must fit the places and what is added."""
     kernel = tuple(extent(n) for n in weight.shape[2:])
     if weight.rank != x.rank or not all(isinstance(k, int) for k in kernel):
@@ -219,7 +219,7 @@ def _functional(count: int) -> None:
     ) -> TensorType:
         dtype = common_dtype(rule, {"x": x, "weight": weight, **({"bias": bias} if bias else {})}, "float")
         ranked(rule, name, x, count)
-        kernel = _fitting(rule, name, x, weight, bias, groups)
+        kernel = fitting(rule, name, x, weight, bias, groups)
         return TensorType(dtype, (x.shape[0], weight.shape[0], *placed(rule, name, x, kernel, stride, padding, dilation)))
 
     def cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from ...dsl.dims import Dim
 from ...dsl.primitive import Argument, Cost, Inputs, Rule
 from ...dsl.types import DType, TensorType, extent
-from ..arguments import integer, tensor
+from ..arguments import integer, ints, real, tensor
+from ..convolution import flops, ranked
 from ..costs import moved, moved_bytes, product
 from ..lowering import Omit, call
 from ..registry import operation
 from ..samples import refused, sample
+from .conv import DILATION, STRIDE, fitting, placed
+from .conv import GROUPS as CHANNELS
 
 QUANTIZED = "archloom.compiler.runtime.quantized"
 
@@ -206,3 +211,76 @@ def int4_linear(rule: Rule, x: TensorType, weight: TensorType, scale: TensorType
         raise rule.fail(f"`scale` is {scale}", "give bfloat16[dout, din / group]", "A322")
     _groups(rule, scale, weight)
     return y
+
+
+STATIC = "archloom.compiler.runtime.quantized_static"
+_RANGE = (real("low", "the lowest number that `x` is to keep"), real("high", "the highest one"))
+
+
+def _ranged(rule: Rule, low: float, high: float) -> None:
+    if low > high:
+        raise rule.fail(f"`low` is {low} and `high` is {high}", "give the lower one first", "A214")
+
+
+@operation(
+    arguments=(*_arguments(flat=True), *_RANGE),
+    lowering=call(f"{STATIC}.int8_static_linear", "x", "weight", "scale", "bias", "low", "high"),
+    cost=_linear_cost,
+    good=tuple(sample(**good.inputs, low=-1.0, high=2.0) for good in _GOOD),
+    bad=(
+        *(refused(cast(str, bad.code), **bad.inputs, low=-1.0, high=2.0) for bad in _BAD),
+        refused("A214", x="float[B, 4]", weight="int8[3, 4]", scale="float32[3]", low=1.0, high=0.0),
+    ),
+)
+def int8_static_linear(
+    rule: Rule, x: TensorType, weight: TensorType, scale: TensorType, bias: TensorType | None, low: float, high: float
+) -> TensorType:
+    """Map the last axis in 8 bits, over a range that is known: `y_i = s_i t (W_i . round(x / t)) + b_i`, `t = (high - low) / 255`.
+
+    x: float[..., din], weight W: int8[dout, din], scale s: float32[dout], bias b: float[dout], y: float[..., dout].
+    """
+    y = _linear(rule, x, weight, bias, 1)
+    _scales(rule, scale, weight)
+    _ranged(rule, low, high)
+    return y
+
+
+def _conv_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
+    cout, cin, *kernel = (extent(n) for n in inputs["weight"].shape)
+    y = outputs[0].shape
+    return Cost(flops(extent(y[0]) * product(y[2:]), [k for k in kernel if isinstance(k, int)], cin, cout), moved_bytes(inputs, outputs))
+
+
+_PLACES: dict[str, Any] = {"x": "float[B, 4, H, W]", "weight": "int8[6, 4, 3, 3]", "scale": "float32[6]", "low": -1.0, "high": 2.0}
+
+
+@operation(
+    arguments=(*_arguments(flat=True), *_RANGE, STRIDE, ints("padding", "places added on both sides", 0), DILATION, CHANNELS),
+    lowering=call(
+        f"{STATIC}.int8_static_conv2d", "x", "weight", "scale", "bias", "low", "high", stride="stride", padding="padding", dilation="dilation",
+        groups=Omit("groups", 1),
+    ),
+    cost=_conv_cost,
+    good=(sample(**_PLACES), sample(**_PLACES, bias="float[6]", stride=2, padding=1), sample(**{**_PLACES, "weight": "int8[6, 2, 3, 3]"}, groups=2)),
+    bad=(
+        refused("A301", **{**_PLACES, "weight": "int8[6, 5, 3, 3]"}),
+        refused("A305", **{**_PLACES, "weight": "float[6, 4, 3, 3]"}),
+        refused("A301", **{**_PLACES, "scale": "float32[5]"}),
+        refused("A322", **{**_PLACES, "x": "float[B, 4]"}),
+    ),
+)  # fmt: skip
+def int8_static_conv2d(
+    rule: Rule, x: TensorType, weight: TensorType, scale: TensorType, bias: TensorType | None, low: float, high: float, stride: Any, padding: Any,
+    dilation: Any, groups: int,
+) -> TensorType:  # fmt: skip
+    """Slide a kernel of 8 bits over places that are rounded over a known range: `y[o, p] = s_o t (sum of W[o, c, k] round(x / t)[c, p + k]) + b_o`.
+
+    x: float[B, cin, h, w], weight W: int8[cout, cin / groups, k, l], scale s: float32[cout], bias b: float[cout], y: float[B, cout, H, W];
+    `t = (high - low) / 255`.
+    """
+    rule.dtype(weight, "int8", "`weight`")
+    ranked(rule, "int8_static_conv2d", x, 2)
+    kernel = fitting(rule, "int8_static_conv2d", x, weight, bias, groups)
+    _scales(rule, scale, weight)
+    _ranged(rule, low, high)
+    return TensorType(x.dtype, (x.shape[0], weight.shape[0], *placed(rule, "int8_static_conv2d", x, kernel, stride, padding, dilation)))

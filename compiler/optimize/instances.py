@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...dsl.program import Body, Node, Program
@@ -11,8 +11,8 @@ from ..graph import Graph
 from ..paths import is_handed, join, resolve
 from .rebuilding import roots, with_roots
 
-Choice = Mapping[int, str]
-"""What is done to nodes of one module's body, by their numbers, in words that can be compared."""
+Choice = Mapping[int, Hashable]
+"""What is done to nodes of one module's body, by their numbers, in values that can be compared."""
 Absolute = Callable[[str], str]
 """Gives the absolute path for one of a module's body."""
 Choose = Callable[[Body, Absolute], Choice]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from math import prod
+from typing import Any, ClassVar, cast
 
 from ...blocks.primitives.quantized import GROUPS
 from ...dsl.diagnostics import Diagnostic, Failure, closest
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
 from ...dsl.record import record
 from ...dsl.source import Source, Span
-from ..census import sizes
-from ..graph import Graph, module_at, read_paths
+from ..census import leaf_specs, sizes
+from ..graph import Graph, module_at
 from ..optimize.deriving import cone, derived, of_parameters
 from ..optimize.instances import Absolute, Choice, rebuild_each
 from ..optimize.interface import Journal, Keeps, Pass
@@ -22,6 +23,10 @@ from ..paths import is_handed
 
 ALL = "all"
 NOTHING = "A841"
+STATIC = "int8_static"
+LEAVES = ("Linear", "Conv2d")
+OPERATIONS = ("linear", "batched_linear", "conv2d")
+Range = tuple[float, float] | None
 
 
 @record
@@ -33,11 +38,13 @@ class Kind:
     linear: str
     bits: str
     group: bool = False
+    conv: str = ""
 
 
 KINDS: Mapping[str, Kind] = {
     "int8_dynamic": Kind("int8_scale", "int8_quantize", "int8_linear", "int8"),
     "int8_weight": Kind("int8_scale", "int8_quantize", "int8_weight_linear", "int8"),
+    "int8_static": Kind("int8_scale", "int8_quantize", "int8_static_linear", "int8", conv="int8_static_conv2d"),
     "int4_weight": Kind("int4_scale", "int4_quantize", "int4_linear", "int4", group=True),
 }
 
@@ -47,15 +54,18 @@ class Quantize(Pass):
     """Compute linears by weights of few bits: whole numbers, each row's by a step of their own, in place of floats.
 
     `to` is `int8_dynamic`, where what the weights are multiplied with is rounded to 8 bits too, at each call: a fraction of the time;
-    `int8_weight`, where they are made floats again at each call: a quarter of the size; or `int4_weight`, with a step for each `group` of numbers
-    along a row: an eighth.  `where` selects parameters as `tune` does: `"decoder.** except decoder.head"`; a linear is taken if its weight is
-    selected, one that others were merged into if all of theirs are.  Weights of fewer than `least` numbers stay: they gain nothing.
+    `int8_weight`, where they are made floats again at each call: a quarter of the size; `int4_weight`, with a step for each `group` of numbers
+    along a row: an eighth; or `int8_static`, for convolutions too, where the range of what weights are multiplied with is known: `ranges` holds
+    (path of the weight, lowest, highest), as `archloom quantize` finds them on data.  `where` selects parameters as `tune` does:
+    `"decoder.** except decoder.head"`; a linear is taken if its weight is selected, one that others were merged into if all of theirs are.
+    Weights of fewer than `least` numbers stay: they gain nothing.
     """
 
     to: str = "int8_dynamic"
     where: str = ALL
     least: int = 16384
     group: int = 32
+    ranges: tuple[tuple[str, float, float], ...] = ()
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
     tolerance: ClassVar[float] = 2e-2
@@ -69,6 +79,9 @@ class Quantize(Pass):
             raise ValueError(f"nothing is quantized to `{self.to}`{f', did you mean `{near}`' if near else ''}: there is {', '.join(KINDS)}")
         if self.group not in GROUPS:
             raise ValueError(f"`group` of the pass `quantize` is one of {', '.join(map(str, GROUPS))}, not {self.group}")
+        if (self.to == STATIC) != bool(self.ranges):
+            word = "needs" if self.to == STATIC else "takes no"
+            raise ValueError(f"`{self.to}` {word} `ranges`, that data has: `archloom quantize` finds them for `{STATIC}`")
         if self.group != Quantize.__dataclass_fields__["group"].default and not KINDS[self.to].group:
             raise ValueError(f"`{self.to}` has a step for each row: `group` is for {', '.join(name for name, kind in KINDS.items() if kind.group)}")
 
@@ -94,23 +107,25 @@ class _Quantizer:
 
     def __init__(self, chosen: frozenset[str], options: Quantize, journal: Journal) -> None:
         self.chosen, self.options, self.journal = chosen, options, journal
+        self.ranges = {path: (low, high) for path, low, high in options.ranges}
         self._told: set[tuple[int, int]] = set()
 
     def choose(self, body: Body, absolute: Absolute) -> Choice:
         """Return the linears of a module whose weights are selected."""
-        found: dict[int, str] = {}
+        found: dict[int, Range] = {}
         for number, paths in _linears(body).items():
             wanted = [absolute(path) in self.chosen for path in paths]
             if any(wanted):
-                why = self._refusal(body, number, paths, wanted)
+                ranges = [known for path in paths if (known := self.ranges.get(absolute(path)))]
+                why = self._refusal(body, number, paths, wanted, bool(ranges))
                 if why is None:
-                    found[number] = self.options.to
+                    found[number] = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
                 elif (id(body), number) not in self._told:
                     self._told.add((id(body), number))
                     self.journal.decline(body, why, body.nodes[number].span)
         return found
 
-    def _refusal(self, body: Body, number: int, paths: tuple[str, ...], wanted: list[bool]) -> str | None:
+    def _refusal(self, body: Body, number: int, paths: tuple[str, ...], wanted: list[bool], ranged: bool) -> str | None:
         node = body.nodes[number]
         if any(map(is_handed, paths)):
             return f"`{node.target}` belongs to another block, which handed it in"
@@ -118,25 +133,38 @@ class _Quantizer:
             return f"`{paths[0]}` and others are multiplied in one batch: quantize them without `batch_families`"
         if not all(wanted):
             return f"`{paths[wanted.index(False)]}` isn't selected, and the linear is one with `{paths[wanted.index(True)]}`"
+        why = self._conv_refusal(body, node, paths[0])
+        if why is not None or (self.options.to == STATIC and not ranged):
+            return why or f"`ranges` holds nothing for `{paths[0]}`"
         rows, width = _sizes(body, node)
         if KINDS[self.options.to].group and width % self.options.group:
             return f"`{paths[0]}` has {width} numbers in a row, no multiple of {self.options.group}"
         least = self.options.least
         return f"`{paths[0]}` holds {rows * width} numbers, fewer than {least}" if rows * width < least else None
 
+    def _conv_refusal(self, body: Body, node: Node, path: str) -> str | None:
+        """Say why a convolution stays; None for a linear, too."""
+        given = _conv_arguments(body, node)
+        if given is None:
+            return None
+        if not KINDS[self.options.to].conv:
+            return f"`{path}` is that of a convolution: `{STATIC}` is for those, too"
+        plain = given.get("padding_mode", "zeros") == "zeros" and not isinstance(given["padding"], str)
+        return None if plain else f"`{path}` is that of a convolution which pads by other values than zeros, or by a word"
+
     def rewrite(self, body: Body, chosen: Choice) -> Body:
         """Write the chosen linears as those of whole numbers, whose weights are derived values."""
         writer, names = Writer(body), dict[int, str]()
         for number in range(len(body.nodes)):
             if number in chosen:
-                self._write(writer, number, names)
+                self._write(writer, number, names, cast(Range, chosen[number]))
                 names_ = ", ".join(f"`{path.removesuffix('.weight')}`" for path in _linears(body)[number])
-                self.journal.fire(body, f"{names_} to {chosen[number]}", body.nodes[number].span)
+                self.journal.fire(body, f"{names_} to {self.options.to}", body.nodes[number].span)
             else:
                 writer.copy(number)
         return _with_derived(writer.whole(), names)
 
-    def _write(self, writer: Writer, number: int, names: dict[int, str]) -> None:
+    def _write(self, writer: Writer, number: int, names: dict[int, str], range_: Range) -> None:
         """Write one linear; `names` gets those of what is computed from its weights."""
         body, node, kind = writer.old, writer.old.nodes[number], KINDS[self.options.to]
         bias = node.inputs.get("bias")
@@ -149,10 +177,24 @@ class _Quantizer:
         whole = writer.operation(kind.quantize, node, x=weight, scale=scale)
         name = _linears(body)[number][0].removesuffix(".weight").replace(".", "_")
         names.update({scale.node: f"{name}_scale", whole.node: f"{name}_{kind.bits}"})
-        given = {"bias": added} if added is not None else {}
+        given: dict[str, Any] = {"bias": added} if added is not None else {}
+        if range_ is not None:
+            given |= {"low": range_[0], "high": range_[1]}
+        conv = _conv_arguments(body, node)
+        if conv is not None:
+            given |= {name: conv[name] for name in ("stride", "padding", "dilation", "groups")}
         read = cast(Ref, node.inputs["x"])
-        made = writer.operation(kind.linear, node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)
+        operation = kind.conv if conv is not None else kind.linear
+        made = writer.operation(operation, node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)
         writer.stand_for(number, [made])
+
+
+def _conv_arguments(body: Body, node: Node) -> Mapping[str, Any] | None:
+    """Return the arguments of a convolution; None for a linear."""
+    if node.kind is NodeKind.LEAF:
+        declared = module_at(body, node.target)
+        return declared.arguments if declared is not None and declared.kind == "Conv2d" else None
+    return node.attributes if node.target == "conv2d" else None
 
 
 def _weight(node: Node) -> Ref:
@@ -162,10 +204,11 @@ def _weight(node: Node) -> Ref:
 def _sizes(body: Body, node: Node) -> tuple[int, int]:
     """Return how many rows the weight of a linear has, and how many numbers are in one."""
     if node.kind is NodeKind.LEAF:
-        held = cast(ModuleDecl, module_at(body, node.target)).arguments
-        return held["dout"], held["din"]
-    rows, width = sizes(body.type(_weight(node)).shape)
-    return rows, width
+        held = cast(ModuleDecl, module_at(body, node.target))
+        rows, *rest = sizes(next(spec.shape for spec in leaf_specs(held) if spec.name == "weight"))
+    else:
+        rows, *rest = sizes(body.type(_weight(node)).shape)
+    return rows, prod(rest)
 
 
 def _linears(body: Body) -> Mapping[int, tuple[str, ...]]:
@@ -180,10 +223,19 @@ def _linears(body: Body) -> Mapping[int, tuple[str, ...]]:
 def _paths(body: Body, node: Node, known: Mapping[int, int]) -> tuple[str, ...]:
     if node.kind is NodeKind.LEAF:
         kind = node.primitive.name if node.primitive is not None else ""
-        return (f"{node.target}.weight",) if kind == "Linear" else ()
-    if node.target in ("linear", "batched_linear") and node.kind is NodeKind.OPERATION and _weight(node).node in known:
-        return tuple(dict.fromkeys(path for number in cone(body, _weight(node).node) for path in read_paths(body.nodes[number])))
+        return (f"{node.target}.weight",) if kind in LEAVES else ()
+    if node.target in OPERATIONS and node.kind is NodeKind.OPERATION and _weight(node).node in known:
+        read = [each for number in cone(body, _weight(node).node) for each in _parameters(body.nodes[number])]
+        matrices = [each.target for each in read if len(each.outputs[0].shape) > 1]  # not what scales them
+        return tuple(dict.fromkeys(matrices or [each.target for each in read]))
     return ()
+
+
+def _parameters(node: Node) -> list[Node]:
+    """Return what a node reads by path."""
+    if node.kind is NodeKind.DERIVED:
+        return [each for each in node.attributes["recipe"].body.nodes if each.kind is NodeKind.PARAMETER]
+    return [node] if node.kind is NodeKind.PARAMETER else []
 
 
 def _with_derived(body: Body, names: Mapping[int, str]) -> Body:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ..runtime.checkpoint import Checkpoint
 from ..runtime.errors import InputError
@@ -32,6 +33,35 @@ def batches(given: Batches, size: int = 32) -> list[Batch]:
         found = [{name: value[i : i + size] for name, value in tensors.items()} for i in range(0, max(counts.values(), default=0), size)]
     if not found:
         raise ValueError("there is no batch to measure on: give at least one")
+    return found
+
+
+Ranges = Mapping[str, tuple[float, float]]
+"""The lowest and the highest number that each weight is multiplied with, by its path."""
+
+
+def ranges(model: Model, data: Iterable[Batch]) -> Ranges:
+    """Return the ranges of what the linears and convolutions of a model without passes are called with."""
+    found: dict[str, tuple[float, float]] = {}
+
+    def seen(path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def look(module: nn.Module, args: tuple[Any, ...]) -> None:
+            low, high = map(float, torch.aminmax(args[0]))
+            known = found.get(path, (low, high))
+            found[path] = min(known[0], low), max(known[1], high)
+
+        return look
+
+    modules: list[tuple[str, nn.Module]] = [*model.named_modules()]
+    looked = [(path, module) for path, module in modules if isinstance(module, (nn.Linear, nn.Conv2d))]
+    hooks = [module.register_forward_pre_hook(seen(f"{path}.weight")) for path, module in looked]
+    try:
+        with torch.no_grad():
+            for number, batch in enumerate(data):
+                outputs(model, number, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 

@@ -12,7 +12,7 @@ from ..artifact.saving import spelt
 from ..optimize.pipelines import Asked
 from ..runtime.compiling import compile_program
 from .batches import Batches, batches
-from .search import Choice, Found, Measure, Progress, Search, check_kinds, passes_of
+from .search import Choice, Found, Measure, Progress, Search, check_kinds
 
 if TYPE_CHECKING:
     from ..runtime.extern import Allowed
@@ -85,7 +85,7 @@ def choose(
     name, most = target
 
     def ask(count: int) -> float:
-        passes = passes_of(order[:count])
+        passes = search.passes(order[:count])
         if name == "error":
             return search.error(search.model(passes))
         return search.size(passes) if name == "size" else search.time(passes)
@@ -121,7 +121,7 @@ def bisected(ask: Callable[[int], float], total: int, most: float, rising: bool)
 
 
 def _found(search: Search, order: Sequence[Choice], count: int, time: float | None) -> Found:
-    passes = passes_of(order[:count])
+    passes = search.passes(order[:count])
     last = {choice.weights: choice for choice in order[:count]}
     taken = tuple(choice for choice in order[:count] if last[choice.weights] is choice)
     before = (search.base,) if isinstance(search.base, str) else search.base

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -16,12 +17,12 @@ from ...dsl.record import record
 from ..optimize.manager import optimize
 from ..optimize.pipelines import Asked
 from ..optimize.selecting import spelt
-from ..passes.quantize import KINDS, Quantize
+from ..passes.quantize import KINDS, STATIC, Quantize
 from ..runtime.compiling import compile_program
 from ..runtime.model import Model
 from ..runtime.rounded import Quantized, braced
 from ..tables import table
-from .batches import Batch, outputs
+from .batches import Batch, outputs, ranges
 
 Measure = Callable[[Any, Batch], float]
 """A number for what a model gives on a batch, such as a loss: the lower the better."""
@@ -80,6 +81,7 @@ class Search:
         self.base = base
         self.program = optimize(program, base).program
         self.state: Mapping[str, Tensor] = floats.state_dict()
+        self.ranges = ranges(floats, data)
         with torch.no_grad():
             self.wanted = [outputs(floats, number, batch) for number, batch in enumerate(data)]
 
@@ -91,7 +93,8 @@ class Search:
     def choices(self, kinds: Sequence[str]) -> list[list[Choice]]:
         """Return, for each kind, everything that can be quantized to it, with its error alone, the least first."""
         names = spelt(self.program)
-        rows = [[(kind, row.weights) for row in self.model([Quantize(to=kind)], meta=True).quantized] for kind in kinds]
+        every = [Quantize(to=kind, ranges=self.known(self.ranges) if kind == STATIC else ()) for kind in kinds]
+        rows = [[(each.to, row.weights) for row in self.model([each], meta=True).quantized] for each in every]
         total = sum(map(len, rows))
         if not total:
             raise ValueError("nothing can be quantized: there is no linear of 16384 numbers or more")
@@ -100,9 +103,24 @@ class Search:
             made: list[Choice] = []
             for kind, weights in each:
                 self.progress.count("measuring weights one by one", sum(map(len, found)) + len(made), total)
-                where = tuple(names[path] for path in weights)
-                made.append(Choice(weights, where, kind, self.error(self.model([Quantize(to=kind, where=joined(where))]))))
+                choice = Choice(weights, tuple(names[path] for path in weights), kind, 0.0)
+                made.append(replace(choice, error=self.error(self.model(self.passes([choice])))))
             found.append(sorted(made, key=lambda choice: choice.error))
+        return found
+
+    def known(self, paths: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
+        """Return the ranges for some weights as the pass takes them."""
+        return tuple((path, *self.ranges[path]) for path in paths if path in self.ranges)
+
+    def passes(self, choices: Sequence[Choice]) -> list[Quantize]:
+        """Return the passes that do what is chosen, one for each kind; a weight that is chosen twice goes by the later choice."""
+        last = {choice.weights: choice for choice in choices}
+        found: list[Quantize] = []
+        for kind in KINDS:
+            of = [choice for choice in last.values() if choice.to == kind]
+            where = joined([each for choice in of for each in choice.where])
+            known = self.known(path for choice in of for path in choice.weights) if kind == STATIC else ()
+            found += [Quantize(to=kind, where=where, ranges=known)] if of else []
         return found
 
     def error(self, model: Model) -> float:
@@ -147,13 +165,6 @@ def _seconds(model: Model, batch: Batch) -> float:
     start = time.perf_counter()
     model(**batch)
     return time.perf_counter() - start
-
-
-def passes_of(choices: Sequence[Choice]) -> list[Quantize]:
-    """Return the passes that do what is chosen, one for each kind; a weight that is chosen twice goes by the later choice."""
-    last = {choice.weights: choice for choice in choices}
-    kinds = [kind for kind in KINDS if any(choice.to == kind for choice in last.values())]
-    return [Quantize(to=kind, where=joined([each for choice in last.values() if choice.to == kind for each in choice.where])) for kind in kinds]
 
 
 def check_kinds(to: str | Sequence[str]) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = 
     rows = x.detach().reshape(-1, x.size(-1)).to(torch.float32)
     packs = x.device.type == "cpu" and not torch.compiler.is_compiling() and not weight.is_inference()
     if packs and torch.backends.quantized.engine != "none":
-        y: Tensor = OPS.quantized.linear_dynamic(rows, _kept(weight, scale, packed), _is_narrow())
+        y: Tensor = OPS.quantized.linear_dynamic(rows, kept(weight, scale, packed), _is_narrow())
     else:
         y = _by_rows(rows, weight) * scale.detach()
     y = y.to(x.dtype).view(*x.shape[:-1], weight.size(0))
@@ -105,7 +105,7 @@ def int4_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = 
         lacking = no_int4(x.device)
         if lacking is not None:
             raise NotImplementedError(f"{lacking}: {INSTEAD}")
-        whole, steps = _kept(weight, scale, _int4_packed)
+        whole, steps = kept(weight, scale, _int4_packed)
         y = OPS.aten._weight_int4pack_mm_for_cpu(rows, whole, x.size(-1) // scale.size(1), steps)[:, : weight.size(0)]
     y = y.to(x.dtype).reshape(*x.shape[:-1], weight.size(0))
     return y if bias is None else y + bias
@@ -141,7 +141,7 @@ def packed(weight: Tensor, scale: Tensor) -> Any:
     return OPS.quantized.linear_prepack(whole, None)
 
 
-def _kept(weight: Tensor, scale: Tensor, pack: Callable[[Tensor, Tensor], Any]) -> Any:
+def kept(weight: Tensor, scale: Tensor, pack: Callable[[Tensor, Tensor], Any]) -> Any:
     """Return what packing gives, made anew where numbers have changed."""
     versions = (weight._version, id(scale), scale._version)
     found = PACKED.get(weight)

@@ -23,7 +23,7 @@ from .eager import Eager
 from .quantized import INSTEAD, int4_restored, no_int4
 
 LACKING = "A842"
-KINDS = {kind.linear: name for name, kind in QUANTIZED.items()}
+KINDS = {operation: name for name, kind in QUANTIZED.items() for operation in (kind.linear, kind.conv) if operation}
 """What operations that compute in whole numbers are called as an option of the pass."""
 
 
@@ -96,7 +96,8 @@ def quantized(model: nn.Module, program: Program) -> Quantized:
                 holder = absolute("x").removesuffix("x")
                 texts = [recipe_text(recipe) for recipe in recipes]
                 stored = tuple(f"{path}.value" for path, text in derived if path.rpartition(".")[0] == holder[:-1] and text in texts)
-                weights = tuple(holder + path for path in recipes[0].paths)
+                read = [holder + path for path in recipes[0].paths]
+                weights = tuple([path for path in read if tensors[path].dim() > 1] or read)
                 numbers, error = _error(recipes[0], {path: tensors[holder + path].detach() for path in recipes[0].paths})
                 found.setdefault((weights, node.target), Rounded(weights, KINDS[node.target], numbers, stored, error))
     order = list(tensors)

@@ -15,7 +15,8 @@ from torch import Tensor
 import archloom
 from archloom.compiler.artifact.saving import write_artifact
 from archloom.compiler.optimize.manager import optimize
-from archloom.compiler.passes.quantize import KINDS
+from archloom.compiler.passes.quantize import KINDS, STATIC
+from archloom.compiler.quantizing.batches import ranges
 from archloom.compiler.runtime import quantized
 from archloom.compiler.runtime.quantized import (
     int4_linear,
@@ -141,7 +142,7 @@ BOUNDS = {"int8_dynamic": (0.02, 0.27), "int8_weight": (0.02, 0.27), "int4_weigh
 
 
 @pytest.mark.parametrize("passes", ["", "inference, "])
-@pytest.mark.parametrize("to", KINDS)
+@pytest.mark.parametrize("to", [kind for kind in KINDS if kind != STATIC])
 def test_every_kind(to: str, passes: str) -> None:
     plain, other, given = made(f"{passes}quantize(to = '{to}')")
     most, share = BOUNDS[to]
@@ -189,6 +190,61 @@ def test_four_bits_where_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> 
         assert diagnostic.help == quantized.INSTEAD == "quantize to `int8_weight`, which runs everywhere"
     _, other, given = made("quantize(to = 'int8_weight')")
     assert results(other, given).isfinite().all()
+
+
+CONV = """arch 1
+
+model M(c: int = 16) {
+  in x: float[B, 3, H, W]
+  a, b = Conv2d(3, c, 3, padding = 1), Conv2d(c, 2 * c, 3, stride = 2, padding = 1, groups = 2)
+  norm = BatchNorm2d(c)
+  around = Conv2d(2 * c, 2 * c, 3, padding = 1, padding_mode = "circular")
+  head = Linear(2 * c, 10)
+  h = around(relu(b(relu(norm(a(x))))))
+  out y = head(mean(h, dim = [2, 3]))
+}
+"""
+
+
+def static(model: Any, data: list[dict[str, Tensor]], more: str = "") -> str:
+    return f"quantize(to = 'int8_static', least = 1, ranges = {tuple((path, *r) for path, r in ranges(model, data).items())}{more})"
+
+
+def test_ranges_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    plain: Any = archloom.compile(CONV).eval()
+    data = [{"x": torch.randn(4, 3, 8, 10)} for _ in range(3)]
+    asked = f"fold_norms, {static(plain, data)}"
+    other: Any = archloom.compile(CONV, optimize=asked)
+    other.load_state_dict(plain.state_dict())
+    assert taken(other) == ["a", "b", "head"]
+    assert "`around.weight` is that of a convolution which pads by other values than zeros" in other.passes.explain()
+    with torch.no_grad():
+        wanted = plain(**data[0]).y
+        found = other(**data[0]).y
+        assert 0 < error(found, wanted) < 0.02
+        one = {"x": data[0]["x"][:1]}
+        torch.testing.assert_close(other(**one).y, found[:1], rtol=1e-5, atol=1e-6)  # whatever else is in the batch
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        torch.testing.assert_close(other(**data[0]).y, found, rtol=0.01, atol=0.01 * float(found.abs().max()))
+        monkeypatch.undo()
+        other.drop_folded()
+        assert torch.equal(other(**data[0]).y, found)
+
+
+def test_ranges_that_are_not_known() -> None:
+    plain: Any = archloom.compile(CONV)
+    asked = static(plain, [{"x": torch.randn(4, 3, 8, 8)}], ", where = 'head'").replace("'head.weight'", "'other'")
+    with pytest.raises(archloom.Failure, match="`head` holds no linear that can be quantized: `ranges` holds nothing for `head.weight`"):
+        archloom.compile(CONV, optimize=asked)
+    with pytest.raises(archloom.Failure, match="`b.weight` is that of a convolution: `int8_static` is for those, too"):
+        archloom.compile(CONV, optimize="quantize(where = 'b', least = 1)")
+
+
+def test_what_scales_a_weight_needs_no_selection() -> None:
+    text = SPEC.replace("  out y = up(q(x)", "  norm = BatchNorm1d(dim)\n  out y = up(q(norm(x))").replace("k(x)", "k(norm(x))")
+    _, other, _ = made("inference, quantize(where = '**.{q, k}')", text=text)
+    assert taken(other) == ["layer.0.q", "layer.0.k", "layer.1.q", "layer.1.k"]
 
 
 SELECTED: dict[str, list[str]] = {
@@ -248,9 +304,11 @@ def test_what_is_not_there_is_said(passes: str, code: str, says: str) -> None:
     [
         ("quantize(to = 'int8_dynamc')", "nothing is quantized to `int8_dynamc`, did you mean `int8_dynamic`: there is int8_dynamic, int8_weight, "),
         ("quantize(to = 'int4_weight', group = 48)", "`group` of the pass `quantize` is one of 32, 64, 128, 256, not 48"),
+        ("quantize(to = 'int8_static')", "`int8_static` needs `ranges`, that data has: `archloom quantize` finds them for `int8_static`"),
+        ("quantize(ranges = (('a', 0.0, 1.0),))", "`int8_dynamic` takes no `ranges`"),
         ("quantize(group = 64)", "`int8_dynamic` has a step for each row: `group` is for int4_weight"),
         ("quantize, merge_linears", "the pass `quantize` must come after `merge_linears`"),
-        ("quantize(wher = 'x')", "the pass `quantize` has no option `wher`, did you mean `where`: it has to, where, least, group"),
+        ("quantize(wher = 'x')", "the pass `quantize` has no option `wher`, did you mean `where`: it has to, where, least, group, ranges"),
     ],
 )
 def test_wrong_options(passes: str, says: str) -> None:

@@ -107,6 +107,14 @@ def test_a_measure_of_ones_own(weights: Path) -> None:
     assert found.left == () and found.taken[0].error <= found.taken[-1].error
 
 
+def test_ranges_are_found_on_the_data(weights: Path) -> None:
+    found = archloom.quantize(SPEC, data(), error=0.01, weights=weights, to="int8_static", optimize="none")
+    assert 0 < len(found.taken) < 6 and found.error <= 0.01
+    model = archloom.compile(SPEC, weights=weights, optimize=", ".join(found.passes))
+    assert {row.weights for row in model.quantized} == {choice.weights for choice in found.taken}
+    assert error(found.passes, weights) == pytest.approx(found.error, rel=1e-3)
+
+
 def test_nothing_is_an_answer_too(weights: Path) -> None:
     found = archloom.quantize(SPEC, data(), error=0, weights=weights)
     assert found.taken == () and found.passes == ("inference",) and found.error < 1e-5 and found.size == pytest.approx(1)
@@ -193,7 +201,7 @@ def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     [
         ([], 2, "error: give one target: --error, --share or --time"),
         (["--error", "1", "--time", "1"], 2, "error: give one target: --error, --share or --time"),
-        (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int4_weight'"),
+        (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int8_static', 'int4_weight'"),
         (["--error", "1", "--before", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
         (["--error", "1"], 1, "error: batch 0: `x` is declared float[B, 128] and is given as [4, 64]: dimension 1 is 64, it must be 128"),
         (["--error", "1", "--data", "nowhere"], 1, "there are no weights at `nowhere`"),
