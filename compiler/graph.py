@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..dsl.elaborate.values import Function, Template
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Program, Recipe, Ref
 from .census import Bodies, Census, Count, Tensor, distinct
 from .paths import covers
@@ -213,6 +214,8 @@ def _axes(shape: tuple[object, ...]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, (Template, Function)):
+        return value.name
     return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
 
 
