@@ -118,6 +118,13 @@ model M(dim: int = 256) {
   out v = v(h)
 }
 """
+FUSED = """
+model M(cin: int = 384, dim: int = 192) {
+  in x: float[B, cin, 14, 18]
+  spa, chan, fuse = Conv2d(cin, dim, 1), Conv2d(cin, dim, 1), Conv2d(2 * dim, dim, 1)
+  out y = fuse(concat([spa(x), chan(x * x)], dim = 1))
+}
+"""
 FOLDED = "lay_channels_last, fold_parameters"
 PARTS = (
     Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=20),
@@ -133,6 +140,7 @@ PARTS = (
     Part("resize_late, the same, forward and backward", HEAD, ((1, 192, 14, 18),), "resize_late", 0.6, trains=True),
     Part("resize_late, a sum of three resized maps", SUM, ((1, 192, 8, 8), (1, 96, 16, 16), (1, 48, 32, 32)), "resize_late, fold_parameters", 0.5),
     Part("lay_channels_last, two convolutions, norms and a resize by 4", MAPS, ((1, 96, 32, 32),), FOLDED, 0.9),
+    Part("compose_maps, a map of two maps side by side", FUSED, ((1, 384, 14, 18),), "compose_maps, fold_parameters", 0.9, calls=5),
     Part("fold_forward, a norm of PRepBN before three linears", REPBN, ((1, 196, 256),), "fold_forward, fold_parameters", 0.95, calls=5),
     Part("lay_channels_last with fold_norms, the same", MAPS, ((1, 96, 32, 32),), f"fold_norms, {FOLDED}", 0.9),
 )
