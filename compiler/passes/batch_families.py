@@ -12,12 +12,15 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import extent
 from ..graph import Graph, operand_refs, operands
-from ..optimize.batching import Batch, arguments, has_rule, write
+from ..optimize.batching import CONVOLUTIONS, Batch, arguments, has_rule, write
 from ..optimize.inlining import Inlined, can_inline, stem_of
 from ..optimize.interface import Journal, Pass
 from ..optimize.lanes import Form, Group, Lanes, Loose, Packed, Shared
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
+
+GROUPED = 4
+"""From how many convolutions of different values on a grouped one gains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class BatchFamilies(Pass):
     rows: int = 16
 
     after: ClassVar[tuple[str, ...]] = ("fold_norms",)
-    fires: ClassVar[Mapping[str, int]] = {"taskexpert:small": 5, "mlore:small": 44, "scalearn:small": 2}
+    fires: ClassVar[Mapping[str, int]] = {"taskexpert:small": 3, "mlore:small": 42, "scalearn:small": 2}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Batch the families of each body."""
@@ -144,9 +147,17 @@ class _Plan:
             yield part
 
     def _weighs(self, part: set[int]) -> bool:
-        """Tell whether something in a part is worth the trouble: maps with weights of their own."""
+        """Tell whether something in a part is worth the trouble: maps with weights of their own.
+
+        A few convolutions of different values alone are not: a grouped one takes as long as they do, and putting values side by side comes on top.
+        """
         groups = [self.lanes.groups[number] for number in part]
-        return any(self._members(group) and _matrix(self.body, self.body.nodes[group.lanes[0]]) for group in groups)
+        return any(self._members(group) and self._gains(group) for group in groups)
+
+    def _gains(self, group: Group) -> bool:
+        node = self.body.nodes[group.lanes[0]]
+        few = len(group.lanes) < GROUPED and node.primitive is not None and node.primitive.name in CONVOLUTIONS
+        return bool(_matrix(self.body, node)) and not (few and any(isinstance(form, Loose) for form in _forms(group)))
 
     def _ordered(self, chosen: set[int]) -> set[int]:
         """Leave out groups that wait for each other."""
