@@ -6,24 +6,26 @@ where the condition hangs on other data than the arm; where it compares the arm 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..dims import Dim
 from ..primitive import Numbers
 from ..program import Body, Node, NodeKind, Operand, Ref
+from ..source import Span
 from ..stretches import Stretch, cut, limit, numbers
 
 Held = tuple[Numbers, ...]
+Spend = Callable[[Span, int], None]
 COMPARED = {"lt": (False, 0), "ge": (True, 0), "le": (False, 1), "gt": (True, 1)}
 """Of `x OP n`: whether x lies above, and how far from n the stretches below and above meet."""
 
 TURNED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 
 
-def chosen(body: Body, node: Node, condition: str, arms: tuple[str, ...], held: Mapping[Ref, Held]) -> dict[str, Held]:
+def chosen(body: Body, node: Node, condition: str, arms: tuple[str, ...], held: Mapping[Ref, Held], sources: Sources) -> dict[str, Held]:
     """Return what each arm of a choice may give; nothing for an arm of which that is open."""
     ref = node.inputs[condition]
-    data = sources(body, ref)
+    data = sources.of(ref)
     if not data:
         return {}
     found: dict[str, Held] = {}
@@ -33,30 +35,46 @@ def chosen(body: Body, node: Node, condition: str, arms: tuple[str, ...], held: 
         if number is not None:
             found[name] = (Numbers(number, number + 1),)
         elif isinstance(arm, Ref) and isinstance(ref, Ref):
-            apart = held.get(arm, ()) if data.isdisjoint(sources(body, arm)) else _left(body, ref, arm, name == arms[0], held)
+            apart = held.get(arm, ()) if data.isdisjoint(sources.of(arm)) else _left(body, ref, arm, name == arms[0], held)
             if apart:
                 found[name] = apart
     return found
 
 
-def sources(body: Body, operand: Operand) -> frozenset[object]:
-    """Return what a value hangs on that differs from call to call: inputs, draws, states, parameters."""
-    found: set[object] = set()
-    seen: set[int] = set()
-    waiting = [operand]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, tuple):
-            waiting.extend(one)
-        elif isinstance(one, Ref) and one.node not in seen:
-            seen.add(one.node)
-            node = body.nodes[one.node]
-            if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE) or (node.primitive is not None and node.primitive.is_random):
-                found.add(one.node)
-            elif node.kind not in (NodeKind.CONSTANT, NodeKind.OPERATION):
-                found.add(node.target)
-            waiting.extend(node.inputs.values())
-    return frozenset(found)
+class Sources:
+    """What values of one body hang on that differs from call to call: inputs, draws and states, each; parameters and chance, as one."""
+
+    def __init__(self, body: Body, spend: Spend) -> None:
+        self._body, self._spend = body, spend
+        self._found: dict[int, frozenset[object]] = {}
+
+    def of(self, operand: Operand) -> frozenset[object]:
+        """Return the sources of an operand."""
+        refs = _refs(operand)
+        waiting, needed = [ref.node for ref in refs], set[int]()
+        while waiting:
+            number = waiting.pop()
+            if number not in self._found and number not in needed:
+                needed.add(number)
+                waiting.extend(ref.node for one in self._body.nodes[number].inputs.values() for ref in _refs(one))
+        for number in sorted(needed):  # a node stands behind those that it reads
+            node = self._body.nodes[number]
+            self._spend(node.span, 1)
+            inner = (self._found[ref.node] for one in node.inputs.values() for ref in _refs(one))
+            self._found[number] = frozenset(_own(node, number)).union(*inner)
+        return frozenset[object]().union(*(self._found[ref.node] for ref in refs))
+
+
+def _own(node: Node, number: int) -> tuple[object, ...]:
+    if node.kind in (NodeKind.INPUT, NodeKind.DRAW, NodeKind.STATE):
+        return (number,)
+    if node.primitive is not None and node.primitive.is_random:
+        return ("chance",)
+    return () if node.kind in (NodeKind.CONSTANT, NodeKind.OPERATION) else ("parameters",)
+
+
+def _refs(operand: Operand) -> tuple[Ref, ...]:
+    return (operand,) if isinstance(operand, Ref) else operand or ()
 
 
 def _number(body: Body, node: Node, name: str) -> int | Dim | None:

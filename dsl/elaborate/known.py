@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..primitive import Grid, Numbers
 from ..program import Body, Node, NodeKind, Ref
 from ..source import Span
+from .choices import Spend
 
 MOST = 20_000
 """Elements of one tensor that are computed; of a larger one nothing is known."""
@@ -19,7 +20,7 @@ PIECES = 8
 class KnownTensors:
     """Computes such tensors of one body, each once; `spend` counts the work."""
 
-    def __init__(self, body: Body, spend: Callable[[Span, int], None]) -> None:
+    def __init__(self, body: Body, spend: Spend) -> None:
         self._body, self._spend = body, spend
         self._found: dict[Ref, Grid | None] = {}
 
@@ -53,7 +54,7 @@ class KnownTensors:
             values = node.primitive.exact(inputs, shape)
         except ZeroDivisionError:
             return None
-        self._spend(node.span, 1 + len(values or ()) // 8)
+        self._spend(node.span, 1 + len(values or ()) // 32)
         return Grid(shape, values) if values is not None else None
 
 

@@ -19,7 +19,7 @@ from ..record import entity
 from ..rule import ShapeRule
 from ..source import Span
 from ..types import Axis, DType, TensorType, extent
-from .choices import chosen
+from .choices import Sources, Spend, chosen
 from .context import Context, Problem, fail
 from .inputs import solve, substitute
 from .known import PIECES, KnownTensors, numbers_of
@@ -58,7 +58,7 @@ class Found:
 class Places:
     """Follows numbers through bodies."""
 
-    def __init__(self, spend: Callable[[Span, int], None]) -> None:
+    def __init__(self, spend: Spend) -> None:
         self._spend = spend
         self._found: dict[object, Found] = {}
 
@@ -82,7 +82,7 @@ class Places:
                 held[Ref(declared.node)] = numbers
         places = {ref.node for ref in held}
         needs: list[Need] = []
-        tables = KnownTensors(body, self._spend)
+        tables, sources = KnownTensors(body, self._spend), Sources(body, self._spend)
         silent: set[int] = set()  # bodies that need nothing, and give nothing, when no numbers are handed in
         for number, node in enumerate(body.nodes):
             known = _known(node, held, places) if held else {}
@@ -92,7 +92,7 @@ class Places:
                     needs += self._call(body, node, number, known, held, silent)
             elif node.primitive is not None:
                 needs += _needed(body, node, known, tables)
-                _keep(body, node, number, known, held)
+                _keep(body, node, number, known, held, sources)
             if len(held) > before:
                 places.add(number)
         results = [*(out.ref for out in body.outputs)]
@@ -199,13 +199,13 @@ def _without(numbers: Numbers, ignored: Any) -> Numbers:
     return replace(numbers, high=numbers.high - 1) if numbers.high == ignored + 1 else numbers
 
 
-def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held]) -> None:
+def _keep(body: Body, node: Node, number: int, known: Mapping[str, Held], held: dict[Ref, Held], sources: Sources) -> None:
     rule = node.primitive.values if node.primitive is not None else None
     if rule is None or not any(type_.dtype.is_int for type_ in node.outputs):
         return
     chooser = next((a for a in node.primitive.arguments if a.chooses), None) if node.primitive is not None else None
     if chooser is not None:
-        known = chosen(body, node, chooser.name, chooser.chooses, held)
+        known = chosen(body, node, chooser.name, chooser.chooses, held, sources)
     found = rule(_inputs(body, node), known)[:PIECES]
     numbers = tuple(n if n.said is not None else replace(n, said=node.span) for n in found if not n.fixed or _holds_all(body, node))
     if numbers:

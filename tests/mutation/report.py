@@ -20,7 +20,8 @@ width that is changed at all its places. Mutants are spread evenly over kinds an
 
 - **False valid**: `check` finds nothing, and it fails at sizes that meet its conditions. **False invalid**: `check` finds an error,
   and it runs at every size tried, each block by itself too. **False condition**: one that is met always or never.
-- **Outside a table**: it runs but for whole numbers that are beyond a table or the number of classes.
+- **Outside a table**: `check` finds nothing, and it runs but for whole numbers that are beyond a table or the number of classes: those that
+  [are not followed](language.md#numbers-and-their-places), computed from floats or from two tensors, or of inputs without a declared range.
 - **Unknown**: the oracle has no meaning for what the mutant says, or it would not fit into memory.
 
 What is stated of a valid text, its shapes, dtypes, parameters and multiply-adds, is compared with the module that is built of it by
