@@ -204,6 +204,10 @@ def _functional_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
 )
 def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
     """Map the last axis with a matrix that is a value: `y = x W^T + b`.  x: float[..., din], W: float[dout, din], b: float[dout]."""
+    return _mapped(rule, x, weight, bias)
+
+
+def _mapped(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
     dtype = common_dtype(rule, {"x": x, "weight": weight, **({"bias": bias} if bias else {})}, "float")
     if weight.rank != 2 or not x.rank or (bias and bias.rank != 1):
         raise rule.fail(f"`x` is {x} and `weight` is {weight}", "give float[..., din], a weight [dout, din] and a bias [dout]", "A322")
@@ -211,6 +215,21 @@ def linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | Non
     if bias:
         rule.same(weight.shape[0], bias.shape[0], "axis 0 of `weight` and `bias`")
     return TensorType(dtype, (*x.shape[:-1], weight.shape[0]))
+
+
+@operation(
+    arguments=(tensor("x", "the vectors"), tensor("weight", "the matrix"), tensor("bias", "what is added", optional=True)),
+    lowering=call("archloom.compiler.runtime.onednn.onednn_linear", "x", "weight", Omit("bias", None)),
+    cost=_functional_cost,
+    good=(sample(x="float[B, S, 4]", weight="float[3, 4]", bias="float[3]"), sample(x="float[B, 4]", weight="float[3, 4]")),
+    bad=(refused("A301", x="float[B, 4]", weight="float[4, 3]"), refused("A322", x="float[B, 4]", weight="float[4]")),
+)
+def onednn_linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
+    """Map the last axis with a matrix that is a value, by oneDNN where no gradient is needed: `y = x W^T + b`.
+
+    x: float[..., din], W: float[dout, din], b: float[dout].
+    """
+    return _mapped(rule, x, weight, bias)
 
 
 @operation(

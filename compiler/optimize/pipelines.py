@@ -15,7 +15,7 @@ DEFAULT = (
 EVALUATION = (
     "simplify", "read_prefixes", "cse", "sdpa", "route_experts", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms",
     "resize_late", "merge_linears", "merge_attentions", "cancel", "batch_families", "compose_maps", "fold_forward", "lay_channels_last",
-    "fold_parameters",
+    "onednn_linears", "fold_parameters",
 )  # fmt: skip
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),

@@ -1,0 +1,36 @@
+"""Linears by oneDNN: where they are taken, the numbers are the same, and where gradients or transforms are wanted they are not taken."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.func import jvp, vmap
+from torch.nn import functional
+
+from archloom.compiler.runtime.onednn import onednn_linear
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (4, 16, 128), (64, 2, 128)])
+@pytest.mark.parametrize("biased", [True, False])
+def test_numbers_are_the_same(shape: tuple[int, ...], biased: bool) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(shape), torch.randn(256, 128), torch.randn(256) if biased else None
+    with torch.no_grad():
+        wanted, found = functional.linear(x, weight, bias), onednn_linear(x, weight, bias)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))
+        narrow = onednn_linear(x[..., :64], weight[:, :64], bias)  # views of other strides
+        torch.testing.assert_close(narrow, functional.linear(x[..., :64], weight[:, :64], bias))
+        assert torch.equal(onednn_linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
+    assert found.shape == wanted.shape and found.is_contiguous()
+
+
+def test_gradients_and_transforms_go_through() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(64, 128, requires_grad=True), torch.randn(256, 128, requires_grad=True)
+    got, wanted = (torch.autograd.grad(each(x, weight).square().sum(), (x, weight)) for each in (onednn_linear, functional.linear))
+    assert all(map(torch.equal, got, wanted))
+    with torch.no_grad():
+        assert torch.equal(jvp(lambda x: onednn_linear(x, weight), (x,), (x,))[1], functional.linear(x, weight))
+        torch.testing.assert_close(vmap(lambda x: onednn_linear(x, weight))(x[None].expand(3, 64, 128))[2], functional.linear(x, weight))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert onednn_linear(x, weight).dtype is torch.bfloat16
