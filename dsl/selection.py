@@ -130,12 +130,16 @@ class Tree:
 # --------------------------------------------------------------------------------------------------------- matching
 
 
+Bindings = Mapping[str, tuple[object, SetAxis | None]]
+"""The members that variables stand for, each with its declared set."""
+
+
 @entity
 class Match:
     """A branch that a path matches, the members that its variables stand for, and what `*` and `**` stand for."""
 
     branch: Branch
-    bindings: Mapping[str, tuple[object, SetAxis | None]] = field(default_factory=dict[str, "tuple[object, SetAxis | None]"])
+    bindings: Bindings = field(default_factory=dict[str, "tuple[object, SetAxis | None]"])
     captures: tuple[str, ...] = ()
     task: str | None = None
 
@@ -373,33 +377,32 @@ def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
     children = match.branch.children
     for name in children if part.name is None else [part.name] if part.name in children else []:
-        for found in _chosen(match.branch.family(name), part.items, match, misses):
-            captures = match.captures
-            if part.name is None:
-                captures = (*captures, ".".join((name, *map(member_text, found.branch.members))))
-            yield Match(found.branch, found.bindings, captures, match.task)
+        every = ((branch, match.bindings) for branch in children[name].values())
+        for branch, bindings in _chosen(match.branch.family(name), part.items, match.bindings, misses) if part.items else every:
+            captures = match.captures if part.name is not None else (*match.captures, branch.stem.text)
+            yield Match(branch, bindings, captures, match.task)
 
 
-def _chosen(family: Family, items: Sequence[Item], match: Match, misses: list[Miss], depth: int = 0) -> Iterator[Match]:
+def _chosen(family: Family, items: Sequence[Item], bindings: Bindings, misses: list[Miss], depth: int = 0) -> Iterator[tuple[Branch, Bindings]]:
     """Yield the branches of one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
     if depth == len(items):
-        yield from (Match(branch, match.bindings) for branch in family.branches)
+        yield from ((branch, bindings) for branch in family.branches)
         return
     item, name, groups = items[depth], family.branches[0].name, family.groups
     if not family.present:
         what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
         misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
         return
-    bound = match.bindings.get(item.name) if isinstance(item, Variable) else None
+    bound = bindings.get(item.name) if isinstance(item, Variable) else None
     picked = pick(item, family.present, name, bound, whole=bool(groups))
     if isinstance(picked, Miss):
         misses.append(picked)
         return
     for text in picked:
-        inner = match
+        inner = bindings
         if isinstance(item, Variable):
             sets = groups[text].branches[0].sets if groups else ()
-            inner = Match(match.branch, {**match.bindings, item.name: (family.present[text], sets[depth] if depth < len(sets) else None)})
+            inner = {**bindings, item.name: (family.present[text], sets[depth] if depth < len(sets) else None)}
         if groups:
             yield from _chosen(groups[text], items, inner, misses, depth + 1)
         else:

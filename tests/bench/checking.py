@@ -18,8 +18,9 @@ from archloom.dsl.source import Source
 
 ROOT = Path(__file__).parents[2]
 SPECS = ("minilm_tasks.arch", "unifork.arch")
-LONG = ("unifork.arch", "scalearn.arch", "colm.arch")
-"""The examples of some 300 lines."""
+LONG = [path for path in sorted((ROOT / "examples").glob("*.arch")) if len(path.read_text("utf-8").splitlines()) >= 200]
+EDITS = {"a comment": "# {}", "a statement": "assert {} >= 0"}
+"""What is put into a model: a line that changes none of its words, and one after which all that is said about it is looked at again."""
 
 NUMBERS = count()
 
@@ -61,13 +62,13 @@ def strange(depth: int) -> None:
     assert check_text(decoder(depth, dim, 4, 2, 2 * dim, 100)).ok
 
 
-def edited(path: Path) -> Iterator[Source]:
+def edited(path: Path, line: str) -> Iterator[Source]:
     """Yield texts of a file whose model has another line each time: none is known from before."""
     text = path.read_text("utf-8")
     at = text.index("  in ", text.index("model "))
     assert check_text(Source(str(path), text), text=False, presets=True).ok
     for number in range(15):
-        yield Source(str(path), f"{text[:at]}  # {number}\n{text[at:]}")
+        yield Source(str(path), f"{text[:at]}  {line.format(number)}\n{text[at:]}")
 
 
 def llama_405b() -> None:
@@ -83,9 +84,11 @@ def ratios() -> Iterator[Ratio]:
         run = partial(process, "-m", "archloom", "check", path)
         run()  # bytecode is on disk from here on
         yield compare(f"`archloom check examples/{spec}`, whole process / `import torch`, whole process", run, import_torch, 0.35, 15)
-    for spec in LONG:
-        checks = sorted(spent(partial(check_text, text, text=False, presets=True)) for text in edited(ROOT / "examples" / spec))
-        yield against(f"check of `examples/{spec}` in a warm process, after an edit of its model / `import torch`", checks, torch_seconds, 0.05)
+    for path in LONG:
+        for name, line in EDITS.items():
+            checks = sorted(spent(partial(check_text, text, text=False, presets=True)) for text in edited(path, line))
+            what = f"check of `examples/{path.name}` in a warm process, after {name} came into its model / `import torch`"
+            yield against(what, checks, torch_seconds, 0.05)
     yield compare("check of a decoder of 1,000 layers / of 10 layers, warm process", lambda: small(1000), lambda: small(10), 3, 15, clock=spent)
     yield compare("the same, of widths that no check has seen", lambda: strange(1000), lambda: strange(10), 3, 15, clock=spent)
     large = sorted(spent(llama_405b) for _ in range(15))
