@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..runtime.extern import Allowed
     from ..runtime.model import Model
+    from ..runtime.rounded import Quantized
 
 
 @record
@@ -37,7 +38,6 @@ def load(folder: str | PathLike[str], *, device: str | torch.device | None = Non
     """
     from ..check import check_text
     from ..runtime.compiling import compile_program
-    from ..runtime.rounded import Quantized, Rounded
     from .saving import library_files
 
     place = Path(folder)
@@ -54,8 +54,16 @@ def load(folder: str | PathLike[str], *, device: str | torch.device | None = Non
         raise failure(CHANGED, f"the library's `{changed[0]}` is another one than the model was compiled with", "compile the spec again")
     made = compile_program(program, tasks=manifest.tasks, dtype=manifest.dtype, device="meta", extern=extern, optimize=manifest.passes)
     if manifest.quantization:
-        made.drop_folded(Quantized(tuple(Rounded(tuple(r.weights), r.to, r.numbers, tuple(r.stored), r.error) for r in manifest.quantization)))
+        made.drop_folded(quantized(manifest))
     return made.materialize(device or "cpu", given=_tensors(made, path))
+
+
+def quantized(manifest: Manifest) -> Quantized:
+    """Return what a manifest lists as quantized."""
+    from ..runtime.rounded import Quantized, Rounded
+
+    rows = manifest.quantization
+    return Quantized(tuple(Rounded(tuple(row.weights), row.to, row.numbers, tuple(row.stored), row.error) for row in rows))
 
 
 def _weights(folder: Path, manifest: Manifest) -> Path:

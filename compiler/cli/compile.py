@@ -68,4 +68,8 @@ def command(
             raise click.ClickException(str(error)) from None
         except OSError as error:
             raise click.ClickException(f"`{output}` can't be written: {(error.strerror or str(error)).lower()}") from None
+    if manifest.quantization:
+        from ..artifact.loading import quantized
+
+        print(quantized(manifest), file=sys.stderr)
     print(f"wrote {output}: {manifest.model}, {manifest.weights}", file=sys.stderr)

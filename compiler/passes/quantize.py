@@ -25,7 +25,7 @@ ALL = "all"
 NOTHING = "A841"
 STATIC = "int8_static"
 LEAVES = ("Linear", "Conv2d")
-OPERATIONS = ("linear", "batched_linear", "conv2d")
+OPERATIONS = ("linear", "onednn_linear", "batched_linear", "conv2d")
 Range = tuple[float, float] | None
 
 
@@ -70,7 +70,10 @@ class Quantize(Pass):
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
     tolerance: ClassVar[float] = 2e-2
     fires: ClassVar[Mapping[str, int]] = {"minilm": 4}
-    after: ClassVar[tuple[str, ...]] = ("merge_maps", "sum_linears", "fold_norms", "resize_late", "merge_linears", "batch_families")
+    after: ClassVar[tuple[str, ...]] = (
+        *("merge_maps", "sum_linears", "fold_norms", "resize_late", "merge_linears", "merge_attentions", "batch_families", "compose_maps"),
+        *("fold_forward", "lay_channels_last", "onednn_linears"),
+    )
     example: ClassVar[tuple[str, ...]] = ("merge_linears",)
 
     def __post_init__(self) -> None:

@@ -129,7 +129,17 @@ def _int4_packed(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
     """Round each row of `x` over its own range and multiply; x: float32[n, din], weight: int8[dout, din], y: float32[n, dout]."""
     step = x.abs().amax(1, keepdim=True).div(127).clamp(min=torch.finfo(torch.float32).tiny)
-    return TORCH._int_mm((x / step).round().to(torch.int8), weight.mT).to(torch.float32) * step
+    whole = (x / step).round()
+    if not multiplies_whole(x, weight):
+        return functional.linear(whole, weight.to(torch.float32)) * step
+    return TORCH._int_mm(whole.to(torch.int8), weight.mT).to(torch.float32) * step
+
+
+def multiplies_whole(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether torch multiplies whole numbers of 8 bits of these sizes on this device."""
+    if x.device.type == "cuda":
+        return x.size(0) > 16 and weight.size(0) % 8 == 0 and weight.size(1) % 8 == 0
+    return x.device.type in ("cpu", "meta")
 
 
 def packed(weight: Tensor, scale: Tensor) -> Any:
