@@ -102,7 +102,11 @@ class Tree:
 
     def spread(self, numbers: Iterable[int]) -> list[int]:
         """Return the numbers with every path of what is tied, in order of birth."""
-        return sorted({m for n in numbers for m in self._tied.get(n, (n,))})
+        return sorted({m for n in numbers for m in self._tied.get(n, (n,))} if self._tied else {*numbers})
+
+    def alike(self, number: int) -> Sequence[int]:
+        """Return the entries that are one tensor, for the number that stands for it."""
+        return self._tied.get(number, (number,))
 
     @property
     def everything(self) -> frozenset[int]:

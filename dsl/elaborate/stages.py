@@ -212,7 +212,7 @@ class Stages:
         if not idle:
             return
         text, active = " ".join(node.span.text.split()), _names(losses)
-        if all(number in idle or view.tree.entries[number].buffer for number in moving):
+        if all(view.tree.entries[number].buffer for number in moving.difference(idle)):
             self._warn("A516", f"no loss of this stage depends on `{text}`: it gets no gradient", node.span, active)
         else:
             paths = statics.listed((view.tree.entries[number].path for number in idle), 3)
@@ -229,7 +229,7 @@ class Stages:
 
 def _gets(tree: Tree, number: int, reached: Reached) -> bool:
     """Tell whether a parameter is reached by one of its names."""
-    return any(reached.holds(tree.entries[n].path) for n in tree.spread((number,)))
+    return any(reached.holds(tree.entries[n].path) for n in tree.alike(number))
 
 
 def _of(stage: ast.Stage, kind: type[Clause]) -> list[Clause]:

@@ -123,8 +123,9 @@ class _Map:
         start = len(match.branch.path) + 1
         made: dict[str, tuple[tuple[str, ...], tuple[tuple[str, Mapping[str, object]], ...]]] = {}
         file = fill(self.family.value, scope, self.family.span, file=True) if self.family is not None else None
+        entries = self.tree.entries
         for number in match.branch.leaves:
-            own = self.tree.entries[number]
+            own = entries[number]
             if number in filled or self.tree.one(number) in without or (match.task is not None and match.task not in own.tasks):
                 continue
             filled.add(number)  # `**` may lead to one tensor in several ways
