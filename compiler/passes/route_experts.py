@@ -44,7 +44,7 @@ class RouteExperts(Pass):
         return rebuild(graph, lambda body: self._routed(body, journal))
 
     def _routed(self, body: Body, journal: Journal) -> Body:
-        if not any(node.target == "where" for node in body.nodes if node.kind is NodeKind.OPERATION):
+        if not any(_sums(body, readers(body))):
             return body
         chosen = inlined_where(body, lambda flat: (number for found in self._mixtures(flat, journal) for number in found.experts.nodes))
         mixtures = {found.root: found for found in self._mixtures(chosen, None)}
