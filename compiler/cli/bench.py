@@ -131,6 +131,7 @@ def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) 
             raise click.ClickException('`bench` needs torch, which is not installed\n  = help: pip install "archloom[torch]"') from None
         from ..bench.run import bench
         from ..bench.subject import Task
+        from ..runtime.errors import ModelError
 
         task = Task(
             program,
@@ -146,5 +147,9 @@ def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) 
         )
         try:
             return bench(task, asked, choices["pairs"], choices["threads"], steps)
+        except ModelError as error:
+            given_all = all(key in arrays for key in declared)
+            help = "" if given_all else "\n  = help: inputs that are not given are random values: --input gives others"
+            raise click.ClickException(f"{error}{help}") from None
         except (ValueError, RuntimeError) as error:
             raise click.ClickException(str(error)) from None

@@ -295,6 +295,16 @@ def test_bad_input(asked: list[str], says: str, spec: str, capsys: pytest.Captur
     assert shown.out == "" and shown.err.startswith(says)
 
 
+def test_random_inputs_that_a_model_fails_on(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("classes.arch").write_text("model M {\n  in x: float[B, 2]\n  in t: float[B]\n  out y = cross_entropy(x, int(t * 100))\n}\n")
+    short = ["bench", "classes.arch", "--mode", "eager", "--dtype", "float32", "--optimize", "none", "--pairs", "1"]
+    assert run(short) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: classes.arch:4:11: in `M`: ") and "is out of bounds" in shown
+    assert shown.endswith("\n  = help: inputs that are not given are random values: --input gives others\n")
+    assert run([*short, "--input", "t=[0, 0]"]) == 0
+
+
 def test_nothing_to_train(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("plain.arch").write_text("model M {\n  in x: float[B, 2]\n  out y = x + 1\n}\n")
     assert run(["bench", "plain.arch", "--mode", "eager", "--train"]) == 1
