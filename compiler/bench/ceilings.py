@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from ...dsl.record import record
 from ..runtime.quantized import int8_linear
 from .configuration import INT8
 from .timing import seconds
 
-TRIES = 5
 ENOUGH = 0.02
 """Seconds from which on larger matrices tell nothing new."""
 LARGEST = 8192
@@ -22,22 +23,42 @@ TRIAD = 1 << 24
 Product = Callable[[], object]
 
 
-def gemm(dtype: str, device: torch.device) -> float:
-    """Return the operations a second, two for each multiply-add, of a product of two square matrices, the best of several tries.
+@record
+class Probe:
+    """Something that a machine does as fast as it can, and how much it is: floating-point operations, or bytes."""
 
-    Of `int8` it is the better of torch's plain product and of what quantized linears call, which takes floats and rounds them.
+    amount: float
+    call: Product
+
+
+def gemm(dtype: str, device: torch.device) -> list[Probe]:
+    """Return products of two square matrices, each multiply-add two operations, of a size that takes long enough.
+
+    Of `int8` these are torch's plain product, and what quantized linears call, which takes floats and rounds them.
     """
     makers = (_plain, _rounding) if dtype == INT8 else (_plain,)
-    return max(_rate(lambda size, make=make: make(size, getattr(torch, dtype), device), device) for make in makers)
+    return [_sized(lambda size, make=make: make(size, getattr(torch, dtype), device), device) for make in makers]
 
 
-def _rate(make: Callable[[int], Product], device: torch.device) -> float:
+def triad(device: torch.device) -> Probe:
+    """Return `a = b + 0.5 c` over long vectors of float32: two are read, one is written."""
+    a, b, c = (torch.full((TRIAD,), 0.5, device=device) for _ in range(3))
+    call = waited(lambda: torch.add(b, c, alpha=0.5, out=a), device)
+    call()
+    return Probe(3 * a.nbytes, call)
+
+
+def rate(probes: Sequence[Probe], times: Sequence[Sequence[float]]) -> float:
+    """Return the amount a second of the fastest of several probes, by the median of its times."""
+    return max(probe.amount / statistics.median(each) for probe, each in zip(probes, times, strict=True))
+
+
+def _sized(make: Callable[[int], Product], device: torch.device) -> Probe:
     size = 256
     while True:
-        product = make(size)
-        best = _best(product, device, 2)
-        if best >= ENOUGH or size >= LARGEST:
-            return 2 * size**3 / min(best, _best(product, device, TRIES))
+        call = waited(make(size), device)
+        if min(seconds(call) for _ in range(3)) >= ENOUGH or size >= LARGEST:
+            return Probe(2 * size**3, call)
         size *= 2
 
 
@@ -51,18 +72,6 @@ def _plain(size: int, dtype: torch.dtype, device: torch.device) -> Product:
 def _rounding(size: int, dtype: torch.dtype, device: torch.device) -> Product:
     x, weight, scale = torch.ones((size, size), device=device), torch.ones((size, size), dtype=dtype, device=device), torch.ones(size, device=device)
     return lambda: int8_linear(x, weight, scale)
-
-
-def bandwidth(device: torch.device) -> float:
-    """Return the bytes a second of `a = b + 0.5 c` over long vectors of float32, the best of several tries: two are read, one is written."""
-    a, b, c = (torch.full((TRIAD,), 0.5, device=device) for _ in range(3))
-    return 3 * a.nbytes / _best(lambda: torch.add(b, c, alpha=0.5, out=a), device, TRIES)
-
-
-def _best(call: Callable[[], object], device: torch.device, tries: int) -> float:
-    waiting = waited(call, device)
-    waiting()
-    return min(seconds(waiting) for _ in range(tries))
 
 
 def waited(call: Callable[[], Any], device: torch.device) -> Callable[[], Any]:

@@ -16,7 +16,7 @@ from .machine import computing_with, describe, device_of
 from .memory import kept, peak, weights
 from .report import Ceilings, Quartiles, Report, Row
 from .subject import Subject, Task
-from .timing import Batch, batch, ratio, rounds, spread
+from .timing import Batch, batch, ratio, rounds, seconds, spread
 from .traffic import traffic
 
 
@@ -45,6 +45,7 @@ class Silent:
 FAILURES = (RuntimeError, NotImplementedError, OSError)
 """What torch raises where it has no kernel for a dtype, or can't compile."""
 REASON = 300
+BYTES = "bytes"
 BACKWARD = 2
 """A backward pass in forward passes: the products with the weights transposed, and with the inputs."""
 
@@ -58,7 +59,7 @@ class Lane:
 
 
 def bench(task: Task, configurations: Sequence[Configuration], pairs: int, threads: int, watch: Watch | None = None) -> Report:
-    """Measure every configuration `pairs` times in turn, and what the machine can do before and after.
+    """Measure every configuration `pairs` times in turn, and what the machine can do after each round.
 
     A configuration that can't be built, compiled or run is a row that says why.  Interrupted in the middle, it reports the rounds that are
     done, if there are any.  Raises Failure and ValueError for what is wrong with the task itself, RuntimeError where the plain model fails.
@@ -96,9 +97,7 @@ class Bench:
         """Prepare every configuration, time them in turn, and return what was found."""
         lanes = [self._lane(configuration, number) for number, configuration in enumerate(self.configurations, 1)]
         timers = [lane.timer for lane in lanes if lane.timer is not None]
-        before = self._ceilings()
-        times, interrupted = self._times(timers, pairs)
-        found = before if interrupted else _higher(before, self._ceilings())
+        times, found, interrupted = self._times(timers, pairs)
         columns = iter(zip(*times, strict=True))
         base = next((lane.row for lane in lanes if lane.timer is not None), None)
         first = [each[0] for each in times]
@@ -140,25 +139,29 @@ class Bench:
         }
         return Lane(row.model_copy(update=facts), batch(limits.waited(step, self.device)))
 
-    def _ceilings(self) -> Ceilings:
-        self.watch.say("measuring what the machine can do")
-        dtypes = dict.fromkeys(configuration.dtype for configuration in self.configurations)
-        return Ceilings(gemm={dtype: limits.gemm(dtype, self.device) for dtype in dtypes}, bandwidth=limits.bandwidth(self.device))
-
     # ------------------------------------------------------------------------------------------------------ timing
 
-    def _times(self, timers: Sequence[Batch], pairs: int) -> tuple[list[list[float]], bool]:
-        """Return the seconds of each timer in each round, and whether it was interrupted after the first."""
+    def _times(self, timers: Sequence[Batch], pairs: int) -> tuple[list[list[float]], Ceilings, bool]:
+        """Return the seconds of each timer in each round, what the machine did between the rounds, and whether all was interrupted."""
+        self.watch.say("measuring what the machine can do")
+        probes = {dtype: limits.gemm(dtype, self.device) for dtype in dict.fromkeys(each.dtype for each in self.configurations)}
+        probes[BYTES] = [limits.triad(self.device)]
+        spent = {name: [[seconds(probe.call)] for probe in some] for name, some in probes.items()}
         found: list[list[float]] = []
+        interrupted = False
         try:
             for each in rounds(timers, pairs if timers else 0):
                 found.append(each)
+                for name, some in probes.items():
+                    for probe, times in zip(some, spent[name], strict=True):
+                        times.append(seconds(probe.call))
                 self.watch.count(f"timing {self.task.program.name}", len(found), pairs)
         except KeyboardInterrupt:
             if not found:
                 raise
-            return found, True
-        return found, False
+            interrupted = True
+        rates = {name: limits.rate(probes[name], spent[name]) for name in probes}
+        return found, Ceilings(bandwidth=rates.pop(BYTES), gemm=rates), interrupted
 
     def _document(self, rows: list[Row], ceilings: Ceilings, pairs: int, interrupted: bool, base: Row | None) -> Report:
         unknown = sorted(self.reference.expense().unknown)
@@ -202,11 +205,6 @@ def _unquantized(configuration: Configuration, subject: Subject) -> list[str]:
         return []
     declined = subject.steps[-1].declined
     return [f"nothing is quantized: {declined[0].what}" if declined else "nothing is quantized: there is no linear"]
-
-
-def _higher(one: Ceilings, other: Ceilings) -> Ceilings:
-    gemm = {dtype: max(rate, other.gemm[dtype]) for dtype, rate in one.gemm.items()}
-    return Ceilings(gemm=gemm, bandwidth=max(one.bandwidth, other.bandwidth))
 
 
 def reason(error: BaseException) -> str:

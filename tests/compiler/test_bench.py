@@ -159,9 +159,13 @@ def test_weights_are_counted_once_and_what_passes_keep_apart() -> None:
 def test_ceilings_are_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceilings, "LARGEST", 256)
     monkeypatch.setattr(ceilings, "TRIAD", 1 << 10)
-    monkeypatch.setattr(ceilings, "seconds", lambda call: (call(), 0.5)[1])
-    assert {ceilings.gemm(dtype, CPU) for dtype in ("float32", "bfloat16", INT8)} == {2 * 256**3 / 0.5}
-    assert ceilings.bandwidth(CPU) == 3 * 4 * 1024 / 0.5
+    products = {dtype: ceilings.gemm(dtype, CPU) for dtype in ("float32", "bfloat16", INT8)}
+    assert {dtype: [probe.amount for probe in found] for dtype, found in products.items()} == {
+        "float32": [2 * 256**3], "bfloat16": [2 * 256**3], INT8: [2 * 256**3] * 2,
+    }  # fmt: skip
+    assert all(probe.call() is not None for found in products.values() for probe in found)
+    assert ceilings.triad(CPU).amount == 3 * 4 * 1024
+    assert ceilings.rate(products[INT8], [[2.0, 9.0, 1.0], [0.5, 1.0, 1.0]]) == 2 * 256**3
 
 
 # --------------------------------------------------------------------------------------------------------- what is asked
