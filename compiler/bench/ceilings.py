@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from ..runtime.quantized import int8_linear
 from .configuration import INT8
 from .timing import seconds
 
-ENOUGH = 0.02
-"""Seconds from which on larger matrices tell nothing new."""
+ENOUGH = 0.002
+"""Seconds from which on larger matrices tell nothing new; what takes much longer is interrupted by whatever else runs."""
+CHANNELS = 64
 LARGEST = 8192
 TRIAD = 1 << 24
 """Numbers in each vector of the triad: more than caches hold."""
@@ -34,9 +34,10 @@ class Probe:
 def gemm(dtype: str, device: torch.device) -> list[Probe]:
     """Return products of two square matrices, each multiply-add two operations, of a size that takes long enough.
 
-    Of `int8` these are torch's plain product, and what quantized linears call, which takes floats and rounds them.
+    Beside torch's plain product there is a convolution, which another library computes, and of `int8` what quantized linears call, which takes
+    floats and rounds them.
     """
-    makers = (_plain, _rounding) if dtype == INT8 else (_plain,)
+    makers = [_plain, *OTHERS.get(dtype, ())]
     return [_sized(lambda size, make=make: make(size, getattr(torch, dtype), device), device) for make in makers]
 
 
@@ -49,29 +50,39 @@ def triad(device: torch.device) -> Probe:
 
 
 def rate(probes: Sequence[Probe], times: Sequence[Sequence[float]]) -> float:
-    """Return the amount a second of the fastest of several probes, by the median of its times."""
-    return max(probe.amount / statistics.median(each) for probe, each in zip(probes, times, strict=True))
+    """Return the amount a second of the fastest of several probes, by the best of its times."""
+    return max(probe.amount / min(each) for probe, each in zip(probes, times, strict=True))
 
 
-def _sized(make: Callable[[int], Product], device: torch.device) -> Probe:
+def _sized(make: Callable[[int], Probe], device: torch.device) -> Probe:
     size = 256
     while True:
-        call = waited(make(size), device)
-        if min(seconds(call) for _ in range(3)) >= ENOUGH or size >= LARGEST:
-            return Probe(2 * size**3, call)
+        probe = make(size)
+        probe = Probe(probe.amount, waited(probe.call, device))
+        if min(seconds(probe.call) for _ in range(3)) >= ENOUGH or size >= LARGEST:
+            return probe
         size *= 2
 
 
-def _plain(size: int, dtype: torch.dtype, device: torch.device) -> Product:
+def _plain(size: int, dtype: torch.dtype, device: torch.device) -> Probe:
     untyped: Any = torch
     multiply = untyped._int_mm if dtype is torch.int8 else untyped.mm
     left, right = (torch.ones((size, size), dtype=dtype, device=device) for _ in range(2))
-    return lambda: multiply(left, right)
+    return Probe(2 * size**3, lambda: multiply(left, right))
 
 
-def _rounding(size: int, dtype: torch.dtype, device: torch.device) -> Product:
+def _convolution(size: int, dtype: torch.dtype, device: torch.device) -> Probe:
+    side = size // 4
+    x, weight = (torch.ones(shape, dtype=dtype, device=device) for shape in ((1, CHANNELS, side, side), (CHANNELS, CHANNELS, 3, 3)))
+    return Probe(2 * CHANNELS**2 * 9 * side**2, lambda: torch.conv2d(x, weight, padding=1))
+
+
+def _rounding(size: int, dtype: torch.dtype, device: torch.device) -> Probe:
     x, weight, scale = torch.ones((size, size), device=device), torch.ones((size, size), dtype=dtype, device=device), torch.ones(size, device=device)
-    return lambda: int8_linear(x, weight, scale)
+    return Probe(2 * size**3, lambda: int8_linear(x, weight, scale))
+
+
+OTHERS = {"float32": (_convolution,), "bfloat16": (_convolution,), INT8: (_rounding,)}
 
 
 def waited(call: Callable[[], Any], device: torch.device) -> Callable[[], Any]:

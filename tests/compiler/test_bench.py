@@ -160,12 +160,13 @@ def test_ceilings_are_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceilings, "LARGEST", 256)
     monkeypatch.setattr(ceilings, "TRIAD", 1 << 10)
     products = {dtype: ceilings.gemm(dtype, CPU) for dtype in ("float32", "bfloat16", INT8)}
+    product, convolution = 2 * 256**3, 2 * 64 * 64 * 9 * 64 * 64
     assert {dtype: [probe.amount for probe in found] for dtype, found in products.items()} == {
-        "float32": [2 * 256**3], "bfloat16": [2 * 256**3], INT8: [2 * 256**3] * 2,
+        "float32": [product, convolution], "bfloat16": [product, convolution], INT8: [product, product],
     }  # fmt: skip
     assert all(probe.call() is not None for found in products.values() for probe in found)
     assert ceilings.triad(CPU).amount == 3 * 4 * 1024
-    assert ceilings.rate(products[INT8], [[2.0, 9.0, 1.0], [0.5, 1.0, 1.0]]) == 2 * 256**3
+    assert ceilings.rate(products[INT8], [[2.0, 9.0, 1.0], [0.5, 1.0, 1.0]]) == 4 * 256**3
 
 
 # --------------------------------------------------------------------------------------------------------- what is asked
