@@ -96,6 +96,31 @@ model M {
   out y = softmax(q @ k.mT * 32 ** -0.5, dim = -1) @ v
 }
 """
+LANES = """
+model M(dim: int = 32, heads: int = 2) {
+  index lanes = 0..4
+  in x: float[lanes, B, S, heads * dim]
+  for l in lanes {
+    q, k, v = Linear(heads * dim, heads * dim), Linear(heads * dim, heads * dim), Linear(heads * dim, heads * dim)
+    query = rope(rearrange(q(x[l]), "b s (h d) -> b h s d", d = dim))
+    key = rope(rearrange(k(x[l]), "b s (h d) -> b h s d", d = dim))
+    value = rearrange(v(x[l]), "b s (h d) -> b h s d", d = dim)
+    out y = rearrange(attention(query, key, value, causal = true), "b h s d -> b s (h d)")
+  }
+}
+"""
+PREFIXES = """
+import chain.ChainLinear
+model M(dim: int = 96) {
+  index chains = 0..4
+  width = [dim for c in chains]
+  in x: float[chains, B, S, dim]
+  q, k, v = ChainLinear(chains, width, width), ChainLinear(chains, width, width), ChainLinear(chains, width, width)
+  for c in chains { z = x[c] }
+  a, b, d = q(z[*]), k(z[*]), v(z[*])
+  for c in chains { out y = a[c] + b[c] + d[c] }
+}
+"""
 NOTHING = """
 model M {
   in x: float[B, 512]
@@ -120,10 +145,19 @@ ROWS = (
     Part("cse, a linear of width 256 written twice, batch 64", TWICE, ((64, 256),), "cse", 0.7, calls=10),
     Part("fold_norms and fold_parameters, a norm behind a linear, 784 rows", NORM, ((784, 256),), "fold_norms, fold_parameters", 0.95, calls=5),
     Part("fold_parameters, rows of weights by their lengths, width 512, batch 8", LENGTH, ((8, 512),), "fold_parameters", 0.6, calls=10),
+    Part("merge_attentions, 4 of 2 heads of 32, 32 tokens, batch 2", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.9, calls=5),
+    Part("merge_attentions, the same, forward and backward", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.95, trains=True, calls=3),
     Part("merge_linears and pack, queries, keys and values of one token", QKV, ((1, 1, 256),), "merge_linears, pack", 0.95, calls=20),
     Part("merge_maps and fold_parameters, a LoRA of rank 8, width 512, batch 32", LORA, ((32, 512),), "merge_maps, fold_parameters", 0.95, calls=10),
     Part("mix_kernels and fold_parameters, 6 low-rank convolutions", KERNELS, ((1, 96, 32, 32), (1, 6)), "mix_kernels, fold_parameters", 0.5),
     Part("pack, three weights of 256 by 256 side by side, batch 4", SIDES, ((4, 256),), "pack", 0.95, calls=20),
+    Part(
+        "read_prefixes, queries, keys and values of 4 chains of 96, 128 tokens",
+        PREFIXES,
+        ((4, 1, 128, 96),),
+        "simplify, read_prefixes, cse, merge_linears, fold_parameters",
+        1.0,
+    ),
     Part("sdpa, 256 tokens, 8 heads of 32, batch 2", ATTENTION, QUERIES, "sdpa", 0.95),
     Part("sdpa, the same, forward and backward", ATTENTION, QUERIES, "sdpa", 0.95, trains=True),
     Part("simplify, what changes nothing", NOTHING, ((512, 512),), "simplify", 0.5, calls=10),

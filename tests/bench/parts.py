@@ -69,6 +69,7 @@ def chains(count: int, kept: int, tokens: int) -> Row:
         {**SIZES, "ratio": ratio},
         whole={**SIZES, "ratio": [SIZES["heads"]]},
         passes="inference",
+        pairs=10,
     )
 
 
