@@ -59,7 +59,7 @@ TEXTS = [
     if re.search(r"^model ", match[1], re.MULTILINE)
 ]
 LIBRARY = [
-    pytest.param(case.text(name, whole=whole), id=f"{name}{'' if whole else '-least'}")
+    pytest.param(case.text(name, whole=whole), id=f"{name}{'' if whole else '-least'}", marks=[] if whole else [pytest.mark.slow])
     for name, case in LIBRARY_EXAMPLES.items()
     for whole in ([True, False] if case.without else [True])
 ]
