@@ -24,6 +24,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "mtlosses": {"void": -1},
 }
 """Parameters of examples that have no small preset."""
+UNTRAINED = ("mtlosses",)
+"""Examples without parameters."""
 
 
 def texts() -> Iterator[tuple[str, str | None]]:
@@ -73,7 +75,7 @@ def rows(asked: list[str]) -> Iterator[Ratio]:
         yield lowering()
     for name, preset in texts():
         if not asked or any(word in name for word in asked):
-            for trains in (False, True):
+            for trains in (False, True) if name not in UNTRAINED else (False,):
                 yield measured(name, preset, trains)
 
 
