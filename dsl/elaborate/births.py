@@ -102,6 +102,8 @@ MODEL_NAMES = frozenset(
         "save_weights",
         "check_claims",
         "passes",
+        "quantized",
+        "drop_folded",
     ]
 )
 """Names that a compiled model uses for itself."""

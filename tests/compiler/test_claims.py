@@ -315,6 +315,6 @@ def test_claims_leave_the_graph_and_the_emitted_source_alone() -> None:
 
 
 def test_an_error_inside_names_its_line() -> None:
-    text = simple("y = take(x, ids * 9, dim = 1)", "assert y[:, 0] ignores x[:, 1:]", "in x: float[B, 2, 4]; in ids: int[S] in 1..2")
+    text = simple("y = take(x, ids + 9, dim = 1)", "assert y[:, 0] ignores x[:, 1:]", "in x: float[B, 2, 4]; in ids: int[S]")
     with pytest.raises(archloom.ModelError, match="take"):
         archloom.compile(text).check_claims()

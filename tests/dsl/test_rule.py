@@ -264,7 +264,7 @@ ALLOWED = {
     "float": {DType.FLOAT, DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16},
     "int": {DType.INT, DType.INT32},
     "bool": {DType.BOOL},
-    "number": set(DType) - {DType.BOOL},
+    "number": set(DType) - {DType.BOOL, DType.INT8},
     "any": set(DType),
     "float32": {DType.FLOAT32},
 }
