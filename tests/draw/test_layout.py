@@ -26,9 +26,6 @@ from .specs import SPECS
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted([*EXAMPLES.glob("*.arch"), *EXAMPLES.glob("sketches/*.arch")])
 NAMES = [*SPECS, *(path.stem for path in FILES if path.parent == EXAMPLES), *(f"sketch {path.stem}" for path in FILES if path.parent != EXAMPLES)]
-SKETCHES = [name for name in NAMES if name.startswith("sketch ")]
-PICTURES = [pytest.param(name, marks=[pytest.mark.slow] if name in SKETCHES and SKETCHES.index(name) % 3 else [], id=name) for name in NAMES]
-"""A third of the sketches is drawn each time, all of them with the slow tests."""
 NEAR = 0.7
 """Lines are drawn to a tenth of a pixel, and those that are nearly straight as if they were."""
 
@@ -205,7 +202,8 @@ def tasks_stand_in_their_order(name: str) -> None:
             assert left.y != right.y or left.x + left.width < right.x
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_picture_keeps_the_laws(name: str) -> None:
     """All of them in one test, so that a picture is made once, whichever worker has it."""
     for check in LAWS:

@@ -62,11 +62,13 @@ def check(text: str) -> str:
 # ------------------------------------------------------------------------------------------------------------ files
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_keep_their_meaning(path: Path) -> None:
     check(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_layout_does_not_depend_on_line_ends_in_brackets(path: Path) -> None:
     """Torn apart after every comma and bracket in which line ends don't count, a file comes out the same."""

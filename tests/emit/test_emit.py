@@ -188,7 +188,8 @@ def test_examples(path: Path, params: dict[str, int]) -> None:
     compare(path, params)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "mlore" else []) for name in PRESETS])
+@pytest.mark.sampled(6)
+@pytest.mark.parametrize("name", PRESETS)
 def test_small_presets(name: str) -> None:
     compare(ROOT / "examples" / f"{name}.arch", preset="small", name=PRESETS[name])
 
@@ -234,6 +235,7 @@ def test_every_example_is_tried() -> None:
     assert {path.stem for path in (ROOT / "examples").glob("*.arch")} == {*SMALL, *PRESETS, "mtlosses"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("text", LIBRARY)
 def test_library(text: str) -> None:
     compare(text)

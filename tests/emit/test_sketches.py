@@ -34,11 +34,8 @@ def called(module: Any, inputs: Mapping[str, Any], training: bool) -> tuple[dict
     return found, {name: p.grad for name, p in module.named_parameters() if p.grad is not None and p.grad.any()}
 
 
-WRITTEN = sorted(TRIED.keys() - REFUSED)
-"""A third of them is tried each time, all of them with the slow tests."""
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if place % 3 else []) for place, name in enumerate(WRITTEN)])
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("name", sorted(TRIED.keys() - REFUSED))
 def test_sketch(name: str) -> None:
     tiny = TRIED[name]
     program = sketch(name)

@@ -47,6 +47,7 @@ def repeated(model: Any, dims: Mapping[str, int]) -> None:
     model.load_state_dict(before)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", TINY)
 def test_sketch_trains(name: str) -> None:
     tiny = TINY[name]
@@ -81,6 +82,7 @@ def test_an_audit_finds_what_no_loss_reaches(name: str) -> None:
     assert set(found.inputs.values()) == {"changes the results"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "preset", "model"), PRESETS)
 def test_published_counts_hold(name: str, preset: str, model: str) -> None:
     program = load_program(FOLDER / f"{name}.arch", preset=preset, model=model)  # a count that does not hold is an error

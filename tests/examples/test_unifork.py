@@ -103,6 +103,7 @@ BELOW: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stage", BELOW)
 def test_each_stage_trains_what_it_should_on_a_photograph_and_a_sentence(stage: str) -> None:
     torch.manual_seed(0)

@@ -49,6 +49,7 @@ ROUNDINGS: dict[str, dict[tuple[str, int, int], float]] = {
 when the case was stored.  It is 2e-3 to 2e-2 there, of numbers up to 3, and the norm multiplies it by up to 300."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [False, True], ids=["compiled", "emitted"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
