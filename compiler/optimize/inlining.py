@@ -15,6 +15,9 @@ from ..paths import is_handed, join
 from ..slice import symbols_in
 from .writing import Writer
 
+OWN = (NodeKind.LEAF, NodeKind.PARAMETER)
+"""What a node reads or calls that a block owns by name."""
+
 
 class Inlined:
     """A body with some calls written out.
@@ -26,6 +29,13 @@ class Inlined:
     def __init__(self, body: Body, calls: Collection[int]) -> None:
         self.stems: dict[int, str] = {}
         self.calls: dict[int, int] = {}
+        self.body = body
+        if calls:
+            self._write(body, calls)
+        else:
+            self.stems = {number: stem_of(body, node) for number, node in enumerate(body.nodes) if node.kind in OWN}
+
+    def _write(self, body: Body, calls: Collection[int]) -> None:
         writer = Writer(body)
         for number, node in enumerate(body.nodes):
             if number in calls and node.body is not None:
@@ -35,7 +45,7 @@ class Inlined:
                 self.calls.update((made, number) for made in range(first, len(writer.nodes)))
             else:
                 made = writer.copy(number)
-                if node.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
+                if node.kind in OWN:
                     self.stems[made.node] = stem_of(body, node)
         self.body = writer.whole()
 
@@ -57,7 +67,7 @@ class Inlined:
                 found = self._call(writer, inner.body, read, join(path, inner.target), join(stem, inner.target))
             else:
                 made = writer.add(_sized(_below(inner, path, read), sizes))
-                if inner.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
+                if inner.kind in OWN:
                     self.stems[made.node] = join(stem, inner.target)
                 found = [Ref(made.node, index) for index in range(len(inner.outputs))]
             for index, value in enumerate(found):
@@ -121,7 +131,7 @@ def _size(value: Any, sizes: Sizes) -> Any:
 
 def _below(node: Node, path: str, inputs: dict[str, Operand]) -> Node:
     """Return a node of a callee with its paths relative to the caller."""
-    if node.kind in (NodeKind.LEAF, NodeKind.PARAMETER):
+    if node.kind in OWN:
         return replace(node, target=join(path, node.target), inputs=inputs)
     return replace(node, inputs=inputs)
 

@@ -7,6 +7,7 @@ a family are groups to begin with; operations that read one group each, lane by 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
@@ -60,12 +61,15 @@ class Lanes:
         self.body, self.stems, self.fits = body, stems, fits
         self._members: list[tuple[int, ...]] = []
         self.lane: dict[int, tuple[int, int]] = {}  # node: group, lane
-        self._before = _ancestors(body)
         for lanes in self._seeds():
             self._add(lanes)
         while self._grow():
             pass
         self.groups = [Group(lanes, self._forms(lanes)) for lanes in self._members]
+
+    @cached_property
+    def _before(self) -> list[int]:
+        return _ancestors(self.body)
 
     # ------------------------------------------------------------------------------------------------------ leaves
 
@@ -75,7 +79,7 @@ class Lanes:
         for number, node in enumerate(self.body.nodes):
             if node.kind is NodeKind.LEAF and number in self.stems and self.fits(self.body, node):
                 classes.setdefault(self._class(number, node), []).append(number)
-        for members in classes.values():
+        for members in (found for found in classes.values() if len(found) > 1):
             targets = [self.body.nodes[number].target for number in members]
             if len(set(targets)) == len(targets):
                 yield from self._independent(members)

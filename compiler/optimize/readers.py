@@ -9,8 +9,10 @@ from ..graph import operands, results
 
 
 def readers(body: Body) -> Counter[Ref]:
-    """Return how often each value of a body is read, by its nodes and as a result."""
-    found = Counter(ref for node in body.nodes for _, ref in operands(node))
-    found.update(results(body))
-    found.update(update.ref for update in body.updates)
+    """Return how often each value of a body is read, by its nodes and as a result: kept with the body, not to be changed."""
+    found: Counter[Ref] | None = body.found.get("readers")
+    if found is None:
+        found = body.found["readers"] = Counter(ref for node in body.nodes for _, ref in operands(node))
+        found.update(results(body))
+        found.update(update.ref for update in body.updates)
     return found

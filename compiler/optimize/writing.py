@@ -24,6 +24,7 @@ class Writer:
         self.old = old
         self.nodes: list[Node] = []
         self.moved: dict[Ref, Ref] = {}
+        self._straight = 0  # how many nodes at the beginning are the old one's, each in its place
         self._parameters: dict[str, Ref] = {}
         self._head: list[Node] = []
 
@@ -53,9 +54,12 @@ class Writer:
     def copy(self, number: int) -> Ref:
         """Copy an old node with its operands moved."""
         node = self.old.nodes[number]
-        inputs = {name: self.operand(operand) for name, operand in node.inputs.items()}
-        same = all(inputs[name] == operand for name, operand in node.inputs.items())
-        made = self.add(node if same else replace(node, inputs=inputs))
+        if number == self._straight == len(self.nodes):
+            self._straight += 1
+        else:
+            inputs = {name: self.operand(operand) for name, operand in node.inputs.items()}
+            node = node if inputs == node.inputs else replace(node, inputs=inputs)
+        made = self.add(node)
         self.stand_for(number, [Ref(made.node, i) for i in range(len(node.outputs))])
         return made
 
