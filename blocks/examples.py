@@ -17,6 +17,7 @@ class Example:
     call: str = ""  # the arguments; the names of the inputs when empty
     without: tuple[str, ...] = field(default=())  # inputs that may be left out
     beside: str | None = None  # another block, named in `make`
+    needs: str | None = None  # what the model requires of its sizes
     around: str = "{}"  # what is done with the result: a family has to become a value
     training: bool = False  # some of its parameters only matter in training
     penalised: bool = False  # some of its parameters only matter to its losses
@@ -27,6 +28,8 @@ class Example:
         inputs = {k: v for k, v in self.inputs.items() if whole or k not in self.without}
         call = self.call or ", ".join(k if k == first or not self.without else f"{k} = {k}" for first in [next(iter(inputs))] for k in inputs)
         lines = [f"  in {k}: {v}" for k, v in inputs.items()]
+        if self.needs is not None:
+            lines.append(f"  require {self.needs}")
         if self.make is not None:
             lines.append(f"  part = {item}({self.make})")
         result = self.around.format(f"{'part' if self.make is not None else item}({call})")
@@ -67,7 +70,7 @@ EXAMPLES: dict[str, Example] = {
     "attention.SelfAttention": Example(SEQUENCE, "8, 2, causal = true, drop = 0.1", without=MASK),
     "attention.CrossAttention": Example({"x": "float[B, S, 8]", "context": "float[B, T, 6]", "mask": "bool[B, T]"}, "8, 2, source = 6", without=MASK),
     "attention.GroupedQueryAttention": Example(TURNED, "8, 2, 1, 4, bias = true", without=ROPE),
-    "bert.Embeddings": Example({"ids": "int[B, S] in 0..11", "segments": "int[B, S] in 0..2"}, "11, 8, 16", without=("segments",)),
+    "bert.Embeddings": Example({"ids": "int[B, S] in 0..11", "segments": "int[B, S] in 0..2"}, "11, 8, 16", without=("segments",), needs="S <= 16"),
     "bert.SelfAttention": Example(SEQUENCE, "8, 2", without=MASK),
     "bert.Output": Example({"x": "float[B, S, 6]", "residual": "float[B, S, 8]"}, "6, 8"),
     "bert.Attention": Example(SEQUENCE, "8, 2", without=MASK),
@@ -85,10 +88,10 @@ EXAMPLES: dict[str, Example] = {
     ),
     "chain.ChainFeedForward": Example(CHAINS, "0..2, [4, 4], [6, 3], false, activation = gelu", call="x[*]", around="concat({}[*], dim = -1)"),
     "chain.ChainLayer": Example(CHAINS, "0..2, [4, 4], [2, 2], [2, 2], [6, 3], air = true", call="x[*]", around="concat({}[*], dim = -1)"),
-    "conv.ConvNormAct": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2, dilation = 2, activation = gelu"),
-    "conv.DepthwiseSeparable": Example({"x": "float[B, 4, S, T]"}, "4, 6"),
+    "conv.ConvNormAct": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2, dilation = 2, activation = gelu", needs="B >= 2"),
+    "conv.DepthwiseSeparable": Example({"x": "float[B, 4, S, T]"}, "4, 6", needs="B >= 2"),
     "conv.SqueezeExcite": Example({"x": "float[B, 4, S, T]"}, "4, width = 2, activation = gelu"),
-    "conv.InvertedResidual": Example({"x": "float[B, 4, S, T]"}, "4, 4, expand = 2, squeeze = 3, rate = 0.1"),
+    "conv.InvertedResidual": Example({"x": "float[B, 4, S, T]"}, "4, 4, expand = 2, squeeze = 3, rate = 0.1", needs="B >= 2"),
     "crf.CRF": Example(
         {"scores": "float[B, S, 3]", "labels": "int[B, S] in 0..3", "mask": "bool[B, S]"}, "3", outputs=("path", "nll"), without=MASK,
     ),
@@ -145,7 +148,7 @@ EXAMPLES: dict[str, Example] = {
         {"x[t in {seg, edge}]": "float[B, 8, 5, 4]"}, "{seg, edge}, 8, 20, [1, 2, 3], special = 2, k = 2, balance = 0.1", call="x[*]",
         around="stack({}[*], dim = 1)", training=True, penalised=True,
     ),
-    "mlore.LevelFusion": Example({"x[l in 0..2]": "float[B, 4, S, T]"}, "0..2, 4", call="x[*]"),
+    "mlore.LevelFusion": Example({"x[l in 0..2]": "float[B, 4, S, T]"}, "0..2, 4", call="x[*]", needs="B >= 2"),
     "moe.Gate": Example(VECTORS, "8, {a, b, c}, hidden = 6"),
     "moe.TopKGate": Example(VECTORS, "8, {a, b, c}, k = 2, noise = learned", outputs=("weight", "keep", "p", "logits"), training=True),
     "moe.switch_balance": Example({"p": "float[B, S, 4]", "keep": "bool[B, S, 4]"}),
@@ -168,15 +171,15 @@ EXAMPLES: dict[str, Example] = {
     "position.sinusoid": Example({"at": "float[S]"}, call="at, 8"),
     "position.counted": Example({"ids": "int[B, S] in 0..11"}, call="ids, padding = 1"),
     "position.Sinusoid": Example(VECTORS, "8"),
-    "position.LearnedPositions": Example(VECTORS, "16, 8"),
-    "pyramid.ASPP": Example({"x": "float[B, 4, S, T]"}, "4, 3, rates = [1, 2]"),
-    "pyramid.PyramidPooling": Example({"x": "float[B, 4, 6, 8]"}, "4, 3, bins = [1, 3]"),
+    "position.LearnedPositions": Example(VECTORS, "16, 8", needs="S <= 16"),
+    "pyramid.ASPP": Example({"x": "float[B, 4, S, T]"}, "4, 3, rates = [1, 2]", needs="B >= 2"),
+    "pyramid.PyramidPooling": Example({"x": "float[B, 4, 6, 8]"}, "4, 3, bins = [1, 3]", needs="B >= 2"),
     "pyramid.FeaturePyramid": Example({"x[s in 0..2]": "float[B, 4, 6, 8]"}, "[4, 4], 3", call="x[*]", around="concat({}[*], dim = 1)"),
     "qwen2.Attention": Example(TURNED, "8, 2, 1, 4", without=ROPE),
     "qwen2.DecoderLayer": Example(TURNED, LAYER, without=ROPE),
     "qwen2.Decoder": Example(TOKENS, STACK, without=MASK),
     "qwen2.CausalLM": Example(TOKENS, STACK, outputs=("logits",), without=MASK),
-    "roberta.Embeddings": Example({"ids": "int[B, S] in 0..11"}, "11, 8, 32"),
+    "roberta.Embeddings": Example({"ids": "int[B, S] in 0..11"}, "11, 8, 32", needs="S <= 30"),
     "roberta.Layer": Example(SEQUENCE, "8, 2, 12", without=MASK),
     "roberta.Encoder": Example(SEQUENCE, "8, 2, 2, 12", without=MASK),
     "rq.ResidualQuantizer": Example(VECTORS, "8, 11, 3", outputs=("codes", "sums", "latent")),
@@ -195,7 +198,7 @@ EXAMPLES: dict[str, Example] = {
     "siglip.Vision": Example({"image": "float[B, 3, 12, 12]"}, "8, 2, 2, 12, size = 12, patch = 4", outputs=("patches", "pooled")),
     "filter.CutEncoder": Example(
         {"ids[l in {a, b}]": "int[B, S] in 0..11", "mask[l in {a, b}]": "bool[B, S]"}, "{a, b}, 3, 1, 1, Embeddings(11, 8), Layer(8, 2, 12)",
-        call="ids[*], mask[*]", beside="roberta.{Embeddings, Layer}", around="{}.y",
+        call="ids[*], mask[*]", beside="roberta.{Embeddings, Layer}", around="{}.y", needs="S <= 512",
     ),
     "filter.row_divergence": Example({"logits": "float[B, S, 5]", "soft": "float[B, S, 5]"}, call="logits, soft, tau = 2.0"),
     "filter.batch_divergence": Example({"logits": "float[B, S]", "soft": "float[B, S]", "mask": "bool[B, S]"}, call="logits, soft, mask, tau = 2.0"),
@@ -216,9 +219,9 @@ EXAMPLES: dict[str, Example] = {
         {"image": "float[B, 3, 64, 32]"}, "[4, 4, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], decoder = 8, classes = 5",
         outputs=("logits",), around="{}.logits",
     ),
-    "dense.ConvHead": Example({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
+    "dense.ConvHead": Example({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",), needs="B >= 2"),
     "dense.DeconvHead": Example({"x": "float[B, 4, S, T]"}, "4, 5", outputs=("logits",)),
-    "dense.ConvNorm": Example({"x": "float[B, 4, S, T]"}, "4, 6, 3, stride = 2"),
+    "dense.ConvNorm": Example({"x": "float[B, 4, S, T]"}, "4, 6, 3, stride = 2", needs="B >= 2"),
     "dense.to_map": Example({"x": "float[B, 6, 8]"}, call="x, 2"),
     "dense_loss.SemSeg": Example({"pred": "float[B, 4, S, T]", "label": "int[B, S, T] in 0..4"}, ""),
     "dense_loss.Saliency": Example({"pred": "float[B, 2, S, T]", "label": "int[B, S, T] in 0..2"}, ""),
@@ -229,11 +232,11 @@ EXAMPLES: dict[str, Example] = {
     "dit.LabelEmbedder": Example({"label": "int[B] in 0..5"}, "5, 8"),
     "dit.DiTBlock": Example({"x": "float[B, S, 8]", "c": "float[B, 8]"}, "8, 2, 12, init = 0.5"),
     "dit.FinalLayer": Example({"x": "float[B, 6, 8]", "c": "float[B, 8]"}, "8, 2, 3, 2, init = 0.5", outputs=("image",)),
-    "mlp.Hidden": Example({"x": "float[B, 8]"}, "8, [6, 5], norm = true"),
+    "mlp.Hidden": Example({"x": "float[B, 8]"}, "8, [6, 5], norm = true", needs="B >= 2"),
     "mlp.MLP": Example({"x": "float[B, 8]"}, "8, [6, 5], 3"),
     "pool.GPO": Example({"x": "float[B, 5, 8]", "mask": "bool[B, 5]"}, "5, 4, 4"),
-    "resnet.Basic": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2", outputs=("z",)),
-    "resnet.Bottleneck": Example({"x": "float[B, 4, S, T]"}, "4, 2", outputs=("z",)),
+    "resnet.Basic": Example({"x": "float[B, 4, S, T]"}, "4, 6, stride = 2", outputs=("z",), needs="B >= 2"),
+    "resnet.Bottleneck": Example({"x": "float[B, 4, S, T]"}, "4, 2", outputs=("z",), needs="B >= 2"),
     "resnet.ResNet": Example({"image": "float[B, 3, 33, 40]"}, "[1, 2], 5, width = 2", outputs=("logits",), around="{}.logits"),
     "resnet.CifarResNet": Example(PICTURE, "1, 5, width = 2", outputs=("logits",)),
     "resnet.ResNet20": Example(PICTURE, "classes = 5, width = 2", outputs=("logits",)),
@@ -257,13 +260,13 @@ EXAMPLES: dict[str, Example] = {
         PICTURE, "4, [2, 1], [2, 2], size = 8, patch = 2, window = [2, 2], classes = 5, attention = [WindowAttention, WindowAttention]",
         outputs=("logits",), around="{}.logits", beside="swin.WindowAttention",
     ),
-    "taskexpert.Expert": Example({"x": "float[B, 4, S, T]"}, "4, 6, kernel = 3"),
+    "taskexpert.Expert": Example({"x": "float[B, 4, S, T]"}, "4, 6, kernel = 3", needs="B >= 2"),
     "taskexpert.MapGate": Example({"x": "float[B, 4, S, T]"}, "4, {one, two, rest}, hidden = 5, kind = spatial"),
     "taskexpert.MemoryWrite": Example({"memory": "float[B, 4, S, T]", "read": "float[B, 4, S, T]"}, "4, rule = gated"),
     "taskexpert.MemorialMixture": Example(
         {"x": "float[B, 4, S, T]", "memory[t in {seg, edge}]": "float[B, 6, S, T]"},
         "{seg, edge}, {one, two}, 4, 6, Expert, MapGate(hidden = 5, ...)", call="x, memory[*]", beside="taskexpert.{Expert, MapGate}",
-        around="stack({}[*], dim = 1)",
+        around="stack({}[*], dim = 1)", needs="B >= 2",
     ),
     "taskprompter.PromptAttention": Example(
         {"x": "float[B, 24, 8]", "p": "float[B, 3, 8]"}, "8, 2, rows = 3, grid = [4, 6], side = 2",
