@@ -166,7 +166,11 @@ def int4_scale(rule: Rule, x: TensorType, group: int) -> TensorType:
     lowering=call(f"{QUANTIZED}.int4_quantize", "x", "scale"),
     cost=moved,
     good=(sample(x="float[3, 64]", scale="bfloat16[3, 2]"),),
-    bad=(refused("A322", x="float[3]", scale="bfloat16[3, 2]"), refused("A301", x="float[3, 64]", scale="bfloat16[4, 2]")),
+    bad=(
+        refused("A322", x="float[3]", scale="bfloat16[3, 2]"),
+        refused("A301", x="float[3, 64]", scale="bfloat16[4, 2]"),
+        refused("A302", x="float[3, 64]", scale="bfloat16[3, 3]"),
+    ),
 )
 def int4_quantize(rule: Rule, x: TensorType, scale: TensorType) -> TensorType:
     """Round each group of numbers along a row to whole ones of its step, two in a byte: `q_ig = round(x_ig / s_ig)`, in -8 .. 7.
@@ -177,6 +181,7 @@ def int4_quantize(rule: Rule, x: TensorType, scale: TensorType) -> TensorType:
     if x.rank != 2 or scale.rank != 2:
         raise rule.fail(f"`int4_quantize` takes rows, and `x` is {x}, `scale` {scale}", "give float[n, din] and bfloat16[n, din / group]", "A322")
     _groups(rule, scale, x)
+    rule.divide(x.shape[1], scale.shape[1], "the numbers in a row of `x`, by the steps of a row")
     return TensorType(DType.INT8, (x.shape[0], rule.divide(x.shape[1], 2, "the numbers in a row of `x`")))
 
 

@@ -60,6 +60,7 @@ def int4_quantize(x: Any, scale: Any) -> Tensor:
     need(of(x, *FLOATS).dim() == 2, "rows")
     _steps(scale, x, torch.bfloat16, 2)
     need(x.shape[1] % 2 == 0, "two numbers in a byte", "run")
+    need(scale.shape[1] > 0 and x.shape[1] % scale.shape[1] == 0, "groups that fit a row", "run")
     return torch.zeros(x.shape[0], x.shape[1] // 2, dtype=torch.int8)
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import axes, axis, equal, floats, listed, need, numbers, one, shapes, within
+from .checks import axes, axis, equal, floats, listed, need, numbers, of, one, shapes, within
 from .torch_elementwise import TABLE, entry
 from .values import Wrong
 
@@ -53,6 +53,34 @@ def batched_linear(x: Any, weight: Any, bias: Any) -> Tensor:
     if bias is not None:
         shapes(bias, weight[..., 0])
     return torch.stack([F.linear(v, weight[i], None if bias is None else bias[i]) for i, v in enumerate(x)])
+
+
+TABLE["onednn_linear"] = linear
+
+
+@entry
+def grouped_linear(x: Any, weight: Any, member: Any, bias: Any, ends: Any) -> Tensor:
+    floats(x, weight, bias)
+    of(member, torch.int64, what="member")
+    need((x.dim(), weight.dim(), member.dim()) == (2, 3, 1) and (bias is None or bias.dim() == 2), "grouped_linear's axes")
+    equal(x.shape[0], member.shape[0], "grouped_linear's rows")
+    equal(x.shape[1], weight.shape[2], "grouped_linear's width")
+    if bias is not None:
+        shapes(bias, weight[..., 0])
+    if ends is not None:
+        need(of(ends, torch.int32, what="ends").dim() == 1, "where the members end")
+        equal(ends.shape[0], weight.shape[0], "grouped_linear's members")
+    found = torch.einsum("ri,roi->ro", x, weight[member])
+    return found if bias is None else found + bias[member]
+
+
+@entry
+def routes(keep: Any, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    need(of(keep, torch.bool, what="keep").dim() >= 2, "no rows")
+    rows = keep.shape[:-1].numel()
+    row = torch.arange(rows).repeat(count)
+    member = torch.zeros_like(row)
+    return row, member, row * keep.shape[-1], torch.zeros(keep.shape[-1], dtype=torch.int32)
 
 
 @entry
