@@ -66,7 +66,7 @@ def outcomes(options: argparse.Namespace) -> Iterator[list[Outcome]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=500, help="mutants of each kind of single blocks, or of whole specs where there are too few")
-    parser.add_argument("--others", type=int, default=16, help="mutants of each kind of whole specs")
+    parser.add_argument("--others", type=int, default=28, help="mutants of each kind of whole specs")
     parser.add_argument("--kind", nargs="*", help="kinds of change; all without it")
     parser.add_argument("--base", nargs="*", help="parts of names of texts; all without it")
     parser.add_argument("--seed", type=int, default=0)
