@@ -6,21 +6,32 @@ from ..bench.configuration import REFERENCE
 from ..bench.report import Quartiles, Report, Row
 from ._printing import memory, quantity, table
 
-NAMES, TIMES = 3, 7
-"""How many columns name a configuration, and where those of times and ratios end."""
+NAMES = 3
+"""How many columns name a configuration."""
+
+TOGETHER = ((3, 4), (5, 6))
+"""Columns of a number and its quartiles."""
 
 
 def text(report: Report, width: int | None = None) -> str:
-    """Return the table of a report, with what it was measured on, and why what failed did; times in a table of their own where one is too wide."""
+    """Return the table of a report, with what it was measured on, and why what failed did; in several tables where one is too wide."""
     return "\n".join([_head(report), *_tables([_heads(report), *(_cells(row, report) for row in report.rows)], width), *_below(report)]) + "\n"
 
 
 def _tables(rows: list[list[str]], width: int | None) -> list[str]:
-    whole = table(rows, range(NAMES, len(rows[0])))
-    if width is None or max(map(len, whole.splitlines())) <= width:
-        return [whole]
-    others = [row[:NAMES] + row[TIMES:] for row in rows if len(row) > TIMES]
-    return [table([row[:TIMES] for row in rows], range(NAMES, TIMES)), table(others, range(NAMES, len(others[0])))]
+    """Part the columns into as few tables as fit, each with the names."""
+    parts: list[list[int]] = [[]]
+    for group in (*TOGETHER, *((place,) for place in range(TOGETHER[-1][-1] + 1, len(rows[0])))):
+        if width is not None and parts[-1] and max(map(len, _table(rows, [*parts[-1], *group]).splitlines())) > width:
+            parts.append([])
+        parts[-1] += group
+    return [_table(rows, part) for part in parts]
+
+
+def _table(rows: list[list[str]], columns: list[int]) -> str:
+    """Return the table of some columns; what failed stands in the first one alone."""
+    found = [row[:NAMES] + [row[place] for place in columns if place < len(row)] for row in rows if len(row) > columns[0]]
+    return table(found, range(NAMES, NAMES + len(columns)))
 
 
 def _head(report: Report) -> str:

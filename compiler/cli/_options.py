@@ -86,6 +86,14 @@ folder = click.option(
     help="Let imports lead into this folder, too, by a link.",
 )
 
+
+def one_model(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says which model of which file is meant."""
+    for option in (model, preset, param, folder, limit, file):
+        command = option(command)
+    return command
+
+
 PASSES = "archloom.passes"
 
 

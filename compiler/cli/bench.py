@@ -52,12 +52,7 @@ def _plot(ctx: click.Context, parameter: click.Parameter, path: str | None) -> s
 
 
 @click.command("bench", short_help="Measure a model in several configurations side by side.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @options.size
 @click.option("--optimize", multiple=True, metavar="PASSES", help="Pipelines to compare, or passes; may be repeated.  [default: none,default,max]")
 @click.option(

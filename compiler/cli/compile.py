@@ -15,12 +15,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 @click.command("compile", short_help="Write a model with its weights into a folder of its own.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="What floats are.")

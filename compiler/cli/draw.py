@@ -14,12 +14,7 @@ from ._writing import write_whole
 
 
 @click.command("draw", short_help="Draw a model as SVG.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @options.optimize
 @click.option("--stage", metavar="NAME", help="Mark what this stage freezes.")
 @click.option("--task", metavar="NAME", help="Leave out what other tasks alone give.")

@@ -15,12 +15,7 @@ from ._writing import write_whole
 
 
 @click.command("emit", short_help="Write a model as Python that imports torch alone.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @options.optimize
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Take only what this task needs; may be repeated.")
 @click.option("--entries", is_flag=True, help="Write the model's entries too, each as a method with its caches.")

@@ -18,12 +18,7 @@ from ._progress import Steps
 
 
 @click.command("quantize", short_help="Find which weights of a model to quantize, on data, under a target.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @click.option("--data", required=True, metavar="FILE", type=click.Path(), help="Safetensors with a tensor for each input, samples along axis 0.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="How many samples are taken at once.")
 @click.option("--error", type=float, metavar="E", help="Quantize as many weights as keep the outputs' relative error at most so high.")

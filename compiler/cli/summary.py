@@ -20,12 +20,7 @@ RIGHT = (1, 2, 3, 4)
 
 
 @click.command("summary", short_help="Count parameters, multiply-adds and memory.")
-@options.file
-@options.limit
-@options.folder
-@options.param
-@options.preset
-@options.model
+@options.one_model
 @options.size
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True, help="How deep the paths go.")
 @options.optimize

@@ -10,22 +10,8 @@ from collections.abc import Iterator
 
 import torch
 from pairs import Ratio, show
-from part import Part, part
+from part import EXPERTS, Part, part
 
-EXPERTS = """
-block Expert(dim: int) {
-  in x: float[B, dim]
-  first, second = Linear(dim, dim), Linear(dim, dim)
-  out y = second(relu(first(x)))
-}
-model M(dim: int = 64) {
-  in x: float[B, dim]
-  for e in 0..8 {
-    expert = Expert(dim)
-    out y = expert(x)
-  }
-}
-"""
 HALVES = """
 model M {
   in x: float[B, 64, 64, 64]

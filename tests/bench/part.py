@@ -14,6 +14,22 @@ from torch import Tensor
 
 import archloom
 
+EXPERTS = """
+block Expert(dim: int) {
+  in x: float[B, dim]
+  first, second = Linear(dim, dim), Linear(dim, dim)
+  out y = second(relu(first(x)))
+}
+model M(dim: int = 64) {
+  in x: float[B, dim]
+  for e in 0..8 {
+    expert = Expert(dim)
+    out y = expert(x)
+  }
+}
+"""
+"""Members of a family that are alike, on one input."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from given import EXAMPLES, give
 from pairs import Ratio, show
-from part import Part, part, timed
+from part import EXPERTS, Part, part, timed
 
 import archloom
 
@@ -30,20 +30,6 @@ class Row:
     trains: bool = False
 
 
-EXPERTS = """
-block Expert(dim: int) {
-  in x: float[B, dim]
-  first, second = Linear(dim, dim), Linear(dim, dim)
-  out y = second(relu(first(x)))
-}
-model M(dim: int = 64) {
-  in x: float[B, dim]
-  for e in 0..8 {
-    expert = Expert(dim)
-    out y = expert(x)
-  }
-}
-"""
 ADAPTERS = """
 import adapter.Bottlenecks
 import scalearn.Scales

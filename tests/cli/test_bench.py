@@ -89,8 +89,11 @@ def test_the_table(golden: Callable[[str, str], None]) -> None:
     assert text(FULL, 200) == text(FULL)
 
 
-def test_the_table_of_a_narrow_terminal_is_two(golden: Callable[[str, str], None]) -> None:
+def test_the_table_of_a_narrow_terminal_is_several(golden: Callable[[str, str], None]) -> None:
     golden("bench_narrow.txt", text(FULL, 80))
+    for width in (60, 80):
+        tables = [part for part in text(FULL, width).split("\n\n") if part.startswith("passes ")]
+        assert len(tables) > 1 and all(len(line) <= width for part in tables for line in part.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,6 @@ from archloom.compiler.check import describe, library
 from archloom.compiler.inspector import GraphInspector
 from archloom.compiler.sources import beside
 from archloom.dsl.elaborate import kept
-from archloom.dsl.elaborate.context import Context
 from archloom.dsl.elaborate.model import Elaboration, Request, elaborate
 from archloom.dsl.limits import Limits
 from archloom.dsl.source import Source
@@ -28,21 +26,6 @@ model M {
   entry next { in token: int[B, 1] in 0..50; out logits = lm(token) }
 }
 """
-
-
-@pytest.fixture
-def entered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Forget all bodies; return a list that grows by the name of each item that is elaborated."""
-    names: list[str] = []
-    enter = Context.enter
-
-    def told(self: Context, name: str, item: Any) -> None:
-        names.append(name)
-        enter(self, name, item)
-
-    monkeypatch.setattr(Context, "enter", told)
-    monkeypatch.setattr(kept, "_kept", {})
-    return names
 
 
 def made(text: str, **limits: int) -> Elaboration:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import archloom
 from archloom.compiler.check import CheckResult, check_text
 from archloom.dsl.elaborate import model, verdicts
-from archloom.dsl.elaborate.context import Context
 from archloom.dsl.limits import Limits
 from archloom.dsl.source import Source
 
@@ -36,21 +34,6 @@ preset wide for M {
   assert params() == 20
 }
 """
-
-
-@pytest.fixture
-def entered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Forget all verdicts; return a list that grows by the name of each item that is elaborated."""
-    names: list[str] = []
-    enter = Context.enter
-
-    def told(self: Context, name: str, item: Any) -> None:
-        names.append(name)
-        enter(self, name, item)
-
-    monkeypatch.setattr(Context, "enter", told)
-    monkeypatch.setattr(verdicts, "_kept", {})
-    return names
 
 
 def check(text: str, **limits: int) -> CheckResult:
