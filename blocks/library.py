@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from .initialisers import INITIALISERS, MOST
 from .registry import Entry, primitives
 
 SUFFIX = ".arch"
+BEGINS = re.compile(r"^(?:(?:block|fn) (?=\w)|(?=\w+ = ))(\w+)", re.MULTILINE)
+"""How a block, a function or another name for one begins in a file."""
 
 
 class StandardLibrary:
@@ -50,6 +53,10 @@ class StandardLibrary:
         """Return the dotted names of all library files, sorted."""
         return _modules()
 
+    def offers(self, name: str) -> Sequence[str]:
+        """Return the dotted names of the blocks and functions of library files that are called so, by file."""
+        return _offered().get(name, ())
+
 
 @cache
 def _initialisers() -> Mapping[str, tuple[Argument, ...]]:
@@ -63,6 +70,16 @@ def _root() -> Traversable:
 @cache
 def _modules() -> tuple[str, ...]:
     return tuple(sorted(_walk(_root(), "")))
+
+
+@cache
+def _offered() -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for module in _modules():
+        source = _load(tuple(module.split(".")))
+        for name in BEGINS.findall(source.text) if source is not None else ():
+            found[name] = (*found.get(name, ()), f"{module}.{name}")
+    return found
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[str]:

@@ -251,3 +251,7 @@ class Library(Protocol):
     def modules(self) -> Sequence[str]:
         """Dotted names of all library files."""
         ...
+
+    def offers(self, name: str) -> Sequence[str]:
+        """Dotted names of the blocks and functions of the library's files that are called so."""
+        ...

@@ -73,7 +73,7 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
         value = finder(node, frame)
         if value is not None:
             return value
-    fail("A102", *undefined(node, visible(frame)))
+    fail("A102", *undefined(node, visible(frame), frame))
 
 
 def stands(node: ast.Name, frame: Frame) -> bool:
@@ -84,10 +84,11 @@ def stands(node: ast.Name, frame: Frame) -> bool:
     return any(finder(node, frame) is not None for finder in (_member, _builtin, _task))
 
 
-def undefined(node: ast.Name, known: Iterable[str]) -> tuple[str, Span, str | None]:
+def undefined(node: ast.Name, known: Iterable[str], frame: Frame) -> tuple[str, Span, str | None]:
     """Return the message, place and help for a name that stands for nothing."""
-    help = WORDS.get(node.id) or _hint(node.id)
-    plain = len(node.id) == 1 or node.id in WORDS
+    offered = " or ".join(f"`import {name}`" for name in frame.builder.context.library.offers(node.id))
+    help = WORDS.get(node.id) or (f"the library has it: write {offered}" if offered else _hint(node.id))
+    plain = len(node.id) == 1 or node.id in WORDS or offered
     return f"`{node.id}` is not defined", node.span, help if plain else suggest(node.id, known, help)
 
 

@@ -86,6 +86,7 @@ LINE = "model M(dim: int = 4, kind: {{add, gated}} = add) {{\n  in x: float[B, S
 MISTAKES: list[tuple[str, str, str, str | None]] = [
     ("z = reluu(x)", "A102", "`reluu` is not defined", "did you mean `relu`?"),
     ("z = x + hiden", "A102", "`hiden` is not defined", "bind it above, make it a parameter, or import it"),
+    ("m = SwiGLU(4, 8)", "A102", "`SwiGLU` is not defined", "the library has it: write `import ffn.SwiGLU`"),
     ("z = zeros([B, T])", "A102", "`T` is not defined", "a dimension is introduced by a type in `in`, `target` or `state`, for instance `in x: float[B, T]`"),
     ("f = Linear(dim, dims = 4)", "A201", "`Linear` takes no `dims`", "it takes `din`, `dout`, [`bias`], [`init`], [`init_bias`]"),
     ("f = Linear(dim, 4, baias = false)", "A201", "`Linear` takes no `baias`", "did you mean `bias`?"),
