@@ -1,4 +1,4 @@
-"""Passes one by one, on small texts that have what each looks for, eager: what is not among the rows of `passes.py` and `parts.py`.
+"""Passes one by one, on small texts that have what each looks for, eager.
 
 Run: python tests/bench/each_pass.py [ROW...], a row by a part of its name.
 """
@@ -6,155 +6,138 @@ Run: python tests/bench/each_pass.py [ROW...], a row by a part of its name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from pairs import Ratio, show
 from part import EXPERTS, Part, part
-
-HALVES = """
-model M {
-  in x: float[B, 64, 64, 64]
-  p, q = split(x, [32, 32], dim = 1)
-  out y = concat([relu(p), relu(q)], dim = 1)
-}
-"""
-TWICE = """
-model M(dim: int = 256) {
-  in x: float[B, dim]
-  lift = Linear(dim, dim)
-  out y = relu(lift(x)) + 2 * relu(lift(x))
-}
-"""
-NORM = """
-model M(dim: int = 256) {
-  in x: float[B, dim]
-  lift, norm = Linear(dim, dim), BatchNorm1d(dim)
-  out y = norm(lift(x))
-}
-"""
-LENGTH = """
-model M(dim: int = 512) {
-  in x: float[B, dim]
-  w, g = Parameter([dim, dim]), Parameter([dim, 1])
-  out y = x @ (g * w / sqrt(sum(w ** 2, dim = 1, keepdim = true))).mT
-}
-"""
-QKV = """
-model M(dim: int = 256) {
-  in x: float[B, S, dim]
-  q, k, v = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
-  out a, b, c = q(x), k(x), v(x)
-}
-"""
-LORA = """
-model M(dim: int = 512, rank: int = 8) {
-  in x: float[B, dim]
-  base = Linear(dim, dim)
-  down, up = Linear(dim, rank, bias = false), Linear(rank, dim, bias = false)
-  out y = base(x) + 2 * up(down(x))
-}
-"""
-KERNELS = """
-block Expert(dim: int, rank: int) {
-  in x: float[B, dim, H, W]
-  down, up = Conv2d(dim, rank, 3, padding = 1), Conv2d(rank, dim, 1)
-  out y = up(down(x))
-}
-model M(dim: int = 96, n: int = 6) {
-  index experts = 0..n
-  in x: float[B, dim, 32, 32]
-  in g: float[B, n]
-  expert[e in experts] = Expert(dim, 16 * (e + 1))
-  out y = sum(g[:, e, none, none, none] * expert[e](x) for e in experts)
-}
-"""
-SIDES = """
-model M(dim: int = 256) {
-  in x: float[B, dim]
-  a, b, c = Parameter([dim, dim]), Parameter([dim, dim]), Parameter([dim, dim])
-  out y = linear(x, concat([a, b, c], dim = 0))
-}
-"""
-ATTENTION = """
-model M {
-  in q, k, v: float[B, 8, S, 32]
-  out y = softmax(q @ k.mT * 32 ** -0.5, dim = -1) @ v
-}
-"""
-LANES = """
-model M(dim: int = 32, heads: int = 2) {
-  index lanes = 0..4
-  in x: float[lanes, B, S, heads * dim]
-  for l in lanes {
-    q, k, v = Linear(heads * dim, heads * dim), Linear(heads * dim, heads * dim), Linear(heads * dim, heads * dim)
-    query = rope(rearrange(q(x[l]), "b s (h d) -> b h s d", d = dim))
-    key = rope(rearrange(k(x[l]), "b s (h d) -> b h s d", d = dim))
-    value = rearrange(v(x[l]), "b s (h d) -> b h s d", d = dim)
-    out y = rearrange(attention(query, key, value, causal = true), "b h s d -> b s (h d)")
-  }
-}
-"""
-PREFIXES = """
-import chain.ChainLinear
-model M(dim: int = 96) {
-  index chains = 0..4
-  width = [dim for c in chains]
-  in x: float[chains, B, S, dim]
-  q, k, v = ChainLinear(chains, width, width), ChainLinear(chains, width, width), ChainLinear(chains, width, width)
-  for c in chains { z = x[c] }
-  a, b, d = q(z[*]), k(z[*]), v(z[*])
-  for c in chains { out y = a[c] + b[c] + d[c] }
-}
-"""
-NOTHING = """
-model M {
-  in x: float[B, 512]
-  out y = dropout(1.0 * x + 0.0, 0.0) * 1.0
-}
-"""
-SUM = """
-model M(dim: int = 256, width: int = 32) {
-  index sources = 0..8
-  in x: float[sources, B, width]
-  for s in sources {
-    up = Linear(width, dim)
-    t = up(x[s])
-  }
-  out y = sum(t[*])
-}
-"""
-QUERIES = ((2, 8, 256, 32),) * 3
-ROWS = (
-    Part("batch_families and pack, 8 experts of width 64, batch 4", EXPERTS, ((4, 64),), "batch_families, pack", 0.5, calls=20),
-    Part("cancel, what is done to both halves of a map", HALVES, ((4, 64, 64, 64),), "cancel", 0.9),
-    Part("cse, a linear of width 256 written twice, batch 64", TWICE, ((64, 256),), "cse", 0.7, calls=10),
-    Part("fold_norms and fold_parameters, a norm behind a linear, 784 rows", NORM, ((784, 256),), "fold_norms, fold_parameters", 0.95, calls=5),
-    Part("fold_parameters, rows of weights by their lengths, width 512, batch 8", LENGTH, ((8, 512),), "fold_parameters", 0.6, calls=10),
-    Part("merge_attentions, 4 of 2 heads of 32, 32 tokens, batch 2", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.9, calls=5),
-    Part("merge_attentions, the same, forward and backward", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.95, trains=True, calls=3),
-    Part("merge_linears and pack, queries, keys and values of one token", QKV, ((1, 1, 256),), "merge_linears, pack", 0.95, calls=20),
-    Part("merge_maps and fold_parameters, a LoRA of rank 8, width 512, batch 32", LORA, ((32, 512),), "merge_maps, fold_parameters", 0.95, calls=10),
-    Part("mix_kernels and fold_parameters, 6 low-rank convolutions", KERNELS, ((1, 96, 32, 32), (1, 6)), "mix_kernels, fold_parameters", 0.5),
-    Part("pack, three weights of 256 by 256 side by side, batch 4", SIDES, ((4, 256),), "pack", 0.95, calls=20),
-    Part(
-        "read_prefixes, queries, keys and values of 4 chains of 96, 128 tokens",
-        PREFIXES,
-        ((4, 1, 128, 96),),
-        "simplify, read_prefixes, cse, merge_linears, fold_parameters",
-        1.0,
-    ),
-    Part("sdpa, 256 tokens, 8 heads of 32, batch 2", ATTENTION, QUERIES, "sdpa", 0.95),
-    Part("sdpa, the same, forward and backward", ATTENTION, QUERIES, "sdpa", 0.95, trains=True),
-    Part("simplify, what changes nothing", NOTHING, ((512, 512),), "simplify", 0.5, calls=10),
-    Part("sum_linears and fold_parameters, 8 linears summed", SUM, ((8, 64, 32),), "sum_linears, fold_parameters", 0.8, calls=10),
+from texts import (
+    ATTENTION,
+    FUSED,
+    GATED,
+    HALVES,
+    HEAD,
+    KERNELS,
+    LANES,
+    LENGTH,
+    LORA,
+    MAPS,
+    MATMUL,
+    NORM,
+    NOTHING,
+    PAIRS,
+    PREFIXES,
+    QKV,
+    READ,
+    REPBN,
+    ROUTED,
+    SHOWN,
+    SIDES,
+    SUM,
+    SUMMED,
+    TASKS,
+    TWICE,
 )
+
+QUERIES = ((2, 8, 256, 32),) * 3
+ROWS: Mapping[str, tuple[Part, ...]] = {
+    "batch_families": (Part("batch_families and pack, 8 experts of width 64, batch 4", EXPERTS, ((4, 64),), "batch_families, pack", 0.5, calls=20),),
+    "cancel": (Part("cancel, what is done to both halves of a map", HALVES, ((4, 64, 64, 64),), "cancel", 0.9),),
+    "compose_maps": (
+        Part("compose_maps, a map of two maps side by side", FUSED, ((1, 384, 14, 18),), "compose_maps, fold_parameters", 0.9, calls=5),
+    ),
+    "cse": (Part("cse, a linear of width 256 written twice, batch 64", TWICE, ((64, 256),), "cse", 0.7, calls=10),),
+    "dead_code": (Part("dead_code before sdpa, an entropy of weights that nobody asks for", SHOWN, QUERIES, "dead_code, sdpa", 0.95),),
+    "dead_parameters": (Part("dead_parameters, a state dict: of two linears one is read", READ, ((64, 256),), "dead_parameters", 0.55, sized=True),),
+    "fold_forward": (
+        Part("fold_forward, a norm of PRepBN before three linears", REPBN, ((1, 196, 256),), "fold_forward, fold_parameters", 0.95, calls=5),
+    ),
+    "fold_norms": (
+        Part("fold_norms and fold_parameters, a norm behind a linear, 196 rows", NORM, ((196, 256),), "fold_norms, fold_parameters", 0.95, calls=10),
+    ),
+    "fold_parameters": (
+        Part("fold_parameters, rows of weights by their lengths, width 512, batch 8", LENGTH, ((8, 512),), "fold_parameters", 0.6, calls=10),
+    ),
+    "lay_channels_last": (
+        Part("lay_channels_last, two convolutions, norms and a resize by 4", MAPS, ((1, 96, 32, 32),), "lay_channels_last, fold_parameters", 0.9),
+        Part("lay_channels_last with fold_norms, the same", MAPS, ((1, 96, 32, 32),), "fold_norms, lay_channels_last, fold_parameters", 0.9),
+    ),
+    "merge_attentions": (
+        Part("merge_attentions, 4 of 2 heads of 32, 32 tokens, batch 2", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.9, calls=5),
+        Part("merge_attentions, the same, forward and backward", LANES, ((4, 2, 32, 64),), "merge_attentions", 0.95, trains=True, calls=3),
+    ),
+    "merge_linears": (
+        Part("merge_linears and pack, queries, keys and values of one token", QKV, ((1, 1, 256),), "merge_linears, pack", 0.95, calls=20),
+    ),
+    "merge_maps": (
+        Part(
+            "merge_maps and fold_parameters, a LoRA of rank 8, width 512, batch 32", LORA, ((32, 512),), "merge_maps, fold_parameters", 0.95, calls=10
+        ),
+    ),
+    "mix_kernels": (
+        Part("mix_kernels and fold_parameters, 6 low-rank convolutions", KERNELS, ((1, 96, 32, 32), (1, 6)), "mix_kernels, fold_parameters", 0.5),
+    ),
+    "mix_matmul": (
+        Part("mix_matmul, 4 mixtures of 5 maps, batch 2", MATMUL, ((5, 2, 192, 14, 18), (4, 2, 5)), "mix_matmul", 0.8),
+        Part("mix_matmul, the same, batch 8, forward and backward", MATMUL, ((5, 8, 192, 14, 18), (4, 8, 5)), "mix_matmul", 0.9, trains=True),
+    ),
+    "mix_pairs": (
+        Part(
+            "mix_pairs, 6 low-rank updates of a linear, width 256, batch 4 of 32 tokens",
+            PAIRS,
+            ((4, 32, 256),),
+            "mix_pairs, pack, fold_parameters",
+            0.9,
+        ),
+    ),
+    "onednn_linears": (
+        Part(
+            "onednn_linears and merge_linears, a gated MLP 512-2048-512, 64 rows",
+            GATED,
+            ((64, 512),),
+            "merge_linears, onednn_linears, fold_parameters",
+            0.95,
+        ),
+    ),
+    "pack": (Part("pack, three weights of 256 by 256 side by side, batch 4", SIDES, ((4, 256),), "pack", 0.95, calls=20),),
+    "quantize": (Part("quantize, the same in int8, dynamically", GATED, ((64, 512),), "quantize", 0.4, error=3e-2),),
+    "read_prefixes": (
+        Part(
+            "read_prefixes, queries, keys and values of 4 chains of 96, 128 tokens",
+            PREFIXES,
+            ((4, 1, 128, 96),),
+            "simplify, read_prefixes, cse, merge_linears, fold_parameters",
+            1.0,
+        ),
+    ),
+    "resize_late": (
+        Part("resize_late, a 3x3 convolution behind a resize by 4", HEAD, ((1, 192, 14, 18),), "resize_late", 0.5),
+        Part("resize_late, the same, forward and backward", HEAD, ((1, 192, 14, 18),), "resize_late", 0.6, trains=True),
+        Part(
+            "resize_late, a sum of three resized maps", SUM, ((1, 192, 8, 8), (1, 96, 16, 16), (1, 48, 32, 32)), "resize_late, fold_parameters", 0.5
+        ),
+    ),
+    "route_experts": (
+        Part("route_experts, 2 of 8 experts of 256, 64 tokens", ROUTED, ((1, 64, 256),), "route_experts, pack", 0.5),
+        Part("route_experts, the same, forward and backward", ROUTED, ((1, 64, 256),), "route_experts, pack", 0.6, trains=True),
+    ),
+    "sdpa": (
+        Part("sdpa, 256 tokens, 8 heads of 32, batch 2", ATTENTION, QUERIES, "sdpa", 0.95),
+        Part("sdpa, the same, forward and backward", ATTENTION, QUERIES, "sdpa", 0.95, trains=True),
+    ),
+    "simplify": (Part("simplify, what changes nothing", NOTHING, ((512, 512),), "simplify", 0.5, calls=10),),
+    "slice": (Part("slice, one task of five", TASKS, ((64, 256),), "slice(tasks = ('c',))", 0.5, calls=5),),
+    "sum_linears": (
+        Part("sum_linears and fold_parameters, 8 linears summed", SUMMED, ((8, 64, 32),), "sum_linears, fold_parameters", 0.8, calls=10),
+    ),
+}
+"""What each pass is measured by; others run beside it where it needs them."""
 
 
 def rows(asked: list[str]) -> Iterator[Ratio]:
     """Yield the rows that are asked for, or all."""
     torch.set_num_threads(1)
-    for row in ROWS:
+    for row in (row for own in ROWS.values() for row in own):
         if not asked or any(word.lower() in row.name.lower() for word in asked):
             yield part(row)
 

@@ -62,10 +62,10 @@ def leaves(found: Mapping[str, Any]) -> Iterator[Tensor]:
             yield from leaves(value)
 
 
-def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Compare nested results, those that ours gives."""
+def same(ours: Mapping[str, Any], theirs: Mapping[str, Any], error: float = 1e-5) -> None:
+    """Compare nested results, those that ours gives, with an error relative to the largest entry."""
     for name, value in ours.items():
         if isinstance(value, Tensor):
-            torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5 * float(value.detach().abs().max()))
+            torch.testing.assert_close(value, theirs[name], rtol=0, atol=error * float(value.detach().abs().max()))
         else:
-            same(value, theirs[name])
+            same(value, theirs[name], error)

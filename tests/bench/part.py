@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import truediv
 from typing import Any
 
 import torch
@@ -33,7 +34,9 @@ model M(dim: int = 64) {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A text, the sizes of its inputs, one pass, and how much of the time may be left; `trains`: forward and backward."""
+    """A text, the sizes of its inputs, passes, and how much of the time may be left: of forward and backward if it `trains`, or of the bytes of the
+    state dict if it is `sized`.
+    """
 
     name: str
     text: str
@@ -42,21 +45,29 @@ class Part:
     bound: float
     trains: bool = False
     calls: int = 1
+    pairs: int = 100
+    sized: bool = False
+    error: float = 1e-5
+    """How far the results may lie from those without, relative to the largest entry."""
 
 
 def part(row: Part) -> Ratio:
-    """Compile a text with and without one pass, and time both."""
+    """Compile a text with and without passes, and time or weigh both."""
     text = f"arch 1\n{row.text}"
     plain, other = (archloom.compile(text, optimize=passes).train(row.trains) for passes in ("none", row.passes))
     other.load_state_dict(plain.state_dict())
     inputs = {name: torch.rand(size).requires_grad_(row.trains) for name, size in zip(plain.example_inputs(), row.sizes, strict=True)}
-    return timed(row.name, plain, other, inputs, row.bound, 100, row.trains, row.calls)
+    with torch.set_grad_enabled(row.trains):
+        same(seeded(other, inputs), seeded(plain, inputs), row.error)
+    if row.sized:
+        share = truediv(*(sum(value.nbytes for value in model.state_dict().values()) for model in (other, plain)))
+        return Ratio(row.name, share, share, share, row.bound)
+    return timed(row.name, plain, other, inputs, row.bound, row.pairs, row.trains, row.calls)
 
 
 def timed(name: str, plain: Any, other: Any, inputs: Mapping[str, Tensor], bound: float, pairs: int, trains: bool, calls: int = 1) -> Ratio:
-    """Compare what two models give, and time pairs of as many calls each, by the processor: one thread, and others may run beside it."""
+    """Time pairs of as many calls of two models each, by the processor: one thread, and others may run beside it."""
     with torch.set_grad_enabled(trains):
-        same(seeded(other, inputs), seeded(plain, inputs))
         ours, theirs = (step(model, inputs) if trains else partial(model, **inputs) for model in (other, plain))
         return compare(name, ours, theirs, bound, pairs, calls=calls, clock=spent)
 

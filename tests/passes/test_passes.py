@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,10 @@ def test_a_text_of_passes_is_split_outside_parentheses() -> None:
 def test_every_text_belongs_to_a_pass() -> None:
     assert {path.name.partition(".")[0] for path in TEXTS.iterdir()} == set(passes())
     assert all((ROOT / "examples" / f"{name.partition(':')[0]}.arch").exists() for name in EXAMPLES)
+
+
+def test_every_pass_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tests" / "bench")
+    rows = import_module("each_pass").ROWS
+    assert list(rows) == list(passes())
+    assert all(name in {each.name() for each in pipeline(row.passes)} for name, own in rows.items() for row in own)
