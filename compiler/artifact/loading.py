@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.record import record
@@ -12,7 +12,10 @@ from ...dsl.source import Source
 from .manifest import CHANGED, MALFORMED, NAME, Manifest, failure, file_digest, read_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
+    from torch import nn
 
     from ..runtime.extern import Allowed
     from ..runtime.model import Model
@@ -84,10 +87,13 @@ def _weights(folder: Path, manifest: Manifest) -> Path:
 def _tensors(made: Model, path: Path) -> dict[str, torch.Tensor]:
     """Read every tensor of a model; raises Failure for a file that holds others."""
     from ..runtime.checkpoint import Checkpoint
+    from ..runtime.packing import Whole
 
     stored = Checkpoint(path)
     wanted = {name: tuple(value.shape) for name, value in made.state_dict().items()}
     wrong = sorted({*wanted} ^ {*stored.stored}) or [name for name, shape in wanted.items() if stored.stored[name].shape != shape]
     if wrong:
         raise failure(CHANGED, f"`{path}` doesn't hold the tensors of `{type(made).__name__}`: look at `{wrong[0]}`", "compile the spec again")
-    return {name: stored.read(name) for name in wanted}
+    whole = {f"{name}.value" for name, module in cast("Iterator[tuple[str, nn.Module]]", made.named_modules()) if isinstance(module, Whole)}
+    found = {name: stored.read(name) for name in wanted}  # parts of the file, which is in memory as long as one of them is
+    return {name: value if name in whole else value.clone() for name, value in found.items()} if whole else found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..runtime.derived import Derived
-from ..runtime.quantized import PACKED
+from ..runtime.packing import PACKED, Whole
 
 
 def weights(model: nn.Module) -> int:
@@ -25,10 +25,12 @@ def weights(model: nn.Module) -> int:
 def kept(model: nn.Module) -> int:
     """Return the bytes of what passes have computed from parameters and keep for the next call, packed parameters not again.
 
-    Whole numbers that torch's operators have in an order of their own are among them.
+    Whole numbers that are there twice, once in an order of torch's operators, are among them.
     """
-    folded = [module.value for module in model.modules() if isinstance(module, Derived) and module.kept and module.value is not None]
-    return sum(value.nbytes for value in folded) + sum(tensor.nbytes for tensor in (*folded, *model.buffers()) if tensor in PACKED)
+    modules = list(model.modules())
+    folded = [module.value for module in modules if isinstance(module, Derived) and module.kept and module.value is not None]
+    twice = [module.value for module in modules if isinstance(module, Whole) and module.twice]
+    return sum(value.nbytes for value in (*folded, *twice)) + sum(tensor.nbytes for tensor in folded if tensor in PACKED)
 
 
 def peak(call: Callable[[], object], device: torch.device) -> int:

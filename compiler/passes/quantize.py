@@ -31,7 +31,8 @@ Range = tuple[float, float] | None
 
 @record
 class Kind:
-    """The operations that make steps and whole numbers of weights, the linear that reads them, and what the whole numbers are called."""
+    """The operations that make steps and whole numbers of weights, the linear that reads them, what the whole numbers are called, and whether
+    there are operators that want them in an order of their own."""
 
     scale: str
     quantize: str
@@ -39,11 +40,12 @@ class Kind:
     bits: str
     group: bool = False
     conv: str = ""
+    packs: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
     "int8_dynamic": Kind("int8_scale", "int8_quantize", "int8_linear", "int8"),
-    "int8_weight": Kind("int8_scale", "int8_quantize", "int8_weight_linear", "int8"),
+    "int8_weight": Kind("int8_scale", "int8_quantize", "int8_weight_linear", "int8", packs=False),
     "int8_static": Kind("int8_scale", "int8_quantize", "int8_static_linear", "int8", conv="int8_static_conv2d"),
     "int4_weight": Kind("int4_scale", "int4_quantize", "int4_linear", "int4", group=True),
 }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor, fx, nn
 
 from ..lower.unit import Unit
+from ..passes.quantize import KINDS
 from ..paths import covers, join
 from .derived import Derived
+from .packing import Whole
+from .rounded import Quantized
 
 Ties = tuple[tuple[str, str], ...]
 
@@ -23,11 +27,13 @@ def droppable(model: nn.Module, unit: Unit, ties: Ties) -> list[str]:
     return [name for name, _ in named if name in folded and not any(covers(path, name) for path in read)]
 
 
-def drop(model: nn.Module, paths: Iterable[str]) -> None:
+def drop(model: nn.Module, paths: Iterable[str], quantized: Quantized) -> None:
     """Keep the derived values of a model, and set the parameters at the paths to None."""
+    names = {name for row in quantized if KINDS[row.to].packs for name in row.stored}
     for path, each in list(_folded(model)):
         holder, _, name = path.rpartition(".")
-        model.get_submodule(holder).add_module(name, Constant(each()))
+        value = each().detach().clone()
+        model.get_submodule(holder).add_module(name, Whole(value) if f"{path}.value" in names and value.dtype is torch.int8 else Constant(value))
     for path in paths:
         above, _, name = path.rpartition(".")
         setattr(model.get_submodule(above), name, None)
@@ -40,7 +46,7 @@ class Constant(nn.Module):
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
-        self.register_buffer("value", value.detach().clone())
+        self.register_buffer("value", value)
 
     def __call__(self) -> Tensor:
         """Return it."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.weak import WeakTensorKeyDictionary
+
+from .packing import Order, Whole, numbers, packed, packs
 
 TORCH: Any = torch
 OPS: Any = torch.ops
 INSTEAD = "quantize to `int8_weight`, which runs everywhere"
-PACKED: Any = WeakTensorKeyDictionary()
-"""For weights as they are stored, those that torch's operators compute with, and of which versions they are."""
 
 
 def int8_scale(x: Tensor) -> Tensor:
@@ -36,19 +34,18 @@ def int8_quantize(x: Tensor, scale: Tensor) -> Tensor:
     return rows.round().clamp(-127, 127).to(torch.int8).view(x.shape)
 
 
-def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+def int8_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None = None) -> Tensor:
     """Map the last axis by whole numbers, `x` rounded to 8 bits over its own range, and add up in 32 bits.
 
     x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].  On a CPU torch's operator rounds
     `x` over the range of all of it; elsewhere, and in compiled code, each vector is rounded over its own.
     """
     rows = x.detach().reshape(-1, x.size(-1)).to(torch.float32)
-    packs = x.device.type == "cpu" and not torch.compiler.is_compiling() and not weight.is_inference()
-    if packs and torch.backends.quantized.engine != "none":
-        y: Tensor = OPS.quantized.linear_dynamic(rows, kept(weight, scale, packed), _is_narrow())
+    if packs(weight, x.device) and torch.backends.quantized.engine != "none":
+        y: Tensor = OPS.quantized.linear_dynamic(rows, packed(weight, scale, DYNAMIC), _is_narrow())
     else:
-        y = _by_rows(rows, weight) * scale.detach()
-    y = y.to(x.dtype).view(*x.shape[:-1], weight.size(0))
+        y = _by_rows(rows, numbers(weight)) * scale.detach()
+    y = y.to(x.dtype).view(*x.shape[:-1], weight.shape[0])
     return y if bias is None else y.add_(bias)
 
 
@@ -79,7 +76,11 @@ def int4_quantize(x: Tensor, scale: Tensor) -> Tensor:
     x: float[n, din], scale: bfloat16[n, din / group], y: int8[n, din / 2].
     """
     groups = torch.unflatten(x.detach(), 1, [scale.size(1), -1]).to(torch.float32) / scale.detach().to(torch.float32)[..., None]
-    whole = groups.round().clamp(-8, 7).to(torch.int8).flatten(1)
+    return int4_bytes(groups.round().clamp(-8, 7).to(torch.int8).flatten(1))
+
+
+def int4_bytes(whole: Tensor) -> Tensor:
+    """Put two numbers in a byte, the first in the lower half; whole: int8[n, din], y: int8[n, din / 2]."""
     return (whole[:, 1::2] << 4) | (whole[:, ::2] & 15)
 
 
@@ -93,21 +94,21 @@ def int4_restored(weight: Tensor, scale: Tensor) -> Tensor:
     return (torch.unflatten(int4_whole(weight), 1, [scale.size(1), -1]) * scale[..., None]).flatten(1)
 
 
-def int4_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+def int4_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None = None) -> Tensor:
     """Map the last axis by whole numbers of 4 bits, which are made bfloat16 as they are read; sums are of float32.
 
     x: float[..., din], weight: int8[dout, din / 2], scale: bfloat16[dout, din / group], bias: float[dout], y: float[..., dout].
     """
     rows = x.detach().reshape(-1, x.size(-1)).to(torch.bfloat16)
-    if torch.compiler.is_compiling() or weight.is_inference() or weight.is_meta:
-        y = functional.linear(rows, int4_restored(weight, scale.detach()))
+    if torch.compiler.is_compiling() or weight.is_inference() or x.is_meta:
+        y = functional.linear(rows, int4_restored(numbers(weight), scale.detach()))
     else:
         lacking = no_int4(x.device)
         if lacking is not None:
             raise NotImplementedError(f"{lacking}: {INSTEAD}")
-        whole, steps = kept(weight, scale, _int4_packed)
-        y = OPS.aten._weight_int4pack_mm_for_cpu(rows, whole, x.size(-1) // scale.size(1), steps)[:, : weight.size(0)]
-    y = y.to(x.dtype).reshape(*x.shape[:-1], weight.size(0))
+        whole, steps = packed(weight, scale, FOUR)
+        y = OPS.aten._weight_int4pack_mm_for_cpu(rows, whole, x.size(-1) // scale.size(1), steps)[:, : weight.shape[0]]
+    y = y.to(x.dtype).reshape(*x.shape[:-1], weight.shape[0])
     return y if bias is None else y + bias
 
 
@@ -119,11 +120,32 @@ def no_int4(device: torch.device) -> str | None:
     return f"there is no kernel for `int4_weight` on {where}"
 
 
-def _int4_packed(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+def _int4_pack(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     more = (0, 0, 0, -len(weight) % 16)  # the kernel takes 16 rows at once
     weight, scale = functional.pad(weight, more), functional.pad(scale.detach(), more)
-    whole = OPS.aten._convert_weight_to_int4pack_for_cpu(int4_whole(weight).to(torch.int32) + 8, 1)
-    return whole, torch.stack([scale, torch.zeros_like(scale)], 2).transpose(0, 1).contiguous()
+    return _four(int4_whole(weight).to(torch.int32) + 8), torch.stack([scale, torch.zeros_like(scale)], 2).transpose(0, 1).contiguous()
+
+
+def _four(whole: Tensor) -> Tensor:
+    """Put numbers from 0 to 15 in the kernel's order, two in a byte."""
+    return OPS.aten._convert_weight_to_int4pack_for_cpu(whole, 1)
+
+
+def _int4_unpack(found: tuple[Tensor, Tensor], shape: torch.Size) -> Tensor:
+    """Put numbers back to where the kernel's order, which torch doesn't tell, takes them from: it is shown the places, a digit at a time."""
+    rows, width = shape[0] + -shape[0] % 16, 2 * shape[1]
+    places = torch.arange(rows * width, dtype=torch.int32).view(rows, width)
+    taken = torch.zeros(rows * width, dtype=torch.int64)
+    for low in range(0, (rows * width).bit_length(), 4):
+        taken += _halves(_four((places >> low) & 15)).to(torch.int64) << low
+    whole = torch.empty_like(taken, dtype=torch.uint8)
+    whole[taken] = _halves(found[0])
+    return int4_bytes(whole.view(rows, width)[: shape[0]].to(torch.int8) - 8)
+
+
+def _halves(found: Tensor) -> Tensor:
+    """Return both numbers of each byte, one after the other."""
+    return torch.stack([found & 15, found >> 4], -1).flatten()
 
 
 def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
@@ -142,8 +164,7 @@ def multiplies_whole(x: Tensor, weight: Tensor) -> bool:
     return x.device.type in ("cpu", "meta")
 
 
-def packed(weight: Tensor, scale: Tensor) -> Any:
-    """Return a weight of 8 bits as torch's operator takes it."""
+def _dynamic_pack(weight: Tensor, scale: Tensor) -> Any:
     zeros = torch.zeros(len(scale), dtype=torch.long)
     with warnings.catch_warnings():  # torch will have other tensors for such weights; the operators that take them stay
         warnings.simplefilter("ignore", UserWarning)
@@ -151,13 +172,11 @@ def packed(weight: Tensor, scale: Tensor) -> Any:
     return OPS.quantized.linear_prepack(whole, None)
 
 
-def kept(weight: Tensor, scale: Tensor, pack: Callable[[Tensor, Tensor], Any]) -> Any:
-    """Return what packing gives, made anew where numbers have changed."""
-    versions = (weight._version, id(scale), scale._version)
-    found = PACKED.get(weight)
-    if found is None or found[0] != versions:
-        found = PACKED[weight] = (versions, scale, pack(weight, scale))
-    return found[2]
+def _dynamic_unpack(found: Any, shape: torch.Size) -> Tensor:
+    return OPS.quantized.linear_unpack(found)[0].int_repr().view(shape)
+
+
+DYNAMIC, FOUR = Order(_dynamic_pack, _dynamic_unpack), Order(_int4_pack, _int4_unpack)
 
 
 def _is_narrow() -> bool:

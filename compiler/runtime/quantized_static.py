@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .composites import behind
-from .quantized import OPS, kept
+from .packing import Order, Whole, numbers, packed, packs
+from .quantized import OPS
 
 
 def static_steps(low: float, high: float) -> tuple[float, int]:
@@ -27,39 +28,45 @@ def static_floats(x: Tensor, step: float, zero: int) -> Tensor:
     return (static_rounded(x, step, zero).to(torch.float32) - zero) * step
 
 
-def has_static(weight: Tensor) -> bool:
-    """Tell whether operators for whole numbers run: on a CPU, outside of compiled code."""
-    return weight.device.type == "cpu" and not torch.compiler.is_compiling() and not weight.is_inference()
-
-
 def pair(value: int | list[int]) -> list[int]:
     """Return a number for each of two axes."""
     return [value, value] if isinstance(value, int) else list(value)
 
 
-def _linear_packed(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+def _linear_pack(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return OPS.onednn.qlinear_prepack(weight, None), torch.zeros_like(scale, dtype=torch.int32)
 
 
-def int8_static_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, low: float, high: float) -> Tensor:
+def _linear_unpack(found: tuple[Tensor, Tensor], shape: torch.Size) -> Tensor:
+    return found[0].to_dense().mT.contiguous().view(shape)
+
+
+def _conv_unpack(found: tuple[Tensor, Tensor], shape: torch.Size) -> Tensor:
+    return found[0].to_dense().contiguous().view(shape)
+
+
+LINEAR = Order(_linear_pack, _linear_unpack)
+
+
+def int8_static_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None, low: float, high: float) -> Tensor:
     """Map the last axis by whole numbers, `x` rounded to 8 bits over a given range.
 
     x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].
     """
     step, zero = static_steps(low, high)
-    if has_static(weight):
+    if packs(weight, x.device):
         rows = static_rounded(x, step, zero).reshape(-1, x.size(-1))
-        packed, zeros = kept(weight, scale, _linear_packed)
-        y = OPS.onednn.qlinear_pointwise(rows, step, zero, packed, scale.detach(), zeros, None, 1.0, 0, torch.float32, "none", [], "")
+        whole, zeros = packed(weight, scale, LINEAR)
+        y = OPS.onednn.qlinear_pointwise(rows, step, zero, whole, scale.detach(), zeros, None, 1.0, 0, torch.float32, "none", [], "")
     else:
-        y = functional.linear(static_floats(x, step, zero), weight * scale.detach()[:, None])
-    y = y.to(x.dtype).reshape(*x.shape[:-1], weight.size(0))
+        y = functional.linear(static_floats(x, step, zero), numbers(weight) * scale.detach()[:, None])
+    y = y.to(x.dtype).reshape(*x.shape[:-1], weight.shape[0])
     return y if bias is None else y.add_(bias)
 
 
 def int8_static_conv2d(
     x: Tensor,
-    weight: Tensor,
+    weight: Tensor | Whole,
     scale: Tensor,
     bias: Tensor | None,
     low: float,
@@ -77,14 +84,13 @@ def int8_static_conv2d(
     how = pair(stride), pair(padding), pair(dilation), groups
 
     def pack(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        packed = OPS.onednn.qconv_prepack(weight, scale.detach(), step, zero, *how, None)
-        return packed, torch.zeros_like(scale, dtype=torch.int32)
+        return OPS.onednn.qconv_prepack(weight, scale.detach(), step, zero, *how, None), torch.zeros_like(scale, dtype=torch.int32)
 
-    if has_static(weight):
-        packed, zeros = kept(weight, scale, pack)
+    if packs(weight, x.device):
+        whole, zeros = packed(weight, scale, Order(pack, _conv_unpack))
         places = static_rounded(x, step, zero)
-        y = OPS.onednn.qconv2d_pointwise(places, step, zero, packed, scale.detach(), zeros, None, *how, 1.0, 0, torch.float32, "none", [], "")
+        y = OPS.onednn.qconv2d_pointwise(places, step, zero, whole, scale.detach(), zeros, None, *how, 1.0, 0, torch.float32, "none", [], "")
     else:
-        y = torch.conv2d(static_floats(x, step, zero), weight * behind(scale.detach(), 3), None, *how)
+        y = torch.conv2d(static_floats(x, step, zero), numbers(weight) * behind(scale.detach(), 3), None, *how)
     y = y.to(x.dtype)
     return y if bias is None else y.add_(bias[:, None, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from .bypassed import Bypassed
 from .derived import bind
 from .dropping import drop, droppable
 from .keeping import Keeper
+from .packing import Whole
 from .plan import Plan
 from .rounded import Quantized, quantized
 from .stage import expand
@@ -81,9 +83,16 @@ class Saved(nn.Module):
         self._bind()
         self._quantized = known if known is not None else self.quantized
         paths = droppable(self, self._plan.unit, self._plan.ties)
-        drop(self, paths)
+        drop(self, paths, self._quantized)
         self._bind()
         return paths
+
+    def named_buffers(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Tensor]]:
+        """Return buffers by path, whole numbers among them in the order in which they are saved."""
+        for module in self.modules():
+            if isinstance(module, Whole):
+                module.plain()
+        return super().named_buffers(*args, **kwargs)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return parameters and buffers by path, a tied parameter once: under the path that stays, as safetensors want it."""

@@ -290,7 +290,9 @@ def test_a_quantized_subject_has_let_go_of_its_floats() -> None:
         other = Subject(task, Configuration(passes, dtype=INT8), first.state)
         assert 0 < largest(other.values(other.eager()), first.values(first.eager())) < 0.02
         assert weights(other.model) == dim * dim + 4 * dim + 4 * dim, "whole numbers, their steps, the bias"
-        assert kept(other.model) == dim * dim, "in the order of torch's operator"
+        assert kept(other.model) == dim * dim, "in the order of torch's operator, and as they are saved, since the weights were asked for"
+        other.eager()()
+        assert kept(other.model) == 0, "in the order of torch's operator alone"
         assert dim * dim < traffic(other.eager()) < 2 * dim * dim < traffic(first.eager())
         assert other.expense().multiply_adds == first.expense().multiply_adds == 3 * dim * dim
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -378,8 +379,8 @@ def test_a_model_that_trains_drops_nothing() -> None:
 def test_weights_are_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, other, given = made()
     packs: list[Tensor] = []
-    real = quantized.packed
-    monkeypatch.setattr(quantized, "packed", lambda weight, scale: packs.append(weight) or real(weight, scale))
+    real = quantized.DYNAMIC
+    monkeypatch.setattr(quantized, "DYNAMIC", replace(real, pack=lambda weight, scale: packs.append(weight) or real.pack(weight, scale)))
     with torch.inference_mode():
         other(**given)
     results(other, given)
