@@ -103,12 +103,22 @@ class BodyLowering(GraphBuilder):
         return (value,)
 
     def write_derived(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
-        """Call the module that keeps what is computed from parameters alone."""
+        """Call the module that keeps what is computed from parameters alone; several of a body by one call, at the first of them."""
+        if frame.derived is None:
+            numbers = [at for at, each in enumerate(frame.body.nodes) if each.kind is NodeKind.DERIVED]
+            paths = [self._derived(frame, frame.body.nodes[at]) for at in numbers]
+            if len(paths) == 1:
+                return (self._create("call_module", paths[0]),)
+            names = tuple(path.removeprefix(f"{frame.prefix}.") for path in paths)
+            called = self._create("call_module", self.around.child(frame.prefix, TOGETHER, {"names": names}))
+            frame.derived = {at: (called, place) for place, at in enumerate(numbers)}
+        return (self.item(*frame.derived[number]),)
+
+    def _derived(self, frame: Frame, node: Node) -> str:
         recipe: Recipe = node.attributes["recipe"]
         code = generate(node.target, BodyLowering(self.around).write(recipe.body, ()), (), (node.target,))
         written = Written(recipe_text(recipe), code, recipe.paths, recipe.packed, _is_still(recipe))
-        path = self.around.child(frame.prefix, DERIVED, {"recipe": written}, node.target)
-        return (self._create("call_module", path),)
+        return self.around.child(frame.prefix, DERIVED, {"recipe": written}, node.target)
 
     def write_constant(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Make a tensor without dimensions."""
@@ -204,6 +214,7 @@ class BodyLowering(GraphBuilder):
 
 
 DERIVED = "archloom.compiler.runtime.derived.Derived"
+TOGETHER = "archloom.compiler.runtime.derived.Together"
 DRAW = "archloom.compiler.runtime.draws.Draw"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"

@@ -80,6 +80,7 @@ class Frame:
     values: dict[tuple[int, int], Handle]
     float_input: Handle | None = None
     any_input: Handle | None = None
+    derived: dict[int, tuple[Handle, int]] | None = None  # by node: the call that gives them all, and the place of this one
 
     def path(self, target: str) -> str:
         """Return the path of a module or tensor below the graph's own module."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from types import FunctionType
 
 import torch
 
@@ -60,10 +61,7 @@ def planned(program: Program, builder: Builder, lowerer: Lowerer, whole: Sequenc
 
 def instance(plan: Plan) -> Model:
     """Return a model of a plan, of a class of its own with the name and signature of the text."""
-
-    def forward(self: Model, *args: Any, **kwargs: Any) -> Any:
-        return Model.forward(self, *args, **kwargs)
-
+    forward = FunctionType(Model.forward.__code__, vars(sys.modules[Model.__module__]), "forward")
     forward.__doc__ = Model.forward.__doc__
     inputs = [d for signature in (plan.signature, *plan.variants.values()) for d in signature.inputs]
     vars(forward)["__signature__"] = signature_of(inputs)  # read by inspect, Trainer and export

@@ -41,10 +41,12 @@ class Names:
         if len(args) > len(self.names):
             raise InputError(f"{len(args)} inputs are given by position and there are {len(self.names)}: {self._list(self.names)}")
         given = dict(zip(self.names, args, strict=False))
-        for name, value in kwargs.items():
-            if name in given:
-                raise InputError(f"`{name}` is given twice, by position and by name")
-            given[name] = value
+        twice = given.keys() & kwargs.keys() if kwargs else ()
+        if twice:
+            raise InputError(f"`{min(twice)}` is given twice, by position and by name")
+        given.update(kwargs)
+        if self._plain.issuperset(given):
+            return {name: value for name, value in given.items() if value is not None}
         flat: dict[str, Any] = {}
         for name, value in given.items():
             if value is None:

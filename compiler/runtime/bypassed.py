@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from torch import nn
 
-Link = tuple[dict[str, Any], str, Any]
-"""A dictionary of a module, a key in it, and what was found there."""
+from .unchanged import Link
+
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 ADVICE = 'compile the model with optimize="none", or without the pass that does it: `print(model.passes.explain())` tells which'
 

@@ -14,7 +14,7 @@ from ..needs import Needs
 from ..slice import Slicer
 from .border import value_range
 from .errors import InputError
-from .outputs import Layout, Outputs, arranged, layout, nested
+from .outputs import Arrange, Outputs, arrangement, nested
 
 
 class Request(NamedTuple):
@@ -34,7 +34,7 @@ class RootCode:
 
     function: Callable[..., Any]
     outputs: int  # how many there are: first of what the function returns
-    places: Layout  # of the outputs
+    arrange: Arrange  # the outputs
     losses: tuple[str, ...]
     states: tuple[str, ...]
 
@@ -42,14 +42,13 @@ class RootCode:
         """Name the results; `loss` is the weighted sum, or the plain one."""
         count = self.outputs
         values = found if count + len(self.losses) + len(self.states) != 1 else (found,)
-        outputs = Outputs()
         if self.losses:
             by_path = dict(zip(self.losses, values[count : count + len(self.losses)], strict=True))
-            outputs["loss"] = total(by_path, weights)
-            outputs.update(arranged(self.places, values))
+            outputs = Outputs(loss=total(by_path, weights))
+            outputs.update(self.arrange(values))
             outputs["losses"] = nested(((path,), value) for path, value in by_path.items())
         else:
-            outputs.update(arranged(self.places, values))
+            outputs = Outputs(self.arrange(values))
         if self.states:
             outputs["states"] = nested(((key,), value) for key, value in zip(self.states, values[count + len(self.losses) :], strict=True))
         return outputs
@@ -66,8 +65,9 @@ def total(losses: Mapping[str, Any], weights: Mapping[str, float] | None) -> Any
 
 @dataclass(slots=True, eq=False)
 class RootView:
-    """One request: its inputs in order, and its code in each mode."""
+    """One request to a border: its inputs in order, and its code in each mode."""
 
+    signature: Signature
     inputs: tuple[InputDecl, ...]
     keys: tuple[str, ...]
     ranged: tuple[InputDecl, ...]  # those whose values have a range
@@ -188,11 +188,11 @@ class Signature:
         evaluate, train = (self._code(code.function, body) for code, body in zip((view.eval, view.train), pair, strict=True))
         whole = all(len(cut.outputs) == len(body.outputs) for cut, body in zip(pair, (self.eval_body, self.train_body), strict=True))
         inputs = tuple(declared[key] for key in view.inputs)
-        return RootView(inputs, view.inputs, tuple(d for d in inputs if value_range(d) is not None), evaluate, train, whole)
+        return RootView(self, inputs, view.inputs, tuple(d for d in inputs if value_range(d) is not None), evaluate, train, whole)
 
     def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
-        places = layout(output_path(output) for output in body.outputs)
-        return RootCode(function, len(body.outputs), places, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+        arrange = arrangement(output_path(output) for output in body.outputs)
+        return RootCode(function, len(body.outputs), arrange, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
 
 
 def _asked(output: OutputDecl, request: Request) -> bool:

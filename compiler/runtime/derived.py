@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..lower.code import Written
-from .bypassed import Bypassed, Link
+from .bypassed import Bypassed
 from .keeping import Keeper, holding
 from .standing import Standing
+from .unchanged import Link
 
 COPIED = 65536
 """The most numbers of a pack that are put side by side anew where gradients need it: a copy of as many takes less than a function of Python's."""
@@ -32,8 +33,8 @@ class Derived(nn.Module):
         self.recipe = recipe
         self._owner: tuple[nn.Module, ...] = ()
         self._standing: Standing | None = None
-        self._rests = False
-        self._learns = False
+        self.rests = False
+        self.learns = False
         self._packed = False
         self.modules_there: list[Link] = []
         self.tensors_there: list[Link] = []
@@ -42,16 +43,18 @@ class Derived(nn.Module):
         self.versions: list[int] = []
         self.value: Tensor | None = None
         self.keeper: Keeper | None = None
+        self._held: Any = None
 
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
         self._owner, self._standing, self.keeper = (owner,), None, None
-        self._rests, self._packed, self.value, self.pointers, self.versions = False, False, None, [], []
+        self.rests, self._packed, self.value, self.pointers, self.versions = False, False, None, [], []
         modules, self.tensors_there = links(owner, self.recipe.paths)
         self.modules_there = self.modules_there or modules  # those of the first time
         self.sources = [known for _, _, known in self.tensors_there if isinstance(known, Tensor)]
         if len(self.sources) < len(self.recipe.paths):
             return  # parametrized: there is a property in the place of a tensor
+        self._held = holding(self.recipe.paths, self.sources)
         ids = {id(source) for source in self.sources}
         alike = len({(source.dtype, source.device) for source in self.sources}) == 1
         if self.recipe.packed and alike and not self.sources[0].is_meta and not ids & taken and len(ids) == len(self.sources):
@@ -89,24 +92,25 @@ class Derived(nn.Module):
 
     def join(self, standing: Standing) -> bool:
         """Let one look for all values of a model do for this one, too, where it keeps a value; tell whether it does."""
-        self._standing, self._rests = standing, bool(self.pointers)
-        self._learns = not self.recipe.still and any(source.requires_grad for source in self.sources)
-        return self._rests
+        self._standing, self.rests = standing, bool(self.pointers)
+        self.learns = not self.recipe.still and any(source.requires_grad for source in self.sources)
+        return self.rests
 
     def __call__(self) -> Tensor:
         """Return the value; it has no hooks.  Raises RuntimeError where a module that it reads from was replaced."""
         if torch.compiler.is_compiling():
             return self._compiled()
-        if self._rests and cast(Standing, self._standing).holds:
-            return self._given(self._learns and torch.is_grad_enabled())
+        if self.rests and self._standing is not None and self._standing.holds:
+            return self._given(self.learns and torch.is_grad_enabled())
         return self._looked()
 
     def _given(self, needed: bool) -> Tensor:
-        """Return what is kept, or where it is `needed` something that gradients go through."""
+        """Return what is kept, or where it is `needed` something that gradients go through, from the parameters that are known to be in place."""
+        whole = self.value
+        assert whole is not None
         if not needed:
-            return cast(Tensor, self.value)
-        whole = cast(Tensor, self.value)
-        return beside(whole, self.sources) if self._packed and whole.numel() > COPIED else self.recipe.code.function(self._owner[0])
+            return whole
+        return beside(whole, self.sources) if self._packed and whole.numel() > COPIED else self.recipe.code.function(self._held)
 
     def _looked(self) -> Tensor:
         """Return the value after a look at all that it is computed from."""
@@ -141,6 +145,42 @@ class Derived(nn.Module):
     def extra_repr(self) -> str:
         """Say what it is computed from."""
         return self.recipe.text
+
+
+class Together(nn.Module):
+    """The derived values that the code of a block reads, handed out by one call."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self._values: tuple[Callable[[], Tensor], ...] = ()
+        self._standing: Standing | None = None
+        self._kept: tuple[Tensor, ...] | None = None
+        self._learns = False
+
+    def bind(self, owner: nn.Module) -> None:
+        """Look up the modules that keep the values."""
+        self._values, self._standing, self._kept = tuple(owner.get_submodule(name) for name in self.names), None, None
+
+    def join(self, standing: Standing) -> None:
+        """Take what all of them keep, for the calls for which one look has told that they may hand it out."""
+        resting = [value for value in self._values if isinstance(value, Derived) and value.rests]
+        self._standing, self._learns = standing, any(value.learns for value in resting)
+        self._kept = tuple(cast(Tensor, value.value) for value in resting) if len(resting) == len(self._values) else None
+
+    def __call__(self) -> tuple[Tensor, ...] | Together:
+        """Return the values in the order of their names, or itself, which looks for each where it is read; it has no hooks."""
+        if torch.compiler.is_compiling() or self._kept is None or self._standing is None or not self._standing.holds:
+            return self
+        return self if self._learns and torch.is_grad_enabled() else self._kept
+
+    def __getitem__(self, place: int) -> Tensor:
+        """Return the value at a place."""
+        return self._values[place]()
+
+    def extra_repr(self) -> str:
+        """Name them."""
+        return ", ".join(self.names)
 
 
 class Side(torch.autograd.Function):
@@ -219,8 +259,11 @@ def bind(model: nn.Module, keeper: Keeper, bypassed: Bypassed | None) -> Standin
     found = [(path, module) for path, module in everything if isinstance(module, Derived)]
     for path, module in found:
         module.bind(model.get_submodule(path.rpartition(".")[0]), taken)
+    together = [(path, module) for path, module in everything if isinstance(module, Together)]
+    for path, module in together:
+        module.bind(model.get_submodule(path.rpartition(".")[0]))
     folded = [module for _, module in found if module.kept]
     for module in folded:
         module.keeper = keeper
     keeper.bind(folded)
-    return Standing(model, [module for _, module in found], bypassed) if found or bypassed is not None else None
+    return Standing(model, [module for _, module in found], [module for _, module in together], bypassed) if found or bypassed is not None else None

@@ -35,7 +35,7 @@ class Entry:
         self,
         plan: EntryPlan,
         view: Callable[[Signature, Request], RootView],
-        run: Callable[[RootView, Mapping[str, Any], Signature], Outputs],
+        run: Callable[[RootView, Mapping[str, Any]], Outputs],
         anchor: Callable[[], Tensor | None],
     ) -> None:
         """Take the plan, and how the model makes views, runs them, and tells its dtype and device."""
@@ -57,7 +57,7 @@ class Entry:
         sizes = {} if len(given) == len(self.states) else self._sizes(values)
         for name, declared in self.states.items():
             values[name] = given[name] if name in given else self._empty(declared.type, sizes)
-        return self._run(self._view(self.signature, EVERYTHING), values, self.signature)
+        return self._run(self._view(self.signature, EVERYTHING), values)
 
     def example_inputs(self, seed: int = 0, **dims: int) -> dict[str, Any]:
         """Return valid inputs by name, and caches as `states`, if there are any: `step(**step.example_inputs(B=1, P=128))`.

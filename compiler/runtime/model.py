@@ -74,17 +74,18 @@ class Model(Saved):
             view = self._choose(values)
             if not torch.compiler.is_compiling():
                 self._chosen[key] = view
-        return self._run(view, values, self._signature())
+        return self._run(view, values)
 
-    def _run(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> Outputs:
+    def _run(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
         """Check the flat inputs, run a view, and name its results."""
+        compiling = torch.compiler.is_compiling()
         if self._chance is not None:
-            if torch.compiler.is_compiling():
+            if compiling:
                 raise RuntimeError("only eager calls take draws from outside")
             self._chance.restart()
-        if torch.compiler.is_compiling():
+        if compiling:
             return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
-        self._check(view, values, signature)
+        self._check(view, values)
         if self.training and self._still:
             self._stand_still()
         if self._standing is None:
@@ -112,10 +113,7 @@ class Model(Saved):
 
     def _compute(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
         code = view.train if self.training else view.eval
-        return code.pack(code.function(self, *[values.get(key) for key in view.keys]), self._weights())
-
-    def _weights(self) -> Mapping[str, float] | None:
-        return self._stage.losses if self._stage is not None else None
+        return code.pack(code.function(self, *[values.get(key) for key in view.keys]), self._stage.losses if self._stage is not None else None)
 
     def _signature(self) -> Signature:
         """Return the border of the active stage, or of the model."""
@@ -150,14 +148,14 @@ class Model(Saved):
             self._restage()
         return found
 
-    def _check(self, view: RootView, values: Mapping[str, Any], signature: Signature) -> None:
-        shapes = tuple((name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items())
-        key = (view, self.training, shapes)
-        ranged = [d for d in view.ranged if d.key in values]
+    def _check(self, view: RootView, values: Mapping[str, Any]) -> None:
+        shapes = [(name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items()]
+        key = (view, self.training, *shapes)
+        ranged = [d for d in view.ranged if d.key in values] if view.ranged else ()
         if key in self._seen and not ranged:
             return
-        others = [d for d in signature.inputs if d.key in values and d.key not in view.keys]
-        sizes = self._border(view, signature, others).check(values)
+        others = [d for d in view.signature.inputs if d.key in values and d.key not in view.keys]
+        sizes = self._border(view, others).check(values)
         wrong = [text for d in ranged if (text := check_range(d, values[d.key], sizes))]
         if wrong:
             raise InputError("\n".join(wrong))
@@ -165,8 +163,9 @@ class Model(Saved):
             self._seen.clear()
         self._seen.add(key)
 
-    def _border(self, view: RootView, signature: Signature, others: Iterable[InputDecl]) -> Border:
+    def _border(self, view: RootView, others: Iterable[InputDecl]) -> Border:
         """Return the checks of a view's inputs, and of others that are given and not read."""
+        signature = view.signature
         body = signature.train_body if self.training else signature.eval_body
         conditions = [c for c in body.conditions if (view.whole or c.given) and (c.module is None or self._learns(c.module))]
         return Border((*view.inputs, *others), conditions, self._anchor())
@@ -303,7 +302,7 @@ class Model(Saved):
         self.eval()
         try:
             with torch.no_grad():
-                outputs = self._run(view, names.bind(args, kwargs), signature)
+                outputs = self._run(view, names.bind(args, kwargs))
         finally:
             for module in moving:
                 module.training = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from torch.utils import _pytree as pytree
@@ -75,18 +75,25 @@ def nested(pairs: Iterable[tuple[tuple[Any, ...], Any]]) -> Record:
     return root
 
 
-Layout = Mapping[Any, "int | Layout"]
-"""Where values stand in a record: their number by key, or what stands in a record there."""
+Arrange = Callable[[Sequence[Any]], "dict[Any, Any]"]
+"""Builds a record's content from values by number."""
 
 
-def layout(paths: Iterable[tuple[Any, ...]]) -> Layout:
-    """Return where values with these paths stand."""
-    return cast(Layout, nested((path, number) for number, path in enumerate(paths)))
+def arrangement(paths: Iterable[tuple[Any, ...]]) -> Arrange:
+    """Return what builds a record's content from values with these paths."""
+    return _arrangement(nested((path, number) for number, path in enumerate(paths)))
 
 
-def arranged(places: Layout, values: Sequence[Any]) -> Record:
-    """Build a record from values by number."""
-    return Record({key: values[at] if isinstance(at, int) else arranged(at, values) for key, at in places.items()})
+def _arrangement(places: Mapping[Any, Any]) -> Arrange:
+    """Write the record out: values that follow each other are taken together, as each call of a model goes through here."""
+    keys, numbers = tuple(places), tuple(places.values())
+    if all(isinstance(at, int) for at in numbers):
+        first, last = (numbers[0], numbers[-1] + 1) if numbers else (0, 0)
+        if numbers == tuple(range(first, last)):
+            return lambda values: dict(zip(keys, values[first:last], strict=True))
+        return lambda values: {key: values[at] for key, at in zip(keys, numbers, strict=True)}
+    parts = tuple((key, at, None) if isinstance(at, int) else (key, 0, _arrangement(at)) for key, at in places.items())
+    return lambda values: {key: values[at] if inner is None else Record(inner(values)) for key, at, inner in parts}
 
 
 def flat(values: Mapping[Any, Any], prefix: tuple[Any, ...] = ()) -> Iterable[tuple[tuple[Any, ...], Any]]:

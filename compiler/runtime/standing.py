@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -12,12 +11,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .bypassed import HOOKS, Bypassed
+from .unchanged import unchanged
 
 if TYPE_CHECKING:
-    from .derived import Derived, Link
+    from .derived import Derived, Together
 
-_get = dict[str, Any].get
-_contains = dict[str, Any].__contains__
 _pointer = cast("Callable[[Tensor], int]", Tensor.data_ptr)
 _version = attrgetter("_version")
 _learns = attrgetter("requires_grad")
@@ -30,11 +28,12 @@ class Standing:
     anywhere that could change one on the way.  Outside such a call each value looks for itself, and says with `stale` that it keeps another.
     """
 
-    def __init__(self, model: nn.Module, values: Sequence[Derived], bypassed: Bypassed | None) -> None:
-        """Take all derived values of a model, and the modules that passes skip."""
+    def __init__(self, model: nn.Module, values: Sequence[Derived], together: Sequence[Together], bypassed: Bypassed | None) -> None:
+        """Take all derived values of a model, what hands several of them out, and the modules that passes skip."""
         self.holds = False
         self.stale = True
         self._values = values
+        self._together = together
         self._bypassed = bypassed
         skipped = bypassed.modules if bypassed is not None else []
         below = [module for module in cast("Iterable[nn.Module]", cast(Any, model).modules()) if module is not model]
@@ -42,53 +41,53 @@ class Standing:
         self._hooks: list[dict[Any, Any]] = hooks
         self._registered = -1
         self._skipped = [vars(module) for module in skipped]
-        self._modules = _columns([*(bypassed.links if bypassed is not None else []), *(link for value in values for link in value.modules_there)])
+        self._asked: Callable[[], bool] | None = None
+        self._resting: list[Derived] | None = None
+        self._held = unchanged(())
 
     def look(self) -> None:
         """See whether all is as it was.  Raises RuntimeError where something was done to a module that passes skip."""
         self.holds = False
-        if self._hooked() or any(map(_contains, self._skipped, repeat("forward"))) or not _same(self._modules):
+        if (self._registered != RemovableHandle.next_id and self._hooked()) or not (self._asked or self._ask())():
             if self._bypassed is not None:
                 self._bypassed.check()
             return
-        if self.stale or (torch.is_grad_enabled() and list(map(_learns, self._tensors[2])) != self._learning):
+        if self.stale or (torch.is_grad_enabled() and list(map(_learns, self._sources)) != self._learning):
             self._gather()
         self.holds = (
             not self.stale
-            and _same(self._tensors)
-            and list(map(_pointer, self._tensors[2])) == self._pointers
-            and list(map(_version, self._folded)) == self._versions
+            and self._held()
+            and list(map(_pointer, self._sources)) == self._pointers
+            and (not self._folded or list(map(_version, self._folded)) == self._versions)
         )
 
     def _hooked(self) -> bool:
         """Tell whether a module has a hook; it is known that none has if none had and none was registered anywhere since."""
-        if self._registered == RemovableHandle.next_id:
-            return False
         found = any(self._hooks)
         self._registered = -1 if found else RemovableHandle.next_id
         return found
 
+    def _ask(self) -> Callable[[], bool]:
+        """Write out what is asked of the modules: that each is in its place, and computes what its class does."""
+        links = self._bypassed.links if self._bypassed is not None else []
+        self._asked = unchanged([*links, *(link for value in self._values for link in value.modules_there)], self._skipped)
+        return self._asked
+
     def _gather(self) -> None:
         """Note what the values rest on that keep something now; stay stale where one of them is to be made anew."""
         resting = [value for value in self._values if value.join(self)]
-        self._tensors = _columns([link for value in resting for link in value.tensors_there])
-        self._learning: list[bool] = list(map(_learns, self._tensors[2]))
-        self._pointers: list[int] = list(map(_pointer, self._tensors[2]))
+        if resting != self._resting:
+            links = {(id(held), name): (held, name, known) for value in resting for held, name, known in value.tensors_there}.values()
+            self._sources = [known for _, _, known in links]
+            self._held, self._resting = unchanged(links), resting
+        self._learning: list[bool] = list(map(_learns, self._sources))
+        self._pointers: list[int] = list(map(_pointer, self._sources))
         folded = [value for value in resting if value.versions]
         self._folded = [source for value in folded for source in value.sources]
         self._versions = [version for value in folded for version in value.versions]
+        for each in self._together:
+            each.join(self)
         self.stale = any([*map(_pointer, value.sources)] != value.pointers for value in resting)
 
-
-Columns = tuple[list[dict[str, Any]], list[str], list[Any]]
-"""Links, each once: the dictionaries, the keys, and what was there."""
-
-
-def _columns(links: Iterable[Link]) -> Columns:
-    once = list({(id(held), name): (held, name, known) for held, name, known in links}.values())
-    return [held for held, _, _ in once], [name for _, name, _ in once], [known for _, _, known in once]
-
-
-def _same(columns: Columns) -> bool:
-    held, names, known = columns
-    return all(map(is_, map(_get, held, names), known))
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        """Stay with this model: what is copied looks for itself until a model binds it."""

@@ -186,6 +186,43 @@ def test_parameters_that_change_between_calls_and_during_one(pair: Pair, change:
     compare(2)
 
 
+@pytest.mark.parametrize("asked", ["default", "inference"])
+@pytest.mark.parametrize("change", ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_parameters_that_change_in_the_middle_of_a_block(change: Callable[[Any], Any], asked: str) -> None:
+    text = """arch 1
+model M(dim: int = 4) {
+  in x: float[B, dim]
+  a, b, mid, c, d = Linear(dim, dim), Linear(dim, dim), LayerNorm(dim), Linear(dim, dim), Linear(dim, dim)
+  h = mid(a(x) * b(x))
+  out y = c(h) * d(h)
+}
+"""
+    plain, other = (archloom.compile(text, dtype="float64", optimize=passes).eval() for passes in ("none", asked))
+    other.load_state_dict(plain.state_dict())
+    x = torch.randn(3, 4, dtype=torch.float64)
+    for model in (plain, other):
+        model.mid.register_forward_pre_hook(lambda mid, args, model=model: change(model.c))
+    for _ in range(3):
+        with torch.no_grad():
+            torch.testing.assert_close(other(x=x).y, plain(x=x).y, rtol=1e-12, atol=1e-12)
+
+
+def test_a_copied_block_computes_with_its_own(pair: Pair) -> None:
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for model in pair[:2]:
+            model(**pair[2])
+            copied = copy.deepcopy(model.mix)
+            for value in copied.parameters():
+                value.mul_(2)
+            model(**pair[2])
+            model.register_forward_pre_hook(lambda model, args, kwargs, copied=copied: found.append(copied(pair[2]["x"])), with_kwargs=True)
+            model.mix.register_forward_pre_hook(lambda mix, args, copied=copied: found.append(copied(pair[2]["x"])))
+            model(**pair[2])
+    for value in found[1:]:
+        torch.testing.assert_close(value, found[0], rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("change", ON_THE_WAY.values(), ids=ON_THE_WAY)
 def test_what_is_folded_follows(change: Callable[[Any], Any]) -> None:
     text = "arch 1\nmodel M() {\n  in x: float[B, 3]\n  k, norm = Linear(3, 4), BatchNorm1d(4)\n  out y = norm(k(x))\n}\n"
