@@ -45,6 +45,10 @@ class Slicer:
                 return found
             wanted |= read
 
+    def held(self, body: Body) -> Body:
+        """Return what a body holds, with `keep`, without a step: what is never called needs no more."""
+        return self.variant(body, (), updates=False)
+
     def updating(self, body: Body) -> bool:
         """Tell whether a call of the body changes buffers in training."""
         found: bool | None = body.found.get("updating")
@@ -189,6 +193,8 @@ class _Live:
             if self.slicer.keep or path in used or path in handed:
                 called = [node.body for node in nodes if node.target == path]
                 whole = module.bodies if path in handed or not any(called) else []
+                if self.slicer.keep and path not in handed and module.extern is None:  # what is extern is held to its bodies
+                    whole = [self.slicer.held(body) for body in whole]
                 kept[path] = replace(module, bodies=list(distinct([*called, *whole])))
         return kept
 

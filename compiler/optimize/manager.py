@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ...dsl.program import EntryPlan, Program
+from ...dsl.program import Body, EntryPlan, Program
 from ...dsl.record import record
+from ..census import Census, distinct
 from ..graph import Graph
 from ..passes.slice import Slice
 from ..slice import Slicer
@@ -15,6 +16,7 @@ from ..tasks import known_tasks
 from .cutting import cut, outputs
 from .interface import Event, Keeps, Pass
 from .pipelines import Asked, pipeline
+from .rebuilding import roots
 
 
 @record
@@ -81,7 +83,27 @@ def size(graph: Graph) -> int:
 
 
 def evaluation(program: Program) -> Program:
-    """Return a program that only evaluates: the bodies of evaluation with their outputs and states."""
+    """Return a program that only evaluates: the bodies of evaluation with their outputs and states, and all tensors of the text."""
     entries = {name: EntryPlan(plan.name, plan.eval, None) for name, plan in program.entries.items()}
     evaluated = replace(program, train=None, stages={}, variants={}, entries=entries, only_evaluates=True)
-    return cut(evaluated, outputs, outputs, Slicer(keep=True), updates=False)
+    slicer = Slicer(keep=True)
+    made = cut(evaluated, outputs, outputs, slicer, updates=False)
+    return replace(made, eval=_holding(made.eval, map(slicer.held, roots(program))))
+
+
+def _holding(body: Body, others: Iterable[Body]) -> Body:
+    """Return a body that holds what others hold, too: what training and stages alone call stays in the state dict."""
+    for other in others:
+        if _tensors(other) - _tensors(body):
+            modules = dict(body.modules)
+            for path, declared in other.modules.items():
+                known = modules.get(path, declared)
+                modules[path] = replace(known, bodies=list(distinct([*known.bodies, *declared.bodies])))
+            parameters = body.parameters | {path: own for path, own in other.parameters.items() if path not in body.parameters}
+            ties = list(dict.fromkeys((*body.ties, *other.ties)))
+            body = replace(body, modules=modules, parameters=parameters, ties=ties, frozen=list(dict.fromkeys((*body.frozen, *other.frozen))))
+    return body
+
+
+def _tensors(body: Body) -> set[str]:
+    return {tensor.path for tensor in Census((body,)).tensors()}

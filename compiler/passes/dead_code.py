@@ -26,6 +26,6 @@ class DeadCode(Pass):
         made = Graph(cut(graph.program, every, every, Slicer(keep=True)))
         before = {(body.span, len(body.nodes)) for body in graph.bodies}
         for body in made.bodies:
-            if (body.span, len(body.nodes)) not in before:
+            if body.nodes and (body.span, len(body.nodes)) not in before:
                 journal.fire(body, f"the steps that are needed: {len(body.nodes)}", body.span)
         return made if journal.fired else graph

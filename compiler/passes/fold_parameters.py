@@ -25,7 +25,7 @@ class FoldParameters(Pass):
     growth: int = 4
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
-    fires: ClassVar[Mapping[str, int]] = {"minilm": 3, "unifork:small": 30}
+    fires: ClassVar[Mapping[str, int]] = {"minilm": 3, "unifork:small": 28}
     example: ClassVar[tuple[str, ...]] = ("merge_linears",)
 
     def run(self, graph: Graph, journal: Journal) -> Graph:

@@ -23,7 +23,7 @@ class OnednnLinears(Pass):
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
     example: ClassVar[tuple[str, ...]] = ("merge_linears",)
-    fires: ClassVar[Mapping[str, int]] = {"minilm": 1, "unifork:small": 20}
+    fires: ClassVar[Mapping[str, int]] = {"minilm": 1, "unifork:small": 19}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Replace the operation `linear`."""

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from types import FunctionType
 
 import torch
@@ -36,14 +37,15 @@ def planned(program: Program, builder: Builder, lowerer: Lowerer, whole: Sequenc
     """Return the plan of a model; with `whole`, these bodies are its views, of which nothing is cut."""
     slicer, around = Slicer(), bypassed(program)
     program = apart(program)
-    signature = Signature(program.eval, program.training, slicer)
+    plain = original(program) if program.original is not None and not program.only_evaluates else None
+    signature = Signature(program.eval, program.training, slicer, plain and partial(plain, None))
     requests = [Request(None, frozenset()), Request(None, signature.losses())]
     pairs = [(body, body) for body in whole] or list(dict.fromkeys(signature.pair(request) for request in requests))
     registered = roots(program)
     unit = lowerer.unit(program.name, registered, pairs)
     census = Census(registered)
     known = [tensor.path for tensor in census.tensors()]
-    variants = {name: Signature(own.eval, own.train or own.eval, slicer) for name, own in program.variants.items()}
+    variants = {name: Signature(own.eval, own.train or own.eval, slicer, plain and partial(plain, name)) for name, own in program.variants.items()}
     return Plan(
         program,
         unit,
@@ -57,6 +59,19 @@ def planned(program: Program, builder: Builder, lowerer: Lowerer, whole: Sequenc
         passes,
         around,
     )
+
+
+def original(program: Program) -> Callable[[str | None], Signature]:
+    """Return what gives the border of a stage, or of the model, without passes, made when it is first asked for."""
+    slicer = Slicer()
+
+    @cache
+    def made(stage: str | None) -> Signature:
+        text = apart(program.original or program)
+        own = text.variants[stage] if stage is not None else EntryPlan("", text.eval, text.train)
+        return Signature(own.eval, own.train or own.eval, slicer)
+
+    return made
 
 
 def instance(plan: Plan) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...dsl.members import member_text
@@ -12,6 +13,7 @@ from ..lower.block import View
 from ..lower.unit import Pair, Unit
 from ..needs import Needs
 from ..slice import Slicer
+from .aside import Aside
 from .border import value_range
 from .errors import InputError
 from .outputs import Arrange, Outputs, arrangement, nested
@@ -37,6 +39,10 @@ class RootCode:
     arrange: Arrange  # the outputs
     losses: tuple[str, ...]
     states: tuple[str, ...]
+
+    def take(self, function: Callable[..., Any]) -> None:
+        """Take another function of the same."""
+        self.function = function
 
     def pack(self, found: Any, weights: Mapping[str, float] | None) -> Outputs:
         """Name the results; `loss` is the weighted sum, or the plain one."""
@@ -82,10 +88,12 @@ class RootView:
 class Signature:
     """The model's border: its inputs, its tasks, and what each loss needs; a view of the root is made for each request, once."""
 
-    def __init__(self, eval_body: Body, train_body: Body, slicer: Slicer) -> None:
+    def __init__(self, eval_body: Body, train_body: Body, slicer: Slicer, plain: Callable[[], Signature] | None = None) -> None:
+        """Take the bodies, and after passes that keep training how to get at the border without them."""
         self.eval_body = eval_body
         self.train_body = train_body
         self.slicer = slicer
+        self.plain = plain
         self._views: dict[Request, RootView] = {}
         self.needs = Needs(eval_body, train_body)
         self.inputs = tuple(self._declared().values())
@@ -181,6 +189,9 @@ class Signature:
         if found is None:
             pair = self.pair(request)
             found = self._views[request] = self._root_view(unit.views[unit.add(pair)], pair)
+            if self.plain is not None:
+                for number, code in enumerate((found.eval, found.train)):
+                    code.take(Aside(code.function, pair[number], partial(_plain, self.plain, request, number), code.take))
         return found
 
     def _root_view(self, view: View, pair: Pair) -> RootView:
@@ -193,6 +204,11 @@ class Signature:
     def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
         arrange = arrangement(output_path(output) for output in body.outputs)
         return RootCode(function, len(body.outputs), arrange, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+
+
+def _plain(signature: Callable[[], Signature], request: Request, number: int) -> Body:
+    """Return the body for a request, of evaluation or of training."""
+    return signature().pair(request)[number]
 
 
 def _asked(output: OutputDecl, request: Request) -> bool:

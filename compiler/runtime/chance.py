@@ -14,6 +14,7 @@ from ...dsl.diagnostics import closest
 from ...dsl.types import DType, TensorType
 from ..lower.unit import Unit
 from ..paths import join
+from .bypassed import Bypassed
 from .draws import Draw, Random
 from .errors import InputError
 from .modes import Attention, DropPath
@@ -108,9 +109,12 @@ class Chance:
     """`with Chance(model, values) as drawn`: while it is open, draws and dropouts take what is given and keep what was drawn."""
 
     def __init__(self, model: nn.Module, values: Values) -> None:
+        """Take values by path; modules that passes skip draw nothing."""
+        bypassed = vars(model).get("_bypassed")
+        skipped = bypassed.modules if isinstance(bypassed, Bypassed) else []
         self.drawn: dict[str, list[Tensor]] = {}
         """What the last call drew or was given, by path, in order."""
-        self._modules = {path: module for path, module in _named(model) if type(module) in KINDS}
+        self._modules = {path: module for path, module in _named(model) if type(module) in KINDS and module not in skipped}
         self._given = {path: [value] if isinstance(value, Tensor) else list(value) for path, value in values.items()}
         self._most = dict.fromkeys(self._given, 0)
         for path in self._given:

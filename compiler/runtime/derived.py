@@ -85,7 +85,7 @@ class Derived(nn.Module):
         self._keep(whole, [])
 
     def _keep(self, value: Tensor, versions: list[int]) -> None:
-        self.value, self.versions = value, versions
+        self.value, self.versions = value.detach(), versions  # a recipe may give a parameter itself, which would become one of this module
         self.pointers = [source.data_ptr() for source in self.sources]
         if self._standing is not None:
             self._standing.stale = True

@@ -43,11 +43,7 @@ def compare(path: Path, preset: str | None, passes: Asked) -> None:
     part = any(each.leaves_out for each in pipeline(passes))
     assert list(other.state_dict()) == [name for name in plain.state_dict() if name not in other.passes.dropped]
     assert part or not other.passes.dropped
-    with torch.no_grad():
-        for number, value in enumerate(plain.state_dict().values()):
-            if value.is_floating_point():  # no zero, and no two alike
-                drawn = torch.rand(value.shape, generator=torch.Generator().manual_seed(number), dtype=value.dtype)
-                value.copy_((drawn - 0.5) * (12 * len(value) / value.numel()) ** 0.5 if value.dim() > 1 else drawn + 0.5)
+    draw(plain)
     other.load_state_dict(plain.state_dict())
     for training in (False,) if evaluates else (False, True):
         plain.train(training)
@@ -59,6 +55,15 @@ def compare(path: Path, preset: str | None, passes: Asked) -> None:
             same(run(plain, inputs, not evaluates), run(other, inputs, not evaluates), error)
     state = plain.state_dict()
     same({name: state[name] for name in other.state_dict()}, other.state_dict())
+
+
+def draw(model: Any) -> None:
+    """Give a model values of which none is zero, and no two are alike."""
+    with torch.no_grad():
+        for number, value in enumerate(model.state_dict().values()):
+            if value.is_floating_point():
+                drawn = torch.rand(value.shape, generator=torch.Generator().manual_seed(number), dtype=value.dtype)
+                value.copy_((drawn - 0.5) * (12 * len(value) / value.numel()) ** 0.5 if value.dim() > 1 else drawn + 0.5)
 
 
 def same_part(plain: Any, other: Any) -> None:
