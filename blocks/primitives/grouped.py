@@ -18,29 +18,32 @@ GROUPING = "archloom.compiler.runtime.grouping"
 
 
 def _routes(b: LoweringBuilder, given: Given) -> Any:
-    found = b.call(f"{GROUPING}.routes", given["keep"], b.dim(given["count"]))
+    found = b.call(f"{GROUPING}.routes", given["chosen"], b.dim(given["members"]))
     return tuple(b.item(found, place) for place in range(4))
 
 
 @operation(
-    arguments=(tensor("keep", "which members each row goes to"), size("count", "to how many each row goes")),
+    arguments=(
+        tensor("chosen", "which members each row goes to", within=lambda inputs: inputs["members"]),
+        size("members", "how many members there are"),
+    ),
     lowering=expand(_routes),
     cost=moved,
     results=("rows", "members", "places", "ends"),
-    good=(sample(keep="bool[B, 3]", count=2), sample(keep="bool[B, S, 4]", count=1)),
-    bad=(refused("A305", keep="int[B, 3]", count=1), refused("A322", keep="bool[3]", count=1)),
+    good=(sample(chosen="int[B, 2] < 3", members=3), sample(chosen="int[B, S, 1] < 4", members=4)),
+    bad=(refused("A305", chosen="bool[B, 3]", members=3), refused("A322", chosen="int[3]", members=3)),
 )
-def routes(rule: Rule, keep: TensorType, count: int | Dim) -> tuple[TensorType, TensorType, TensorType, TensorType]:
-    """List which row goes to which member, member by member, then row by row: all `(rows_r, members_r)` with `keep[rows_r, members_r]`.
+def routes(rule: Rule, chosen: TensorType, members: int | Dim) -> tuple[TensorType, TensorType, TensorType, TensorType]:
+    """List which row goes to which member, member by member, then row by row: all `(rows_r, members_r)` with `members_r` in `chosen[rows_r]`.
 
-    keep: bool[..., E], true exactly `count` times in each row, rows, members, places = E rows + members: int[n count] for n rows, counted through
-    all axes, ends: int32[E], where the rows of each member end.
+    chosen: int[..., k] in 0..members; rows, members, places with `chosen[places_r] = members_r`: int[n k] for n rows; rows and places are counted
+    through all axes; ends: int32[members], where the rows of each member end.
     """
-    rule.dtype(keep, [DType.BOOL], "`keep`")
-    if keep.rank < 2:
-        raise rule.fail(f"`keep` is {keep} and has no rows", "give bool[..., E]", "A322")
-    total = TensorType(DType.INT, (product(extent(axis) for axis in keep.shape[:-1]) * count,))
-    return total, total, total, TensorType(DType.INT32, keep.shape[-1:])
+    rule.dtype(chosen, [DType.INT], "`chosen`")
+    if chosen.rank < 2:
+        raise rule.fail(f"`chosen` is {chosen} and has no rows", "give int[..., k]", "A322")
+    total = TensorType(DType.INT, (product(extent(axis) for axis in chosen.shape),))
+    return total, total, total, TensorType(DType.INT32, (members,))
 
 
 def _cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:

@@ -12,7 +12,7 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, NodeKind, Ref
 from ...dsl.record import record
 from ...dsl.types import Axis, extent
-from ..graph import Graph, module_at, operands, results
+from ..graph import Graph, module_at, operands
 from ..optimize.batching import BINARY, ELEMENTWISE
 from ..optimize.inlining import inlined_where
 from ..optimize.interface import Journal, Pass
@@ -30,8 +30,10 @@ class RouteExperts(Pass):
     each row.
 
     The rows are put in the order of their experts, the linears of all experts are one grouped product, and the results are added up where the rows
-    came from.  Only where `keep_e` is false for half of the experts or more, and that spares `least` multiply-adds; an axis of open size counts as
-    `rows`.  Under `torch.compile` grouped products exist in bfloat16 alone: there it pays to leave the pass out for other dtypes.
+    came from; gates that are masked by `keep_e` and normalised are computed for the experts that are kept alone.  In a call with fewer rows than
+    experts the product is one for each expert that has rows, and the others' parameters get a gradient of zeros without storage.
+    Only where `keep_e` is false for half of the experts or more, and that spares `least` multiply-adds; an axis of open size counts as `rows`.
+    Under `torch.compile` grouped products exist in bfloat16 alone: there it pays to leave the pass out for other dtypes.
     """
 
     least: int = 2_000_000
@@ -46,7 +48,7 @@ class RouteExperts(Pass):
     def _routed(self, body: Body, journal: Journal) -> Body:
         if not any(_sums(body, readers(body))):
             return body
-        chosen = inlined_where(body, lambda flat: (number for found in self._mixtures(flat, journal) for number in found.experts.nodes))
+        chosen = inlined_where(body, lambda flat: (number for found in self._mixtures(flat, journal) for number in found.nodes))
         mixtures = {found.root: found for found in self._mixtures(chosen, None)}
         if not mixtures:
             return body
@@ -97,6 +99,11 @@ class Mixture:
     values: tuple[Ref, ...]
     rows: tuple[Axis, ...]
     experts: Experts
+
+    @property
+    def nodes(self) -> set[int]:
+        """What has to stand in the same body."""
+        return {*self.experts.nodes, self.keep.node, *([] if self.gate is None else [self.gate.node])}
 
 
 def _sums(body: Body, read: Counter[Ref]) -> Iterator[tuple[int, tuple[Ref, ...]]]:
@@ -168,8 +175,6 @@ def _gated(body: Body, ref: Ref, member: int) -> tuple[Ref | None, Ref]:
 def _kept(body: Body, ref: Ref) -> int | None:
     """Return how many of the last axis a mask is true for, if that is the same in every row."""
     node = body.nodes[ref.node]
-    if node.kind is NodeKind.CALL and node.body is not None:
-        return _kept(node.body, results(node.body)[ref.index])
     if node.kind is not NodeKind.OPERATION or node.target != "topk_mask" or node.attributes["dim"] not in (-1, node.outputs[0].rank - 1):
         return None
     count = node.attributes["k"]
@@ -244,7 +249,11 @@ class _Emission:
     def __init__(self, writer: Writer, found: Mixture, like: Node) -> None:
         self.writer, self.found, self.like = writer, found, like
         self._made: dict[tuple[Ref, ...], Ref] = {}
-        rows = writer.operation("routes", like, keep=writer.at(found.keep), count=found.kept)
+        mask = writer.old.nodes[found.keep.node]
+        best = writer.operation("topk", mask, x=writer.at(cast(Ref, mask.inputs["x"])), k=found.kept, dim=-1, largest=mask.attributes["largest"])
+        self._chosen = Ref(best.node, 1)
+        self._of_chosen: dict[Ref, Ref] = {}
+        rows = writer.operation("routes", like, chosen=self._chosen, members=len(found.values))
         self._rows, self._members, self._places, self._ends = (Ref(rows.node, place) for place in range(4))
 
     def result(self) -> Ref:
@@ -252,7 +261,7 @@ class _Emission:
         write, like = self.writer.operation, self.like
         value = self._value(self.found.values)
         if self.found.gate is not None:
-            gates = write("flatten", like, x=self.writer.at(self.found.gate), start=0, end=-1)
+            gates = write("flatten", like, x=self._at_chosen(self.found.gate), start=0, end=-1)
             own = write("take", like, x=gates, index=self._places, dim=0)
             value = write("mul", like, a=value, b=write("unsqueeze", like, x=own, dim=-1))
         shape = like.outputs[0].shape
@@ -261,6 +270,36 @@ class _Emission:
             size = size * extent(axis)
         total = write("segment_sum", like, like.name, x=value, segment=self._rows, count=size)
         return total if len(self.found.rows) == 1 else write("unflatten", like, like.name, x=total, dim=0, shape=shape[:-1])
+
+    def _at_chosen(self, ref: Ref) -> Ref:
+        """Return a value of all experts for those that each row is given to, computed for them alone where it is masked and normalised."""
+        if ref not in self._of_chosen:
+            self._of_chosen[ref] = self._narrowed(ref)
+        return self._of_chosen[ref]
+
+    def _narrowed(self, ref: Ref) -> Ref:
+        old, write = self.writer.old, self.writer.operation
+        node, whole = old.nodes[ref.node], old.type(self.found.keep).shape
+        if self._is_masked(ref):
+            return self._at_chosen(cast(Ref, node.inputs["a"]))
+        if node.kind is NodeKind.OPERATION and node.target in ROWWISE and old.type(ref).shape == whole:
+            given = {name: self._at_chosen(each) for name, each in node.inputs.items() if isinstance(each, Ref)}
+            return write(node.target, node, node.name, **{**node.attributes, **given})
+        if node.kind is NodeKind.OPERATION and node.target == "sum" and old.type(ref).shape == (*whole[:-1], 1):
+            masked = cast(Ref, node.inputs["x"])
+            if self._is_masked(masked) and old.nodes[masked.node].attributes.get("b") == 0.0:
+                return write("sum", node, node.name, **{**node.attributes, "x": self._at_chosen(masked)})
+        if old.type(ref).shape == whole:
+            return write("gather", self.like, x=self.writer.at(ref), index=self._chosen, dim=-1)
+        return self.writer.at(ref)
+
+    def _is_masked(self, ref: Ref) -> bool:
+        """Tell whether a value of all experts is something else where it is not kept."""
+        node, old = self.writer.old.nodes[ref.node], self.writer.old
+        whole = old.type(self.found.keep).shape
+        if node.kind is not NodeKind.OPERATION or node.target != "where" or node.inputs["condition"] != self.found.keep:
+            return False
+        return isinstance(a := node.inputs.get("a"), Ref) and old.type(a).shape == whole
 
     def _taken(self, ref: Ref) -> Ref:
         """Return the rows of a value in the order of their experts."""

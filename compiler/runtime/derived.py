@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..lower.code import Written
+from .beside import Beside, beside, unpack
 from .bypassed import Bypassed
 from .keeping import Keeper, holding
 from .standing import Standing
 from .unchanged import Link
-
-COPIED = 65536
-"""The most numbers of a pack that are put side by side anew where gradients need it: a copy of as many takes less than a function of Python's."""
-_transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 
 
 class Derived(nn.Module):
@@ -42,6 +39,7 @@ class Derived(nn.Module):
         self.pointers: list[int] = []
         self.versions: list[int] = []
         self.value: Tensor | None = None
+        self._beside = Beside()
         self.keeper: Keeper | None = None
         self._held: Any = None
 
@@ -93,6 +91,7 @@ class Derived(nn.Module):
     def join(self, standing: Standing) -> bool:
         """Let one look for all values of a model do for this one, too, where it keeps a value; tell whether it does."""
         self._standing, self.rests = standing, bool(self.pointers)
+        self._beside.forget()
         self.learns = not self.recipe.still and any(source.requires_grad for source in self.sources)
         return self.rests
 
@@ -101,7 +100,8 @@ class Derived(nn.Module):
         if torch.compiler.is_compiling():
             return self._compiled()
         if self.rests and self._standing is not None and self._standing.holds:
-            return self._given(self.learns and torch.is_grad_enabled())
+            needed = self.learns and torch.is_grad_enabled()
+            return self._beside.get(cast(Tensor, self.value), self.sources) if needed and self._packed else self._given(needed)
         return self._looked()
 
     def _given(self, needed: bool) -> Tensor:
@@ -110,7 +110,7 @@ class Derived(nn.Module):
         assert whole is not None
         if not needed:
             return whole
-        return beside(whole, self.sources) if self._packed and whole.numel() > COPIED else self.recipe.code.function(self._held)
+        return beside(whole, self.sources) if self._packed else self.recipe.code.function(self._held)
 
     def _looked(self) -> Tensor:
         """Return the value after a look at all that it is computed from."""
@@ -181,47 +181,6 @@ class Together(nn.Module):
     def extra_repr(self) -> str:
         """Name them."""
         return ", ".join(self.names)
-
-
-class Side(torch.autograd.Function):
-    """Gives the storage of several parameters as one value, and each its part of the gradient; made so that `torch.func` follows it, too."""
-
-    generate_vmap_rule: ClassVar[bool] = True
-
-    @staticmethod
-    def forward(whole: Tensor, *parts: Tensor) -> Tensor:
-        """Return the storage itself."""
-        return whole.view_as(whole)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Keep the shapes of the parts."""
-        ctx.shapes = [part.shape for part in inputs[1:]]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Part the gradient."""
-        parts = parted(grads[0], ctx.shapes)
-        return (None, *(part if wanted else None for part, wanted in zip(parts, ctx.needs_input_grad[1:], strict=True)))
-
-
-def beside(whole: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """Apply `Side`; where no transform of `torch.func` is at work, without what torch does for those, which takes longer than small products."""
-    if _transformed():
-        return cast(Any, Side).apply(whole, *parts)
-    return cast(Any, super(torch.autograd.Function, Side)).apply(whole, *parts)
-
-
-def unpack(whole: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
-    """Return the parts of a storage that stand for the tensors stacked or concatenated in it along axis 0."""
-    return parted(whole, [source.shape for source in sources])
-
-
-def parted(whole: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """Part a stack or a concatenation along axis 0."""
-    if whole.dim() == len(shapes[0]) + 1:
-        return list(whole.unbind(0))
-    return list(torch.split(whole, [shape[0] for shape in shapes]))
 
 
 def links(owner: nn.Module, paths: Sequence[str]) -> tuple[list[Link], list[Link]]:

@@ -8,20 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .beside import parts_of
 
-def routes(keep: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the rows for which a mask is true, their members, both as one place, and where the rows of each member end.
 
-    keep: bool[..., E], true `count` times in each of its rows, rows, members, places = E rows + members: int[rows count], by members, then rows;
-    rows are counted through all axes; ends: int32[E].
+def routes(chosen: Tensor, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the rows that go to each member, the members, where in `chosen` each stands, and where the rows of each member end.
+
+    chosen: int[..., k] in 0..members; rows, own, places: int[n k] for n rows, by members, then rows; rows and places are counted through all axes;
+    ends: int32[members].
     """
-    table = keep.reshape(-1, keep.size(-1)).t()
-    size = table.size(1) * count
-    found = None if torch.compiler.is_compiling() or keep.is_meta else torch.nonzero(table)
-    if found is None or found.size(0) != size:
-        found = torch.nonzero_static(table, size=size)  # the same, of known size, and slower
-    member, row = found.t().contiguous().unbind(0)
-    return row, member, torch.add(member, row, alpha=table.size(0)), torch.cumsum(table.sum(1), 0, dtype=torch.int32)
+    own, places = torch.sort(chosen.flatten(), stable=True)
+    rows = torch.div(places, chosen.size(-1), rounding_mode="floor")
+    ends = torch.searchsorted(own, torch.arange(members, device=own.device), right=True, out_int32=True)
+    return rows, own, places, ends
 
 
 def grouped_linear(x: Tensor, weight: Tensor, bias: Tensor | None, member: Tensor, ends: Tensor | None = None) -> Tensor:
@@ -39,24 +38,69 @@ def grouped_linear(x: Tensor, weight: Tensor, bias: Tensor | None, member: Tenso
 
 
 def grouped_product(x: Tensor, weight: Tensor, member: Tensor, ends: Tensor) -> Tensor:
-    """Map rows that stand by members: by torch's grouped product where it takes them, else by a product for each member."""
+    """Map rows that stand by members: by torch's grouped product, or where there are fewer rows than members by one for each that has some.
+
+    In compiled code, where it isn't known how many rows a member has, it is torch's in bfloat16, and else each member takes all rows.
+    """
     if x.is_meta:  # all matrices are alike
         return functional.linear(x, weight[0])
-    open_ = torch.compiler.is_compiling()  # how many rows a member has isn't known
-    few = not open_ and x.size(0) < weight.size(0) and not torch.is_grad_enabled()  # most members have none
-    if is_groupable(x, weight) and not few and (x.dtype is torch.bfloat16 or not open_):
-        return functional.grouped_mm(x, weight.transpose(1, 2), offs=ends)
-    if open_:  # each member takes all rows, and keeps its own
-        y = functional.linear(x, weight[0])
-        for place in range(1, weight.size(0)):
-            y = torch.where((member == place)[:, None], functional.linear(x, weight[place]), y)
-        return y
-    starts: list[int] = [0, *cast(Any, ends).tolist()]
-    parts = [(place, start, end) for place, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)) if end > start]
-    if few:
-        return torch.cat([functional.linear(x[start:end], weight[place]) for place, start, end in parts])
-    each = weight.unbind(0)
-    return torch.cat([functional.linear(x[start:end], each[place]) for place, start, end in parts])
+    if torch.compiler.is_compiling():
+        return _grouped(x, weight, ends) if x.dtype is torch.bfloat16 and is_groupable(x, weight) else _everywhere(x, weight, member)
+    if is_groupable(x, weight) and x.size(0) >= weight.size(0):
+        return _grouped(x, weight, ends)
+    if not x.size(0):
+        return functional.linear(x, weight[0])
+    parts = parts_of(weight) if torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type) else ()
+    if parts:
+        return cast(Any, super(torch.autograd.Function, Product)).apply(x, weight.detach(), ends, *parts)
+    each = weight.unbind(0) if torch.is_grad_enabled() else weight
+    return torch.cat([functional.linear(x[start:end], each[place]) for place, start, end in _filled(ends)])
+
+
+def _grouped(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
+    return functional.grouped_mm(x, weight.transpose(1, 2), offs=ends)
+
+
+def _everywhere(x: Tensor, weight: Tensor, member: Tensor) -> Tensor:
+    y = functional.linear(x, weight[0])
+    for place in range(1, weight.size(0)):
+        y = torch.where((member == place)[:, None], functional.linear(x, weight[place]), y)
+    return y
+
+
+def _filled(ends: Tensor) -> list[tuple[int, int, int]]:
+    """List the members that have rows, and where those begin and end."""
+    stops: list[int] = cast(Any, ends).tolist()
+    return [(place, start, end) for place, (start, end) in enumerate(zip([0, *stops], stops, strict=False)) if end > start]
+
+
+class Product(torch.autograd.Function):
+    """Products of rows with a matrix for each member that gives each parameter in the storage of the matrices a gradient of its own.
+
+    Those of members without rows are zeros that take no storage.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, ends: Tensor, *parts: Tensor) -> Tensor:
+        """Map the rows; see `grouped_product`."""
+        ctx.save_for_backward(x, weight)
+        ctx.filled, ctx.parts = _filled(ends), parts
+        return torch.cat([functional.linear(x[start:end], weight[place]) for place, start, end in ctx.filled])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients of the rows and of each parameter; they have gradients in turn where those are asked for."""
+        x, weight = ctx.saved_tensors
+        each = torch.cat(ctx.parts).view_as(weight) if torch.is_grad_enabled() else weight
+        back = torch.cat([torch.mm(grads[0][start:end], each[place]) for place, start, end in ctx.filled]) if ctx.needs_input_grad[0] else None
+        count = len(ctx.parts) // weight.size(0)
+        sizes = [part.size(0) for part in ctx.parts[:count]]
+        zero = x.new_zeros(())
+        found: list[Tensor | None] = [zero.expand_as(part) for part in ctx.parts]
+        for place, start, end in ctx.filled:
+            whole = torch.mm(grads[0][start:end].t(), x[start:end])
+            found[place * count : (place + 1) * count] = torch.split_with_sizes(whole, sizes)
+        return back, None, None, *found
 
 
 def is_groupable(x: Tensor, weight: Tensor) -> bool:

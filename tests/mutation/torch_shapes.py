@@ -75,12 +75,10 @@ def grouped_linear(x: Any, weight: Any, member: Any, bias: Any, ends: Any) -> Te
 
 
 @entry
-def routes(keep: Any, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    need(of(keep, torch.bool, what="keep").dim() >= 2, "no rows")
-    rows = keep.shape[:-1].numel()
-    row = torch.arange(rows).repeat(count)
-    member = torch.zeros_like(row)
-    return row, member, row * keep.shape[-1], torch.zeros(keep.shape[-1], dtype=torch.int32)
+def routes(chosen: Any, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    need(of(chosen, torch.int64, what="chosen").dim() >= 2, "no rows")
+    places = torch.arange(chosen.numel())
+    return places // max(1, chosen.shape[-1]), chosen.flatten(), places, torch.zeros(members, dtype=torch.int32)
 
 
 @entry

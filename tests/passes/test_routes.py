@@ -43,9 +43,10 @@ def test_float32_with_gradients_and_without(pair: tuple[Any, Any], rows: int) ->
 
 def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> None:
     torch.manual_seed(0)
-    keep = torch.zeros(6, 4, dtype=torch.bool).scatter(1, torch.rand(6, 4).topk(2).indices, True)
-    rows, members, places, ends = routes(keep, 2)
-    assert torch.equal(keep.flatten().nonzero()[:, 0], places.sort().values) and torch.equal(places, 4 * rows + members)
+    chosen = torch.rand(6, 4).topk(2).indices
+    rows, members, places, ends = routes(chosen, 4)
+    assert torch.equal(chosen.flatten()[places], members) and torch.equal(places // 2, rows)
+    assert torch.equal(members.sort().values, members) and ends.tolist() == [int((members <= e).sum()) for e in range(4)]
     x, weight, bias = torch.randn(12, 8), torch.randn(4, 16, 8), torch.randn(4, 16)
     wanted = torch.stack([weight[e] @ row + bias[e] for row, e in zip(x, members, strict=True)])
     for dtype, most in ((torch.float64, 1e-5), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)):
@@ -55,8 +56,27 @@ def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> Non
             torch.testing.assert_close(got.float(), wanted, rtol=most, atol=most)
     shuffled = torch.randperm(12)
     torch.testing.assert_close(grouped_linear(x[shuffled], weight, bias, members[shuffled]), wanted[shuffled], rtol=1e-5, atol=1e-5)
+    assert grouped_linear(x[:0], weight, bias, members[:0], torch.zeros(4, dtype=torch.int32)).shape == (0, 16)
     odd = torch.stack([weight[e, :5, :7] @ row for row, e in zip(x[:, :7], members, strict=True)])
     torch.testing.assert_close(grouped_linear(x[:, :7], weight[:, :5, :7], None, members, ends), odd, rtol=1e-5, atol=1e-5)
+
+
+def test_few_rows_of_packed_members_have_gradients_of_gradients_and_none_in_bulk(pair: tuple[Any, Any]) -> None:
+    x = torch.randn(1, 64)
+    found: list[tuple[torch.Tensor, ...]] = []
+    for model in pair:
+        parts = [model.get_parameter(f"mixture.expert.{e}.gate.weight") for e in range(5)]
+        base = torch.zeros(1, 16, 64, requires_grad=True)
+        y = model.train()(x=base + x).u.square().sum()
+        plain = [model.get_parameter(f"plain.{e}.weight") for e in range(5)]
+        first = torch.autograd.grad(y, [base, *plain, *parts], create_graph=True, allow_unused=True)
+        assert all(each is None for each in first[6:])
+        second = torch.autograd.grad(torch.stack([each.square().sum() for each in first[:6]]).sum(), [base, *plain])
+        found.append((*first[:6], *second))
+        if model is pair[1]:
+            assert [each.untyped_storage().nbytes() for each in first[1:6]].count(4) == 4
+    for mine, other in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
