@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -12,6 +12,7 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import extent
 from ..graph import Graph, operand_refs, operands
+from ..optimize.apart import is_chain, reasons, told
 from ..optimize.batching import CONVOLUTIONS, Batch, arguments, has_rule, write
 from ..optimize.inlining import Inlined, can_inline, stem_of
 from ..optimize.interface import Journal, Pass
@@ -47,8 +48,9 @@ class BatchFamilies(Pass):
 
 
 def _batched(options: BatchFamilies, body: Body, evaluates: bool, journal: Journal) -> Body:
-    flat = _inlined(options, body, evaluates)
+    flat = _inlined(options, body, evaluates, journal)
     plan = _Plan(options, flat, evaluates)
+    plan.tell(journal)
     if not plan.chosen:
         return body
     made = _Emission(plan, flat.body).body()
@@ -60,27 +62,44 @@ def _batched(options: BatchFamilies, body: Body, evaluates: bool, journal: Journ
     return made
 
 
-def _inlined(options: BatchFamilies, body: Body, evaluates: bool) -> Inlined:
+def _inlined(options: BatchFamilies, body: Body, evaluates: bool, journal: Journal) -> Inlined:
     """Write out the calls of those families of which something can be batched."""
     calls: set[int] = set()
-    for family in _families(body, options):
+    for family in _families(body, options, journal):
         trial = Inlined(body, family)
         stems = {stem_of(body, body.nodes[number]) for number in family}
         plan = _Plan(options, trial, evaluates)
         batched = {trial.stems[group.lanes[0]] for number in plan.chosen for group in [plan.lanes.groups[number]] if group.lanes[0] in trial.stems}
         if any(stem == name or stem.startswith(f"{name}.") for stem in batched for name in stems):
             calls |= set(family)
+        else:
+            plan.tell(journal, stems)
     return Inlined(body, calls)
 
 
-def _families(body: Body, options: BatchFamilies) -> Iterator[list[int]]:
+def _families(body: Body, options: BatchFamilies, journal: Journal) -> Iterator[list[int]]:
     """Yield the calls of blocks of one family, or of one block several times."""
     found: dict[tuple[str, str], list[int]] = {}
     for number, node in enumerate(body.nodes):
         callee = node.body if node.kind is NodeKind.CALL and node.target in body.modules else None
-        if callee is not None and _is_worth(callee, options) and can_inline(callee):
+        if callee is not None:
             found.setdefault((stem_of(body, node), callee.name), []).append(number)
-    yield from (numbers for numbers in found.values() if len(numbers) >= options.least)
+    for (stem, _), numbers in found.items():
+        if len(numbers) < options.least:
+            continue
+        small = [number for number in numbers if (callee := body.nodes[number].body) and _is_worth(callee, options) and can_inline(callee)]
+        if len(small) >= options.least:
+            yield small
+        elif not small and _has_maps(body.nodes[numbers[0]]) and not is_chain(body, numbers):
+            journal.decline(
+                body, f"{told(stem, numbers)}: no map in them is of at most `most = {options.most}` multiply-adds", body.nodes[numbers[0]].span
+            )
+
+
+def _has_maps(node: Node) -> bool:
+    """Tell whether a map with weights is called somewhere in a call."""
+    body = node.body
+    return body is not None and any(_has_maps(each) or (each.kind is NodeKind.LEAF and bool(_matrix(body, each))) for each in body.nodes)
 
 
 def _products(body: Body, node: Node, rows: int) -> int:
@@ -111,11 +130,19 @@ class _Plan:
     """Which groups of a body are computed together."""
 
     def __init__(self, options: BatchFamilies, flat: Inlined, evaluates: bool) -> None:
-        self.body, self.evaluates = flat.body, evaluates
+        self.body, self.options, self.evaluates = flat.body, options, evaluates
         self.lanes = Lanes(flat.body, flat.stems, lambda body, node: has_rule(body, node, evaluates))
         small = {number for number, group in enumerate(self.lanes.groups) if self._pays(options, group)}
         chosen = {number for part in self._parts(small) if self._weighs(part) for number in part}
         self.chosen = self._ordered(chosen)
+
+    def tell(self, journal: Journal, below: Collection[str] = ()) -> None:
+        """Say why families of maps, all or those below some stems, stay apart."""
+        for why, span in reasons(self.lanes, self.chosen, below, self.options.most, self._cost):
+            journal.decline(self.body, why, span)
+
+    def _cost(self, node: Node) -> int:
+        return _products(self.body, node, self.options.rows) if _matrix(self.body, node) else 0
 
     def _pays(self, options: BatchFamilies, group: Group) -> bool:
         node = self.body.nodes[group.lanes[0]]
