@@ -16,7 +16,7 @@ from ...dsl.program import Body, Node, NodeKind, Operand, Recipe, Ref
 from ...dsl.types import DType, TensorType
 from ..graph import recipe_text, result_names, results
 from ..paths import join
-from .builder import Frame, GraphBuilder, Handle
+from .builder import Frame, GraphBuilder, Handle, Surroundings
 from .code import Place, Written, generate
 from .keywords import guard
 from .names import identifier, imported
@@ -25,6 +25,10 @@ from .sizes import Sizes
 
 class BodyLowering(GraphBuilder):
     """Builds the graph of one body."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._together: list[tuple[fx.Node, str, list[str]]] = []  # calls that give derived values, not named yet: where, and which
 
     # -------------------------------------------------------------------------------------------------- whole graphs
 
@@ -43,6 +47,8 @@ class BodyLowering(GraphBuilder):
         found = [frame.value(ref) for ref in results(body)]
         output = self.graph.output(found[0] if len(found) == 1 else tuple(found))
         output.meta["place"] = Place(body.span, body.name, "")
+        for call in self._together:
+            self._finish(*call)
         guard(self.graph, self.graph.nodes)
         return self.graph
 
@@ -109,10 +115,24 @@ class BodyLowering(GraphBuilder):
             paths = [self._derived(frame, frame.body.nodes[at]) for at in numbers]
             if len(paths) == 1:
                 return (self._create("call_module", paths[0]),)
-            names = tuple(path.removeprefix(f"{frame.prefix}.") for path in paths)
-            called = self._create("call_module", self.around.child(frame.prefix, TOGETHER, {"names": names}))
+            called = self._create("call_module", TOGETHER, name="together")
+            self._together.append((called, frame.prefix, paths))
             frame.derived = {at: (called, place) for place, at in enumerate(numbers)}
         return (self.item(*frame.derived[number]),)
+
+    def _finish(self, called: fx.Node, prefix: str, paths: list[str]) -> None:
+        """Name the module that hands out derived values, and let it keep those views of them that alone are read."""
+        views: list[tuple[Any, ...]] = []
+        for item in list(called.users):  # in the order of their places
+            reader = next(iter(item.users)) if len(item.users) == 1 else None
+            if reader is not None and reader.op == "call_method" and reader.target in VIEWS and all(isinstance(arg, int) for arg in reader.args[1:]):
+                views.append((reader.target, *reader.args[1:]))
+                reader.replace_all_uses_with(item)
+                self.graph.erase_node(reader)
+            else:
+                views.append(())
+        names = tuple(path.removeprefix(f"{prefix}.") for path in paths)
+        called.target = self.around.child(prefix, TOGETHER, {"names": names, "views": tuple(views)})
 
     def _derived(self, frame: Frame, node: Node) -> str:
         recipe: Recipe = node.attributes["recipe"]
@@ -218,6 +238,8 @@ TOGETHER = "archloom.compiler.runtime.derived.Together"
 DRAW = "archloom.compiler.runtime.draws.Draw"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
+VIEWS = ("transpose", "unsqueeze", "movedim", "permute")
+"""Methods that give a view of a tensor."""
 Writer = Callable[[BodyLowering, Frame, int, Node], tuple[Handle, ...]]
 
 _WRITERS: dict[NodeKind, Writer] = {

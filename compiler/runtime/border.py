@@ -40,10 +40,9 @@ class Names:
         """Return the given values by flat name; raises InputError for a name that isn't declared or comes twice."""
         if len(args) > len(self.names):
             raise InputError(f"{len(args)} inputs are given by position and there are {len(self.names)}: {self._list(self.names)}")
-        given = dict(zip(self.names, args, strict=False))
-        twice = given.keys() & kwargs.keys() if kwargs else ()
-        if twice:
-            raise InputError(f"`{min(twice)}` is given twice, by position and by name")
+        given = dict(zip(self.names, args, strict=False)) if args else {}
+        if given and kwargs.keys() & given:
+            raise InputError(f"`{min(kwargs.keys() & given)}` is given twice, by position and by name")
         given.update(kwargs)
         if self._plain.issuperset(given):
             return {name: value for name, value in given.items() if value is not None}

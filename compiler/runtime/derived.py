@@ -148,11 +148,12 @@ class Derived(nn.Module):
 
 
 class Together(nn.Module):
-    """The derived values that the code of a block reads, handed out by one call."""
+    """The derived values that the code of a block reads, or views of them, handed out by one call."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], views: Sequence[tuple[Any, ...]]) -> None:
+        """Take the names of the modules that keep the values, and for each a method that gives a view, with its arguments, if one is wanted."""
         super().__init__()
-        self.names = tuple(names)
+        self.names, self.views = tuple(names), tuple(views)
         self._values: tuple[Callable[[], Tensor], ...] = ()
         self._standing: Standing | None = None
         self._kept: tuple[Tensor, ...] | None = None
@@ -165,18 +166,28 @@ class Together(nn.Module):
     def join(self, standing: Standing) -> None:
         """Take what all of them keep, for the calls for which one look has told that they may hand it out."""
         resting = [value for value in self._values if isinstance(value, Derived) and value.rests]
-        self._standing, self._learns = standing, any(value.learns for value in resting)
-        self._kept = tuple(cast(Tensor, value.value) for value in resting) if len(resting) == len(self._values) else None
+        self._standing, self._kept = standing, None
+        self._learns = any(value.learns for value in resting)
+        if len(resting) == len(self._values):
+            with torch.no_grad():
+                self._kept = tuple(self._viewed(place, cast(Tensor, value.value)) for place, value in enumerate(resting))
+
+    def _viewed(self, place: int, value: Tensor) -> Tensor:
+        if not self.views[place]:
+            return value
+        method, *arguments = self.views[place]
+        return getattr(value, method)(*arguments)
 
     def __call__(self) -> tuple[Tensor, ...] | Together:
         """Return the values in the order of their names, or itself, which looks for each where it is read; it has no hooks."""
-        if torch.compiler.is_compiling() or self._kept is None or self._standing is None or not self._standing.holds:
+        standing, kept = self._standing, self._kept
+        if kept is None or standing is None or torch.compiler.is_compiling() or not standing.holds:
             return self
-        return self if self._learns and torch.is_grad_enabled() else self._kept
+        return self if self._learns and torch.is_grad_enabled() else kept
 
     def __getitem__(self, place: int) -> Tensor:
         """Return the value at a place."""
-        return self._values[place]()
+        return self._viewed(place, self._values[place]())
 
     def extra_repr(self) -> str:
         """Name them."""

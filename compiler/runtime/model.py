@@ -88,13 +88,14 @@ class Model(Saved):
         self._check(view, values)
         if self.training and self._still:
             self._stand_still()
-        if self._standing is None:
+        standing = self._standing
+        if standing is None:
             return self._placed(view, values)
-        self._standing.look()
+        standing.look()
         try:
             return self._placed(view, values)
         finally:
-            self._standing.holds = False
+            standing.holds = False
 
     def _placed(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
         """Run a view; what fails in it says where in the text."""
