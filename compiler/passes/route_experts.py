@@ -30,8 +30,9 @@ class RouteExperts(Pass):
     each row.
 
     The rows are put in the order of their experts, the linears of all experts are one grouped product, and the results are added up where the rows
-    came from; gates that are masked by `keep_e` and normalised are computed for the experts that are kept alone.  In a call with fewer rows than
-    experts the product is one for each expert that has rows, and the others' parameters get a gradient of zeros without storage.
+    came from; gates that are masked by `keep_e` and normalised are computed for the experts that are kept alone, a softmax as that over these.
+    In a call with fewer rows than experts the product is one for each expert that has rows, and the others' parameters get a gradient of zeros
+    without storage.
     Only where `keep_e` is false for half of the experts or more, and that spares `least` multiply-adds; an axis of open size counts as `rows`.
     Under `torch.compile` grouped products exist in bfloat16 alone: there it pays to leave the pass out for other dtypes.
     """
@@ -252,7 +253,7 @@ class _Emission:
         mask = writer.old.nodes[found.keep.node]
         best = writer.operation("topk", mask, x=writer.at(cast(Ref, mask.inputs["x"])), k=found.kept, dim=-1, largest=mask.attributes["largest"])
         self._chosen = Ref(best.node, 1)
-        self._of_chosen: dict[Ref, Ref] = {}
+        self._of_chosen = {cast(Ref, mask.inputs["x"]): best}
         rows = writer.operation("routes", like, chosen=self._chosen, members=len(found.values))
         self._rows, self._members, self._places, self._ends = (Ref(rows.node, place) for place in range(4))
 
@@ -282,6 +283,9 @@ class _Emission:
         node, whole = old.nodes[ref.node], old.type(self.found.keep).shape
         if self._is_masked(ref):
             return self._at_chosen(cast(Ref, node.inputs["a"]))
+        shares = self._normalised(node)
+        if shares is not None:  # softmax over those that are kept
+            return write("softmax", node, node.name, **{**shares.attributes, "x": self._at_chosen(cast(Ref, shares.inputs["x"]))})
         if node.kind is NodeKind.OPERATION and node.target in ROWWISE and old.type(ref).shape == whole:
             given = {name: self._at_chosen(each) for name, each in node.inputs.items() if isinstance(each, Ref)}
             return write(node.target, node, node.name, **{**node.attributes, **given})
@@ -292,6 +296,19 @@ class _Emission:
         if old.type(ref).shape == whole:
             return write("gather", self.like, x=self.writer.at(ref), index=self._chosen, dim=-1)
         return self.writer.at(ref)
+
+    def _normalised(self, node: Node) -> Node | None:
+        """Return the softmax over all experts that a node masks with zeros, and divides by what is left."""
+        old = self.writer.old
+        a, b = node.inputs.get("a"), node.inputs.get("b")
+        if node.kind is not NodeKind.OPERATION or node.target != "div" or not isinstance(a, Ref) or not isinstance(b, Ref) or not self._is_masked(a):
+            return None
+        masked, total = old.nodes[a.node], old.nodes[b.node]
+        shares = old.nodes[cast(Ref, masked.inputs["a"]).node]
+        sums = total.kind is NodeKind.OPERATION and total.target == "sum" and total.inputs["x"] == a
+        divided = sums and old.type(b).shape == (*old.type(a).shape[:-1], 1)
+        softmax = shares.kind is NodeKind.OPERATION and shares.target == "softmax" and shares.attributes["dim"] in (-1, len(self.found.rows))
+        return shares if divided and softmax and masked.attributes.get("b") == 0.0 else None
 
     def _is_masked(self, ref: Ref) -> bool:
         """Tell whether a value of all experts is something else where it is not kept."""

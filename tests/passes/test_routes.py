@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import archloom
+from archloom.compiler.api import load_program
+from archloom.compiler.optimize.manager import optimize
 from archloom.compiler.runtime.grouping import grouped_linear, routes
 
 from .comparing import ROOT, flat
@@ -39,6 +41,41 @@ def test_float32_with_gradients_and_without(pair: tuple[Any, Any], rows: int) ->
     assert found[0].keys() == found[1].keys()
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=0, atol=1e-5 * float(value.detach().abs().max()), msg=name)
+
+
+GATES = (
+    "g = where(keep, softmax(s, dim = -1), 0.0)",
+    "m = where(keep, sigmoid(s), 0.0)\n  g = 2.0 * m / sum(m, dim = -1, keepdim = true)",
+    "m = where(keep, softmax(s + x[:, 0:5], dim = -1), 0.0)\n  g = exp(m) / sum(m, dim = -1, keepdim = true)",
+    "g = softmax(s, dim = -1)",
+)
+
+
+@pytest.mark.parametrize("gates", GATES)
+def test_gates_at_what_is_chosen(gates: str) -> None:
+    torch.manual_seed(0)
+    text = f"""arch 1
+model M() {{
+  index experts = 0..5
+  in x: float[B, 64]
+  score = Linear(64, 5)
+  for e in experts {{ expert = Linear(64, 512) }}
+  s = score(x)
+  keep = topk_mask(s, 2)
+  {gates}
+  out y = sum(g[..., e, none] * expert[e](x) for e in experts where keep[..., e])
+}}
+"""
+    plain, routed = (archloom.compile(text, optimize=asked) for asked in ("none", "route_experts(rows = 64), pack"))
+    routed.load_state_dict(plain.state_dict())
+    assert len(optimize(load_program(text), "route_experts(rows = 64)").steps[0].fired) == 1
+    found: list[list[torch.Tensor]] = []
+    for model in (plain, routed):
+        x = torch.linspace(-1, 1, 3 * 64).reshape(3, 64).requires_grad_()
+        y = model(x=x).y
+        found.append([y, *torch.autograd.grad(y.square().sum(), [x, *model.parameters()])])
+    for mine, other in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
 def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> None:
