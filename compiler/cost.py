@@ -62,14 +62,15 @@ def expense(body: Body, sizes: Sizes) -> Expense:
     if key not in known:
         total = Expense()
         for node in body.nodes:
-            total = total + _expense_of(body, node, sizes)
+            total = total + node_expense(body, node, sizes)
         known[key] = total
     return known[key]
 
 
-def _expense_of(body: Body, node: Node, sizes: Sizes) -> Expense:
+def node_expense(body: Body, node: Node, sizes: Sizes) -> Expense:
+    """Count one step of a body."""
     if node.body is not None:
-        return expense(node.body, _inside(body, node, node.body, sizes))
+        return expense(node.body, inside(body, node, node.body, sizes))
     if node.kind is NodeKind.EXTERN:
         return Expense(unknown=frozenset((body.name,)))
     if isinstance(node.primitive, ExternFunction):
@@ -83,8 +84,13 @@ def _expense_of(body: Body, node: Node, sizes: Sizes) -> Expense:
     given |= {name: _types(body, operand, sizes) for name, operand in node.inputs.items()}
     outputs = tuple(_tensor(output, sizes) for output in node.outputs)
     cost = node.primitive.cost(given, outputs)
-    made = sum(prod(map(_number, output.shape)) * WIDTH[output.dtype] for output in outputs) if cost.bytes else 0
+    made = sum(map(size_of, outputs)) if cost.bytes else 0
     return Expense(_number(cost.flops) // 2, made)
+
+
+def size_of(type_: TensorType, sizes: Sizes | None = None) -> int:
+    """Return the bytes of a value, whose symbols have sizes."""
+    return prod(map(_number, _tensor(type_, sizes or {}).shape)) * WIDTH[type_.dtype]
 
 
 def symbols_of(body: Body) -> tuple[Symbol, ...]:
@@ -93,7 +99,7 @@ def symbols_of(body: Body) -> tuple[Symbol, ...]:
     return tuple(dict.fromkeys(symbol for axis in axes if isinstance(axis, Dim) for symbol in axis.symbols()))
 
 
-def _inside(body: Body, node: Node, callee: Body, sizes: Sizes) -> Sizes:
+def inside(body: Body, node: Node, callee: Body, sizes: Sizes) -> Sizes:
     """Return the sizes of a callee's symbols, read off what the call hands it; the plain symbols first."""
     known: dict[Symbol, int] = {}
     pairs: list[tuple[Dim, int]] = []

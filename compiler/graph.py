@@ -189,14 +189,15 @@ def _expression(operand: Operand, texts: list[str]) -> str:
 
 
 def _node_text(number: int, node: Node) -> str:
+    kept = f"  [{node.region}]" if node.region is not None else ""
     if node.kind is NodeKind.DERIVED:
-        return f"%{number}: {node.outputs[0]} = derived {node.target} = {recipe_text(node.attributes['recipe'])}"
+        return f"%{number}: {node.outputs[0]} = derived {node.target} = {recipe_text(node.attributes['recipe'])}{kept}"
     read = [f"{name} = {_operand(operand)}" for name, operand in node.inputs.items()]
     statics = [f"{name} = {_plain(value)}" for name, value in node.attributes.items()]
     types = ", ".join(map(str, node.outputs))
     name = f"  # {node.name}" if node.name else ""
     what = f"{node.kind.value} {node.target}".rstrip()
-    return f"%{number}: {types} = {what}({', '.join(read + statics)}){name}"
+    return f"%{number}: {types} = {what}({', '.join(read + statics)}){kept}{name}"
 
 
 def _operand(operand: Operand) -> str:

@@ -9,13 +9,14 @@
 6. No body calls itself, directly or not.
 7. Bodies of one module own the same shapes under the same paths.
 8. `tie` joins two parameters of one shape; `freeze` names something that exists.
+9. What is handed in is no step of a region; what is recomputed updates no buffer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..dsl.program import Body, Node, NodeKind, Ref
+from ..dsl.program import Body, Node, NodeKind, Recording, Ref
 from ..dsl.record import record
 from ..dsl.source import Span
 from .census import Census, distinct, is_block, leaf_specs, sizes
@@ -50,6 +51,7 @@ def _verify_body(body: Body) -> Iterator[Problem]:
     for number, node in enumerate(body.nodes):
         yield from _verify_operands(body, number, node)
         yield from _verify_kind(body, number, node)
+        yield from _verify_region(body, number, node)
     yield from _verify_results(body)
     yield from _verify_paths(body)
 
@@ -68,6 +70,17 @@ def _verify_kind(body: Body, number: int, node: Node) -> Iterator[Problem]:
         yield Problem(2, body.name, f"%{number} ({node.kind.value} `{node.target}`) {lacks}", node.span)
     elif node.kind is NodeKind.CALL and node.body is not None:
         yield from _verify_call(body, number, node, node.body)
+
+
+def _verify_region(body: Body, number: int, node: Node) -> Iterator[Problem]:
+    if node.region is not None and node.is_handed_in:
+        yield Problem(9, body.name, f"%{number} is handed in, and is {node.region}", node.span)
+    elif node.region is not None and node.region.recording is Recording.INPUTS and node.body is not None and _updates(node.body):
+        yield Problem(9, body.name, f"%{number} is {node.region}, and `{node.body.name}` updates a buffer", node.span)
+
+
+def _updates(body: Body) -> bool:
+    return bool(body.updates) or any(map(_updates, callees(body)))
 
 
 def _lacks(body: Body, number: int, node: Node) -> str | None:

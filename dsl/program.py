@@ -54,6 +54,24 @@ class Part:
     places: tuple[int, ...]
 
 
+class Recording(Enum):
+    """What is kept of a step for the backward pass."""
+
+    NOTHING = "unrecorded"  # no gradient goes through it
+    INPUTS = "recomputed"  # what it is computed from: it is computed again
+
+
+@record
+class Region:
+    """Steps that stand one after another and are recorded together, otherwise than the rest; `number` tells those of a body apart."""
+
+    recording: Recording
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.recording.value} {self.number}"
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """One step.  Not changed once its body is finished."""
@@ -68,6 +86,7 @@ class Node:
     primitive: Primitive | None = None
     body: Body | None = None
     part: Part | None = None  # where it stands in a Sequential
+    region: Region | None = None  # set by passes: how it is recorded, where that isn't as ever
 
     @property
     def is_handed_in(self) -> bool:

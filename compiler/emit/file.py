@@ -9,7 +9,7 @@ from typing import Any
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.extern import ExternFunction
-from ...dsl.program import Body, ModuleDecl, NodeKind, Program
+from ...dsl.program import Body, ModuleDecl, NodeKind, Program, Recording
 from ..census import Census, distinct
 from ..graph import Graph
 from ..lower.names import identifier
@@ -61,10 +61,12 @@ class Shape:
 def emit(program: Program) -> str:
     """Return the model of a program as the text of a Python file that imports torch alone.
 
-    Raises Failure for what has no such text: a class of another package, and outputs that need targets.
+    What passes leave unrecorded is written as any other steps.  Raises Failure for what has no such text: a class of another package, outputs
+    that need targets, and what is recomputed in the backward pass.
     """
     for body in Graph(program).bodies:
         _refuse_extern(body)
+        _refuse_recomputed(body)
     try:
         return _File(apart(program)).text()
     except Unnested as error:
@@ -82,6 +84,15 @@ def _refuse_extern(body: Body) -> None:
         raise Failure(
             (Diagnostic("A824", "what is `extern` has no text here to write as Python", outside[0], help="use `archloom.compile` instead"),)
         )
+
+
+def _refuse_recomputed(body: Body) -> None:
+    for node in body.nodes:
+        if node.region is not None and node.region.recording is Recording.INPUTS:
+            help_ = "leave out the pass `checkpoint`, or use `archloom.compile`"
+            raise Failure(
+                (Diagnostic("A824", "what is computed again in the backward pass has no text here to write as Python", node.span, help=help_),)
+            )
 
 
 class _File:

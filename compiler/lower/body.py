@@ -20,6 +20,7 @@ from .builder import Frame, GraphBuilder, Handle, Surroundings
 from .code import Place, Written, generate
 from .keywords import guard
 from .names import identifier, imported
+from .outlining import Outlined, outlined
 from .sizes import Sizes
 
 
@@ -49,8 +50,12 @@ class BodyLowering(GraphBuilder):
         output.meta["place"] = Place(body.span, body.name, "")
         for call in self._together:
             self._finish(*call)
+        self.graph = outlined(self.graph, body.name, self._outline)
         guard(self.graph, self.graph.nodes)
         return self.graph
+
+    def _outline(self, steps: Outlined) -> str:
+        return self.around.child("", RECORDED, {"steps": steps}, steps.recording.value)
 
     def _placeholder(self, key: str, **default: None) -> Handle:
         name = self._unique(identifier(key))
@@ -67,16 +72,17 @@ class BodyLowering(GraphBuilder):
             frame.float_input = handle
 
     def _open(self, body: Body, prefix: str, handed: Mapping[str, str]) -> Frame:
-        return Frame(body, prefix, handed, Sizes(self.call, self._size), {})
+        return Frame(body, prefix, handed, Sizes(self._reckon, self._size), {})
 
     def _nodes(self, frame: Frame) -> None:
         """Write the nodes of a body, then the updates of its buffers."""
-        place = self._place
+        place, region = self._place, self._region
         watched = self.around.watched(frame.body)
         self._frames.append(frame)
         for number, node in enumerate(frame.body.nodes):
             if node.kind not in (NodeKind.INPUT, NodeKind.STATE):
                 self._place = Place(node.span, frame.body.name, node.name)
+                self._region = region or ((id(frame), node.region) if node.region is not None else None)
                 handles = _WRITERS[node.kind](self, frame, number, node)
                 if len(handles) == 1 and node.name:
                     self._rename(handles[0], node.name)
@@ -85,6 +91,7 @@ class BodyLowering(GraphBuilder):
                     frame.sizes.offer(handle, type_)
             if watched:
                 self._watch(frame, number, watched)
+        self._region = region
         for update in frame.body.updates:
             self._place = Place(update.span, frame.body.name, update.path)
             module = self.around.child(frame.prefix, UPDATE, {"name": update.path})
@@ -114,11 +121,11 @@ class BodyLowering(GraphBuilder):
             numbers = [at for at, each in enumerate(frame.body.nodes) if each.kind is NodeKind.DERIVED]
             paths = [self._derived(frame, frame.body.nodes[at]) for at in numbers]
             if len(paths) == 1:
-                return (self._create("call_module", paths[0]),)
-            called = self._create("call_module", TOGETHER, name="together")
+                return (self._aside(self._create("call_module", paths[0])),)
+            called = self._aside(self._create("call_module", TOGETHER, name="together"))
             self._together.append((called, frame.prefix, paths))
             frame.derived = {at: (called, place) for place, at in enumerate(numbers)}
-        return (self.item(*frame.derived[number]),)
+        return (self._aside(self.item(*frame.derived[number])),)
 
     def _finish(self, called: fx.Node, prefix: str, paths: list[str]) -> None:
         """Name the module that hands out derived values, and let it keep those views of them that alone are read."""
@@ -236,6 +243,7 @@ class BodyLowering(GraphBuilder):
 DERIVED = "archloom.compiler.runtime.derived.Derived"
 TOGETHER = "archloom.compiler.runtime.derived.Together"
 DRAW = "archloom.compiler.runtime.draws.Draw"
+RECORDED = "archloom.compiler.runtime.recording.Recorded"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
 VIEWS = ("transpose", "unsqueeze", "movedim", "permute")

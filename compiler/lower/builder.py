@@ -11,11 +11,12 @@ from torch import fx
 
 from ...dsl.dims import Dim
 from ...dsl.extern import ExternFunction
-from ...dsl.program import Body, Operand, Ref
+from ...dsl.program import Body, Operand, Ref, Region
 from ...dsl.types import DType, TensorType
 from ..paths import is_handed, join, resolve
 from .code import Place
 from .names import identifier, imported
+from .outlining import ASIDE, REGION
 from .sizes import Sizes
 
 Handle = Any
@@ -108,6 +109,7 @@ class GraphBuilder:
         self._names: set[str] = set()
         self._renamed: set[fx.Node] = set()
         self._place: Place | None = None
+        self._region: tuple[int, Region] | None = None  # of the present step, with what tells apart calls that are written out in place
         self._frames: list[Frame] = []
         self._given: tuple[Any, ...] = ()  # the types of what the present operation reads, and of its results
         self._made: tuple[TensorType, ...] = ()
@@ -121,6 +123,8 @@ class GraphBuilder:
         if self._place is not None:
             node.meta["place"] = self._place
             node.stack_trace = self._place.stack_trace
+        if self._region is not None:
+            node.meta[REGION] = self._region
         return node
 
     def _unique(self, name: str) -> str:
@@ -147,14 +151,23 @@ class GraphBuilder:
         return found
 
     def _size(self, handle: Handle, axis: int, name: str) -> Handle:
-        return self._create("call_method", "size", (handle, axis), name=identifier(name))
+        return self._aside(self._create("call_method", "size", (handle, axis), name=identifier(name)))
+
+    def _reckon(self, target: str, *args: Any, **kwargs: Any) -> Handle:
+        """Compute a size from others."""
+        return self._aside(self.call(target, *args, **kwargs))
+
+    def _aside(self, made: Handle) -> Handle:
+        """Mark what is no step of a region."""
+        made.meta[ASIDE] = True
+        return made
 
     def _trait(self, handle: Handle, trait: str) -> Handle:
         """Read the dtype or device of a value, once for each graph."""
         key = (id(handle), trait)
         found = self._traits.get(key)
         if found is None:
-            found = self._traits[key] = self._create("call_function", getattr, (handle, trait), name=trait)
+            found = self._traits[key] = self._aside(self._create("call_function", getattr, (handle, trait), name=trait))
         return found
 
     # ---------------------------------------------------------------------------------------- the builder protocol

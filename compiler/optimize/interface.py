@@ -65,6 +65,8 @@ class Pass(ABC):
     looks for."""
     after: ClassVar[tuple[str, ...]] = ()
     """Names of passes that must run before it where both do."""
+    marks: ClassVar[bool] = False
+    """Whether it says of steps alone how they are recorded: it runs behind all that rewrite steps."""
     leaves_out: ClassVar[bool] = False
     """Whether results or tensors that the text has may be gone after it."""
     tried: ClassVar[str] = ""

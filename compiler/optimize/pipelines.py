@@ -10,7 +10,7 @@ from .registry import make, passes, split
 
 DEFAULT = (
     "simplify", "cse", "sdpa", "route_experts", "mix_kernels", "mix_pairs", "mix_matmul", "resize_late", "merge_linears", "merge_attentions",
-    "cancel", "batch_families", "pack",
+    "cancel", "batch_families", "pack", "unrecord",
 )  # fmt: skip
 EVALUATION = (
     "simplify", "read_prefixes", "cse", "sdpa", "route_experts", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms",
@@ -30,7 +30,7 @@ Asked = str | Sequence[str | Pass]
 
 
 def pipeline(asked: Asked) -> tuple[Pass, ...]:
-    """Return the passes of a pipeline, or of a list of passes, in their order.
+    """Return the passes of a pipeline, or of a list of passes, in their order; those that mark steps alone run behind the others.
 
     Raises ValueError for a pipeline, a pass or an option that there isn't.
     """
@@ -43,7 +43,8 @@ def pipeline(asked: Asked) -> tuple[Pass, ...]:
             raise ValueError(f"there is no pipeline `{asked}`{meant}: there are {', '.join(PIPELINES)}, and the passes {', '.join(passes())}")
         asked = split(asked)
     names = (name for each in asked for name in (PIPELINES.get(each, (each,)) if isinstance(each, str) else (each,)))
-    return _ordered(tuple(make(each) if isinstance(each, str) else each for each in names))
+    made = (make(each) if isinstance(each, str) else each for each in names)
+    return _ordered(tuple(sorted(made, key=lambda each: each.marks)))
 
 
 def _ordered(found: tuple[Pass, ...]) -> tuple[Pass, ...]:

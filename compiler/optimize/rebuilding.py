@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ...dsl.program import Body, EntryPlan, ModuleDecl, Node, Program
+from ...dsl.program import Body, EntryPlan, ModuleDecl, Node, Program, Region
 from ..census import distinct
 from ..graph import Graph, callees, ordered
 
@@ -62,3 +62,15 @@ def with_roots(program: Program, new: Mapping[int, Body]) -> Program:
         entries={name: plan(each) for name, each in program.entries.items()},
         variants={name: plan(each) for name, each in program.variants.items()},
     )
+
+
+def marked(graph: Graph, regions: Mapping[int, Mapping[int, Region]]) -> Graph:
+    """Return the graph with steps in regions: by `id` of their body, and by their numbers."""
+    olds = iter(ordered(roots(graph.program)))
+
+    def mark(body: Body) -> Body:
+        own = regions.get(id(next(olds)), {})
+        nodes = [replace(node, region=own[number]) if number in own else node for number, node in enumerate(body.nodes)]
+        return replace(body, nodes=nodes) if own else body
+
+    return rebuild(graph, mark)

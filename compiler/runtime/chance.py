@@ -18,6 +18,7 @@ from .bypassed import Bypassed
 from .draws import Draw, Random
 from .errors import InputError
 from .modes import Attention, DropPath
+from .recording import Recorded
 
 Values = Mapping[str, Tensor | Sequence[Tensor]]
 """Given values by path; a sequence where the path draws several times in one call."""
@@ -115,6 +116,7 @@ class Chance:
         self.drawn: dict[str, list[Tensor]] = {}
         """What the last call drew or was given, by path, in order."""
         self._modules = {path: module for path, module in _named(model) if type(module) in KINDS and module not in skipped}
+        self._regions = [module for _, module in _named(model) if isinstance(module, Recorded) and module.again]
         self._given = {path: [value] if isinstance(value, Tensor) else list(value) for path, value in values.items()}
         self._most = dict.fromkeys(self._given, 0)
         for path in self._given:
@@ -129,11 +131,13 @@ class Chance:
         for path, module in self._modules.items():
             kind = KINDS[type(module)]
             vars(module)["forward"] = partial(_forward, module, kind, partial(self._take, path))
+        for region in self._regions:  # run twice, they would take twice
+            vars(region)["forward"] = region.run
         return self.drawn
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Give the modules their own ways back; raises InputError for a given value that no call has used."""
-        for module in self._modules.values():
+        for module in (*self._modules.values(), *self._regions):
             vars(module).pop("forward", None)
         if error is None:
             self._check_used()
@@ -186,7 +190,7 @@ def draw_types(model: nn.Module, unit: Unit, view: int, prefix: str = "", given:
     called = unit.views[view]
     graph = called.code(model.get_submodule(prefix).training).graph
     keys: dict[fx.Node, str] = dict(zip((node for node in graph.nodes if node.op == "placeholder"), called.inputs, strict=True))
-    for node in (node for node in graph.nodes if node.op == "call_module"):
+    for node in _calls(model.get_submodule(prefix), graph):
         path = join(prefix, node.target)
         child = unit.children.get(node.target)
         if child is not None:
@@ -199,6 +203,17 @@ def draw_types(model: nn.Module, unit: Unit, view: int, prefix: str = "", given:
         kind = KINDS.get(type(module))
         if kind is not None and kind.live(module) and not (isinstance(module, Draw) and _is_given(node.args[0], keys, given)):
             yield path, kind.type(node.meta["types"])
+
+
+def _calls(owner: nn.Module, graph: fx.Graph) -> Iterator[Any]:
+    """Yield the calls of modules in a graph, in order, those in its regions too."""
+    for node in graph.nodes:
+        if node.op == "call_module":
+            region = owner.get_submodule(str(node.target))
+            if isinstance(region, Recorded):
+                yield from _calls(owner, region.steps.code.graph)
+            else:
+                yield node
 
 
 def _is_given(argument: Any, keys: Mapping[fx.Node, str], given: frozenset[str]) -> bool:

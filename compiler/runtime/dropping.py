@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from ..lower.outlining import targets
 from ..lower.unit import Unit
 from ..passes.quantize import KINDS
 from ..paths import covers, join
@@ -64,14 +65,10 @@ def _read(model: nn.Module, unit: Unit, prefix: str) -> Iterator[str]:
     """Yield what the code of an instance and of all below it reads: paths of tensors, of modules that it calls, of what is packed."""
     for view in unit.views:
         for code in (view.eval, view.train):
-            yield from (join(prefix, path) for path in _named(code.graph) if path not in unit.children)
+            yield from (join(prefix, path) for path in targets(code.graph) if path not in unit.children)
     for path in unit.ops:
         module = model.get_submodule(join(prefix, path))
         if isinstance(module, Derived) and module.recipe.packed:
             yield from (join(prefix, source) for source in module.recipe.paths)
     for path, child in unit.children.items():
         yield from _read(model, child, join(prefix, path))
-
-
-def _named(graph: fx.Graph) -> Iterator[str]:
-    return (str(node.target) for node in graph.nodes if node.op in ("get_attr", "call_module"))

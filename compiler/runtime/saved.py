@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...dsl.diagnostics import closest
 from ..optimize.report import Passes
+from . import recording
 from .bypassed import Bypassed
 from .derived import bind
 from .dropping import drop, droppable
@@ -130,6 +131,7 @@ class Saved(nn.Module):
         if self._plan.program.original is not None:
             self._keeper = self._keeper or Keeper()
             self._standing = bind(self, self._keeper, self._bypassed)
+            recording.bind(self)
 
     def _loaded(self, keys: Any) -> None:
         """Tie and bind after loading, which may have put new objects in place."""

@@ -11,7 +11,7 @@ import pytest
 from archloom.compiler.check import check
 from archloom.compiler.graph import Graph
 from archloom.compiler.verify import verify
-from archloom.dsl.program import Freeze, NodeKind, ParameterDecl, Ref, UpdateDecl
+from archloom.dsl.program import Freeze, NodeKind, ParameterDecl, Recording, Ref, Region, UpdateDecl
 from archloom.dsl.types import DType, TensorType
 
 from .programs import Build, program  # noqa: TID251  # the tests' own folder, not the package's
@@ -101,6 +101,15 @@ def tie_of_unequal(root: Build, inner: Build) -> None:
     root.body.ties.append(("part.w.weight", "part.scale", root.body.span))
 
 
+def input_of_a_region(root: Build, inner: Build) -> None:
+    root.body.nodes[0].region = Region(Recording.NOTHING, 0)
+
+
+def update_computed_again(root: Build, inner: Build) -> None:
+    inner.body.updates.append(UpdateDecl("scale", Ref(2), inner.body.span))
+    root.body.nodes[1].region = Region(Recording.INPUTS, 0)
+
+
 def freeze_of_nothing(root: Build, inner: Build) -> None:
     root.body.frozen.append(Freeze("parts", root.body.span))
 
@@ -124,6 +133,8 @@ def freeze_of_nothing(root: Build, inner: Build) -> None:
         (7, other_shapes),
         (8, tie_of_unequal),
         (8, freeze_of_nothing),
+        (9, input_of_a_region),
+        (9, update_computed_again),
     ],
 )
 def test_a_broken_rule_is_found(rule: int, change: Change) -> None:
