@@ -37,12 +37,18 @@ from texts import (
     SUMMED,
     TASKS,
     TWICE,
+    TWINS,
 )
 
 QUERIES = ((2, 8, 256, 32),) * 3
+VIEWS = ((512, 256), (512, 256))
 ROWS: Mapping[str, tuple[Part, ...]] = {
     "batch_families": (Part("batch_families and pack, 8 experts of width 64, batch 4", EXPERTS, ((4, 64),), "batch_families, pack", 0.5, calls=20),),
     "cancel": (Part("cancel, what is done to both halves of a map", HALVES, ((4, 64, 64, 64),), "cancel", 0.9),),
+    "checkpoint": (
+        Part("checkpoint, two encoders of 4 layers of 256, batch 512", TWINS, VIEWS, "checkpoint", 1.5, trains=True, pairs=20),
+        Part("checkpoint, the same, the most bytes of a step", TWINS, VIEWS, "checkpoint", 0.7, trains=True, held=True),
+    ),
     "compose_maps": (
         Part("compose_maps, a map of two maps side by side", FUSED, ((1, 384, 14, 18),), "compose_maps, fold_parameters", 0.9, calls=5),
     ),
@@ -129,6 +135,10 @@ ROWS: Mapping[str, tuple[Part, ...]] = {
     "slice": (Part("slice, one task of five", TASKS, ((64, 256),), "slice(tasks = ('c',))", 0.5, calls=5),),
     "sum_linears": (
         Part("sum_linears and fold_parameters, 8 linears summed", SUMMED, ((8, 64, 32),), "sum_linears, fold_parameters", 0.8, calls=10),
+    ),
+    "unrecord": (
+        Part("unrecord, one of two encoders detached, 4 layers of 256, batch 512", TWINS, VIEWS, "unrecord", 1.0, trains=True, pairs=20),
+        Part("unrecord, the same, the most bytes of a step", TWINS, VIEWS, "unrecord", 0.7, trains=True, held=True),
     ),
 }
 """What each pass is measured by; others run beside it where it needs them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import truediv
@@ -14,6 +14,7 @@ from pairs import Ratio, compare, spent
 from torch import Tensor
 
 import archloom
+from archloom.compiler.bench.memory import peak
 
 EXPERTS = """
 block Expert(dim: int) {
@@ -35,7 +36,7 @@ model M(dim: int = 64) {
 @dataclass(frozen=True, slots=True)
 class Part:
     """A text, the sizes of its inputs, passes, and how much of the time may be left: of forward and backward if it `trains`, or of the bytes of the
-    state dict if it is `sized`.
+    state dict if it is `sized`, or of the most that a step holds if it is `held`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Part:
     calls: int = 1
     pairs: int = 100
     sized: bool = False
+    held: bool = False
     error: float = 1e-5
     """How far the results may lie from those without, relative to the largest entry."""
 
@@ -62,7 +64,16 @@ def part(row: Part) -> Ratio:
     if row.sized:
         share = truediv(*(sum(value.nbytes for value in model.state_dict().values()) for model in (other, plain)))
         return Ratio(row.name, share, share, share, row.bound)
+    if row.held:
+        share = truediv(*(held(step(model, inputs)) for model in (other, plain)))
+        return Ratio(row.name, share, share, share, row.bound)
     return timed(row.name, plain, other, inputs, row.bound, row.pairs, row.trains, row.calls)
+
+
+def held(call: Callable[[], object]) -> int:
+    """Return the most bytes that a step holds, gradients being there already."""
+    call()
+    return peak(call, torch.device("cpu"))
 
 
 def timed(name: str, plain: Any, other: Any, inputs: Mapping[str, Tensor], bound: float, pairs: int, trains: bool, calls: int = 1) -> Ratio:

@@ -15,28 +15,11 @@ from typing import Any
 import torch
 from given import EXAMPLES, step
 from pairs import Ratio, compare, show, spent
+from part import held
+from texts import TWINS
 
 import archloom
-from archloom.compiler.bench.memory import peak
 
-TWINS = """arch 1
-block Encoder(dim: int, depth: int) {
-  in x: float[B, dim]
-  h = x
-  repeat i in 0..depth carry h {
-    norm, a, b = LayerNorm(dim), Linear(dim, 2 * dim), Linear(2 * dim, dim)
-    h = h + b(gelu(a(norm(h))))
-  }
-  out y = h
-}
-model M(dim: int = 256, depth: int = 4) {
-  in x, other: float[B, dim]
-  encoder, predict = Encoder(dim, depth), Linear(dim, dim)
-  out p = predict(encoder(x))
-  out near = -mean(p * detach(encoder(other)))
-}
-"""
-"""Two views of a picture by one encoder, of which the second is a target (SimSiam)."""
 DECODER = """arch 1
 import llama.DecoderLayer
 model M(dim: int = 256, heads: int = 8, kv_heads: int = 2, ffn: int = 1024, depth: int = 4) {
@@ -68,7 +51,7 @@ MINILM, COLM = EXAMPLES / "minilm.arch", EXAMPLES / "colm.arch"
 BOTH = "default, checkpoint(keep = 0.5)"
 WIDE = {"ratio": [2, 2, 2, 2], "dim": 384, "depth": 4, "heads": 8, "kv_heads": 4, "ffn": 1536, "vocab": 1024}
 ROWS = (
-    Row("unrecord, a detached encoder of 4 layers of 256, batch 512", TWINS, {}, {"B": 512}, "unrecord", 0.65, 1.0),
+    Row("unrecord, a detached encoder of 4 layers of 256, batch 512", f"arch 1\n{TWINS}", {}, {"B": 512}, "unrecord", 0.65, 1.0),
     Row("checkpoint(keep = 0.5), MiniLM, batch 8 of 128 tokens", MINILM, {}, {"B": 8, "S": 128}, "checkpoint(keep = 0.5)", 0.6, 1.4),
     Row("checkpoint(keep = 0.25), MiniLM, batch 8 of 128 tokens", MINILM, {}, {"B": 8, "S": 128}, "checkpoint(keep = 0.25)", 0.4, 1.5),
     Row(
@@ -99,13 +82,12 @@ def measured(row: Row) -> Iterator[Ratio]:
     other.load_state_dict(plain.state_dict())
     inputs = plain.example_inputs(**row.sizes)
     ours, theirs = (partial(seeded, step(model, inputs)) for model in (other, plain))
-    ours()
-    theirs()
+    held_ours, held_theirs = held(ours), held(theirs)
     for (name, left), (_, right) in zip(other.named_parameters(), plain.named_parameters(), strict=True):
         assert (left.grad is None) == (right.grad is None), name
         if left.grad is not None:
             torch.testing.assert_close(left.grad, right.grad, rtol=1e-5, atol=1e-6)
-    share = held(ours) / held(theirs)
+    share = held_ours / held_theirs
     yield Ratio(f"{row.name}: memory", share, share, share, row.memory)
     yield compare(f"{row.name}: time", ours, theirs, row.time, 10, clock=spent)
 
@@ -115,11 +97,6 @@ def seeded(call: Any) -> None:
     seed: Any = torch
     seed.manual_seed(0)
     call()
-
-
-def held(call: Any) -> int:
-    """Return the most bytes of a step, with gradients in place already."""
-    return peak(call, torch.device("cpu"))
 
 
 if __name__ == "__main__":

@@ -247,3 +247,21 @@ model M(cin: int = 384, dim: int = 192) {
   out y = fuse(concat([spa(x), chan(x * x)], dim = 1))
 }
 """
+TWINS = """
+block Encoder(dim: int, depth: int) {
+  in x: float[B, dim]
+  h = x
+  repeat i in 0..depth carry h {
+    norm, a, b = LayerNorm(dim), Linear(dim, 2 * dim), Linear(2 * dim, dim)
+    h = h + b(gelu(a(norm(h))))
+  }
+  out y = h
+}
+model M(dim: int = 256, depth: int = 4) {
+  in x, other: float[B, dim]
+  encoder, predict = Encoder(dim, depth), Linear(dim, dim)
+  out p = predict(encoder(x))
+  out near = -mean(p * detach(encoder(other)))
+}
+"""
+"""Two views of a picture by one encoder, of which the second is a target (SimSiam)."""
