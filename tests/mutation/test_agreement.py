@@ -121,6 +121,10 @@ train M { stage s { tune pair.SELECTED } }"""
 TASK = """model M { in x: float[B, 4]; task arg { f = Linear(4, 2); out y = f(x); loss main = mean(y) } }
 train M { stage s { tune SELECTED } }"""
 PATCHES = "model M {{ in x: float[B, 6, 8]; out y = rearrange({}) }}"
+MODES = (
+    "model M {{ in x: float[B, 4]; far, near = Linear(4, 4), Linear(4, 4); if {} {{ out y = far(x) }} else {{ out y = near(x) }} }}\n"
+    'weights w for M from "x.safetensors" {{ far <- "far"; near <- "near" }}'
+)
 LATE = """block Late(n: int) {{ in x: float[B, S]; require S > n; out y = x }}
 model M {{ in x: float[B, S]; late = Late(4); places = Parameter([{}]); out y = late(x) + places[:S] }}"""
 MORE = [
@@ -146,6 +150,9 @@ MORE = [
     (PATCHES.format('x, "b (x w) c -> b c x w", x = 2'), "runs", "runs"),
     (PATCHES.format('x, "b (h w) c -> b c h w", h = 2, h = 3'), "A201 `h` is given twice", "h is given twice"),
     (LATE.format(8), "runs", "runs"),
+    ("model M { in x: complex[B]; out y = -x; out z = square(x) }", "runs", "runs"),
+    (MODES.format("training"), "runs", "runs"),
+    (MODES.format("not training"), "runs", "runs"),
     (LATE.format(4), "A309 no sizes meet both `S <= 4` and `S >= 5`", "a slice ends at 6 of 4"),
 ]
 

@@ -40,8 +40,10 @@ for _name in (
 for _name in ["selu", "silu", "mish", "relu6", "hardswish", "hardsigmoid", "softsign"]:
     TABLE[_name] = _unary(getattr(F, _name), FLOATS)
 TABLE["log_sigmoid"] = _unary(F.logsigmoid, FLOATS)
-for _name in ["neg", "abs", "sign", "square", "relu", "round", "floor", "ceil", "trunc", "isnan", "isinf", "isfinite"]:
+for _name in ["abs", "sign", "relu", "round", "floor", "ceil", "trunc"]:
     TABLE[_name] = _unary(getattr(torch, _name), Number)
+for _name in ["neg", "square", "isnan", "isinf", "isfinite"]:
+    TABLE[_name] = _unary(getattr(torch, _name), (*Number, torch.complex64))
 TABLE["bitwise_not"] = _unary(torch.bitwise_not, (*INTS, torch.bool))
 TABLE["detach"] = lambda x: x.detach()
 

@@ -140,6 +140,13 @@ class Made:
     ran: set[int] = field(default_factory=set[int])  # its statements that have run
     lost: set[str] = field(default_factory=set[str])  # the names of its losses
 
+    def take(self, other: Made) -> None:
+        """Own what the same module owns in the other mode, too: both are views of one set of parameters."""
+        self.own = {**other.own, **self.own}
+        self.module = self.module or other.module
+        for name, child in other.children.items():
+            self.children.setdefault(name, child).take(child)
+
 
 def plain(value: Any) -> Any:
     """Return a member as the number or word that it is."""

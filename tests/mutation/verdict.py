@@ -108,11 +108,15 @@ class Runs:
             return self.broken
         self.count += 1
         try:
-            for training in (True, False) if self.modal else (self.count % 2 == 1,):
+            apart = None
+            for training in (False, True) if self.modal else (self.count % 2 == 1,):
                 params = {**self.base.params, **self.plans.preset(self.base.preset)}
                 ran, body, frame = run_model(self.file, self.base.model, sizes, training, params, alone=alone)
                 if training:
+                    if apart is not None:
+                        body.made.take(apart)
                     judge_plans(self.plans, body, frame, self.file, params, self.base.preset)
+                apart = body.made
                 self.doubts = ran.doubts if self.doubts is None else self.doubts & ran.doubts
                 for path, shape in ran.owned.items():
                     if self.owned.setdefault(path, shape) != shape:
