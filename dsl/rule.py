@@ -232,6 +232,8 @@ def _allows(dtype: DType, allowed: Sequence[DType] | str) -> bool:
 def _conversion(dtype: DType, allowed: Sequence[DType] | str, what: str) -> str:
     name = what.strip("`") if what.startswith("`") and what.count("`") == 2 and what.endswith("`") else "x"
     target = ("float" if allowed in ("number", "real") else allowed) if isinstance(allowed, str) else str(next(iter(allowed), "float"))
+    if dtype is DType.COMPLEX:
+        return f"take its parts: `real({name})`, `imag({name})`"
     if target == "bool":
         return f"compare it with something: `{name} > 0`"
     return f"convert it: `{target}({name})`"

@@ -306,7 +306,9 @@ def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:
     if families:
         return Miss(missing, part.span, f"`{part.name}` is a member of {listed(families)}: write `{families[0]}[{part.name}]`")
     if not named:
-        return Miss(missing, part.span, "nothing lies below it: it is a tensor")
+        return Miss(
+            missing, part.span, "nothing lies below it: it is a tensor" if any(m.branch.path for m in frontier) else f"no {tree.noun} is made here"
+        )
     if any(branch.name == part.name for match in frontier for branch in match.branch.below()):
         return Miss(missing, part.span, f"there is one further down: write `**.{part.name}`")
     return Miss(missing, part.span, f"there {'is' if len(named) == 1 else 'are'} {listed(list(named))}")

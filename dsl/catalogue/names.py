@@ -40,7 +40,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "A105",
-        "an input, output, loss or task is declared twice",
+        "an input, output, loss, task or parameter of a block is declared twice",
         "Each is declared once in its scope.",
         "model M { in x: float[B]; out y = x; out y = -x }",
         "model M { in x: float[B]; out y = x; out z = -x }",

@@ -12,7 +12,7 @@ from ..source import Span
 from ..types import DType
 from . import statics
 from .bulk import bounded, spend
-from .context import Problem, fail, suggest
+from .context import Poisoned, Problem, fail, suggest
 from .files import File
 from .functions import CONSTANTS, FUNCTIONS
 from .operations import operation
@@ -73,6 +73,8 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
         value = finder(node, frame)
         if value is not None:
             return value
+    if frame.file.brings(node.id):
+        raise Poisoned
     fail("A102", *undefined(node, visible(frame), frame))
 
 
@@ -81,7 +83,7 @@ def stands(node: ast.Name, frame: Frame) -> bool:
     file = frame.file
     if frame.find(node.id) is not None or node.id in file.imports or frame.builder.context.files.find(file, node.id) is not None:
         return True
-    return any(finder(node, frame) is not None for finder in (_member, _builtin, _task))
+    return file.brings(node.id) or any(finder(node, frame) is not None for finder in (_member, _builtin, _task))
 
 
 def undefined(node: ast.Name, known: Iterable[str], frame: Frame) -> tuple[str, Span, str | None]:

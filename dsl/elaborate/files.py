@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,6 +20,8 @@ from .context import Poisoned, Problem, Spent, fail, suggest
 
 NAMED = ("block", "model", "fn", "extern block", "extern fn", "definition", "transform")
 """Words of the items that give a name to the file's other items; `weights`, `train` and the like are found by their model."""
+
+WORD = re.compile(r"[A-Za-z_]\w*|\*(?=[ \t;]*$)")
 
 EDITIONS = (1,)
 """Editions of the language that are read; without a first line `arch N` a file is of the newest."""
@@ -38,10 +41,16 @@ class File:
     local: bool
     items: dict[str, RawItem] = field(default_factory=dict[str, RawItem])
     imports: dict[str, tuple[ast.Import, ast.ImportName]] = field(default_factory=dict[str, tuple[ast.Import, ast.ImportName]])
+    lost: set[str] = field(default_factory=set[str])
+    """Names that items which don't parse may have been meant to bring, as `from norm import RMSNorm`; `*` is any."""
 
     @property
     def name(self) -> str:
         return self.parsed.source.name
+
+    def brings(self, name: str) -> bool:
+        """Tell whether a name may be that of an item which doesn't parse, so that its use is no error of its own."""
+        return name in self.lost or "*" in self.lost
 
     def models(self) -> list[str]:
         """Return the names of its models, of those with errors too."""
@@ -120,8 +129,10 @@ class Files:
         return file is None or file.local
 
     def _enter(self, file: File, item: RawItem) -> None:
-        if item.word == "import":
+        if item.word in ("import", ""):
             tree = self.tree(item)
+            if tree is None and item.tree is None:
+                file.lost.update(WORD.findall(item.span.text.split("\n", 1)[0]))
             if isinstance(tree, ast.Import):
                 for name in tree.names:
                     file.imports[name.alias or name.name] = (tree, name)

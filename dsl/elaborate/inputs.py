@@ -147,7 +147,9 @@ def _dimension(node: ast.Expr, frame: Frame, actual: Any) -> Axis:
     if value is REFUSED:
         fail("A306", f"`{node.span.text}` can't be a dimension", node.span, "a dimension is a size, an index set, or arithmetic on sizes")
     if isinstance(value, int) and value < 0:
-        fail("A303", f"the dimension `{node.span.text}` is {value}", node.span, "check the numbers that it is computed from")
+        written = isinstance(node, ast.Unary)
+        help = "a size that is not known has a name with a capital: `B`" if written else "check the numbers that it is computed from"
+        fail("A303", f"the dimension `{node.span.text}` is {value}", node.span, help)
     if isinstance(value, Dim) and not value.is_whole:
         _require_whole(value, node, frame)
     return value

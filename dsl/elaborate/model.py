@@ -326,7 +326,7 @@ def _arguments(tree: ast.Model, frame: Frame, preset: ast.Preset | None, given: 
                 "A201",
                 f"`{tree.name}` takes no `{name}`",
                 tree.span,
-                suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}"),
+                suggest(name, types, f"its parameters are {', '.join(f'`{t}`' for t in types)}" if types else "it has no parameters"),
             )
         values[name] = _read(name, value, types[name], frame) if isinstance(value, Text) else value
         spans[name] = types[name].span

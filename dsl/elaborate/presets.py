@@ -96,7 +96,7 @@ def _settings(item: ast.Preset, model: ast.Model) -> Iterator[Diagnostic]:
         if not isinstance(setting, ast.Setting):
             continue
         if setting.name not in names:
-            help = suggest(setting.name, names, f"its parameters are {statics.listed(names)}")
+            help = suggest(setting.name, names, f"its parameters are {statics.listed(names)}" if names else "it has no parameters")
             yield Diagnostic("A201", f"`{model.name}` takes no `{setting.name}`", setting.span, help=help)
         elif setting.name in given:
             first = (Label(given[setting.name], "the first one"),)

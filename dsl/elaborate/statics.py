@@ -289,7 +289,8 @@ def as_set(value: Value, span: Span, name: str = "") -> IndexSet:
 def check_member(value: Value, span: Span) -> None:
     """Require what may stand in an index set."""
     if not _is_member(value):
-        fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(value)}", span)
+        help = "without braces it is a set already; two are joined by `+`" if isinstance(value, IndexSet) else None
+        fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(value)}", span, help)
 
 
 def _is_member(value: Value) -> bool:

@@ -18,7 +18,8 @@ def evaluate_settings(model: ast.Model, base: Frame, settings: dict[str, Any]) -
     types = {parameter.name: parameter.type for parameter in model.parameters}
     for name, node in settings.items():
         if name not in types:
-            fail("A201", f"`{model.name}` takes no `{name}`", node.span, suggest(name, types, f"its parameters are {statics.listed(types)}"))
+            known = f"its parameters are {statics.listed(types)}" if types else "it has no parameters"
+            fail("A201", f"`{model.name}` takes no `{name}`", node.span, suggest(name, types, known))
         settings[name] = checked(name, typed_expression(types[name], node, base), types[name], node.span, base)
 
 

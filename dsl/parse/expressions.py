@@ -61,7 +61,8 @@ class Expressions:
         if len(text) > DIGITS:
             raise BuildError("A015", f"a number of {len(text)} digits", token.start_pos, token.end_pos, f"write at most {DIGITS} digits")
         if len(text) > 1 and text[0] == "0" and text[1].isdigit():
-            raise BuildError("A015", f"`{text}` begins with a zero", token.start_pos, token.end_pos, "digits are grouped by `_`: `1_000`")
+            help = f"{f'write `{less}`; ' if (less := text.lstrip('0_')) else ''}digits are grouped by `_`: `1_000`"
+            raise BuildError("A015", f"`{text}` begins with a zero", token.start_pos, token.end_pos, help)
         if "." not in text and "e" not in text and "E" not in text:
             return ast.Number(self.at(token), int(text))
         value = float(text)

@@ -34,7 +34,8 @@ def filled(statements: Sequence[ast.Statement], gap: Span) -> tuple[ast.Statemen
     for place, statement in enumerate(statements):
         span = statement.span
         if gap.start <= span.start < gap.end:
-            return (*statements[:place], broken(Span(gap.source, gap.start, span.end)), *statements[place + 1 :])
+            last = max(i for i, other in enumerate(statements) if other.span.start < gap.end)  # an earlier gap and its stand-in may lie in it
+            return (*statements[:place], broken(Span(gap.source, gap.start, statements[last].span.end)), *statements[last + 1 :])
         if span.start <= gap.start < span.end:
             return (*statements[:place], within(statement, gap), *statements[place + 1 :])
         if gap.start < span.start:

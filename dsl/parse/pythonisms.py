@@ -83,6 +83,7 @@ WORDS: Final = {
     "view": "write `reshape(x, [B, S, d])`",
     "out": "write `out y = e`, without parentheses",
     "tie": "write `tie a.weight, b.weight`, without parentheses",
+    "loss": "write `loss main = e`, without parentheses",
     **dict.fromkeys(("null", "nil", "NULL", "undefined"), "write `none`"),
 }
 """Names of Python and PyTorch that stand alone, and what to write."""
@@ -200,9 +201,16 @@ def method(node: ast.Call, called: ast.Attribute, values: frozenset[str]) -> Dia
     if called.part in METHODS:
         return Diagnostic("A026", message, node.span, help=METHODS[called.part])
     if called.part in FUNCTIONS:
-        arguments = ", ".join([owner, *(argument.span.text for argument in node.arguments)])
-        return Diagnostic("A026", message, node.span, help=f"write `{called.part}({arguments})`")
+        return Diagnostic("A026", message, node.span, help=f"write `{as_functions(node)}`")
     return None
+
+
+def as_functions(node: ast.Expr) -> str:
+    """Return `relu(x)` for `x.relu()`, of methods in a row too."""
+    if not isinstance(node, ast.Call) or not isinstance(node.function, ast.Attribute) or node.function.part not in FUNCTIONS:
+        return node.span.text
+    arguments = ", ".join([as_functions(node.function.object), *(argument.span.text for argument in node.arguments)])
+    return f"{node.function.part}({arguments})"
 
 
 def member(node: ast.Attribute, values: frozenset[str]) -> Diagnostic | None:

@@ -29,6 +29,12 @@ class Statements(Expressions):
         return ast.Parameter(self.span(c), c[0].value, c[2], c[4] if len(c) > 3 else None)
 
     def parameters(self, c: Children) -> Part:
+        seen: set[str] = set()
+        for name in (parameter.name for parameter in nodes(c)):
+            if name in seen:
+                last = [parameter.span for parameter in nodes(c) if parameter.name == name][-1]
+                raise BuildError("A105", f"the parameter `{name}` is declared twice", last.start, last.start + len(name), "rename one of them")
+            seen.add(name)
         return Part(self.span(c), "parameters", tuple(nodes(c)))
 
     def binder(self, c: Children) -> ast.Binder:

@@ -105,3 +105,26 @@ model M(width: int = 4, par: int = 3) {{
 }}"""
     found = [d for d in findings(text) if d.severity.value == "error"]
     assert [(d.code, d.help) for d in found] == [("A102", help)], [(d.message, d.help) for d in found]
+
+
+@pytest.mark.parametrize("header", ["block F(n: int, k: int, n: int)", "fn f(n: float[B], n: float[B])"])
+def test_a_parameter_is_declared_once(header: str) -> None:
+    [found] = findings(f"{header} {{ out y = n }}\nmodel M {{ in x: float[B]; out y = x }}")
+    assert (found.code, found.message, found.span.start) == ("A105", "the parameter `n` is declared twice", header.rindex("n:"))
+
+
+@pytest.mark.parametrize(
+    ("line", "help"),
+    [
+        ("h = x.relu().sum(dim = 1)", "write `sum(relu(x), dim = 1)`"),
+        ("freeze f", "no parameter is made here"),
+        ("for i in {0..3} { h = x }", "without braces it is a set already; two are joined by `+`"),
+        ("in z: float[B, -1]", "a size that is not known has a name with a capital: `B`"),
+        ("in z: complex[B]; h = exp(z)", "take its parts: `real(x)`, `imag(x)`"),
+        ("loss(x)", "write `loss main = e`, without parentheses"),
+        ("h = 010", "write `10`; digits are grouped by `_`: `1_000`"),
+    ],
+)
+def test_the_help_says_what_to_write(line: str, help: str) -> None:
+    [found] = [d for d in findings(f"model M {{\n  in x: float[B, 4]\n  {line}\n  out y = x\n}}") if d.severity.value == "error"]
+    assert found.help == help
