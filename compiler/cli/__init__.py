@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from ...dsl.diagnostics import Failure, closest
 from ...dsl.source import HIDDEN
 
 INTERRUPTED = 130
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a stream says that takes no more."""
 
 
 class Commands(click.Group):
@@ -59,8 +62,10 @@ ROOT = Commands(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; nothing but the code and printed text comes out of it."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open as long as the process is
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
@@ -68,9 +73,16 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # the reader has gone: keep the interpreter's own flush at exit from failing too
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _unread()
+    except OSError as error:
+        print(f"error: can't write the answer: {(error.strerror or 'unknown reason').lower()}", file=sys.stderr)
+        return _unread()
+
+
+def _unread() -> int:
+    """Keep the interpreter's own flush at exit from failing too, as nobody reads what is printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -93,11 +105,20 @@ def _guarded(arguments: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:  # the last resort: a person never meets a traceback
-        if os.environ.get("ARCHLOOM_TRACEBACK"):
+    except OSError as error:
+        if error.filename is None and error.errno in UNWRITTEN:
             raise
-        print(_internal(error), file=sys.stderr)
-        return 1
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001  # the last resort: a person never meets a traceback
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Print where archloom itself failed; raises the error where its trace is asked for."""
+    if os.environ.get("ARCHLOOM_TRACEBACK"):
+        raise error
+    print(_internal(error), file=sys.stderr)
+    return 1
 
 
 def _show_click(error: click.ClickException) -> None:

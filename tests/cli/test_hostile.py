@@ -81,3 +81,12 @@ def test_an_import_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(["check", str(path)]) == 1
     printed = capsys.readouterr().out
     assert "error[A020]" in printed and "leave the line out" in printed
+
+
+@pytest.mark.parametrize(("where", "code", "says"), [(">/dev/full", 1, "error: can't write the answer: no space left on device\n"), (">&-", 0, "")])
+def test_a_closed_or_full_output_is_no_traceback(where: str, code: int, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.arch"
+    path.write_text(BODY.format(""))
+    command = f"{sys.executable} -m archloom check {path} {where}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, says)
