@@ -219,8 +219,9 @@ def _loss(statement: ast.Loss, frame: Frame) -> None:
     frame.builder.owner("losses", statement.span)
     weight = _leading(statement.value, frame)
     value = evaluate(statement.value, frame)
-    if statics.is_number(value) and value == 0:
-        return  # a sum over an empty family
+    if statics.is_number(value) and value == 0:  # a sum over an empty family: with other arguments it is a loss
+        frame.builder.body.absent.setdefault(statement.name, set()).add("loss")
+        return
     if not isinstance(value, Tensor):
         fail("A505", f"the loss `{statement.name}` must be a scalar tensor, not {describe(value)}", statement.value.span, "reduce it: `mean(...)`")
     if value.type.rank != 0 or not value.type.dtype.is_float:

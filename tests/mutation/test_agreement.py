@@ -151,6 +151,12 @@ MORE = [
     (PATCHES.format('x, "b (h w) c -> b c h w", h = 2, h = 3'), "A201 `h` is given twice", "h is given twice"),
     (LATE.format(8), "runs", "runs"),
     ("model M { in x: complex[B]; out y = -x; out z = square(x) }", "runs", "runs"),
+    (
+        "model M { in x: float[B, 4]; f = Linear(4, 4); out y = f(x); loss fit = mean(y); loss push = 0.0 }\n"
+        "train M { stage s { tune f; losses fit, push; weight push = 2 } }",
+        "runs",
+        "runs",
+    ),
     (MODES.format("training"), "runs", "runs"),
     (MODES.format("not training"), "runs", "runs"),
     (LATE.format(4), "A309 no sizes meet both `S <= 4` and `S >= 5`", "a slice ends at 6 of 4"),
