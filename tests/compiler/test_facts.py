@@ -250,3 +250,19 @@ def test_what_a_function_takes_is_read(parameter: str) -> None:
 def test_what_a_function_reads_under_the_name_of_an_input_does_not_read_the_input() -> None:
     text = "in m: float[B, 4]; y = head(f(h)); loss l = mse(y, t); out y }\nfn f(m: float[B, 4]) { out y = 2 * m }"
     assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == ["A120 at m: the input `m` is never read"]
+
+
+def test_a_loss_that_goes_into_another_is_used() -> None:
+    text = """
+block E { in x: float[B, 4]; f = Linear(4, 4); y = f(x); out y; loss small = mean(square(y)) }
+model M {
+  in x: float[B, 4]; target t: float[B, 4]
+  repeat i in 0..2 carry x { e = E(); x = e(x) }
+  out y = x
+  loss fit = mse(y, t); loss size = sum(losses(**.small)[*])
+}
+train M { stage s { tune all; losses fit, size } }
+"""
+    assert check_text(Source("spec.arch", text)).diagnostics == ()
+    without = check_text(Source("spec.arch", text.replace("fit, size }", "fit }"))).diagnostics
+    assert [d.message for d in without] == ["no stage uses the loss `e.1.small`", "no stage uses the loss `size`"]
