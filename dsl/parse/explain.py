@@ -20,6 +20,10 @@ OPERATORS: Final = frozenset((*LEVELS, "not", "~"))
 BEFORE: Final = re.compile(r"(\w+|\"|\.\.=?|\*\*|//|[<>=!]=|<-|->|.)\s*(?:#[^\n]*\n\s*)*$", re.S)
 
 
+COMMENT: Final = re.compile(r"#[^\n\"]*\Z")
+"""A comment at the end of the text before a fault; a `#` in a string has a quote behind it."""
+
+
 @record
 class Scene:
     """One fault with what the rules below ask about it."""
@@ -66,7 +70,7 @@ def scene(item: Span, fault: Fault) -> Scene:
     """Collect what stands around a fault."""
     text = item.source.text
     offset = max(item.start, fault.start - 200)
-    before = BEFORE.search(text[offset : fault.start])
+    before = BEFORE.search(COMMENT.sub("", text[offset : fault.start]))
     begin = max(text.rfind(mark, 0, fault.start) for mark in "\n;{") + 1
     return Scene(
         item, fault, text[fault.start : fault.end], before[1] if before else "", offset + before.start(1) if before else fault.start,

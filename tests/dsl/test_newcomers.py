@@ -122,6 +122,7 @@ def test_a_parameter_is_declared_once(header: str) -> None:
         ("in z: float[B, -1]", "a size that is not known has a name with a capital: `B`"),
         ("in z: complex[B]; h = exp(z)", "take its parts: `real(x)`, `imag(x)`"),
         ("loss(x)", "write `loss main = e`, without parentheses"),
+        ("repeat i in 0..3  # the set", "write `{ ... }` after `3`"),
         ("h = 010", "write `10`; digits are grouped by `_`: `1_000`"),
     ],
 )
