@@ -265,7 +265,11 @@ class _Item:
 def _split(group: Group) -> list[_Item]:
     """Return what the commas of a group separate, each with its comments; the last may hold comments alone."""
     items = [_Item()]
-    for piece in _without_last_comma(group):
+    pieces = _without_last_comma(group)
+    end = len(pieces)
+    while end and isinstance(last := pieces[end - 1], Token) and last.kind is Kind.REMARK:
+        end -= 1
+    for piece in pieces[:end]:
         if isinstance(piece, Token) and piece.kind is Kind.COMMA:
             items[-1].comma = True
             items.append(_Item())
@@ -274,6 +278,9 @@ def _split(group: Group) -> list[_Item]:
             (items[-2] if follows else items[-1]).add_comment(piece)
         else:
             items[-1].pieces.append(piece)
+    if items[-1].pieces:
+        items.append(_Item())
+    items[-1].above += [piece.text for piece in pieces[end:] if isinstance(piece, Token)]
     return items
 
 

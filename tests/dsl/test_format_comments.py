@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from archloom.dsl.format.text import format_text
 from archloom.dsl.format.tokens import tokens
 from archloom.dsl.parser import parse
 from archloom.dsl.source import Source
@@ -66,3 +67,9 @@ def test_comments_everywhere() -> None:
     texts = [text for path in FILES for text in items(path.read_text(encoding="utf-8"))]
     texts += [text for seed in range(100, 130) for text in items(Generator(seed).spec(6)[0])]
     assert tried(texts, 1, random) > 300
+
+
+@pytest.mark.parametrize("comma", ["", ","])
+def test_a_remark_below_the_last_item_stays_there(comma: str) -> None:
+    text = f"model M(\n  a: int = 4,\n  b: int = 3{comma}  # three\n  # c: int = 2\n) {{\n  in x: float[B, a + b]\n  out y = x\n}}\n"
+    assert format_text(text) == text
