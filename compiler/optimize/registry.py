@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast, get_args, get_type_hints
 
 from ...dsl.diagnostics import closest
 from .interface import Pass
@@ -57,18 +57,32 @@ def _options(class_: type[Pass], text: str) -> dict[str, Any]:
         raise ValueError(f"`{text}` isn't a list of options: write `option = value`, separated by commas")
     known = {f.name: f for f in fields(class_)}
     for name, value in given.items():
-        _check(class_.name(), known, name, value)
+        _check(class_, known, name, value)
     return given
 
 
-def _check(title: str, known: Mapping[str, Field[Any]], name: str, value: Any) -> None:
+def _check(class_: type[Pass], known: Mapping[str, Field[Any]], name: str, value: Any) -> None:
     if name not in known:
         near = closest(name, known)
         have = ", ".join(known) or "none"
-        raise ValueError(f"the pass `{title}` has no option `{name}`{f', did you mean `{near}`' if near else ''}: it has {have}")
+        raise ValueError(f"the pass `{class_.name()}` has no option `{name}`{f', did you mean `{near}`' if near else ''}: it has {have}")
     default = known[name].default
-    if type(value) is not type(default) and not (isinstance(default, float) and isinstance(value, int)):
-        raise ValueError(f"`{name}` of the pass `{title}` is {type(default).__name__}, not `{value!r}`")
+    if not _fits(value, get_type_hints(class_)[name]):
+        raise ValueError(f"`{name}` of the pass `{class_.name()}` is {known[name].type}, not `{value!r}`")
+    if isinstance(value, (int, float)) and isinstance(default, (int, float)) and value < 0 <= default:
+        raise ValueError(f"`{name}` of the pass `{class_.name()}` is no negative number, as `{value!r}` is")
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    """Tell whether a value is of a type: a plain one, or a tuple of such; a whole number is a float, too."""
+    inner = get_args(wanted)
+    if not inner:
+        return type(value) is wanted or (wanted is float and type(value) is int)
+    if not isinstance(value, tuple):
+        return False
+    values = cast("tuple[object, ...]", value)
+    types = (inner[0],) * len(values) if inner[-1] is Ellipsis else inner
+    return len(values) == len(types) and all(map(_fits, values, types))
 
 
 def split(text: str) -> Sequence[str]:
