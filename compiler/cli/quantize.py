@@ -25,7 +25,7 @@ from ._progress import Steps
 @click.option("--share", "size", type=float, metavar="S", help="Quantize as few as bring the weights to at most this share of their bytes.")
 @click.option("--time", type=float, metavar="T", help="Quantize as few as bring the time to at most this share.")
 @click.option("--to", multiple=True, type=click.Choice(list(KINDS)), help="What to quantize to; several are tried one after the other.")
-@click.option("--before", default="inference", show_default=True, metavar="PASSES", help="The passes that run before.")
+@click.option("--optimize", default="inference", show_default=True, metavar="PASSES", help="The passes that run before.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
 @options.extern
 @options.json
@@ -35,13 +35,13 @@ def command(
 ) -> None:
     """Quantize each weight of the model of FILE alone, measure the error on data, and print what to quantize together.
 
-    One target is given: --error, --share or --time.  What is printed last is for `--optimize` of the other commands.
+    One target is given: --error, --share or --time.  What is printed last is for `--optimize` of other commands.
     """
     targets = [(name, choices[name]) for name in ("error", "size", "time") if choices[name] is not None]
     if len(targets) != 1:
         raise click.UsageError("give one target: --error, --share or --time", ctx)
     try:
-        pipeline(choices["before"])
+        pipeline(choices["optimize"])
     except ValueError as error:
         raise click.UsageError(str(error), ctx) from None
     program = only(path, checked(path, param, preset, model))
@@ -54,7 +54,7 @@ def command(
 
         kinds, extern = choices["to"] or ("int8_dynamic",), list(choices["extern"]) or None
         try:
-            found = choose(program, data, targets[0], kinds, choices["before"], choices["weights"], extern, None, choices["batch"], steps)
+            found = choose(program, data, targets[0], kinds, choices["optimize"], choices["weights"], extern, None, choices["batch"], steps)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
     if as_json:

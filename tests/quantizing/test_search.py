@@ -184,7 +184,7 @@ def test_a_file_of_unequal_samples(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.arch").write_text(SPEC)
     save_file({"x": data()[0]["x"]}, tmp_path / "d.safetensors")
-    asked = ["quantize", str(tmp_path / "m.arch"), "--data", str(tmp_path / "d.safetensors"), "--weights", str(weights), "--before", "none"]
+    asked = ["quantize", str(tmp_path / "m.arch"), "--data", str(tmp_path / "d.safetensors"), "--weights", str(weights), "--optimize", "none"]
     assert run([*asked, "--share", "0.3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["size"] <= 0.3 and {where for choice in found["taken"] + found["left"] for where in choice["where"]} == WHERE
@@ -202,7 +202,7 @@ def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
         ([], 2, "error: give one target: --error, --share or --time"),
         (["--error", "1", "--time", "1"], 2, "error: give one target: --error, --share or --time"),
         (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int8_static', 'int4_weight'"),
-        (["--error", "1", "--before", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
+        (["--error", "1", "--optimize", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
         (["--error", "1"], 1, "error: batch 0: `x` is declared float[B, 128] and is given as [4, 64]: dimension 1 is 64, it must be 128"),
         (["--error", "1", "--data", "nowhere"], 1, "there are no weights at `nowhere`"),
     ],
