@@ -69,7 +69,9 @@ class Climber:
         if len(self.chain) > STACKED and (len(self.chain) > LONGEST or self.stacked() > STACKED):
             first: Any = self.chain[0]
             start: int = first.start_pos if is_token(first) else first.span.start
-            raise BuildError("A805", "too many operators in a row", start, start + 1, "give parts of the expression names of their own")
+            long = len(self.chain) > LONGEST
+            what = f"{LONGEST} operands and operators in a row" if long else f"{STACKED} powers and signs in a row"
+            raise BuildError("A805", f"an expression of more than {what}", start, start + 1, "give parts of the expression names of their own")
         return self.climb(1)
 
     def stacked(self) -> int:

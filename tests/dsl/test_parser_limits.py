@@ -121,3 +121,14 @@ def test_an_error_in_one_item_leaves_the_others() -> None:
         file = parse(Source("t", text + "\nblock Broken {\n  x = (1\n\nblock Sound { in x: float[B]; out y = x }\n"))
         assert [item.name for item in file.items[count:]] == ["Broken", "Sound"]
         assert [diagnostic.code for diagnostic in file.diagnostics] == ["A002"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("x" + " + x" * 300, "an expression of more than 500 operands and operators in a row"),
+        ("2" + " ** 2" * 60, "an expression of more than 50 powers and signs in a row"),
+    ],
+)
+def test_a_long_expression_is_told_its_limit(value: str, says: str) -> None:
+    assert [d.message for d in parse(Source("t", f"n = {value}")).diagnostics] == [says]
