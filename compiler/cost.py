@@ -75,10 +75,10 @@ def node_expense(body: Body, node: Node, sizes: Sizes) -> Expense:
         return Expense(unknown=frozenset((body.name,)))
     if isinstance(node.primitive, ExternFunction):
         return Expense(unknown=frozenset((node.primitive.name,)))
-    if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF):
+    if node.primitive is None or node.kind not in (NodeKind.OPERATION, NodeKind.LEAF, NodeKind.NORMS):
         return Expense()
     given: dict[str, Any] = {name: _sized(value, sizes) for name, value in node.attributes.items()}
-    declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
+    declared = module_at(body, node.target) if node.kind is not NodeKind.OPERATION else None
     if declared is not None:
         given = {name: _sized(value, sizes) for name, value in declared.arguments.items()} | given
     given |= {name: _types(body, operand, sizes) for name, operand in node.inputs.items()}

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 from ..dsl.elaborate.values import Function, Template
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Program, Recipe, Ref
 from .census import Bodies, Census, Count, Tensor, distinct
-from .paths import covers
+from .paths import covers, join
 
 if TYPE_CHECKING:
     import networkx
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""The buffers of a batch norm."""
 
 
 def operand_refs(operand: Operand) -> tuple[Ref, ...]:
@@ -167,6 +170,8 @@ def read_paths(node: Node) -> tuple[str, ...]:
     """Return the parameters and buffers that a node reads by path."""
     if node.kind is NodeKind.PARAMETER:
         return (node.target,)
+    if node.kind is NodeKind.NORMS:
+        return tuple(join(path, name) for path in node.attributes["modules"] for name in STATISTICS)
     return node.attributes["recipe"].paths if node.kind is NodeKind.DERIVED else ()
 
 

@@ -101,8 +101,9 @@ def _lacks(body: Body, number: int, node: Node) -> str | None:
         case NodeKind.DERIVED:
             lost = [path for path in node.attributes["recipe"].paths if not _tensor_exists(body, path)]
             return f"is computed from `{lost[0]}`, which is no tensor" if lost else None
-        case NodeKind.LEAF:
-            return None if _is_module(body, node.target) else "names no module of this body"
+        case NodeKind.LEAF | NodeKind.NORMS:
+            paths = node.attributes.get("modules", (node.target,))
+            return None if all(_is_module(body, path) for path in paths) else "names no module of this body"
         case NodeKind.CALL:
             if node.body is None:
                 return "has no body"

@@ -43,6 +43,7 @@ class NodeKind(Enum):
     LEAF = "leaf"  # target: path of a leaf module of this body (or `@name...` for a module argument)
     EXTERN = "extern"  # the body of an extern block: target is the output's name, the wrapped module computes it
     DERIVED = "derived"  # made by passes: computed from parameters alone; attributes["recipe"] is a Recipe
+    NORMS = "norms"  # made by passes: batch norms at attributes["modules"], the first of them the target, each of its part of the channels of `x`
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
 

@@ -207,6 +207,10 @@ def group_norm_leaf(rule: Rule, x: TensorType, groups: int, channels: int, eps: 
 
     x: float[B, C, ...], weight w, bias b: [C], y: as x.
     """
+    return _grouped(rule, x, groups, channels, eps)
+
+
+def _grouped(rule: Rule, x: TensorType, groups: int, channels: int, eps: float) -> TensorType:
     positive(rule, groups=groups)
     if channels % groups:
         raise rule.fail(f"`groups` is {groups} and `channels` {channels}", "the groups must be of equal size", "A214")
@@ -267,16 +271,52 @@ def layer_norm(rule: Rule, x: TensorType, dim: Any, weight: TensorType | None, b
 
 
 def _functional(rule: Rule, x: TensorType, dim: Any, eps: float, **values: TensorType | None) -> TensorType:
+    _of_like(rule, x, _shape(dim), **values)
+    return _last_axes(rule, x, dim, eps)
+
+
+def _of_like(rule: Rule, x: TensorType, sizes: tuple[int, ...], **values: TensorType | None) -> None:
+    """Check that scale and shift are of x's dtype and have the axes that are normalised."""
     for name, value in values.items():
         if value is None:
             continue
         if value.dtype is not x.dtype:
             raise rule.fail(f"`x` is {x.dtype} and `{name}` is {value.dtype}", f"convert one with `{x.dtype}(...)`", "A321")
-        if value.rank != len(_shape(dim)):
+        if value.rank != len(sizes):
             raise rule.fail(f"`{name}` is {value}", "it needs the axes that are normalised", "A322")
-        for i, n in enumerate(_shape(dim)):
-            rule.same(value.shape[i], n, f"axis {i} of `{name}` and `dim`")
-    return _last_axes(rule, x, dim, eps)
+        for i, n in enumerate(sizes):
+            rule.same(value.shape[i], n, f"axis {i} of `{name}` and what is normalised")
+
+
+@operation(
+    arguments=(
+        tensor("x", "the maps"), integer("groups", "how many groups of channels"), tensor("weight", "the scale", optional=True),
+        tensor("bias", "what is added", optional=True), EPS,
+    ),
+    lowering=call("torch.nn.functional.group_norm", "x", "groups", "weight", "bias", eps=Omit("eps", 1e-5)),
+    cost=moved,
+    good=(
+        sample(x="float[B, 6, H, W]", groups=2),
+        sample(x="float[B, 6, S]", groups=3, weight="float[6]"),
+        sample(x="float[B, 6]", groups=1, weight="float[6]", bias="float[6]", eps=1e-6),
+    ),
+    bad=(
+        refused("A214", x="float[B, 6]", groups=4),
+        refused("A214", x="float[B, S]", groups=2),
+        refused("A301", x="float[B, 6]", groups=2, weight="float[5]"),
+        refused("A322", x="float[6]", groups=2),
+    ),
+)  # fmt: skip
+def group_norm(rule: Rule, x: TensorType, groups: int, weight: TensorType | None, bias: TensorType | None, eps: float) -> TensorType:
+    """Normalise groups of channels over their places, with a scale that is a value: `y = (x - mean x) / sqrt(var x + eps) * w + b`.
+
+    x: float[B, C, ...], w, b: float[C], y: as x.
+    """
+    channels = x.shape[1] if x.rank > 1 else groups
+    if not isinstance(channels, int):
+        raise rule.fail(f"`x` is {x}", "its channels, axis 1, need a size that is known", "A214")
+    _of_like(rule, x, (channels,), weight=weight, bias=bias)
+    return _grouped(rule, x, groups, channels, eps)
 
 
 @operation(

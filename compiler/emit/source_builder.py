@@ -155,6 +155,8 @@ class SourceBuilder(StepBuilder):
             return self._draw(number, node)
         if node.kind is NodeKind.OPERATION:
             return self._operation(node)
+        if node.kind is NodeKind.NORMS:
+            return self._norms(node)
         return self._leaf(node) if node.kind is NodeKind.LEAF else self._call(node)
 
     # ------------------------------------------------------------------------------------------------------- nodes
@@ -238,6 +240,13 @@ class SourceBuilder(StepBuilder):
         random = node.primitive is not None and _entry(node).is_random
         called = self.step("module", (self.access(node.target), "forward"), tuple(args), effect=random, label=self._label(node.target))
         return self._results(node, called, ())
+
+    def _norms(self, node: Node) -> Any:
+        """Call each norm on its part of the channels."""
+        modules: tuple[str, ...] = node.attributes["modules"]
+        parts = self.method(self._operand(node.inputs["x"]), "chunk", len(modules), 1)
+        made = [self.step("module", (self.access(path), "forward"), (self.item(parts, i),), effect=True) for i, path in enumerate(modules)]
+        return self.call("torch.cat", made, 1)
 
     def _call(self, node: Node) -> Any:
         body = node.body

@@ -196,6 +196,12 @@ class BodyLowering(GraphBuilder):
             return (called,)
         return tuple(self.item(called, i) for i in range(len(node.outputs)))
 
+    def write_norms(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
+        """Call batch norms side by side as one, which asks each of them whether it trains."""
+        modules = tuple(self._attribute(frame.path(path)) for path in node.attributes["modules"])
+        given = (frame.operand(node.inputs.get(name)) for name in ("x", "weight", "bias"))
+        return (self.call(NORMS, *given, modules),)
+
     def write_call(self, frame: Frame, number: int, node: Node) -> tuple[Handle, ...]:
         """Call a block instance at its path, or write it out in place."""
         body, path = node.body, frame.path(node.target)
@@ -244,6 +250,7 @@ DERIVED = "archloom.compiler.runtime.derived.Derived"
 TOGETHER = "archloom.compiler.runtime.derived.Together"
 DRAW = "archloom.compiler.runtime.draws.Draw"
 RECORDED = "archloom.compiler.runtime.recording.Recorded"
+NORMS = "archloom.compiler.runtime.norms.batch_norms"
 UPDATE = "archloom.compiler.runtime.parts.BufferUpdate"
 WATCH = "archloom.compiler.runtime.watching.watch"
 VIEWS = ("transpose", "unsqueeze", "movedim", "permute")
@@ -257,6 +264,7 @@ _WRITERS: dict[NodeKind, Writer] = {
     NodeKind.DRAW: BodyLowering.write_draw,
     NodeKind.OPERATION: BodyLowering.write_operation,
     NodeKind.LEAF: BodyLowering.write_leaf,
+    NodeKind.NORMS: BodyLowering.write_norms,
     NodeKind.CALL: BodyLowering.write_call,
 }
 

@@ -144,7 +144,7 @@ class GraphBuilder:
             self._renamed.add(handle)
 
     def _attribute(self, path: str) -> Handle:
-        """Read a parameter or buffer, once for each graph."""
+        """Read a parameter, a buffer or a module, once for each graph."""
         found = self._attributes.get(path)
         if found is None:
             found = self._attributes[path] = self._create("get_attr", path, name=identifier(path))

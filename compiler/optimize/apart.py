@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from ...dsl.program import Body, Node, NodeKind
 from ...dsl.source import Span
 from ..graph import operands
-from .batching import arguments
+from .batch import arguments
 from .lanes import Lanes
 from .purity import static
 
@@ -16,17 +16,20 @@ UNLIKE = frozenset({"init", "init_bias"})
 """Arguments in which the members of a batched family may differ."""
 
 
-def reasons(lanes: Lanes, chosen: Collection[int], below: Collection[str], most: int, products: Callable[[Node], int]) -> Iterator[tuple[str, Span]]:
+def reasons(
+    lanes: Lanes, chosen: Collection[int], below: Collection[str], most: int, products: Callable[[Node], int], few: Mapping[int, str]
+) -> Iterator[tuple[str, Span]]:
     """Yield why, and where, for each family of leaves with weights of which nothing is chosen.
 
-    `below` are stems under which alone it looks, if there are any; `products` gives the multiply-adds of a leaf, 0 for one without a matrix.
+    `below` are stems under which alone it looks, if there are any; `products` gives the multiply-adds of a leaf, 0 for one without a matrix;
+    `few` says of groups by number that they are too few.
     """
     body, taken = lanes.body, {number for group in chosen for number in lanes.groups[group].lanes}
     for stem, numbers in _families(body, lanes.stems, products).items():
         named = not below or any(stem == name or stem.startswith(f"{name}.") for name in below)
         if named and not taken & set(numbers) and not is_chain(body, numbers):
             nodes = [body.nodes[number] for number in numbers]
-            yield f"{told(stem, numbers)}: {_why(lanes, numbers, nodes, most, products)}", nodes[0].span
+            yield f"{told(stem, numbers)}: {_why(lanes, numbers, nodes, most, products, few)}", nodes[0].span
 
 
 def told(stem: str, numbers: Sequence[int]) -> str:
@@ -56,7 +59,7 @@ def _families(body: Body, stems: Mapping[int, str], products: Callable[[Node], i
     return {stem: numbers for stem, numbers in several.items() if all(products(body.nodes[number]) for number in numbers)}
 
 
-def _why(lanes: Lanes, numbers: Sequence[int], nodes: Sequence[Node], most: int, products: Callable[[Node], int]) -> str:
+def _why(lanes: Lanes, numbers: Sequence[int], nodes: Sequence[Node], most: int, products: Callable[[Node], int], few: Mapping[int, str]) -> str:
     body = lanes.body
     made = [arguments(body, node) for node in nodes]
     unlike = [name for name in made[0] if name not in UNLIKE and len({static(each.get(name)) for each in made}) > 1]
@@ -66,6 +69,8 @@ def _why(lanes: Lanes, numbers: Sequence[int], nodes: Sequence[Node], most: int,
         return f"a `{nodes[0].primitive.name if nodes[0].primitive is not None else ''}` of several weights is no operation"
     if not all(number in lanes.lane for number in numbers):
         return "they read values of different shapes"
+    if (group := lanes.lane[numbers[0]][0]) in few:
+        return few[group]
     count = max(map(products, nodes))
     if count > most // 10:
         return f"one takes {count:,} multiply-adds, of `most = {most}`, or a tenth of that for values that must be put side by side first"

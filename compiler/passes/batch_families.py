@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -11,9 +12,12 @@ from typing import ClassVar
 from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, NodeKind, Operand, Ref
 from ...dsl.types import extent
+from ..flow import stems
 from ..graph import Graph, operand_refs, operands
 from ..optimize.apart import is_chain, reasons, told
-from ..optimize.batching import CONVOLUTIONS, Batch, arguments, has_rule, write
+from ..optimize.batch import Batch, arguments
+from ..optimize.batched_leaves import CONVOLUTIONS, NORMS
+from ..optimize.batching import has_rule, write
 from ..optimize.inlining import Inlined, can_inline, stem_of
 from ..optimize.interface import Journal, Pass
 from ..optimize.lanes import Form, Group, Lanes, Loose, Packed, Shared
@@ -21,8 +25,14 @@ from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
 
 MANY = 4
-"""From how many on a grouped convolution of different values gains, and in training a batched map: two took 1.22 to 1.45 of the time of single
-ones, three 1.07 to 1.14, four 0.97 to 1.06, eight 0.79 to 0.98 (forward and backward of two linears with a relu between, widths 16 to 64)."""
+"""From how many on a grouped convolution of different values gains."""
+SPARED = 20
+"""How many calls must be spared in training by steps that hang together: putting gradients side by side and parting them takes as long as some.
+
+Forward and backward of two 1x1 convolutions of one map with a norm and a relu between, widths 8 and 16, took 1.29 to 1.36 of the time of single ones
+for three members (8 calls spared), 1.11 to 1.20 for four (12), 1.00 to 1.03 for eight (28); without the norm 1.28 to 1.31 (6), 1.13 to 1.20 (9) and
+1.01 to 1.02 (21); linears with a norm 1.18 for four (12) and 0.92 for eight (28); the mixtures of MLoRE, four members and long, 0.72.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,8 @@ class BatchFamilies(Pass):
 
     Families of at least `least` members are batched, unless one of them takes more than `most` multiply-adds in a step, where an axis of open
     size counts as `rows` (a tenth of `most`, where values must be put side by side first): large products gain nothing.  Members keep their
-    parameters; what differs between them stays apart.  Fewer than four gain in training only where convolutions of one input are among them.
+    parameters; what differs between them stays apart.  Batch norms of a model that trains become one norm, which moves the statistics of each.
+    Where a model trains, steps that hang together are batched if that spares 20 calls: the gradients have to be put together, too.
     """
 
     least: int = 2
@@ -39,7 +50,7 @@ class BatchFamilies(Pass):
     rows: int = 16
 
     after: ClassVar[tuple[str, ...]] = ("fold_norms",)
-    fires: ClassVar[Mapping[str, int]] = {"taskexpert:small": 3, "mlore:small": 42}
+    fires: ClassVar[Mapping[str, int]] = {"taskexpert:small": 2, "mlore:small": 42, "taskprompter:small": 6}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Batch the families of each body."""
@@ -131,29 +142,45 @@ class _Plan:
 
     def __init__(self, options: BatchFamilies, flat: Inlined, evaluates: bool) -> None:
         self.body, self.options, self.evaluates = flat.body, options, evaluates
+        self.spared: dict[int, int] = {}  # by groups that are too few for training, how many calls
         self.lanes = Lanes(flat.body, flat.stems, lambda body, node: has_rule(body, node, evaluates))
-        small = {number for number, group in enumerate(self.lanes.groups) if self._pays(options, group)}
+        small = set(range(len(self.lanes.groups)))
+        while lost := {number for number in small if not self._pays(options, self.lanes.groups[number], small)}:
+            small -= lost
         chosen = {number for part in self._parts(small) if self._weighs(part) for number in part}
         self.chosen = self._ordered(chosen)
 
     def tell(self, journal: Journal, below: Collection[str] = ()) -> None:
         """Say why families of maps, all or those below some stems, stay apart."""
-        for why, span in reasons(self.lanes, self.chosen, below, self.options.most, self._cost):
+        few = {
+            number: f"batched they would spare {calls} calls, in training less than their gradients take, below {SPARED}"
+            for number, calls in self.spared.items()
+        }
+        for why, span in reasons(self.lanes, self.chosen, below, self.options.most, self._cost, few):
             journal.decline(self.body, why, span)
 
     def _cost(self, node: Node) -> int:
         return _products(self.body, node, self.options.rows) if _matrix(self.body, node) else 0
 
-    def _pays(self, options: BatchFamilies, group: Group) -> bool:
+    def _pays(self, options: BatchFamilies, group: Group, small: set[int]) -> bool:
+        """Tell whether a group may be worth it if those in `small` are: what another one gives has to be put side by side."""
         node = self.body.nodes[group.lanes[0]]
         if len(group.lanes) < options.least:
             return False
+        there = [isinstance(form, Packed) and form.group in small for form in _forms(group) if not isinstance(form, Shared)]
         if node.kind is not NodeKind.LEAF:
-            return True
-        if not self._members(group) and not all(isinstance(form, Packed) for form in _forms(group)):
+            return any(there)
+        loose = not all(there)
+        if not self.evaluates and node.primitive is not None and node.primitive.name in NORMS and (loose or not self._moves_alone(group)):
+            return False
+        if loose and not self._members(group):
             return False  # one module, on values that would have to be put together first
-        loose = any(isinstance(form, Loose) for form in _forms(group))
         return _products(self.body, node, options.rows) * (10 if loose else 1) <= options.most
+
+    def _moves_alone(self, group: Group) -> bool:
+        """Tell whether norms that move their statistics may do so together: each is called here once."""
+        calls = Counter(node.target for node in self.body.nodes if node.kind in (NodeKind.LEAF, NodeKind.CALL))
+        return all(sum(calls[above] for above in stems(self.body.nodes[lane].target)) == 1 for lane in group.lanes)
 
     def _members(self, group: Group) -> bool:
         """Tell whether the lanes of a group have weights of their own."""
@@ -178,18 +205,22 @@ class _Plan:
         """Tell whether something in a part is worth the trouble: maps with weights of their own.
 
         A few convolutions of different values alone are not: a grouped one takes as long as they do, and putting values side by side comes on top.
-        Nor are a few linears in training, where more is computed for the gradients of what is put side by side than calls are saved.
+        Nor are a few steps in training, where more is computed for the gradients of what is put side by side than calls are spared.
         """
         groups = [self.lanes.groups[number] for number in part]
-        return any(self._members(group) and self._gains(group) for group in groups)
+        if not any(self._members(group) and self._gains(group) for group in groups):
+            return False
+        spared = sum(len(group.lanes) - 1 for group in groups)
+        if self.evaluates or spared >= SPARED:
+            return True
+        self.spared |= dict.fromkeys(part, spared)
+        return False
 
     def _gains(self, group: Group) -> bool:
         node = self.body.nodes[group.lanes[0]]
-        if not _matrix(self.body, node) or len(group.lanes) >= MANY:
-            return bool(_matrix(self.body, node))
-        if node.primitive is not None and node.primitive.name in CONVOLUTIONS:
+        if node.primitive is not None and node.primitive.name in CONVOLUTIONS and len(group.lanes) < MANY:
             return all(isinstance(form, Shared) for form in _forms(group))
-        return self.evaluates
+        return bool(_matrix(self.body, node))
 
     def _ordered(self, chosen: set[int]) -> set[int]:
         """Leave out groups that wait for each other."""
@@ -280,7 +311,7 @@ class _Emission:
                 given[key] = self._value(each, nodes[0].span) if each is not None else None
                 if isinstance(each, Shared):
                     shared.add(key)
-        for index, value in enumerate(write(Batch(self.writer, nodes, given, frozenset(shared)))):
+        for index, value in enumerate(write(Batch(self.writer, nodes, given, frozenset(shared), self.plan.evaluates))):
             self.packed[number, index] = value
 
     def _value(self, form: Form, span: object) -> Ref:

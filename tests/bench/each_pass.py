@@ -21,9 +21,11 @@ from texts import (
     LANES,
     LENGTH,
     LORA,
+    MAPPED,
     MAPS,
     MATMUL,
     NORM,
+    NORMED,
     NOTHING,
     PAIRS,
     PREFIXES,
@@ -43,7 +45,12 @@ from texts import (
 QUERIES = ((2, 8, 256, 32),) * 3
 VIEWS = ((512, 256), (512, 256))
 ROWS: Mapping[str, tuple[Part, ...]] = {
-    "batch_families": (Part("batch_families and pack, 8 experts of width 64, batch 4", EXPERTS, ((4, 64),), "batch_families, pack", 0.5, calls=20),),
+    "batch_families": (
+        Part("batch_families and pack, 8 experts of width 64, batch 4", EXPERTS, ((4, 64),), "batch_families, pack", 0.5, calls=20),
+        Part("batch_families and pack, 8 heads with a batch norm, width 64, 16 rows", NORMED, ((16, 64),), "batch_families, pack", 0.8, calls=5),
+        Part("batch_families, the same, forward and backward", NORMED, ((16, 64),), "batch_families, pack", 1.0, trains=True, calls=3),
+        Part("batch_families, 3 heads of 1x1 convolutions, forward and backward", MAPPED, ((2, 8, 8, 8),), "batch_families, pack", 1.05, True, 3),
+    ),
     "cancel": (Part("cancel, what is done to both halves of a map", HALVES, ((4, 64, 64, 64),), "cancel", 0.9),),
     "checkpoint": (
         Part("checkpoint, two encoders of 4 layers of 256, batch 512", TWINS, VIEWS, "checkpoint", 1.5, trains=True, pairs=20),

@@ -112,6 +112,34 @@ model M(dim: int = 256, width: int = 32) {
   out y = sum(t[*])
 }
 """
+NORMED = """
+block Head(dim: int) {
+  in x: float[B, dim]
+  first, norm, last = Linear(dim, dim), BatchNorm1d(dim), Linear(dim, 4)
+  out y = last(relu(norm(first(x))))
+}
+model M(dim: int = 64) {
+  in x: float[B, dim]
+  for t in 0..8 {
+    head = Head(dim)
+    out y = head(x)
+  }
+}
+"""
+MAPPED = """
+block Head(dim: int) {
+  in x: float[B, dim, H, W]
+  conv, norm, last = Conv2d(dim, dim, 1, bias = false), BatchNorm2d(dim), Conv2d(dim, 4, 1)
+  out y = last(relu(norm(conv(x))))
+}
+model M(dim: int = 8) {
+  in x: float[B, dim, H, W]
+  for t in 0..3 {
+    head = Head(dim)
+    out y = head(x)
+  }
+}
+"""
 READ = """
 block Two(dim: int) {
   in x: float[B, dim]
