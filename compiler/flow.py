@@ -24,6 +24,7 @@ class Origins:
     inputs: frozenset[str]
     spelt: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # all paths, once they were asked for
     around: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # the paths of `own` and `calls` and all around these, likewise
+    met: dict[str, bool] = field(default_factory=dict[str, bool])  # paths that were asked for: many claims ask for the same, equal calls too
 
     def holds(self, path: str) -> bool:
         """Tell whether a tensor is among what is read."""
@@ -32,6 +33,12 @@ class Origins:
 
     def meets(self, path: str) -> bool:
         """Tell whether anything at, below or around a path is read; a module that is called is, whatever it holds."""
+        found = self.met.get(path)
+        if found is None:
+            found = self.met[path] = self._meets(path)
+        return found
+
+    def _meets(self, path: str) -> bool:
         if not self.around:
             self.around.append(frozenset(stem for read in (*self.own, *self.calls) for stem in stems(read)))
         if path in self.around[0] or "" in self.own:
@@ -47,7 +54,7 @@ class Origins:
         return found[1]
 
     def _holds_modules(self, body: Body) -> bool:
-        alike: dict[tuple[int, int], bool] = {}
+        held: set[tuple[int, int]] = set()
         for path, declared in body.modules.items():
             if declared.primitive is not None or declared.extern is not None:
                 if not self._holds_leaf(declared):
@@ -57,9 +64,12 @@ class Origins:
             for inner in declared.bodies:
                 for origins in read:
                     key = (id(origins), id(inner))
-                    if key not in alike:
-                        alike[key] = origins.holds_all(inner)
-                if not any(alike[id(origins), id(inner)] for origins in read):
+                    if key in held:
+                        break
+                    if origins.holds_all(inner):
+                        held.add(key)
+                        break
+                else:
                     return False
         return True
 
@@ -146,7 +156,8 @@ class Flow:
                 inner = alike[key]
                 if inner is None:
                     continue
-                _keep(body, node, inner, own, calls)
+                _add(calls, node.target, inner)
+                _keep_handed(body, node, inner, own, calls)
                 read = _read(node, inner.inputs)
             for ref in read:
                 if not self.gradient or carries(body.nodes[ref.node].outputs[ref.index]):
@@ -196,9 +207,8 @@ def _read(node: Node, names: Iterable[str]) -> list[Ref]:
     return found
 
 
-def _keep(body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, tuple[Origins, ...]]) -> None:
-    """Keep what a call reads: below its own path, and of modules that it was handed."""
-    _add(calls, node.target, inner)
+def _keep_handed(body: Body, node: Node, inner: Origins, own: set[str], calls: dict[str, tuple[Origins, ...]]) -> None:
+    """Keep what a call reads of modules that it was handed."""
     declared = body.modules.get(node.target)
     if declared is not None and declared.modules:
         own.update(resolve(path, declared.modules) for path in inner.own if is_handed(path))

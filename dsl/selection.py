@@ -6,6 +6,7 @@ with these arguments, is matched by nothing: an index set that is empty, a loop 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import field
@@ -120,15 +121,27 @@ class Tree:
 
     def covers(self, selected: Iterable[int]) -> list[str]:
         """Return the shortest paths that name just the selected tensors: a module's where all of its tensors are selected."""
-        return list(self._covering(self.root, frozenset(self.spread(selected))))
+        found: list[str] = []
+        self._cover(self.root, self.spread(selected), found)
+        return found
 
-    def _covering(self, branch: Branch, chosen: frozenset[int]) -> Iterator[str]:
-        if branch is not self.root and chosen.issuperset(branch.leaves):
-            yield branch.path
-        elif not chosen.isdisjoint(branch.leaves):
+    def _cover(self, branch: Branch, chosen: Sequence[int], found: list[str]) -> None:
+        """Append the paths at and below a branch that name just the chosen entries, which are in order."""
+        among = _among(branch.leaves, chosen)
+        if branch is not self.root and len(among) == len(branch.leaves):
+            found.append(branch.path)
+        elif among:
             for named in branch.children.values():
                 for child in named.values():
-                    yield from self._covering(child, chosen)
+                    self._cover(child, among, found)
+
+
+def _among(leaves: Sequence[int], chosen: Sequence[int]) -> Sequence[int]:
+    """Return the chosen numbers that are among those of a branch."""
+    if isinstance(leaves, range):
+        return chosen[bisect_left(chosen, leaves.start) : bisect_left(chosen, leaves.stop)]
+    own = frozenset(leaves)
+    return [number for number in chosen if number in own]
 
 
 # --------------------------------------------------------------------------------------------------------- matching
@@ -148,13 +161,18 @@ class Match:
     task: str | None = None
 
 
-def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
-    """Return the numbers of the entries that a selector matches, or why there are none."""
+Trail = list[tuple[Part, str | None, list[Match]]]
+"""The parts of a path, the task that they are looked for in, and what the path up to each of them matches."""
+
+
+def select(selector: Selector, tree: Tree, trail: Trail | None = None) -> frozenset[int] | Miss:
+    """Return the numbers of the entries that a selector matches, or why there are none; see `matches` for the trail."""
     if isinstance(selector, Path):
-        found = matches(selector, tree, captures=False)
+        found = matches(selector, tree, captures=False, trail=trail)
         return found if isinstance(found, Miss) else tree.ones(n for match in found for n in _held(match, tree))
     if isinstance(selector, Either):
-        options = [select(option, tree) for option in selector.options]
+        trail = []
+        options = [select(option, tree, trail) for option in selector.options]
         miss = next((o for o in options if isinstance(o, Miss)), None)
         return miss or frozenset[int]().union(*(o for o in options if not isinstance(o, Miss)))
     if isinstance(selector, Except):
@@ -230,9 +248,12 @@ MOST_WAYS = 1_000_000
 """How many ways to match one part of a path are looked at."""
 
 
-def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss:
+def matches(path: Path, tree: Tree, captures: bool = True, trail: Trail | None = None) -> list[Match] | Miss:
     """Return every branch that a path matches, each way once (without `captures`, each branch and what its variables are bound to), or why there
-    can be none."""
+    can be none.
+
+    A `trail` is kept between the paths of one selector: those that braces make are the same parts up to them, matched once.
+    """
     parts = path.parts
     task: str | None = None
     first = parts[0] if parts else None
@@ -243,7 +264,13 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
     if task is not None and not parts and not _of_task(tree.root, task, tree):
         return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
     frontier = [Match(tree.root, task=task)]
+    trail = trail if trail is not None else []
     for place, part in enumerate(parts):
+        if place < len(trail):
+            if trail[place][0] is part and trail[place][1] == task and not isinstance(part, Deep):
+                frontier = trail[place][2]
+                continue
+            del trail[place:]
         following = _advance(frontier, parts, place, tree, captures)
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
@@ -254,6 +281,7 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
         if not following:
             return []
         frontier = following
+        trail.append((part, task, frontier))
     if not len(tree) and not has_unborn(tree.bodies, tree.noun):
         return Miss(f"`{path.span.text}` matches nothing: there is no {tree.noun}", path.span, "leave it out")
     return frontier
@@ -263,6 +291,10 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     part, last = parts[place], place == len(parts) - 1
     if isinstance(part, Anchor):
         return _anchored(part, tree)
+    if isinstance(part, Word) and part.name is not None and not part.items:
+        plain = [Match(b, m.bindings, m.captures, m.task) for m in frontier for b in m.branch.children.get(part.name, {}).values()]
+        if 0 < len(plain) <= MOST_WAYS:
+            return plain  # each another one, as those of the frontier are
     step: Callable[[Match], Iterator[Match]]
     misses: list[Miss] = []
     if isinstance(part, Deep):
@@ -275,8 +307,8 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     for ways, found in enumerate(found for match in frontier for found in step(match)):
         if ways >= MOST_WAYS:
             return Miss(f"`{part.span.text}` can be met in more than {MOST_WAYS:,} ways", part.span, "write fewer `**`")
-        key = (id(found.branch), tuple((k, member_text(v[0])) for k, v in found.bindings.items()), found.captures if captures else ())
-        seen.setdefault(key, found)
+        bound = tuple([(k, member_text(v[0])) for k, v in found.bindings.items()]) if found.bindings else ()
+        seen.setdefault((id(found.branch), bound, found.captures if captures else ()), found)
     if seen:
         return list(seen.values())
     if misses:
@@ -337,7 +369,7 @@ def _of_task(branch: Branch, task: str, tree: Tree) -> bool:
 
 def _anchored(part: Anchor, tree: Tree) -> list[Match] | Miss:
     by_path = {branch.path: branch for branch in tree.root.below()}
-    found = [Match(branch) for path in part.paths for branch in _under(path, by_path)]
+    found = [Match(branch) for branch in dict.fromkeys(branch for path in part.paths for branch in _under(path, by_path))]
     return found or Miss(f"`{part.span.text}` holds no {tree.noun}", part.span, "select something that has parameters")
 
 

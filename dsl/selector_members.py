@@ -29,10 +29,10 @@ def holds(members: Sequence[object], sets: Sequence[SetAxis], items: Sequence[It
 
 def _is(item: Item, member: object, set_: SetAxis | None) -> bool:
     if isinstance(item, Exactly):
-        if not isinstance(member, str) and item.set is not None and set_ is not None and not _same(item.set, set_):
-            return False
         text = member_text(member)
-        return text == item.literal or text in map(member_text, item.values)
+        if text != item.literal and text not in map(member_text, item.values):
+            return False
+        return isinstance(member, str) or item.set is None or set_ is None or _same(item.set, set_)
     if isinstance(item, Between):
         if not isinstance(member, int):
             return False

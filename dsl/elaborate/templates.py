@@ -110,6 +110,8 @@ def _text(value: Value, node: ast.Expr, span: Span) -> str:
         return ",".join(map(member_text, value.members))
     if isinstance(value, MemberOf):
         value = value.key
+    if value.__class__ is str:
+        return value
     value = value.name if isinstance(value, EnumValue) else statics.tidy(value)
     if isinstance(value, int) and value < 0:
         fail("A604", f"`{{{node.span.text}}}` is {value}", span, "check the arithmetic: names of stored tensors hold no negative numbers")
