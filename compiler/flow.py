@@ -43,7 +43,13 @@ class Origins:
             self.around.append(frozenset(stem for read in (*self.own, *self.calls) for stem in stems(read)))
         if path in self.around[0] or "" in self.own:
             return True
-        return any(stem in self.own or any(o.meets(path[len(stem) + 1 :]) for o in self.calls.get(stem, ())) for stem in stems(path))
+        for stem in stems(path):
+            if stem in self.own:
+                return True
+            for origins in self.calls.get(stem, ()):
+                if origins.meets(path[len(stem) + 1 :]):
+                    return True
+        return False
 
     def holds_all(self, body: Body) -> bool:
         """Tell whether every parameter below a body is seen to be among what is read, call by call: equal calls are looked at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,6 +76,26 @@ class Branch:
             for branch in named.values():
                 yield branch
                 yield from branch.below()
+
+
+def covering(around: Branch, chosen: Sequence[int]) -> Iterator[str]:
+    """Yield the shortest paths below a branch that name just the chosen entries, which are in order."""
+    for named in around.children.values() if chosen else ():
+        for branch in named.values():
+            leaves = branch.leaves
+            among = _among(leaves, chosen)
+            if len(among) == len(leaves):
+                yield branch.path
+            elif among:
+                yield from covering(branch, among)
+
+
+def _among(leaves: Sequence[int], chosen: Sequence[int]) -> Sequence[int]:
+    """Return the chosen numbers that are among those of a branch."""
+    if isinstance(leaves, range):
+        return chosen[bisect_left(chosen, leaves.start) : bisect_left(chosen, leaves.stop)]
+    own = frozenset(leaves)
+    return [number for number in chosen if number in own]
 
 
 class Family:

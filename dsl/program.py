@@ -29,6 +29,9 @@ class Ref:
     node: int
     index: int = 0
 
+    def __hash__(self) -> int:
+        return self.node << 8 ^ self.index  # the shared hash makes a tuple first, and references are what walks over bodies keep
+
 
 Operand = Ref | tuple[Ref, ...] | None
 

@@ -6,13 +6,12 @@ with these arguments, is matched by nothing: an index set that is empty, a loop 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import field
 from functools import cached_property
 
-from .branches import Branch, Family
+from .branches import Branch, Family, covering
 from .diagnostics import closest
 from .holdings import Holding, Place, Stem
 from .inspector import Owned
@@ -121,27 +120,7 @@ class Tree:
 
     def covers(self, selected: Iterable[int]) -> list[str]:
         """Return the shortest paths that name just the selected tensors: a module's where all of its tensors are selected."""
-        found: list[str] = []
-        self._cover(self.root, self.spread(selected), found)
-        return found
-
-    def _cover(self, branch: Branch, chosen: Sequence[int], found: list[str]) -> None:
-        """Append the paths at and below a branch that name just the chosen entries, which are in order."""
-        among = _among(branch.leaves, chosen)
-        if branch is not self.root and len(among) == len(branch.leaves):
-            found.append(branch.path)
-        elif among:
-            for named in branch.children.values():
-                for child in named.values():
-                    self._cover(child, among, found)
-
-
-def _among(leaves: Sequence[int], chosen: Sequence[int]) -> Sequence[int]:
-    """Return the chosen numbers that are among those of a branch."""
-    if isinstance(leaves, range):
-        return chosen[bisect_left(chosen, leaves.start) : bisect_left(chosen, leaves.stop)]
-    own = frozenset(leaves)
-    return [number for number in chosen if number in own]
+        return list(covering(self.root, self.spread(selected)))
 
 
 # --------------------------------------------------------------------------------------------------------- matching
@@ -161,18 +140,13 @@ class Match:
     task: str | None = None
 
 
-Trail = list[tuple[Part, str | None, list[Match]]]
-"""The parts of a path, the task that they are looked for in, and what the path up to each of them matches."""
-
-
-def select(selector: Selector, tree: Tree, trail: Trail | None = None) -> frozenset[int] | Miss:
-    """Return the numbers of the entries that a selector matches, or why there are none; see `matches` for the trail."""
+def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
+    """Return the numbers of the entries that a selector matches, or why there are none."""
     if isinstance(selector, Path):
-        found = matches(selector, tree, captures=False, trail=trail)
+        found = matches(selector, tree, captures=False)
         return found if isinstance(found, Miss) else tree.ones(n for match in found for n in _held(match, tree))
     if isinstance(selector, Either):
-        trail = []
-        options = [select(option, tree, trail) for option in selector.options]
+        options = [select(option, tree) for option in selector.options]
         miss = next((o for o in options if isinstance(o, Miss)), None)
         return miss or frozenset[int]().union(*(o for o in options if not isinstance(o, Miss)))
     if isinstance(selector, Except):
@@ -248,12 +222,9 @@ MOST_WAYS = 1_000_000
 """How many ways to match one part of a path are looked at."""
 
 
-def matches(path: Path, tree: Tree, captures: bool = True, trail: Trail | None = None) -> list[Match] | Miss:
+def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss:
     """Return every branch that a path matches, each way once (without `captures`, each branch and what its variables are bound to), or why there
-    can be none.
-
-    A `trail` is kept between the paths of one selector: those that braces make are the same parts up to them, matched once.
-    """
+    can be none."""
     parts = path.parts
     task: str | None = None
     first = parts[0] if parts else None
@@ -264,13 +235,7 @@ def matches(path: Path, tree: Tree, captures: bool = True, trail: Trail | None =
     if task is not None and not parts and not _of_task(tree.root, task, tree):
         return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
     frontier = [Match(tree.root, task=task)]
-    trail = trail if trail is not None else []
     for place, part in enumerate(parts):
-        if place < len(trail):
-            if trail[place][0] is part and trail[place][1] == task and not isinstance(part, Deep):
-                frontier = trail[place][2]
-                continue
-            del trail[place:]
         following = _advance(frontier, parts, place, tree, captures)
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
@@ -281,7 +246,6 @@ def matches(path: Path, tree: Tree, captures: bool = True, trail: Trail | None =
         if not following:
             return []
         frontier = following
-        trail.append((part, task, frontier))
     if not len(tree) and not has_unborn(tree.bodies, tree.noun):
         return Miss(f"`{path.span.text}` matches nothing: there is no {tree.noun}", path.span, "leave it out")
     return frontier

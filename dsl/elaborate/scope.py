@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .. import ast
 from ..program import Member
 from ..record import record
 from ..source import Span
@@ -112,12 +114,12 @@ class Frame:
             frame = frame.parent
         return None
 
-    def writer(self, name: str, indices: set[str]) -> Loop | None:
-        """Return a `for` between here and the home of `name` that writes members of it, unless its variable is among `indices`."""
+    def writer(self, name: str, items: Iterable[ast.Expr]) -> Loop | None:
+        """Return a `for` between here and the home of `name` that writes members of it, unless its variable is among the `items` of an index."""
         frame: Frame | None = self
         while frame is not None and name not in frame.names:
             loop = frame.loop
-            if loop is not None and frame.kind == "for" and name in loop.writes and not indices & set(loop.names):
+            if loop is not None and frame.kind == "for" and name in loop.writes and not any(_is_one_of(loop.names, item) for item in items):
                 return loop
             frame = frame.parent
         return None
@@ -186,6 +188,10 @@ class Frame:
             help = f"steps of a `for` are independent: choose a new name, write `{name}[{loop.names[0]}] = ...`, or use `repeat ... carry {name}`"
             fail("A402", f"`{name}` is bound before the loop and rebound inside a `for`", span, help, labels)
         return home
+
+
+def _is_one_of(names: tuple[str, ...], item: ast.Expr) -> bool:
+    return isinstance(item, ast.Name) and item.id in names
 
 
 def _first(home: Frame, name: str) -> list[tuple[Span, str]]:

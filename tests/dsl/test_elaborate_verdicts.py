@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from pathlib import Path
+from random import Random
 
 import pytest
 
 import archloom
 from archloom.compiler.check import CheckResult, check_text
-from archloom.dsl.elaborate import model, verdicts
+from archloom.dsl.elaborate import kept, model, verdicts
 from archloom.dsl.limits import Limits
 from archloom.dsl.source import Source
 
 EXAMPLES = Path(archloom.__file__).parent / "examples"
-WITH_PRESETS = [path.stem for path in sorted(EXAMPLES.glob("*.arch")) if "\npreset " in path.read_text("utf-8")]
+ALL = [path.stem for path in sorted(EXAMPLES.glob("*.arch"))]
+WITH_PRESETS = [name for name in ALL if "\npreset " in (EXAMPLES / f"{name}.arch").read_text("utf-8")]
 QUICK = ("com_mlp", "scalearn")
 
 SPEC = """arch 1
@@ -63,6 +65,7 @@ def agrees(text: str) -> CheckResult:
     result = check(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verdicts, "_kept", {})
+        patch.setattr(kept, "_kept", {})
         assert told(check(text)) == told(result)
     return result
 
@@ -86,6 +89,33 @@ def test_an_edited_example_is_checked_as_a_new_one(name: str) -> None:
     assert check(text).ok
     for edit in edits:
         agrees(edit)
+
+
+def edited(text: str, random: Random) -> str:
+    """Return a text with one line, number or word of it changed."""
+    lines = text.splitlines(keepends=True)
+    at = random.randrange(1, len(lines))
+    line, other = lines[at], lines[random.randrange(1, len(lines))]
+    numbers, words = list(re.finditer(r"\b\d+\b", line)), list(re.finditer(r"\b[a-z_]\w*\b", line))
+    kinds = ["comment", "leave out", "twice", "another's", *(["number"] if numbers else []), *(["word"] if words else [])]
+    kind = random.choice(kinds)
+    if kind in ("number", "word"):
+        found = random.choice(numbers if kind == "number" else words)
+        put = str(int(found[0]) + 1) if kind == "number" else random.choice(re.findall(r"\b[a-z_]\w*\b", text))
+        lines[at] = f"{line[: found.start()]}{put}{line[found.end() :]}"
+    else:
+        new = {"comment": f"# a comment\n{line}", "leave out": "", "twice": line + line}
+        lines[at] = new.get(kind, other + line)
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "com_mlp" else [pytest.mark.slow]) for name in ALL])
+def test_whatever_is_edited_a_check_says_what_the_first_of_a_process_says(name: str) -> None:
+    text = (EXAMPLES / f"{name}.arch").read_text("utf-8")
+    random = Random(name)
+    assert check(text).ok
+    for _ in range(8):
+        agrees(edited(text, random))
 
 
 def test_presets_are_elaborated_once_for_the_same_words(entered: list[str]) -> None:
