@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...dsl.program import Body
 from ..census import Census
+from .standing import Standing
 
 
 class Aside:
@@ -34,6 +35,9 @@ class Aside:
         if not self._paths:
             self._settle(self.function)
         resting = [own for own in (_parameter(model, path) for path in self._paths) if own is not None and own.requires_grad and own.is_leaf]
+        standing = vars(model).get("_standing")
+        if resting and isinstance(standing, Standing):
+            standing.holds = False  # what it keeps for derivatives is made with all of them
         for own in resting:
             own.requires_grad_(False)
         try:
