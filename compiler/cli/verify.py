@@ -17,6 +17,7 @@ from ._progress import busy
 if TYPE_CHECKING:
     from ..golden.compare import Row
     from ..golden.verify import Report
+    from ..optimize.manager import Step
 
 
 EVALUATION = "passes keep numbers in evaluation alone: the rule that every gradient is compared doesn't apply"
@@ -38,7 +39,8 @@ def command(ctx: click.Context, path: str, folder: str, golden: str | None, dtyp
     """Compute what a case stores and compare: outputs, inner values, gradients, moved buffers.
 
     FILE says by a `golden` clause how the case's configuration, inputs and values are called in its model.  The exit code is 1 if a
-    difference is above its limit, or if too little was compared.  After passes that keep numbers in evaluation alone, no gradient is compared.
+    difference is above its limit, or if too little was compared.  After passes that keep numbers in evaluation alone, no gradient is compared;
+    after passes that round, as `quantize` does, their stated error is the limit.
     """
     passes = chosen()
     text = options.read(path)
@@ -85,11 +87,17 @@ def _text(report: Report, everything: bool) -> str:
     compared = len({row.stored for row in report.rows})
     share = f"{compared} of {compared + len(report.left_out)} stored tensors compared ({100 * report.share:.0f} %)"
     parts.append(f"{report.spec} against {report.case} in {report.dtype}: {share}, {wrong or 'none'} above the limit\n")
+    parts += [f"`{name}` rounds: the limit is its stated error, {error:.0e}; layers add theirs up\n" for name, error in report.stated.items()]
+    parts += [f"`{step.name}` found nothing to round, so it isn't verified{_because(step)}\n" for step in report.nothing]
     if report.unread:
         parts.append(f"read by no clause: {', '.join(report.unread)}\n")
     if report.idle:
         parts.append(f"inputs that nothing reads: {', '.join(report.idle)}\n")
     return "\n".join(parts)
+
+
+def _because(step: Step) -> str:
+    return f": {step.declined[0].what}" if step.declined else ""
 
 
 def _worst(report: Report) -> list[Row]:
@@ -136,4 +144,6 @@ def _document(report: Report) -> dict[str, object]:
         "idle": list(report.idle),
         "passes": [step.name for step in report.passes],
         "gradients_not_compared": list(report.beyond),
+        "stated_errors": dict(report.stated),
+        "nothing_to_round": [step.name for step in report.nothing],
     }

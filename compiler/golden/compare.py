@@ -41,9 +41,13 @@ class Row:
         return not self.reason and self.difference <= self.limit
 
 
-def compare(kind: Kind, stored: str, theirs: Tensor, path: str, ours: Tensor | None, dtype: torch.dtype, noise: float = 0.0) -> Row:
-    """Compare a stored tensor with a computed one; whole numbers and truth values must be equal, `noise` is an absolute difference that passes."""
-    limit = LIMITS[dtype][kind] if theirs.is_floating_point() else 0.0
+def compare(
+    kind: Kind, stored: str, theirs: Tensor, path: str, ours: Tensor | None, dtype: torch.dtype, noise: float = 0.0, stated: float = 0.0
+) -> Row:
+    """Compare a stored tensor with a computed one; whole numbers and truth values must be equal, `noise` is an absolute difference that passes,
+    `stated` the error that passes state, which is the limit where it is higher.
+    """
+    limit = max(LIMITS[dtype][kind], stated) if theirs.is_floating_point() else 0.0
     if ours is None:
         small = kind == "gradient" and theirs.abs().max().item() <= noise
         return Row(kind, stored, path, 0.0, limit, "" if small else "no gradient reaches it")

@@ -56,6 +56,9 @@ class Run:
         there = {d.path for d in program.eval.inputs if self.clauses.get(d.path, d.path) in self.stored}
         self.exposed = expose(program, self.inner, self.training, plan, there, case.outputs.keys())
         self.optimized = self._after(passes, watch)
+        rounding = [(each, step) for each, step in zip(passes, self.optimized.steps, strict=True) if each.error() > Pass.tolerance]
+        self.stated = {step.name: each.error() for each, step in rounding if step.fired}
+        self.nothing = tuple(step for _, step in rounding if not step.fired)
         self.model = self._build(self.optimized.program, source)
         self.official = leaves(case.weights, self._moving(), dtype)
         self.tensors = model_tensors(self.exposed.program, self.exposed.body, plan, self.official)

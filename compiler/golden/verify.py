@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from os import PathLike
 
 import torch
@@ -15,7 +16,7 @@ from ...dsl.program import GoldenPlan, Program
 from ...dsl.record import record
 from ...dsl.source import Source
 from ..api import read_text
-from ..optimize.manager import Watch
+from ..optimize.manager import Step, Watch
 from ..optimize.pipelines import Asked, pipeline
 from ..optimize.report import NO_PASSES, Passes
 from .case import Case, read_case
@@ -40,6 +41,8 @@ class Report:
     idle: tuple[str, ...] = ()  # stored inputs that nothing reads
     passes: Passes = NO_PASSES
     beyond: tuple[str, ...] = ()  # gradients that can't be compared, as passes keep numbers in evaluation alone
+    stated: Mapping[str, float] = field(default_factory=dict[str, float])  # errors of passes that round: the limit, where they changed something
+    nothing: tuple[Step, ...] = ()  # passes that round and found nothing to: these are not verified
 
     @property
     def share(self) -> float:
@@ -70,9 +73,9 @@ def verify(
 
     The `golden` clause is the one of that name, or the only one whose inputs the case stores.  The computation is in `dtype`, float64 or
     float32, of the compiled module, or with `source` of the emitted one, after the passes `optimize` (`watch` sees the graph between them).
-    After passes that keep numbers in evaluation alone no gradients are compared.  `limits` and `folders` are those of `load_program`.
-    Raises Failure with all that is wrong in the text, the
-    clause or the case, ValueError for passes that there aren't.
+    After passes that keep numbers in evaluation alone no gradients are compared; after passes that round, their stated error is the limit.
+    `limits` and `folders` are those of `load_program`.  Raises Failure with all that is wrong in the text, the clause or the case, ValueError
+    for passes that there aren't.
     """
     passes = pipeline(optimize)
     case = read_case(folder)
@@ -94,7 +97,7 @@ def verify(
         rows = [explained(row, _computed(run, row), _computed(again, row)) for row in rows]
     beyond = tuple(case.gradients) if run.optimized.program.only_evaluates else ()
     done = Passes(run.optimized.steps)
-    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle, done, beyond)
+    return Report(text.name, plan.name, case.name, dtype, tuple(rows), tuple(left), unread, run.idle, done, beyond, run.stated, run.nothing)
 
 
 def golden_program(text: Source, case: Case, golden: str | None, limits: Limits = DEFAULT, folders: Sequence[str | PathLike[str]] = ()) -> Program:
@@ -110,15 +113,15 @@ def golden_program(text: Source, case: Case, golden: str | None, limits: Limits 
 
 def _compared(run: Run, plan: GoldenPlan, case: Case) -> tuple[list[Row], list[tuple[str, str]]]:
     """Compare every stored tensor that something was computed for."""
-    values = run.values()
+    values, stated = run.values(), max(run.stated.values(), default=0.0)
     rows, left = list[Row](), list[tuple[str, str]]()
     unmapped = [name for name in case.cotangents if name not in values]
     for name, theirs in case.outputs.items():
         if name in values:
-            rows += [compare("output", name, theirs, path, ours, run.dtype) for path, ours in values[name].items()]
+            rows += [compare("output", name, theirs, path, ours, run.dtype, stated=stated) for path, ours in values[name].items()]
         elif name.startswith("after."):
             ours = run.official.get(name.removeprefix("after."))
-            rows.append(compare("buffer", name, theirs, name.removeprefix("after."), ours, run.dtype))
+            rows.append(compare("buffer", name, theirs, name.removeprefix("after."), ours, run.dtype, stated=stated))
         else:
             left.append((name, "no `value` clause names it"))
     if run.optimized.program.only_evaluates:

@@ -78,6 +78,10 @@ class Pass(ABC):
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Return the rewritten graph, or the very graph where there is nothing to do."""
 
+    def error(self) -> float:
+        """Return the stated error with these options."""
+        return self.tolerance
+
     @classmethod
     def name(cls) -> str:
         """Return the name by which it is asked for: that of its file."""

@@ -31,8 +31,8 @@ Range = tuple[float, float] | None
 
 @record
 class Kind:
-    """The operations that make steps and whole numbers of weights, the linear that reads them, what the whole numbers are called, and whether
-    there are operators that want them in an order of their own."""
+    """The operations that make steps and whole numbers of weights, the linear that reads them, what the whole numbers are called, whether
+    there are operators that want them in an order of their own, and the stated error."""
 
     scale: str
     quantize: str
@@ -41,13 +41,14 @@ class Kind:
     group: bool = False
     conv: str = ""
     packs: bool = True
+    error: float = 2e-2
 
 
 KINDS: Mapping[str, Kind] = {
     "int8_dynamic": Kind("int8_scale", "int8_quantize", "int8_linear", "int8"),
     "int8_weight": Kind("int8_scale", "int8_quantize", "int8_weight_linear", "int8", packs=False),
     "int8_static": Kind("int8_scale", "int8_quantize", "int8_static_linear", "int8", conv="int8_static_conv2d"),
-    "int4_weight": Kind("int4_scale", "int4_quantize", "int4_linear", "int4", group=True),
+    "int4_weight": Kind("int4_scale", "int4_quantize", "int4_linear", "int4", group=True, error=1e-1),
 }
 
 
@@ -89,6 +90,10 @@ class Quantize(Pass):
             raise ValueError(f"`{self.to}` {word} `ranges`, that data has: `archloom quantize` finds them for `{STATIC}`")
         if self.group != Quantize.__dataclass_fields__["group"].default and not KINDS[self.to].group:
             raise ValueError(f"`{self.to}` has a step for each row: `group` is for {', '.join(name for name, kind in KINDS.items() if kind.group)}")
+
+    def error(self) -> float:
+        """Return the stated error: four bits cost more than eight."""
+        return KINDS[self.to].error
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized."""

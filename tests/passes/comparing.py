@@ -38,7 +38,7 @@ def compare(path: Path, preset: str | None, passes: Asked) -> None:
     plain = archloom.compile(path, preset=preset, dtype="float64")
     other = archloom.compile(path, preset=preset, dtype="float64", optimize=passes)
     evaluates = optimize(load_program(path, preset=preset), passes).program.only_evaluates
-    stated = max(each.tolerance for each in pipeline(passes))
+    stated = max(each.error() for each in pipeline(passes))
     error = stated if stated > Pass.tolerance else EXACT
     part = any(each.leaves_out for each in pipeline(passes))
     assert list(other.state_dict()) == [name for name in plain.state_dict() if name not in other.passes.dropped]

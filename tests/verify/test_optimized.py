@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import archloom
+from archloom.compiler.cli import run
 from archloom.compiler.golden.verify import Report
 from archloom.compiler.optimize.interface import Keeps
 from archloom.compiler.optimize.pipelines import PIPELINES, pipeline
@@ -58,3 +59,20 @@ def test_the_authors_numbers_after_passes(case: Path, asked: str, source: bool) 
         assert set(report.beyond) == gradients
         assert {row.stored for row in report.rows} == {row.stored for row in rows} - gradients
     assert {row.stored for row in report.rows if not row.holds} <= {row.stored for row in rows if not row.holds}
+
+
+def test_the_stated_error_of_what_rounds_is_the_limit() -> None:
+    case = ROOT / "tests" / "golden" / "MLoRE" / "a"
+    report = archloom.verify(spec(case), case, optimize="inference, quantize(least = 1)")
+    assert report.ok and report.stated == {"quantize": 0.02} and report.nothing == ()
+    assert {row.limit for row in report.rows} == {0.02} and max(row.difference for row in report.rows) > 0.002
+    report = archloom.verify(spec(case), case, optimize="quantize(least = 1, to = 'int4_weight', group = 32)")
+    assert {row.limit for row in report.rows} <= {0.1, 2e-5} and bool(report.stated) != bool(report.nothing)
+
+
+def test_what_rounds_nothing_is_not_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    case = ROOT / "tests" / "golden" / "MLoRE" / "a"
+    assert run(["verify", str(spec(case)), "--against", str(case), "--optimize", "quantize"]) == 0
+    assert "`quantize` found nothing to round, so it isn't verified: `" in capsys.readouterr().out
+    assert run(["verify", str(spec(case)), "--against", str(case), "--optimize", "quantize(least = 1)"]) == 0
+    assert "`quantize` rounds: the limit is its stated error, 2e-02; layers add theirs up" in capsys.readouterr().out
