@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
@@ -55,9 +56,15 @@ def load(folder: str | PathLike[str], *, device: str | torch.device | None = Non
     changed = [name for name in sorted({*now, *manifest.library}) if now.get(name) != manifest.library.get(name)]
     if changed:
         raise failure(CHANGED, f"the library's `{changed[0]}` is another one than the model was compiled with", "compile the spec again")
-    made = compile_program(program, tasks=manifest.tasks, dtype=manifest.dtype, device="meta", extern=extern, optimize=manifest.passes)
+    try:
+        made = compile_program(program, tasks=manifest.tasks, dtype=manifest.dtype, device="meta", extern=extern, optimize=manifest.passes)
+    except ValueError as error:  # for tasks and passes that there aren't
+        raise failure(CHANGED, f"`{place}` can't be made again: {error}", "compile the spec again") from None
     if manifest.quantization:
-        made.drop_folded(quantized(manifest))
+        listed = quantized(manifest)
+        if made.quantized.rows != tuple(replace(row, error=None) for row in listed):
+            raise failure(CHANGED, f"`quantization` in `{place / NAME}` isn't what the passes quantize", "compile the spec again")
+        made.drop_folded(listed)
     return made.materialize(device or "cpu", given=_tensors(made, path))
 
 

@@ -16,6 +16,15 @@ NAME = "manifest.json"
 ABSENT, MALFORMED, CHANGED = "A831", "A832", "A833"
 
 
+FORMAT = 1
+
+
+class Dated(BaseModel):
+    """What every manifest has, of whatever format."""
+
+    format: int = FORMAT
+
+
 class Versions(BaseModel):
     """What the model was compiled with."""
 
@@ -92,9 +101,15 @@ def read_manifest(folder: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise failure(ABSENT, f"`{folder}` holds no compiled model: there is no `{NAME}`", "`archloom compile SPEC -o DIR` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise failure(MALFORMED, f"`{path}` can't be read: {error}", None) from None
+    except UnicodeDecodeError:
+        raise failure(MALFORMED, f"`{path}` is no manifest: it is no text", "compile the spec again") from None
+    except OSError as error:
+        raise failure(MALFORMED, f"`{path}` can't be read: {(error.strerror or str(error)).lower()}", None) from None
     try:
+        newer = Dated.model_validate_json(text).format
+        if newer > FORMAT:
+            help = "take the archloom that wrote it, or a newer one, or compile the spec again; `versions` in it says which"
+            raise failure(MALFORMED, f"`{path}` is of format {newer}, and this archloom reads {FORMAT}", help)
         found = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]

@@ -129,9 +129,9 @@ class Bench:
         subject.forget()
         facts = {
             "prepare": prepare,
-            "weights": weights(subject.model),
             "kept": kept(subject.model),
             "peak": peak(step, self.device),
+            "weights": weights(subject.model),  # behind the others: whole numbers come back where they are asked for
             "error": found.error,
             "multiply_adds": expense.multiply_adds * (1 + BACKWARD * self.task.train),
             "moved": traffic(subject.eager()),

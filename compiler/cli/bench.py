@@ -44,6 +44,9 @@ def _plot(ctx: click.Context, parameter: click.Parameter, path: str | None) -> s
         return None
     if Path(path).suffix.removeprefix(".").lower() not in PLOTS:
         raise click.BadParameter(f"`{path}` doesn't end in {', '.join(f'.{each}' for each in PLOTS)}: the end says how to write it", ctx, parameter)
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise click.BadParameter(f"`{path}` can't be written: there is no folder `{folder}`", ctx, parameter)
     try:
         import_module("matplotlib")
     except ImportError:

@@ -36,6 +36,7 @@ def command(
     """Quantize each weight of the model of FILE alone, measure the error on data, and print what to quantize together.
 
     One target is given: --error, --share or --time.  What is printed last is for `--optimize` of other commands.
+    Without --weights they are random ones, which tells little of trained ones.
     """
     targets = [(name, choices[name]) for name in ("error", "size", "time") if choices[name] is not None]
     if len(targets) != 1:
@@ -47,12 +48,13 @@ def command(
     program = only(path, checked(path, param, preset, model))
     with Steps("importing torch") as steps:
         try:
-            import_module("torch")
+            torch: Any = import_module("torch")
         except ImportError:
             raise click.ClickException('`quantize` needs torch, which is not installed\n  = help: pip install "archloom[torch]"') from None
         from ..quantizing.run import choose
 
         kinds, extern = choices["to"] or ("int8_dynamic",), list(choices["extern"]) or None
+        torch.manual_seed(0)  # for weights that are not given, as `archloom compile` draws them
         try:
             found = choose(program, data, targets[0], kinds, choices["optimize"], choices["weights"], extern, None, choices["batch"], steps)
         except ValueError as error:

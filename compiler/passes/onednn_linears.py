@@ -18,7 +18,9 @@ from ..optimize.writing import Writer
 class OnednnLinears(Pass):
     """Run the linears that passes have made by oneDNN, as convolutions are: float32 on a CPU, in calls that differentiate nothing.
 
-    Others, and small ones, are computed as before.  Modules that are called stay as they are.
+    Others, and small ones, are computed as before; all are where torch lacks the operation, `torch.ops.mkldnn._linear_pointwise`, which is none of
+    its public ones, or it gives other numbers.  A convolution of one place, the public way to oneDNN, takes longer than a linear.  Modules that are
+    called stay as they are.
     """
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION

@@ -78,6 +78,7 @@ def choose(
     progress: Progress,
 ) -> Found:
     """Return what to quantize in the model of a program; see `quantize`."""
+    _check(*target)
     kinds, found = check_kinds(to), batches(data, batch)
     floats = compile_program(program, weights=weights, dtype="float32", extern=extern).eval()
     search = Search(program, before, floats, found, measure, progress)
@@ -98,10 +99,15 @@ def _target(error: float | None, size: float | None, time: float | None) -> Targ
     given = {name: value for name, value in (("error", error), ("size", size), ("time", time)) if value is not None}
     if len(given) != 1:
         raise ValueError(f"give one target of error, size and time, not {', '.join(given) or 'none'}")
-    [(name, value)] = given.items()
-    if value < 0:
-        raise ValueError(f"`{name}` is {value}: no share is below 0")
-    return name, value
+    return next(iter(given.items()))
+
+
+def _check(name: str, value: float) -> None:
+    """Raise ValueError for a target that no number is at most."""
+    if not 0 <= value < float("inf"):
+        raise ValueError(
+            f"`{name}` is {value:g}: give a number from 0 on, {'relative to the outputs' if name == 'error' else 'a share of the floats'}"
+        )
 
 
 def bisected(ask: Callable[[int], float], total: int, most: float, rising: bool) -> int:

@@ -115,7 +115,10 @@ def cut_weights(folder: Path) -> None:
 
 WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "absent": (lambda folder: (folder / manifest.NAME).unlink(), "A831", "holds no compiled model: there is no `manifest.json`"),
-    "bytes": (lambda folder: (folder / manifest.NAME).write_bytes(b"\xff"), "A832", "can't be read"),
+    "bytes": (lambda folder: (folder / manifest.NAME).write_bytes(b"\xff"), "A832", "is no manifest: it is no text"),
+    "format": (change(format=2, more=1), "A832", "is of format 2, and this archloom reads 1"),
+    "passes": (change(passes=["nopass"]), "A833", "can't be made again: there is no pass `nopass`"),
+    "tasks": (change(tasks=["nobody"]), "A833", "can't be made again: `M` has no task `nobody`"),
     "json": (lambda folder: (folder / manifest.NAME).write_text("{"), "A832", "is no manifest: the file: invalid json"),
     "unknown": (change(pickle="x"), "A832", "is no manifest: pickle: extra inputs are not permitted"),
     "type": (change(tasks=3), "A832", "is no manifest: tasks: input should be a valid array"),

@@ -7,6 +7,7 @@ import torch
 from torch.func import jvp, vmap
 from torch.nn import functional
 
+from archloom.compiler.runtime import onednn
 from archloom.compiler.runtime.onednn import onednn_linear
 
 
@@ -22,6 +23,21 @@ def test_numbers_are_the_same(shape: tuple[int, ...], biased: bool) -> None:
         torch.testing.assert_close(narrow, functional.linear(x[..., :64], weight[:, :64], bias))
         assert torch.equal(onednn_linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
     assert found.shape == wanted.shape and found.is_contiguous()
+
+
+def test_where_torch_lacks_the_operation_linears_are_computed_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: object) -> None:
+        raise AttributeError("no such operation")
+
+    x, weight = torch.randn(64, 128), torch.randn(256, 128)
+    assert onednn.works(), "here torch has it"
+    for other in (fails, lambda x, weight, bias: functional.linear(x, weight, bias) + 1):
+        monkeypatch.setattr(onednn, "_pointwise", other)
+        onednn.works.cache_clear()
+        with torch.no_grad():
+            assert torch.equal(onednn_linear(x, weight), functional.linear(x, weight))
+    monkeypatch.undo()
+    onednn.works.cache_clear()
 
 
 def test_gradients_and_transforms_go_through() -> None:

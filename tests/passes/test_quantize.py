@@ -403,6 +403,11 @@ def test_a_quantized_model_comes_back_from_its_folder(tmp_path: Path, capsys: py
     loaded = archloom.load(tmp_path / "made")
     given = kept.example_inputs(B=4)
     assert torch.equal(results(loaded, given), results(kept, given))
+    listed = json.loads((tmp_path / "made" / "manifest.json").read_text())
+    listed["quantization"][0]["to"] = "int9"
+    (tmp_path / "made" / "manifest.json").write_text(json.dumps(listed))
+    with pytest.raises(archloom.Failure, match="A833.*`quantization` in `.*` isn't what the passes quantize"):
+        archloom.load(tmp_path / "made")
     capsys.readouterr()
     assert run(["compile", str(tmp_path / "spec.arch"), "-o", str(tmp_path / "again"), "--optimize", "inference, quantize"]) == 0
     told = capsys.readouterr().err.splitlines()

@@ -161,7 +161,8 @@ def test_batches_that_do_not_fit(given: list[dict[str, Tensor]], says: str) -> N
     [
         ({}, "give one target of error, size and time, not none"),
         ({"error": 0.1, "size": 0.5}, "give one target of error, size and time, not error, size"),
-        ({"size": -1}, "`size` is -1: no share is below 0"),
+        ({"error": float("nan")}, "`error` is nan: give a number from 0 on, relative to the outputs"),
+        ({"size": -1}, "`size` is -1: give a number from 0 on, a share of the floats"),
         ({"size": 0.1}, "no choice comes down to 0.1: with everything quantized it is 0.2"),
         ({"error": 0.1, "to": "int8"}, "nothing is quantized to `int8`"),
         ({"error": 0.1, "data": []}, "there is no batch to measure on: give at least one"),
@@ -200,6 +201,7 @@ def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     ("more", "code", "says"),
     [
         ([], 2, "error: give one target: --error, --share or --time"),
+        (["--error=-1"], 1, "error: `error` is -1: give a number from 0 on, relative to the outputs"),
         (["--error", "1", "--time", "1"], 2, "error: give one target: --error, --share or --time"),
         (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int8_static', 'int4_weight'"),
         (["--error", "1", "--optimize", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
