@@ -49,7 +49,7 @@ class Whole(nn.Module):
         """Return what operators for whole numbers take as their weight: in compiled code the numbers."""
         if not torch.compiler.is_compiling():
             return self
-        _to_compile(self._number)
+        _restored(self._number)
         return cast(Tensor, self._buffers["value"])
 
     @property
@@ -124,9 +124,9 @@ def _restored(number: int) -> int:
     return number
 
 
-_untyped: Any = torch
-_to_compile: Callable[[int], int] = _untyped.compiler.assume_constant_result(_restored)
-"""Called while code is compiled, not by the code."""
+vars(_restored)["_dynamo_marked_constant"] = True
+"""Compiling calls it, and code that is compiled doesn't: what `torch.compiler.assume_constant_result` sets, too, once it has imported the compiler,
+which takes seconds."""
 
 
 def numbers(weight: Tensor | Whole) -> Tensor:
