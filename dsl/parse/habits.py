@@ -110,7 +110,7 @@ ITEMS: Final = (
     Habit("task t { out y = x }", r"^ (task|stage|loss|out|freeze|target|state|draw|entry|repeat|index|tie|update) ‸\w", "A018",
           r"`\1` begins no item of a file", "write it in the braces of a model, a stage in those of a `train`", "$END EQUAL"),
     Habit("const n = 3", r"^ const ‸(\w+) =", "A023", "every value is constant", r"write `\1 = ...`", "$END"),
-    Habit("in x: float[B]", r"^ ‸(in|for|if)\b", "A018", r"`\1` begins no item of a file", "write it in the braces of a model", "BLOCK MODEL"),
+    Habit("in x: float[B]", r"^ ‸(in|for|if)\b(?! =)", "A018", r"`\1` begins no item of a file", "write it in the braces of a model", "BLOCK MODEL"),
     Habit("preset p(M) { }", r"^ (preset|weights|golden) (\w+) ‸[:(]", "A018", r"a `\1` says for which model it is", r"write `\1 \2 for MODEL`"),
     Habit("train M(3) { }", r"^ train (\w+) ‸\(", "A018", "a `train` takes no arguments",
           r"write `train \1 { ... }`; a stage sets them: `set n = 3`"),

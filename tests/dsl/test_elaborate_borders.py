@@ -92,7 +92,7 @@ def test_roles_and_ranges_are_kept() -> None:
         ),
         ("in i: float[B, bool]", "A306 at bool: `bool` can't be a dimension; a dimension is a size, an index set, or arithmetic on sizes"),
         ("in i: float[B, c]", "A102 at c: `c` is not defined; a new size begins with a capital: `C`; a lower-case one is a parameter"),
-        ("in i: float[B, -1]", "A303 at -1: the dimension `-1` is -1; check the numbers that it is computed from"),
+        ("in i: float[B, -1]", "A303 at -1: the dimension `-1` is -1; a size that is not known has a name with a capital: `B`"),
         ("in i: float[..., 4]", "A306 at ...: `...` can't stand in a model's own input; name each dimension of the border"),
         ("in i: float[B, P * Q]", "A307 at P * Q: `P * Q` has several new sizes; give each new size an axis of its own in an earlier input"),
     ],
