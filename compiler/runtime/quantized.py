@@ -38,10 +38,10 @@ def int8_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor |
     """Map the last axis by whole numbers, `x` rounded to 8 bits over its own range, and add up in 32 bits.
 
     x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].  On a CPU torch's operator rounds
-    `x` over the range of all of it; elsewhere, and in compiled code, each vector is rounded over its own.
+    `x` over the range of all of it; elsewhere, in compiled code, and where torch lacks it, each vector is rounded over its own.
     """
     rows = x.detach().reshape(-1, x.size(-1)).to(torch.float32)
-    if packs(weight, x.device) and torch.backends.quantized.engine != "none":
+    if packs(weight, x.device) and torch.backends.quantized.engine != "none" and hasattr(OPS.quantized, "linear_dynamic"):
         y: Tensor = OPS.quantized.linear_dynamic(rows, packed(weight, scale, DYNAMIC), _is_narrow())
     else:
         y = _by_rows(rows, numbers(weight)) * scale.detach()

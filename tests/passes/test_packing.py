@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 import archloom
 from archloom.compiler.passes.quantize import KINDS
 from archloom.compiler.quantizing.batches import ranges
+from archloom.compiler.runtime import quantized
 from archloom.compiler.runtime.packing import Whole
 
 SPEC = """arch 1
@@ -161,3 +163,11 @@ def test_compiled_and_exported_after_a_call(to: str) -> None:
             torch.testing.assert_close(compiled(**batch).y, wanted, rtol=0, atol=0.02 * float(wanted.abs().max()))
         assert result(model, batch).equal(wanted) and same(model.state_dict(), before)
     assert not gone(model), "as compiled code reads them"
+
+
+def test_a_torch_without_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, before, batch = made("int8_dynamic")
+    wanted = result(model, batch)
+    model.load_state_dict(before)
+    monkeypatch.setattr(quantized, "OPS", SimpleNamespace(quantized=SimpleNamespace()))
+    torch.testing.assert_close(result(model, batch), wanted, rtol=0, atol=0.02 * float(wanted.abs().max()))
