@@ -42,9 +42,9 @@ def integer(name: str, doc: str = "", default: Any = MISSING, *, keyword: bool =
     return Argument(name, Kind.INT, default, optional=default is None, keyword=keyword, doc=doc)
 
 
-def real(name: str, doc: str = "", default: Any = MISSING, *, keyword: bool = False) -> Argument:
-    """Take a static number."""
-    return Argument(name, Kind.FLOAT, default, optional=default is None, keyword=keyword, doc=doc)
+def real(name: str, doc: str = "", default: Any = MISSING, *, keyword: bool = False, optional: bool = False) -> Argument:
+    """Take a static number; an `optional` one may be `none`, whatever it is by default."""
+    return Argument(name, Kind.FLOAT, default, optional=optional or default is None, keyword=keyword, doc=doc)
 
 
 def flag(name: str, doc: str = "", default: Any = False, *, keyword: bool = False) -> Argument:

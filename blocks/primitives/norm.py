@@ -19,6 +19,7 @@ from ..registry import leaf, operation
 from ..samples import Sample, refused, sample
 from .linear import positive
 
+MOMENTUM = real("momentum", "the weight of the new in the running statistics; `none` for their plain mean", 0.1, optional=True)
 INIT = init("init", "how the weight starts; `none` for ones")
 INIT_BIAS = init("init_bias", "how the bias starts; `none` for zeros")
 
@@ -158,7 +159,7 @@ def _batch_norm(name: str, ranks: tuple[int, ...], shapes: tuple[str, ...]) -> N
     leaf(
         name=name,
         arguments=(
-            CHANNELS, EPS, real("momentum", "the weight of the new in the running statistics; `none` for their plain mean", 0.1), AFFINE,
+            CHANNELS, EPS, MOMENTUM, AFFINE,
             flag("track", "keep running statistics", True), INIT, INIT_BIAS,
         ),
         lowering=module(

@@ -68,6 +68,19 @@ def test_norms_that_are_called_twice_stay_apart(tmp_path: Path) -> None:
     compare(path, None, "default")
 
 
+def test_norms_whose_statistics_are_plain_means_stay_apart_where_a_model_trains() -> None:
+    mean = TEXT.replace("BatchNorm2d(3)", "BatchNorm2d(3, momentum = none)")
+    assert not any("norm" in event for event in fired(mean))
+    plain, other = models(mean)
+    by_hand = copy.deepcopy(plain.get_submodule("tower.0"))
+    assert by_hand.norm.momentum is None
+    norm = torch.nn.BatchNorm2d(3, momentum=None, dtype=torch.float64)
+    for _ in range(2):
+        alike(plain, other)
+        norm(by_hand.conv(plain.example_inputs()["x"]))
+    same(dict(norm.named_buffers()), dict(plain.get_submodule("tower.0.norm").named_buffers()))
+
+
 def test_a_hook_on_one_of_them_is_not_lost() -> None:
     _, other = models(TEXT)
     other.get_submodule("tower.0.norm").register_forward_hook(lambda *_: None)
