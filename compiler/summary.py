@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 
-from ..dsl.program import Body, Program, StagePlan
+from ..dsl.plans import StagePlan
+from ..dsl.program import Body, Program
 from ..dsl.record import record
 from .census import Census, Tensor
 from .claims import roots

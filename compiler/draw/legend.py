@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from ...dsl.program import StagePlan
+from ...dsl.plans import StagePlan
 from ..graph import Graph
 from ..summary import Counts
 from .boxes import is_marked

@@ -9,7 +9,8 @@ from ...dsl.diagnostics import Diagnostic, Severity
 from ...dsl.elaborate.below import frozen_paths, ties
 from ...dsl.elaborate.statics import listed
 from ...dsl.inspector import Owned
-from ...dsl.program import Body, InputDecl, LossDecl, NodeKind, Program, Ref, StagePlan
+from ...dsl.plans import StagePlan
+from ...dsl.program import Body, InputDecl, LossDecl, NodeKind, Program, Ref
 from ...dsl.source import Span
 from ..census import distinct
 from ..flow import Flow, Origins, stems, together

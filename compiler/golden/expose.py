@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.elaborate.named import named_values
+from ...dsl.plans import GoldenPlan, GoldenValue
 from ...dsl.program import (
     Body,
     EntryPlan,
-    GoldenPlan,
-    GoldenValue,
     LossDecl,
     Node,
     NodeKind,

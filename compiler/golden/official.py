@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
-from ...dsl.program import Body, GoldenPlan, Program
+from ...dsl.plans import GoldenPlan
+from ...dsl.program import Body, Program
 from ...dsl.source import Source, Span
 from ..census import Census
 from ..paths import covers

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...dsl.diagnostics import Diagnostic, Failure, closest
-from ...dsl.program import GoldenPlan, GoldenValue, InputDecl, Program
+from ...dsl.plans import GoldenPlan, GoldenValue
+from ...dsl.program import InputDecl, Program
 from ...dsl.types import DType
 from ..census import Census
 from ..optimize.interface import Keeps, Pass

@@ -12,7 +12,8 @@ from torch import Tensor
 from ...dsl.diagnostics import Failure
 from ...dsl.elaborate import references
 from ...dsl.limits import DEFAULT, Limits, limits_of
-from ...dsl.program import GoldenPlan, Program
+from ...dsl.plans import GoldenPlan
+from ...dsl.program import Program
 from ...dsl.record import record
 from ...dsl.source import Source
 from ..api import read_text

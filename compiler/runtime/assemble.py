@@ -11,7 +11,8 @@ from types import FunctionType
 
 import torch
 
-from ...dsl.program import Body, EntryPlan, InputDecl, Program, StagePlan
+from ...dsl.plans import StagePlan
+from ...dsl.program import Body, EntryPlan, InputDecl, Program
 from ..census import Bodies, Census
 from ..lower.build import Builder, ExternMaker
 from ..lower.names import identifier

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...dsl.diagnostics import closest
-from ...dsl.program import InputDecl, StagePlan
+from ...dsl.plans import StagePlan
+from ...dsl.program import InputDecl
 from ..lower.build import complete
 from ..optimize.interface import ONLY_EVALUATES
 from .border import Border, check_range

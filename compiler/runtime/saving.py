@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
-from ...dsl.program import WeightMap, WeightSource
+from ...dsl.plans import WeightMap, WeightSource
 from ...dsl.source import Span
 from ..writing import write_file
 from .checkpoint import SUFFIX, empty

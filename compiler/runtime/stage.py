@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ...dsl.program import StagePlan
+from ...dsl.plans import StagePlan
 from ..paths import covers, join
 from .border import Names
 from .errors import InputError

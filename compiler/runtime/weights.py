@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure, closest
+from ...dsl.plans import StagePlan, WeightMap, WeightSource
 from ...dsl.primitive import Initialiser
-from ...dsl.program import StagePlan, WeightMap, WeightSource
 from ...dsl.source import Span
 from ..paths import covers
 from .checkpoint import empty

@@ -12,7 +12,8 @@ from ..diagnostics import Diagnostic, Label
 from ..holdings import Holding
 from ..inspector import Owned
 from ..members import member_text
-from ..program import Body, GoldenPlan, GoldenValue, ModuleDecl, Program
+from ..plans import GoldenPlan, GoldenValue
+from ..program import Body, ModuleDecl, Program
 from ..selection import Tree
 from . import statics
 from .context import Poisoned, Problem, fail, suggest

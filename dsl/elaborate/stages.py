@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from .. import ast
 from ..diagnostics import Diagnostic, Label, Severity
 from ..inspector import Reached
-from ..program import Body, EntryPlan, Program, StagePlan
+from ..plans import StagePlan
+from ..program import Body, EntryPlan, Program
 from ..selection import Tree
 from ..source import Span
 from . import statics

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .. import ast
 from ..inspector import Owned
-from ..program import WeightSource
+from ..plans import WeightSource
 from ..selection import Tree
 from ..source import Span
 from . import statics

@@ -10,7 +10,8 @@ from .. import ast
 from ..diagnostics import Diagnostic, Label, Severity
 from ..inspector import Owned
 from ..members import member_text
-from ..program import Program, WeightMap, WeightSource
+from ..plans import WeightMap, WeightSource
+from ..program import Program
 from ..selection import Match, Tree, matches, select
 from ..selectors import Deep, Either, Except, Miss, OfKind, Path, Selector
 from ..source import Span

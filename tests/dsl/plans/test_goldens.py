@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archloom.dsl.program import GoldenValue
+from archloom.dsl.plans import GoldenValue
 
 from .specs import FORKED, found, program, weights
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from archloom.dsl.elaborate.rights import impossible
 from archloom.dsl.inspector import Owned
-from archloom.dsl.program import WeightMap, WeightSource
+from archloom.dsl.plans import WeightMap, WeightSource
 
 from .specs import CHAINS, FORKED, TIED, found, program, weights
 
