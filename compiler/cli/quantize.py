@@ -11,19 +11,31 @@ import click
 
 from ..optimize.pipelines import pipeline
 from ..passes.quantize import KINDS
+from ..quantizing.targets import Target
 from . import _options as options
 from ._printing import show_json
 from ._programs import checked, only
 from ._progress import Steps
 
 
+def _target(ctx: click.Context, parameter: click.Parameter, value: float | None) -> Target | None:
+    try:
+        return Target(parameter.name or "", value) if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from None
+
+
 @click.command("quantize", short_help="Find which weights of a model to quantize, on data, under a target.")
 @options.one_model
 @click.option("--data", required=True, metavar="FILE", type=click.Path(), help="Safetensors with a tensor for each input, samples along axis 0.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="How many samples are taken at once.")
-@click.option("--error", type=float, metavar="E", help="Quantize as many weights as keep the outputs' relative error at most so high.")
-@click.option("--share", "size", type=float, metavar="S", help="Quantize as few as bring the weights to at most this share of their bytes.")
-@click.option("--time", type=float, metavar="T", help="Quantize as few as bring the time to at most this share.")
+@click.option(
+    "--error", type=float, metavar="E", callback=_target, help="Quantize as many weights as keep the outputs' relative error at most so high."
+)
+@click.option(
+    "--share", "size", type=float, metavar="S", callback=_target, help="Quantize as few as bring the weights to at most this share of their bytes."
+)
+@click.option("--time", type=float, metavar="T", callback=_target, help="Quantize as few as bring the time to at most this share.")
 @click.option("--to", multiple=True, type=click.Choice(list(KINDS)), help="What to quantize to; several are tried one after the other.")
 @click.option("--optimize", default="inference", show_default=True, metavar="PASSES", help="The passes that run before.")
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
@@ -38,7 +50,7 @@ def command(
     One target is given: --error, --share or --time.  What is printed last is for `--optimize` of other commands.
     Without --weights they are random ones, which tells little of trained ones.
     """
-    targets = [(name, choices[name]) for name in ("error", "size", "time") if choices[name] is not None]
+    targets: list[Target] = [choices[name] for name in ("error", "size", "time") if choices[name] is not None]
     if len(targets) != 1:
         raise click.UsageError("give one target: --error, --share or --time", ctx)
     try:

@@ -13,6 +13,7 @@ from ..optimize.pipelines import Asked
 from ..runtime.compiling import compile_program
 from .batches import Batches, batches
 from .search import Choice, Found, Measure, Progress, Search, check_kinds
+from .targets import Target
 
 if TYPE_CHECKING:
     from ..runtime.extern import Allowed
@@ -49,7 +50,8 @@ def quantize(
     Each weight is quantized alone, and the error of the outputs on `data` measured: relative to them, of the output where it is largest; with
     `measure`, a function of what the model gives and of the batch, how much higher its mean is.  Then weights are taken in the order of these
     errors, the least first: by bisection as many as keep the `error` of all together at most so high, or as few as bring the `size` of the state
-    dict, or the `time` of the first batch, to at most such a share.  `to` are kinds of the pass `quantize`; of several, the weights go to the
+    dict, or the `time` of the first batch, to at most such a share, above 0 and at most 1.  A time is measured anew for what was found, and one
+    weight more is taken until that, which is told, keeps to the target.  `to` are kinds of the pass `quantize`; of several, the weights go to the
     first, then, in order again, on to the next.  `data` is batches, inputs by name, or a safetensors file of samples along axis 0, taken `batch` by
     `batch`.  `optimize` are the passes before, `weights` and `extern` as for `archloom.compile`.
 
@@ -59,10 +61,6 @@ def quantize(
     program = load_program(path_or_text, params, preset, model)
     target = _target(error, size, time)
     return choose(program, data, target, to, optimize, weights, extern, measure, batch, progress or Quiet())
-
-
-Target = tuple[str, float]
-"""`error`, `size` or `time`, and the most that it may be."""
 
 
 def choose(
@@ -78,12 +76,11 @@ def choose(
     progress: Progress,
 ) -> Found:
     """Return what to quantize in the model of a program; see `quantize`."""
-    _check(*target)
     kinds, found = check_kinds(to), batches(data, batch)
     floats = compile_program(program, weights=weights, dtype="float32", extern=extern).eval()
     search = Search(program, before, floats, found, measure, progress)
     order = [choice for each in search.choices(kinds) for choice in each]
-    name, most = target
+    name, most = target.name, target.most
 
     def ask(count: int) -> float:
         passes = search.passes(order[:count])
@@ -92,22 +89,17 @@ def choose(
         return search.size(passes) if name == "size" else search.time(passes)
 
     count = bisected(ask, len(order), most, rising=name == "error")
-    return _found(search, order, count, ask(count) if name == "time" else None)
+    if name != "time":
+        return _found(search, order, count, None)
+    count, measured = confirmed(ask, count, len(order), most)
+    return _found(search, order, count, measured)
 
 
 def _target(error: float | None, size: float | None, time: float | None) -> Target:
     given = {name: value for name, value in (("error", error), ("size", size), ("time", time)) if value is not None}
     if len(given) != 1:
         raise ValueError(f"give one target of error, size and time, not {', '.join(given) or 'none'}")
-    return next(iter(given.items()))
-
-
-def _check(name: str, value: float) -> None:
-    """Raise ValueError for a target that no number is at most."""
-    if not 0 <= value < float("inf"):
-        raise ValueError(
-            f"`{name}` is {value:g}: give a number from 0 on, {'relative to the outputs' if name == 'error' else 'a share of the floats'}"
-        )
+    return Target(*next(iter(given.items())))
 
 
 def bisected(ask: Callable[[int], float], total: int, most: float, rising: bool) -> int:
@@ -116,7 +108,7 @@ def bisected(ask: Callable[[int], float], total: int, most: float, rising: bool)
     if rising and ask(total) <= most:
         return total
     if not rising and (least := ask(total)) > most:
-        raise ValueError(f"no choice comes down to {most:g}: with everything quantized it is {least:.3f}")
+        raise ValueError(_not_met(most, least))
     while high - low > 1:
         middle = (low + high) // 2
         if (ask(middle) <= most) is rising:
@@ -124,6 +116,21 @@ def bisected(ask: Callable[[int], float], total: int, most: float, rising: bool)
         else:
             high = middle
     return low if rising else high
+
+
+def confirmed(ask: Callable[[int], float], count: int, total: int, most: float) -> tuple[int, float]:
+    """Return the first count, from one on, for which what is measured anew is at most so high, and what was measured: times differ from one
+    measurement to the next.  Raises ValueError where there is none.
+    """
+    while (measured := ask(count)) > most:
+        if count == total:
+            raise ValueError(_not_met(most, measured))
+        count += 1
+    return count, measured
+
+
+def _not_met(most: float, measured: float) -> str:
+    return f"no choice comes down to {most:g}: with everything quantized it is {measured:.3f}"
 
 
 def _found(search: Search, order: Sequence[Choice], count: int, time: float | None) -> Found:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 import archloom
 from archloom.compiler.cli import run
-from archloom.compiler.quantizing.run import bisected
+from archloom.compiler.quantizing.run import bisected, confirmed
+from archloom.compiler.quantizing.search import Search
 
 SPEC = """arch 1
 
@@ -121,9 +122,18 @@ def test_nothing_is_an_answer_too(weights: Path) -> None:
     assert str(found).splitlines()[-2:] == [f"together: error {found.error:.3g}, 1.000 of the size", '--optimize "inference"']
 
 
-def test_time(weights: Path) -> None:
-    found = archloom.quantize(SPEC, data(1), time=100, weights=weights)
-    assert found.time is not None and found.time < 100 and found.taken == ()
+def test_time(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Search.time
+    monkeypatch.setattr(Search, "time", lambda self, passes: measured(self, passes) / 1000)
+    found = archloom.quantize(SPEC, data(1), time=1, weights=weights)
+    assert found.time is not None and 0 < found.time < 1 and found.taken == ()
+
+
+def test_a_time_that_is_measured_anew_keeps_to_the_target() -> None:
+    measured = {2: 0.93, 3: 0.91, 4: 0.88}
+    assert confirmed(measured.__getitem__, 2, 6, 0.9) == (4, 0.88)
+    with pytest.raises(ValueError, match=r"^no choice comes down to 0\.8: with everything quantized it is 0\.880$"):
+        confirmed(measured.__getitem__, 2, 4, 0.8)
 
 
 @pytest.mark.parametrize("count", range(8))
@@ -162,7 +172,7 @@ def test_batches_that_do_not_fit(given: list[dict[str, Tensor]], says: str) -> N
         ({}, "give one target of error, size and time, not none"),
         ({"error": 0.1, "size": 0.5}, "give one target of error, size and time, not error, size"),
         ({"error": float("nan")}, "`error` is nan: give a number from 0 on, relative to the outputs"),
-        ({"size": -1}, "`size` is -1: give a number from 0 on, a share of the floats"),
+        ({"size": -1}, "`size` is -1: give a number above 0 and at most 1, a share of the floats'"),
         ({"size": 0.1}, "no choice comes down to 0.1: with everything quantized it is 0.2"),
         ({"error": 0.1, "to": "int8"}, "nothing is quantized to `int8`"),
         ({"error": 0.1, "data": []}, "there is no batch to measure on: give at least one"),
@@ -201,7 +211,9 @@ def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     ("more", "code", "says"),
     [
         ([], 2, "error: give one target: --error, --share or --time"),
-        (["--error=-1"], 1, "error: `error` is -1: give a number from 0 on, relative to the outputs"),
+        *((["--share", each], 2, f"`size` is {each}: give a number above 0 and at most 1") for each in ("2", "0", "-1", "nan")),
+        (["--time", "1.5"], 2, "`time` is 1.5: give a number above 0 and at most 1, a share of the floats'"),
+        (["--error=-1"], 2, "`error` is -1: give a number from 0 on, relative to the outputs"),
         (["--error", "1", "--time", "1"], 2, "error: give one target: --error, --share or --time"),
         (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int8_static', 'int4_weight'"),
         (["--error", "1", "--optimize", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
