@@ -17,7 +17,7 @@ from ..graph import Graph, module_at
 from ..optimize.deriving import cone, derived, of_parameters
 from ..optimize.instances import Absolute, Choice, rebuild_each
 from ..optimize.interface import Journal, Keeps, Pass
-from ..optimize.selecting import selected
+from ..optimize.selecting import selected, spelt
 from ..optimize.writing import Writer
 from ..paths import is_handed
 
@@ -96,8 +96,11 @@ class Quantize(Pass):
         return KINDS[self.to].error
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized."""
+        """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized, or `ranges` names no weight."""
         chosen = selected(graph, "where", self.where)
+        unknown = _unknown(graph, self.ranges)
+        if unknown:
+            raise Failure(unknown)
         quantizer = _Quantizer(chosen, self, journal)
         graph = rebuild_each(graph, quantizer.choose, quantizer.rewrite)
         if not journal.fired and self.where != ALL:
@@ -110,6 +113,19 @@ def _nothing(where: str, journal: Journal) -> Diagnostic:
     source = Source("where", where)
     help = "select the weights of linears: `archloom summary` lists what there is"
     return Diagnostic(NOTHING, f"`{where}` holds no linear that can be quantized{why}", Span(source, 0, len(where)), help=help)
+
+
+def _unknown(graph: Graph, ranges: tuple[tuple[str, float, float], ...]) -> tuple[Diagnostic, ...]:
+    """Return an error for each path of `ranges` at which the model has nothing."""
+    known = spelt(graph.program) if ranges else {}
+    found: list[Diagnostic] = []
+    for path in dict.fromkeys(path for path, _, _ in ranges if path not in known):
+        near = closest(path, known)
+        help = f"did you mean `{near}`?" if near else "`archloom quantize` writes the paths of the weights, with their ranges"
+        found.append(
+            Diagnostic("A510", f"`ranges` names `{path}`, and the model has no such weight", Span(Source("ranges", path), 0, len(path)), help=help)
+        )
+    return tuple(found)
 
 
 class _Quantizer:
