@@ -94,7 +94,8 @@ def check_text(
     if not found.ok:
         return CheckResult(tuple(found.diagnostics), found.programs, (), found.unreached)
     report = tuple(line for program in found.programs.values() for line in describe(program))
-    facts = {(fact.code, fact.span): fact for program in found.programs.values() for fact in findings(program)}
+    unread = frozenset(told.span for told in found.diagnostics if told.code == "A120")
+    facts = {(fact.code, fact.span): fact for program in found.programs.values() for fact in findings(program, unread)}
     return CheckResult((*found.diagnostics, *facts.values()), found.programs, report, found.unreached)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...dsl.diagnostics import Diagnostic
 from ...dsl.program import Program
+from ...dsl.source import Span
 from .view import View
 
 Fact = Callable[[View], Iterable[Diagnostic]]
@@ -26,8 +27,8 @@ def facts() -> Mapping[str, Fact]:
     return {name: module.find for name, module in modules.items()}
 
 
-def findings(program: Program) -> Iterator[Diagnostic]:
-    """Yield what is found in one model."""
-    view = View(program)
+def findings(program: Program, unread: frozenset[Span] = frozenset()) -> Iterator[Diagnostic]:
+    """Yield what is found in one model; `unread` are the places of inputs that are told already to be never read."""
+    view = View(program, unread)
     for find in facts().values():
         yield from find(view)

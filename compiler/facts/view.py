@@ -25,8 +25,10 @@ STEPS = "whole numbers, truths, rounding, `detach`, a factor of 0 or a choice of
 class View:
     """One model and its answers."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, unread: frozenset[Span] = frozenset()) -> None:
         self.program = program
+        self.unread = unread
+        """Where inputs stand that the elaboration has told to be never read."""
         self.graph = Graph(program)
         self.inspector = GraphInspector()
         self.dependence = Flow(gradient=False)
@@ -107,23 +109,28 @@ class View:
 
     @cached_property
     def idle_inside(self) -> Mapping[tuple[Span, str], tuple[Body, InputDecl]]:
-        """The inputs of the file's own blocks, by block and name, that it reads and that nothing it gives depends on in any call, with a
-        body; not of blocks that have arms which aren't taken."""
+        """The inputs of blocks, by block and name, that are known to be unread, and those of the file's own that are read and that nothing the
+        block gives depends on in any call, with a body; the latter not of blocks that have arms which aren't taken."""
         idle: dict[tuple[Span, str], tuple[Body, InputDecl]] = {}
         needed: set[tuple[Span, str]] = set()
-        for body in (body for body in self.graph.bodies if body not in self.roots and body.span.source is self.program.eval.span.source):
+        for body in (body for body in self.graph.bodies if body not in self.roots):
+            if body.span.source is not self.program.eval.span.source:
+                idle |= {(body.span, i.name): (body, i) for i in body.inputs if i.span in self.unread}
+                continue
             used = self.dependence.of(body, _ends(body)).inputs
             read = {ref.node for node in body.nodes for _, ref in operands(node)}
             for declared in (i for i in body.inputs if body.nodes[i.node].kind is NodeKind.INPUT):
                 key = (body.span, declared.name)
-                if declared.key in used or body.is_partial:
+                if declared.span in self.unread:
+                    idle[key] = (body, declared)
+                elif declared.key in used or body.is_partial:
                     needed.add(key)
                 elif declared.node in read:
                     idle[key] = (body, declared)
         return {key: found for key, found in idle.items() if key not in needed}
 
     def is_handed_on(self, body: Body, declared: InputDecl) -> bool:
-        """Tell whether an input is handed on to one that a block reads for nothing."""
+        """Tell whether an input is handed on to one that a block reads for nothing, or not at all: that is told there."""
         calls = [(node, node.body) for node in body.nodes if node.body is not None] if self.idle_inside else []
         inner = [(node, i.key) for node, called in calls for i in called.inputs if (called.span, i.name) in self.idle_inside]
         ends = frozenset(ref for node, key in inner for ref in operand_refs(node.inputs.get(key)))

@@ -180,6 +180,27 @@ def test_what_only_a_stage_makes_is_looked_at_too() -> None:
     assert [said(d) for d in check_text(Source("spec.arch", text + stages.replace("tune head", "tune extra"))).diagnostics] == []
 
 
+NEVER = "block Two() { in x: float[B, 4]; in n: float[B, 4]; out y = 2 * x }"
+UNREAD = "in m: float[B, 4]; two = Two(); y = head(two(h, m * 2)); loss l = mse(y, t); out y }\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        UNREAD + NEVER,
+        UNREAD.replace("two = Two()", "two = One()") + NEVER + "\nblock One() { in x: float[B, 4]; in m: float[B, 4]; f = Two(); out y = f(x, m) }",
+    ],
+)
+def test_what_goes_into_an_unread_input_of_a_block_is_told_there_alone(text: str) -> None:
+    assert [said(d) for d in check_text(Source("spec.arch", HEAD + text)).diagnostics] == ["A120 at n: the input `n` is never read"]
+
+
+def test_what_goes_into_an_unread_input_of_another_file_is_told_there_alone() -> None:
+    text = "import .other.Two\n" + HEAD + UNREAD
+    found = check_text(Source("spec.arch", text), beside=lambda source, module: Source("other.arch", f"arch 1\n{NEVER}\n"))
+    assert [said(d) for d in found.diagnostics] == ["A120 at n: the input `n` is never read"]
+
+
 TIED = "tie trunk.weight, head.weight; y = head(h); loss l = mse(y, t); out y }\n"
 ONE_SIDED = [
     (TIED + "train M { stage s { tune head, trunk.bias } }", "A534 at head: `tune head` trains `trunk.weight` too: it is tied to `head.weight`"),
