@@ -17,7 +17,7 @@ from .births import bear
 from .bulk import bounded, spend
 from .context import WIDTH, Problem, fail, suggest
 from .expressions import SPECIAL, evaluate, evaluate_whole, lookup, register
-from .fitting import CALLED, refitted
+from .fitting import CALLED, equated, refitted
 from .functions import FUNCTIONS
 from .literals import clauses
 from .operations import apply, collect, infer, operation, results
@@ -37,9 +37,26 @@ def _call(node: ast.Call, frame: Frame) -> Value:
         hidden = builder.context.library.primitive(name) is not None or name in FUNCTIONS
         help = f"`{name}` is bound here and hides the operation of that name: rename it" if hidden else "blocks, modules and operations can"
         fail("A216", f"{describe(function)} can't be called", node.function.span, help)
-    result = handler(function, node, frame)
+    try:
+        result = handler(function, node, frame)
+    except Problem as problem:
+        raise equated(problem, node, _taken(function)) from None
     builder.slot = slot
     return result
+
+
+def _taken(function: Value) -> frozenset[str]:
+    """Return the names of what can be given to a function, a block or a module."""
+    from .blocks import inputs_of  # which runs statements, and they call
+
+    if isinstance(function, Module):
+        template = function.template
+        taken = template.primitive.call if template.primitive is not None else inputs_of(template.item) if template.item is not None else ()
+    elif isinstance(function, (Function, Template)):
+        taken = function.primitive.arguments if function.primitive is not None else function.item.parameters if function.item is not None else ()
+    else:
+        taken = ()
+    return frozenset(each.name for each in taken)
 
 
 def _callee(node: ast.Expr, frame: Frame) -> Value:

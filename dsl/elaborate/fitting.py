@@ -46,6 +46,17 @@ def refitted(problem: Problem, node: ast.Expr, frame: Frame, wanted: frozenset[s
     return Problem(replace(found, message=message, span=span, help=help))
 
 
+def equated(problem: Problem, node: ast.Call, taken: frozenset[str]) -> Problem:
+    """Return the problem of `f(x, dim == 1)`, where `dim` stands for nothing and is an argument, with what to write; others as they are."""
+    found = problem.diagnostic
+    for value in (argument.value for argument in node.arguments if argument.name is None and found.code == "A102"):
+        if isinstance(value, ast.Binary) and value.op == "==" and isinstance(value.left, ast.Name) and value.left.span == found.span:
+            name = value.left.id
+            help = f"`==` compares, and an argument is given by `=`: write `{name} = {value.right.span.text}`"
+            return Problem(replace(found, help=help)) if name in taken else problem
+    return problem
+
+
 def of_operand(problem: Problem, statement: ast.Statement, frame: Frame) -> Problem:
     """Return the problem of a misspelt operand with a suggestion that the other operands go with; others as they are."""
     node, found = getattr(statement, "value", None), problem.diagnostic
