@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..dsl.diagnostics import shortened
 from ..dsl.dims import Dim
 from ..dsl.primitive import Rule, RuleFailure
 from ..dsl.record import record
@@ -44,7 +45,7 @@ def halves(pattern: str) -> tuple[str, str]:
     """Return the two sides as text."""
     parts = pattern.split("->")
     if len(parts) != 2:
-        raise _wrong(f"the pattern `{pattern}` has {'no' if len(parts) < 2 else 'two'} `->`", "write `axes of x -> axes of the result`")
+        raise _wrong(f"the pattern `{shortened(pattern)}` has {'no' if len(parts) < 2 else 'two'} `->`", "write `axes of x -> axes of the result`")
     return parts[0].strip(), parts[1].strip()
 
 
@@ -54,7 +55,7 @@ def _wrong(message: str, help_: str) -> RuleFailure:
 
 def parse(pattern: str) -> Pattern:
     """Read a pattern; raises RuleFailure for one that makes no sense by itself."""
-    left, right = (_side(half, pattern) for half in halves(pattern))
+    left, right = (_side(half, shortened(pattern)) for half in halves(pattern))
     return Pattern(left, right)
 
 
@@ -169,6 +170,7 @@ def terms(pattern: str) -> tuple[list[list[str]], list[str]]:
     texts = [*(t.strip() for t in left.split(",")), right]
     spaced = any(" " in t for t in texts)
     found = [t.split() if spaced else list(_letters(t)) for t in texts]
+    pattern = shortened(pattern)
     for term in found:
         for name in term:
             if name != "..." and not name.isidentifier():

@@ -62,3 +62,16 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     found = get_close_matches(word, names, n=3, cutoff=0.65)
     swapped = [name for name in found if sorted(name) == sorted(word)]  # `dmi` is `dim` rather than `min`
     return next(iter(swapped or found), None)
+
+
+LONG = 80
+"""From how many characters on a message shows the ends of a text alone."""
+
+
+def shortened(text: str) -> str:
+    """Return a text as a message shows it: of a long one the beginning and the end.
+
+    >>> shortened("b c " * 100 + "-> b")
+    'b c b c b c b c b c b c b c b c b c b c b c b c b c b c b c … b c b c -> b'
+    """
+    return text if len(text) <= LONG else f"{text[:60].rstrip()} … {text[-12:].lstrip()}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any
 
+from ...dsl.diagnostics import shortened
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Rule
 from ...dsl.types import Axis, DType, TensorType, extent
@@ -23,6 +24,7 @@ Term = tuple[str, ...]
 def named_axes(rule: Rule, pattern: str, tensors: Sequence[TensorType]) -> tuple[list[Term], Term]:
     """Return the names of each tensor's axes and of the result's; the axes of `...` are named by their place from the right."""
     read, result = terms(pattern)
+    pattern = shortened(pattern)
     if len(read) != len(tensors):
         raise rule.fail(
             f"`{pattern}` names {len(read)} tensors and {len(tensors)} are given", "write a term for each tensor, commas between them", BAD_PATTERN
@@ -30,7 +32,8 @@ def named_axes(rule: Rule, pattern: str, tensors: Sequence[TensorType]) -> tuple
     covered = [t.rank - len(term) + 1 for term, t in zip(read, tensors, strict=True) if "..." in term]
     for term, t in zip(read, tensors, strict=True):
         if len(term) != t.rank if "..." not in term else len(term) - 1 > t.rank:
-            raise rule.fail(f"`{' '.join(term)}` names {len(term)} axes of {t}", "write one name for each axis, or `...` for any number", BAD_PATTERN)
+            told = shortened(" ".join(term))
+            raise rule.fail(f"`{told}` names {len(term)} axes of {t}", "write one name for each axis, or `...` for any number", BAD_PATTERN)
     spread = [_spread(term, t.rank - len(term) + 1) for term, t in zip(read, tensors, strict=True)]
     known = {n for term in spread for n in term}
     found = _spread(result, max(covered, default=0)) if "..." in result else tuple(result)

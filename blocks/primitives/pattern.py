@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...dsl.diagnostics import shortened
 from ...dsl.dims import Dim, quotient
 from ...dsl.primitive import Rule, RuleFailure
 from ...dsl.record import record
@@ -55,7 +56,7 @@ def _unique_fixed(side: Sequence[Group], mark: str) -> tuple[Group, ...]:
 
 def plan(rule: Rule, operation_: str, x: TensorType, pattern: str, axes: Axes, like: TensorType | None) -> Plan:
     """Solve a pattern for a tensor, or raise through the rule."""
-    read = parse(pattern)
+    read, pattern = parse(pattern), shortened(pattern)
     for name, size in axes.items():
         if isinstance(size, int) and size < 1:
             raise rule.fail(f"`{name}` is {size} in `{pattern}`", "the size of an axis is 1 or more", "A214")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import ast
+from ..diagnostics import shortened
 from ..inspector import Owned
 from ..primitive import Initialiser
 from . import statics
@@ -167,7 +168,7 @@ def impossible(own: Owned, steps: Sequence[Step]) -> str | None:
     if word == "transpose" and not all(-len(shape) <= d < len(shape) for d in given["dims"]):
         return f"a transposed tensor has more dimensions than {shape}"
     if word == "rearrange" and (rank := _rank(given["pattern"])) is not None and rank != len(shape):
-        return f'the pattern "{given["pattern"]}" gives {_counted(rank, "dimension")}'
+        return f'the pattern "{shortened(given["pattern"])}" gives {_counted(rank, "dimension")}'
     if word == "reshape":
         sizes: list[int] = given["shape"]
         if len(sizes) != len(shape) or any(size not in (-1, own_size) for size, own_size in zip(sizes, shape, strict=True)):

@@ -86,6 +86,8 @@ LINE = "model M(dim: int = 4, kind: {{add, gated}} = add) {{\n  in x: float[B, S
 MISTAKES: list[tuple[str, str, str, str | None]] = [
     ("z = reluu(x)", "A102", "`reluu` is not defined", "did you mean `relu`?"),
     ("z = x + hiden", "A102", "`hiden` is not defined", "bind it above, make it a parameter, or import it"),
+    ("f = Linear(dim, 4, bias == false)", "A102", "`bias` is not defined", "`==` compares, and an argument is given by `=`: write `bias = false`"),
+    ("z = softmax(x, bias == 1)", "A102", "`bias` is not defined", "bind it above, make it a parameter, or import it"),
     ("m = SwiGLU(4, 8)", "A102", "`SwiGLU` is not defined", "the library has it: write `import ffn.SwiGLU`"),
     ("z = zeros([B, T])", "A102", "`T` is not defined", "a dimension is introduced by a type in `in`, `target` or `state`, for instance `in x: float[B, T]`"),
     ("f = Linear(dim, dims = 4)", "A201", "`Linear` takes no `dims`", "it takes `din`, `dout`, [`bias`], [`init`], [`init_bias`]"),
@@ -147,3 +149,26 @@ def test_messages_keep_their_form() -> None:
         for found in findings(LINE.format(line)):
             for text in (found.message, found.help or "x"):
                 assert not text.endswith(".") and (text[0].islower() or text[0] in "`" or text.startswith("PyTorch")), text
+
+
+AXES = " ".join(f"a{i}" for i in range(3000))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'z = rearrange(x, "{AXES}")',
+        f'z = rearrange(x, "b s d e {AXES} -> b s d")',
+        f'z = rearrange(x, "b s d -> b s d {AXES}")',
+        f'z = rearrange(x, "b b {AXES} -> b")',
+        f'z = rearrange(x, "(b {AXES} -> b")',
+        f'z = repeat(x, "b s d -> b s d {AXES}")',
+        f'z = einsum("{AXES} -> a0", x)',
+        f'z = einsum("b? {AXES} -> a0", x)',
+        f'z = einsum("b s d -> {AXES}", x)',
+    ],
+    ids=str.split("halves left new twice open repeat term letter right"),
+)
+def test_of_a_long_pattern_a_message_shows_the_ends(line: str) -> None:
+    [found] = [d for d in findings(LINE.format(line)) if d.severity is Severity.ERROR]
+    assert len(found.message) < 200 and len(found.help or "") < 200, found.message[:500]
