@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..blocks.primitives.loss import class_axis
-from ..dsl.dims import Dim
+from ..dsl.dims import Dim, Symbol
 from ..dsl.program import Body, Node, NodeKind, Ref
 from ..dsl.types import DType, TensorType, extent
 from .graph import operands
@@ -14,40 +14,70 @@ from .graph import operands
 Bound = int | Dim
 MOVING = frozenset(
     ("index", "reshape", "flatten", "unflatten", "transpose", "mT", "permute", "expand", "squeeze", "unsqueeze", "rearrange", "repeat")
-    + ("concat", "stack", "take", "split", "chunk", "flip", "roll", "pad", "cast", "detach")
+    + ("concat", "stack", "take", "split", "chunk", "flip", "roll", "pad", "int", "int32", "detach")
 )
 """Operations that give the values that they got, in other places."""
 
 SEGMENTED = ("segment_sum", "segment_mean", "segment_max", "segment_min", "segment_softmax")
 
 
-def uses_below(body: Body, ref: Ref, depth: int = 0) -> Iterator[Bound]:
-    """Yield, for each use that says so, one past the highest whole number that a value may hold."""
-    for number, node in enumerate(body.nodes):
-        for argument, read in operands(node):
-            if read == ref:
-                yield from _use(body, number, node, argument, depth)
+def uses_below(body: Body, ref: Ref) -> tuple[Bound, ...]:
+    """Return, for each use that says so, one past the highest whole number that a value may hold; floats that are made whole numbers count too."""
+    found: tuple[Bound, ...] | None = body.found.get(("below", ref))
+    if found is None:
+        found = body.found["below", ref] = tuple(dict.fromkeys(_followed(body, ref)))
+    return found
 
 
-def _use(body: Body, number: int, node: Node, argument: str, depth: int) -> Iterator[Bound]:
-    if node.kind is NodeKind.CALL and node.body is not None and depth < 50:
+def _followed(body: Body, ref: Ref) -> Iterator[Bound]:
+    """Yield what the uses of a value say, and of what is it in other places."""
+    readers, seen, pending = _readers(body), {ref}, [ref]
+    while pending:
+        for number, node, argument in readers.get(pending.pop(), ()):
+            yield from _use(body, node, argument)
+            if node.kind is NodeKind.OPERATION and node.target in MOVING and (node.target, argument) not in _BELOW:
+                moved = [each for each in (Ref(number, index) for index in range(len(node.outputs))) if each not in seen]
+                seen.update(moved)
+                pending.extend(moved)
+
+
+def _readers(body: Body) -> Mapping[Ref, list[tuple[int, Node, str]]]:
+    """Return the nodes that read each value, with their numbers and the arguments that they read it for."""
+    found: dict[Ref, list[tuple[int, Node, str]]] | None = body.found.get("readers")
+    if found is None:
+        found = body.found["readers"] = {}
+        for number, node in enumerate(body.nodes):
+            for argument, ref in operands(node):
+                found.setdefault(ref, []).append((number, node, argument))
+    return found
+
+
+def _use(body: Body, node: Node, argument: str) -> Iterator[Bound]:
+    if node.kind is NodeKind.CALL and node.body is not None:
         inner = next((d for d in node.body.inputs if d.key == argument), None)
         if inner is not None:
-            yield from (bound for bound in uses_below(node.body, Ref(inner.node), depth + 1) if isinstance(bound, int))
+            sizes = _sizes(body, node)
+            yield from (bound.substitute(sizes) if isinstance(bound, Dim) else bound for bound in uses_below(node.body, Ref(inner.node)))
     elif node.kind is NodeKind.LEAF and node.primitive is not None and node.primitive.name.startswith("Embedding"):
         declared = body.modules.get(node.target)
         first = node.primitive.arguments[0].name
         if declared is not None and isinstance(declared.arguments.get(first), int):
             yield declared.arguments[first]
-    elif node.kind is NodeKind.OPERATION:
-        rule = _BELOW.get((node.target, argument))
-        if rule is not None:
-            found = rule(body, node)
-            if found is not None:
-                yield found
-        elif node.target in MOVING and all(type_.dtype.is_int for type_ in node.outputs):
-            for index in range(len(node.outputs)):
-                yield from uses_below(body, Ref(number, index), depth)
+    elif node.kind is NodeKind.OPERATION and (node.target, argument) in _BELOW:
+        found = _BELOW[node.target, argument](body, node)
+        if found is not None:
+            yield found
+
+
+def _sizes(body: Body, node: Node) -> dict[Symbol, int | Dim]:
+    """Return what the sizes that a called body names for itself are where it is called."""
+    found: dict[Symbol, int | Dim] = {}
+    for declared in node.body.inputs if node.body is not None else ():
+        given = _type(body, node, declared.key)
+        for inner, outer in zip(declared.type.shape, given.shape, strict=False) if given is not None else ():
+            if isinstance(inner, Dim) and inner.symbol is not None:
+                found.setdefault(inner.symbol, extent(outer))
+    return found
 
 
 def _classes(body: Body, node: Node) -> Bound | None:

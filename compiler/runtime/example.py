@@ -105,8 +105,9 @@ class Examples:
         return self._filled(declared, shape, dtype).to(self.device)
 
     def _filled(self, declared: InputDecl, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        if is_index(declared.type):
-            low, high = self._range(declared)
+        whole = self._whole(declared)
+        if whole is not None:
+            low, high = whole
             return torch.randint(low, max(high, low + 1), shape, generator=self.generator, dtype=dtype)
         if declared.type.dtype is DType.BOOL:
             return torch.ones(shape, dtype=dtype)
@@ -124,12 +125,13 @@ class Examples:
         value = torch.tensor(declared.role.arguments.get(name, default), dtype=torch.float32)
         return value.reshape(-1, 1, 1) if value.dim() else value
 
-    def _range(self, declared: InputDecl) -> tuple[int, int]:
-        bounds = value_range(declared)
+    def _whole(self, declared: InputDecl) -> tuple[int, int] | None:
+        """Return the range of an input of whole numbers, or of floats that are read as such; None for another."""
+        bounds, index = value_range(declared), is_index(declared.type)
         if bounds is not None:
-            return self._size(bounds[0]), self._size(bounds[1])
+            return (self._size(bounds[0]), self._size(bounds[1])) if index else None
         found = [self._size(bound) for bound in self._uses(declared)]
-        return 0, min(found, default=2)
+        return (0, min(found, default=2)) if index or found else None
 
     def _uses(self, declared: InputDecl) -> Iterator[int | Dim]:
         for bound in uses_below(self.body, Ref(declared.node)):
