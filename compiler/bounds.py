@@ -23,9 +23,9 @@ SEGMENTED = ("segment_sum", "segment_mean", "segment_max", "segment_min", "segme
 
 def uses_below(body: Body, ref: Ref) -> tuple[Bound, ...]:
     """Return, for each use that says so, one past the highest whole number that a value may hold; floats that are made whole numbers count too."""
-    found: tuple[Bound, ...] | None = body.found.get(("below", ref))
+    found: tuple[Bound, ...] | None = body.found.get(("read below", ref))
     if found is None:
-        found = body.found["below", ref] = tuple(dict.fromkeys(_followed(body, ref)))
+        found = body.found["read below", ref] = tuple(dict.fromkeys(_followed(body, ref)))
     return found
 
 
@@ -43,9 +43,9 @@ def _followed(body: Body, ref: Ref) -> Iterator[Bound]:
 
 def _readers(body: Body) -> Mapping[Ref, list[tuple[int, Node, str]]]:
     """Return the nodes that read each value, with their numbers and the arguments that they read it for."""
-    found: dict[Ref, list[tuple[int, Node, str]]] | None = body.found.get("readers")
+    found: dict[Ref, list[tuple[int, Node, str]]] | None = body.found.get("read for")
     if found is None:
-        found = body.found["readers"] = {}
+        found = body.found["read for"] = {}
         for number, node in enumerate(body.nodes):
             for argument, ref in operands(node):
                 found.setdefault(ref, []).append((number, node, argument))

@@ -30,6 +30,12 @@ model M {
 """
 
 
+@pytest.mark.parametrize("optimize", ["none", "default", "inference"])
+def test_examples_of_a_model_after_passes_are_the_same(optimize: str) -> None:
+    model, plain = (archloom.compile(TEXT, optimize=each) for each in (optimize, "none"))
+    assert all(torch.equal(value, plain.example_inputs()[name]) for name, value in model.example_inputs().items())
+
+
 def test_floats_that_are_read_as_classes_or_rows_are_whole_numbers_in_their_range() -> None:
     model = archloom.compile(TEXT)
     given = model.example_inputs(B=64, C=5, H=3)
