@@ -28,6 +28,13 @@ class Chosen:
     between: str | None = None
     times: bool = False
     places: bool = False
+    by: str = ""
+    """What tells these passes from others of the same command."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether anything is to be printed."""
+        return self.between is not None or self.times or self.places
 
     @property
     def watch(self) -> Watch | None:
@@ -42,7 +49,7 @@ class Chosen:
 
         done = Passes(tuple(steps))
         for text in [done.explain()] * self.places + [str(done)] * self.times:
-            _say(f"passes of {name}\n{textwrap.indent(text, '  ')}")
+            _say(f"passes of {name}{f' by {self.by}' if self.by else ''}\n{textwrap.indent(text, '  ')}")
 
     def optimized(self, program: Program, tasks: Sequence[str] = ()) -> Program:
         """Return the program cut to tasks, if there are any, after the passes, and verified.
@@ -70,23 +77,33 @@ def chosen() -> Chosen:
     """Return the passes that the command at hand was called with; UsageError for a pass, a pipeline or an option that there isn't."""
     ctx = click.get_current_context()
     asked: dict[str, Any] = ctx.meta.get(PASSES, {})
-    between = asked.get("print_between")
     if asked.get("optimize") is None:
         extra = [name for name in ("print_between", "time_passes", "explain_passes") if asked.get(name)]
         if extra:
             raise click.UsageError(f"`--{extra[0].replace('_', '-')}` is about passes: add --optimize", ctx)
         return Chosen()
+    return told(asked["optimize"])
+
+
+def told(optimize: str, more: Sequence[str] = ()) -> Chosen:
+    """Return a pipeline with what is to be printed of its passes, of which `more` may run behind, for a command with an `--optimize` of its own.
+
+    Raises UsageError for a pass, a pipeline or an option that there isn't.
+    """
     from ..optimize.pipelines import pipeline
 
+    ctx = click.get_current_context()
+    asked: dict[str, Any] = ctx.meta.get(PASSES, {})
+    between = asked.get("print_between")
     try:
-        found = pipeline(asked["optimize"])
+        found = pipeline(optimize)
     except ValueError as error:
         raise click.UsageError(str(error), ctx) from None
-    names = list(dict.fromkeys(each.name() for each in found))
+    names = list(dict.fromkeys([*(each.name() for each in found), *more]))
     if between is not None and between not in (ALL, *names):
         run = f"those that run are {', '.join(names)}" if names else "none is run"
         raise click.UsageError(f"`--print-between` takes a pass that is run, not `{between}`: {run}; `all`, or nothing behind it, means each", ctx)
-    return Chosen(found, between, bool(asked["time_passes"]), bool(asked["explain_passes"]))
+    return Chosen(found, between, bool(asked.get("time_passes")), bool(asked.get("explain_passes")))
 
 
 def _say(text: str) -> None:

@@ -104,33 +104,33 @@ def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.meta.setdefault(PASSES, {})[parameter.name] = value
 
 
-_PASSES = (
-    click.option(
-        "--optimize",
-        metavar="PASSES",
-        callback=_kept,
-        expose_value=False,
-        help="Run a pipeline (none, default, inference, max) or passes (cse,pack).",
-    ),
-    click.option(
-        "--print-between",
-        metavar="PASS",
-        is_flag=False,
-        flag_value="all",
-        callback=_kept,
-        expose_value=False,
-        help="Print what each pass changed in the graph, or one pass alone.",
-    ),
-    click.option("--time-passes", is_flag=True, callback=_kept, expose_value=False, help="Print how long each pass took, and the nodes it left."),
-    click.option("--explain-passes", is_flag=True, callback=_kept, expose_value=False, help="Print where each pass applied, and where not and why."),
+print_between = click.option(
+    "--print-between",
+    metavar="PASS",
+    is_flag=False,
+    flag_value="all",
+    callback=_kept,
+    expose_value=False,
+    help="Print what each pass changed in the graph, or one pass alone.",
+)
+time_passes = click.option(
+    "--time-passes", is_flag=True, callback=_kept, expose_value=False, help="Print how long each pass took, and the nodes it left."
+)
+explain_passes = click.option(
+    "--explain-passes", is_flag=True, callback=_kept, expose_value=False, help="Print where each pass applied, and where not and why."
+)
+_optimize = click.option(
+    "--optimize",
+    metavar="PASSES",
+    callback=_kept,
+    expose_value=False,
+    help="Run a pipeline (none, default, inference, max) or passes (cse,pack).",
 )
 
 
 def optimize(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of passes; what is printed of them goes to standard error."""
-    for option in reversed(_PASSES):
-        command = option(command)
-    return command
+    return _optimize(print_between(time_passes(explain_passes(command))))
 
 
 def asked_limits() -> Limits:

@@ -10,20 +10,27 @@ import click
 from ...dsl.diagnostics import Diagnostic, Failure
 from ...dsl.program import Program
 from . import _options as options
-from ._optimizing import chosen
+from ._optimizing import Chosen, chosen
 from ._printing import show
 
 
 def checked(
-    path: str, param: Mapping[str, str], preset: str | None, model: str | None, *, presets: bool = False, tasks: Sequence[str] = ()
+    path: str,
+    param: Mapping[str, str],
+    preset: str | None,
+    model: str | None,
+    *,
+    presets: bool = False,
+    tasks: Sequence[str] = (),
+    passes: Chosen | None = None,
 ) -> dict[str, Program]:
-    """Read and check a file, print its warnings, and return its programs by name, cut to `tasks`, after the passes that are asked for.
+    """Read and check a file, print its warnings, and return its programs by name, cut to `tasks`, after the passes that are asked for, or `passes`.
 
     See `check_text` for `presets`.  Raises Failure with everything that is wrong, ClickException where there is no model.
     """
     from ..check import check_text
 
-    passes = chosen()
+    passes = passes or chosen()
     source = options.read(path)
     if isinstance(source, Diagnostic):
         raise Failure((source,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from . import INTERRUPTED
 from . import _given as given
 from . import _options as options
 from ._measured import text
+from ._optimizing import Chosen, told
 from ._printing import show_json, width_of
 from ._programs import checked, only
 from ._progress import Steps
@@ -58,6 +60,8 @@ def _plot(ctx: click.Context, parameter: click.Parameter, path: str | None) -> s
 @options.one_model
 @options.size
 @click.option("--optimize", multiple=True, metavar="PASSES", help="Pipelines to compare, or passes; may be repeated.  [default: none,default,max]")
+@options.time_passes
+@options.explain_passes
 @click.option(
     "--mode", "modes", multiple=True, metavar="MODES", callback=_names("mode", MODES), default=MODES, help=f"{', '.join(MODES)}; all by default."
 )
@@ -118,7 +122,11 @@ def command(ctx: click.Context, path: str, **choices: Any) -> None:
 
 def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) -> Report:
     """Read the file and measure its model."""
-    program = only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"]))
+    program = only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"], passes=Chosen()))
+    for each in dict.fromkeys(configuration.built[0] for configuration in asked):
+        passes = told(each)
+        if passes.tells and passes.passes:
+            replace(passes, by=each).optimized(program)
     declared = given.inputs_of(program, choices["entry"])
     declared = {key: each for key, each in declared.items() if choices["train"] or not each.is_target}
     arrays = given.read(program, declared, choices["written"], choices["size"], choices["tokenizer"])

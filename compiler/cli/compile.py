@@ -9,6 +9,7 @@ import click
 
 from . import _options as options
 from ._optimizing import chosen
+from ._programs import checked
 from ._progress import busy
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -42,6 +43,8 @@ def command(
     from ..artifact.saving import write_artifact
 
     passes = chosen()
+    if passes.tells:
+        checked(path, param, preset, model, tasks=tasks)  # which prints what the passes do
     with busy(f"compiling {path}"):
         try:
             manifest = write_artifact(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..optimize.pipelines import pipeline
 from ..passes.quantize import KINDS
 from ..quantizing.targets import Target
 from . import _options as options
+from ._optimizing import Chosen, told
 from ._printing import show_json
 from ._programs import checked, only
 from ._progress import Steps
@@ -38,6 +40,9 @@ def _target(ctx: click.Context, parameter: click.Parameter, value: float | None)
 @click.option("--time", type=float, metavar="T", callback=_target, help="Quantize as few as bring the time to at most this share.")
 @click.option("--to", multiple=True, type=click.Choice(list(KINDS)), help="What to quantize to; several are tried one after the other.")
 @click.option("--optimize", default="inference", show_default=True, metavar="PASSES", help="The passes that run before.")
+@options.print_between
+@options.time_passes
+@options.explain_passes
 @click.option("--weights", type=click.Path(), help="A folder or file of safetensors, read through the file's weights map.")
 @options.extern
 @options.json
@@ -48,16 +53,13 @@ def command(
     """Quantize each weight of the model of FILE alone, measure the error on data, and print what to quantize together.
 
     One target is given: --error, --share or --time.  What is printed last is for `--optimize` of other commands.
-    Without --weights they are random ones, which tells little of trained ones.
+    What is told of passes is of those and of these.  Without --weights they are random ones, which tells little of trained ones.
     """
     targets: list[Target] = [choices[name] for name in ("error", "size", "time") if choices[name] is not None]
     if len(targets) != 1:
         raise click.UsageError("give one target: --error, --share or --time", ctx)
-    try:
-        pipeline(choices["optimize"])
-    except ValueError as error:
-        raise click.UsageError(str(error), ctx) from None
-    program = only(path, checked(path, param, preset, model))
+    passes = told(choices["optimize"], ["quantize"])
+    program = only(path, checked(path, param, preset, model, passes=Chosen()))
     with Steps("importing torch") as steps:
         try:
             torch: Any = import_module("torch")
@@ -71,6 +73,8 @@ def command(
             found = choose(program, data, targets[0], kinds, choices["optimize"], choices["weights"], extern, None, choices["batch"], steps)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
+    if passes.tells:
+        replace(passes, passes=pipeline(found.passes)).optimized(program)
     if as_json:
         show_json(found.json())
     else:

@@ -329,3 +329,10 @@ def test_the_threads_of_the_process_are_as_before(spec: str) -> None:
     before = torch.get_num_threads()
     assert run(["bench", spec, "--mode", "eager", "--pairs", "1", "--dtype", "float32", "--optimize", "none", "--threads", str(before + 1)]) == 0
     assert torch.get_num_threads() == before
+
+
+def test_what_each_list_of_passes_does_is_told(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["bench", spec, "--optimize", "none", "--optimize", "cse", "--mode", "eager", "--dtype", "float32,int8", "--pairs", "1", "--json"]
+    assert run([*asked, "--explain-passes"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("passes of ")]
+    assert [line.partition(" by ")[2] for line in told] == ["cse", "none, quantize", "cse, quantize"]

@@ -164,3 +164,9 @@ def test_passes_and_pipelines_are_listed(capsys: pytest.CaptureFixture[str]) -> 
     assert all(f"\n{name} " in shown for name in [*passes(), *PIPELINES])
     assert run(["explain", "fold_parameters"]) == 0
     assert re.search(r"^options +growth = 4$", capsys.readouterr().out, re.M)
+
+
+def test_compile_tells_of_its_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["compile", CSE, "--optimize", "cse", "-o", str(tmp_path / "made")]
+    assert run([*asked, "--explain-passes"]) == 0
+    assert capsys.readouterr().err.startswith("passes of M\n  cse applied 5 times\n")

@@ -200,11 +200,25 @@ def test_the_command(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     found = json.loads(capsys.readouterr().out)
     assert found["size"] <= 0.3 and {where for choice in found["taken"] + found["left"] for where in choice["where"]} == WHERE
     assert run([*asked, "--error", "1"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert "passes of" not in shown.err
     assert lines[0].split() == ["weights", "to", "error", "alone", "taken"] and len(lines) == 9
     line = lines[-1].removeprefix('--optimize "').removesuffix('"')
     assert run(["run", str(tmp_path / "m.arch"), "--example", "--optimize", line, "--explain-passes"]) == 0
     assert "quantize applied 4 times" in capsys.readouterr().err
+
+
+def test_the_command_tells_of_the_passes_before_and_of_those_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.arch").write_text(SPEC)
+    save_file({"x": data()[0]["x"]}, tmp_path / "d.safetensors")
+    asked = ["quantize", str(tmp_path / "m.arch"), "--data", str(tmp_path / "d.safetensors"), "--share", "0.9", "--optimize", "cse"]
+    assert run([*asked, "--explain-passes", "--time-passes", "--print-between", "quantize"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].startswith('--optimize "cse, quantize(where = ')
+    assert all(text in shown.err for text in ("passes of M\n  cse did nothing\n  quantize applied ", "--- after quantize", "pass      applied"))
+    assert run([*asked, "--print-between", "pack"]) == 2
+    assert "`--print-between` takes a pass that is run, not `pack`: those that run are cse, quantize" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
