@@ -61,7 +61,7 @@ class Gradients:
 
     def wants(self, body: Body, number: int) -> bool:
         """Tell whether a gradient is taken through a step."""
-        return any(Ref(number, index) in self._wanted[id(body)] for index in range(len(body.nodes[number].outputs)))
+        return any(Ref(number, index) in self._wanted.get(id(body), ()) for index in range(len(body.nodes[number].outputs)))
 
     def _needs(self, body: Body, ref: Ref) -> bool:
         found = self._sources[id(body)].get(ref, NONE)

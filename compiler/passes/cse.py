@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ...dsl.program import Body, Node, NodeKind, Ref
+from ...dsl.program import Body, Node, NodeKind, Operand, Recipe, Ref
 from ..graph import Graph
 from ..optimize.interface import Journal, Pass
 from ..optimize.purity import is_pure, static
@@ -51,7 +51,15 @@ def _once(body: Body, evaluates: bool, journal: Journal) -> Body:
 def _key(writer: Writer, body: Body, node: Node, evaluates: bool) -> Any:
     if not is_pure(body, node, evaluates):
         return None
-    inputs = tuple((name, writer.operand(operand)) for name, operand in sorted(node.inputs.items()))
     if node.kind is NodeKind.DERIVED:
-        return (node.kind, node.target)
-    return (node.kind, node.target, id(node.body), static(node.attributes), inputs)
+        return _computed(node.attributes["recipe"])
+    return _step(node, {name: writer.operand(operand) for name, operand in node.inputs.items()})
+
+
+def _computed(recipe: Recipe) -> Any:
+    """Return what tells of a derived value whether it is another one: how it is computed, as its name may be that of several."""
+    return (recipe.packed, recipe.body.outputs[0].ref, *(_step(node, node.inputs) for node in recipe.body.nodes))
+
+
+def _step(node: Node, inputs: Mapping[str, Operand]) -> Any:
+    return (node.kind, node.target, id(node.body), static(node.attributes), tuple(sorted(inputs.items(), key=lambda each: each[0])))
