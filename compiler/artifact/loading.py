@@ -94,7 +94,7 @@ def _weights(folder: Path, manifest: Manifest) -> Path:
 def _tensors(made: Model, path: Path) -> dict[str, torch.Tensor]:
     """Read every tensor of a model; raises Failure for a file that holds others."""
     from ..runtime.checkpoint import Checkpoint
-    from ..runtime.packing import Whole
+    from ..runtime.whole import Whole
 
     stored = Checkpoint(path)
     wanted = {name: tuple(value.shape) for name, value in made.state_dict().items()}

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..runtime.derived import Derived
-from ..runtime.packing import PACKED, Whole
+from ..runtime.packing import PACKED
+from ..runtime.whole import Whole
 
 
 def weights(model: nn.Module) -> int:

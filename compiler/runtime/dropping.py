@@ -12,8 +12,8 @@ from ..lower.unit import Unit
 from ..passes.quantize import KINDS
 from ..paths import covers, join
 from .derived import Derived
-from .packing import Whole
 from .rounded import Quantized
+from .whole import Whole
 
 Ties = tuple[tuple[str, str], ...]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .packing import Order, Whole, numbers, packed, packs
+from .packing import Order, numbers, packed, packs
 
 TORCH: Any = torch
 OPS: Any = torch.ops
@@ -34,7 +34,7 @@ def int8_quantize(x: Tensor, scale: Tensor) -> Tensor:
     return rows.round().clamp(-127, 127).to(torch.int8).view(x.shape)
 
 
-def int8_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+def int8_linear(x: Tensor, weight: Any, scale: Tensor, bias: Tensor | None = None) -> Tensor:
     """Map the last axis by whole numbers, `x` rounded to 8 bits over its own range, and add up in 32 bits.
 
     x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].  On a CPU torch's operator rounds
@@ -94,7 +94,7 @@ def int4_restored(weight: Tensor, scale: Tensor) -> Tensor:
     return (torch.unflatten(int4_whole(weight), 1, [scale.size(1), -1]) * scale[..., None]).flatten(1)
 
 
-def int4_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+def int4_linear(x: Tensor, weight: Any, scale: Tensor, bias: Tensor | None = None) -> Tensor:
     """Map the last axis by whole numbers of 4 bits, which are made bfloat16 as they are read; sums are of float32.
 
     x: float[..., din], weight: int8[dout, din / 2], scale: bfloat16[dout, din / group], bias: float[dout], y: float[..., dout].
@@ -176,7 +176,8 @@ def _dynamic_unpack(found: Any, shape: torch.Size) -> Tensor:
     return OPS.quantized.linear_unpack(found)[0].int_repr().view(shape)
 
 
-DYNAMIC, FOUR = Order(_dynamic_pack, _dynamic_unpack), Order(_int4_pack, _int4_unpack)
+DYNAMIC = Order(_dynamic_pack, _dynamic_unpack)
+FOUR = Order(_int4_pack, _int4_unpack)
 
 
 def _is_narrow() -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from .composites import behind
-from .packing import Order, Whole, numbers, packed, packs
+from .packing import Order, numbers, packed, packs
 from .quantized import OPS
 
 
@@ -48,7 +50,7 @@ def _conv_unpack(found: tuple[Tensor, Tensor], shape: torch.Size) -> Tensor:
 LINEAR = Order(_linear_pack, _linear_unpack)
 
 
-def int8_static_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: Tensor | None, low: float, high: float) -> Tensor:
+def int8_static_linear(x: Tensor, weight: Any, scale: Tensor, bias: Tensor | None, low: float, high: float) -> Tensor:
     """Map the last axis by whole numbers, `x` rounded to 8 bits over a given range.
 
     x: float[..., din], weight: int8[dout, din], scale: float32[dout], bias: float[dout], y: float[..., dout].
@@ -66,7 +68,7 @@ def int8_static_linear(x: Tensor, weight: Tensor | Whole, scale: Tensor, bias: T
 
 def int8_static_conv2d(
     x: Tensor,
-    weight: Tensor | Whole,
+    weight: Any,
     scale: Tensor,
     bias: Tensor | None,
     low: float,

@@ -15,11 +15,11 @@ from .bypassed import Bypassed
 from .derived import bind
 from .dropping import drop, droppable
 from .keeping import Keeper
-from .packing import Whole
 from .plan import Plan
 from .rounded import Quantized, quantized
 from .stage import expand
 from .standing import Standing
+from .whole import Whole
 
 if TYPE_CHECKING:
     from .offers import Source, StrPath

@@ -26,7 +26,7 @@ def values(outputs: Mapping[Any, Any]) -> dict[tuple[Any, ...], Tensor]:
 
 
 def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
-    """Compare one call in each mode, without targets and with them: outputs, gradients and buffers."""
+    """Compare one call in each mode, without targets and with them: outputs, gradients of the sum of their means, and buffers."""
     targets = {d.name for d in model._plan.signature.inputs if d.is_target}
     calls = [given] if not targets else [given, {name: value for name, value in given.items() if name not in targets}]
     for training in (False, True):
@@ -41,7 +41,7 @@ def same(model: Any, emitted: nn.Module, given: Mapping[str, Any]) -> None:
             for path, value in found[0].items():
                 torch.testing.assert_close(found[1][path], value, rtol=0, atol=1e-12, equal_nan=True)
             for results in found:
-                total = sum(v.abs().nan_to_num(posinf=0).sum() for v in results.values() if v.is_floating_point())
+                total = sum(v.abs().nan_to_num(posinf=0).sum() / max(1, v.numel()) for v in results.values() if v.is_floating_point())
                 if isinstance(total, Tensor) and total.requires_grad:
                     total.backward()
             mine, theirs = (dict(module.named_parameters()) for module in pair)

@@ -155,6 +155,14 @@ def layer_norm(x: Any, dim: Any, weight: Any, bias: Any, eps: float) -> Tensor:
 
 
 @entry
+def group_norm(x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Tensor:
+    floats(x, weight, bias)
+    within(eps, 0)
+    need(x.dim() >= 2, "group_norm's axes")
+    return F.group_norm(x, groups, weight, bias, eps)
+
+
+@entry
 def rms_norm(x: Any, dim: Any, weight: Any, eps: float) -> Tensor:
     floats(x, weight)
     within(eps, 0)

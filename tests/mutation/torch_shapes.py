@@ -77,6 +77,7 @@ def grouped_linear(x: Any, weight: Any, member: Any, bias: Any, ends: Any) -> Te
 @entry
 def routes(chosen: Any, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     need(of(chosen, torch.int64, what="chosen").dim() >= 2, "no rows")
+    need(not chosen.numel() or (chosen.min() >= 0 and chosen.max() < members), "a member that there isn't")
     places = torch.arange(chosen.numel())
     return places // max(1, chosen.shape[-1]), chosen.flatten(), places, torch.zeros(members, dtype=torch.int32)
 

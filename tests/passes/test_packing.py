@@ -15,7 +15,7 @@ import archloom
 from archloom.compiler.passes.quantize import KINDS
 from archloom.compiler.quantizing.batches import ranges
 from archloom.compiler.runtime import quantized
-from archloom.compiler.runtime.packing import Whole
+from archloom.compiler.runtime.whole import Whole
 
 SPEC = """arch 1
 model M(c: int = 33) {
