@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...dsl.program import Body, Node, NodeKind, Program, Ref
-from ...dsl.record import record
 from ..census import leaf_specs
 from ..flow import carries
 from ..graph import module_at, operand_refs, operands, ordered, results
@@ -18,18 +17,10 @@ SHAPE = "like"
 """What an argument is called of which sizes alone are read."""
 
 
-@record
-class Sources:
-    """What a value is computed from by recorded steps: inputs by key, and whether parameters that may be trained are among it."""
-
-    inputs: frozenset[str] = frozenset()
-    learns: bool = False
-
-    def __or__(self, other: Sources) -> Sources:
-        return Sources(self.inputs | other.inputs, self.learns or other.learns)
-
-
-NONE = Sources()
+LEARNS = 1
+"""The bit that says that what may be trained is among what a value is computed from by recorded steps; the others are a body's inputs."""
+Masks = Sequence[Sequence[int]]
+"""Such bits for each value of each step of a body."""
 
 
 class Gradients:
@@ -41,81 +32,104 @@ class Gradients:
     def __init__(self, program: Program, losses: bool = False) -> None:
         tops = roots(program)
         self.bodies = ordered(tops)
-        self._sources: dict[int, Mapping[Ref, Sources]] = {}
+        self._results = {id(body): results(body) for body in self.bodies}
+        self._inputs = {id(body): [node.target for node in body.nodes if node.is_handed_in] for body in self.bodies}
+        self._sources: dict[int, Masks] = {}
         for body in self.bodies:
-            self._sources[id(body)] = dict(self._forward(body))
-        self._live: dict[int, set[str]] = {id(body): set() for body in tops}
+            self._sources[id(body)] = self._forward(body)
+        self._live: dict[int, int] = {id(body): LEARNS for body in tops}
         self._asked: dict[int, set[int]] = {id(body): set(_differentiated(body, losses)) for body in tops}
-        self._wanted: dict[int, Collection[Ref]] = {}
+        self._wanted: dict[int, list[set[int]]] = {}
         for body in reversed(self.bodies):
             if id(body) in self._asked:
                 self._wanted[id(body)] = self._backward(body)
 
     def is_passed(self, body: Body) -> bool:
         """Tell whether a gradient is taken through any call of a body; of others it is the call that is looked at."""
-        return bool(self._wanted.get(id(body)))
+        return any(self._wanted.get(id(body), ()))
 
     def records(self, body: Body, number: int) -> bool:
         """Tell whether torch would record a step: whether a value that it gives may need a gradient."""
-        return any(self._needs(body, Ref(number, index)) for index in range(len(body.nodes[number].outputs)))
+        live = self._live[id(body)]
+        return any(made & live for made in self._sources[id(body)][number])
 
     def wants(self, body: Body, number: int) -> bool:
         """Tell whether a gradient is taken through a step."""
-        return any(Ref(number, index) in self._wanted.get(id(body), ()) for index in range(len(body.nodes[number].outputs)))
-
-    def _needs(self, body: Body, ref: Ref) -> bool:
-        found = self._sources[id(body)].get(ref, NONE)
-        return found.learns or not found.inputs.isdisjoint(self._live[id(body)])
+        wanted = self._wanted.get(id(body))
+        return wanted is not None and bool(wanted[number])
 
     # ------------------------------------------------------------------------------------------------------ forward
 
-    def _forward(self, body: Body) -> Iterator[tuple[Ref, Sources]]:
-        found: dict[Ref, Sources] = {}
-        for number, node in enumerate(body.nodes):
-            for index, type_ in enumerate(node.outputs):
-                made = self._made(body, node, index, found) if carries(type_) else NONE
-                if made != NONE:
-                    found[Ref(number, index)] = made
-        yield from found.items()
+    def _forward(self, body: Body) -> Masks:
+        """Return what each value of a body is computed from, a bit for each of its inputs and one for what learns."""
+        found: list[Sequence[int]] = []
+        given = 0
+        for node in body.nodes:
+            given += node.is_handed_in
+            made = [LEARNS << given] if node.is_handed_in else self._made(body, node, found)
+            found.append([each if each and carries(type_) else 0 for each, type_ in zip(made, node.outputs, strict=True)])
+        return found
 
-    def _made(self, body: Body, node: Node, index: int, found: Mapping[Ref, Sources]) -> Sources:
-        if node.is_handed_in:
-            return Sources(frozenset((node.target,)))
-        own = Sources(learns=_learns(body, node))
+    def _made(self, body: Body, node: Node, found: Masks) -> Sequence[int]:
+        """Return what each result of a step is computed from."""
         if node.body is None:
-            return _together(own, (found.get(ref, NONE) for ref in _recorded(node)))
-        inner = self._sources[id(node.body)].get(results(node.body)[index], NONE)
-        own = Sources(learns=inner.learns and not _is_frozen(body, node.target))
-        return _together(own, (found.get(ref, NONE) for name in inner.inputs for ref in operand_refs(node.inputs.get(name))))
+            made = int(_learns(body, node))
+            for ref in _recorded(node):
+                made |= found[ref.node][ref.index]
+            return [made] * len(node.outputs)
+        masks = [0 if _is_frozen(body, node.target) else LEARNS]
+        for name in self._inputs[id(node.body)]:
+            masks.append(0)
+            for ref in operand_refs(node.inputs.get(name)):
+                masks[-1] |= found[ref.node][ref.index]
+        sources = self._sources[id(node.body)]
+        return [_seen(sources[ref.node][ref.index], masks) for ref in self._results[id(node.body)]]
 
     # ----------------------------------------------------------------------------------------------------- backward
 
-    def _backward(self, body: Body) -> Collection[Ref]:
-        """Return the values of a body that a gradient is taken of, and ask the bodies that it calls for theirs."""
-        ends = results(body)
-        wanted = {ends[index] for index in self._asked[id(body)] if carries(body.type(ends[index]))}
-        for number in range(len(body.nodes) - 1, -1, -1):
-            node = body.nodes[number]
-            asked = [index for index in range(len(node.outputs)) if Ref(number, index) in wanted]
+    def _backward(self, body: Body) -> list[set[int]]:
+        """Return which values of each step of a body a gradient is taken of, and ask the bodies that it calls for theirs."""
+        wanted: list[set[int]] = [set() for _ in body.nodes]
+        self._want(body, wanted, (self._results[id(body)][index] for index in self._asked[id(body)]))
+        for node, asked in zip(reversed(body.nodes), reversed(wanted), strict=True):
             if node.body is not None:
                 self._call(body, node, node.body, asked)
-            if not asked:
-                continue
-            read = _recorded(node) if node.body is None else self._passed(node, node.body, asked)
-            wanted.update(ref for ref in read if carries(body.type(ref)))
+            if asked:
+                self._want(body, wanted, _recorded(node) if node.body is None else self._passed(node, node.body, asked))
         return wanted
+
+    def _want(self, body: Body, wanted: list[set[int]], read: Iterable[Ref]) -> None:
+        for ref in read:
+            if ref.index not in wanted[ref.node] and carries(body.type(ref)):
+                wanted[ref.node].add(ref.index)
 
     def _call(self, body: Body, node: Node, callee: Body, asked: Iterable[int]) -> None:
         self._asked.setdefault(id(callee), set()).update(asked)
-        live = self._live.setdefault(id(callee), set())
-        live.update(name for name, ref in operands(node) if self._needs(body, ref))
+        sources, live, needed = self._sources[id(body)], self._live[id(body)], self._live.get(id(callee), LEARNS)
+        for place, name in enumerate(self._inputs[id(callee)], 1):
+            if any(sources[ref.node][ref.index] & live for ref in operand_refs(node.inputs.get(name))):
+                needed |= LEARNS << place
+        self._live[id(callee)] = needed
 
     def _passed(self, node: Node, callee: Body, asked: Iterable[int]) -> Iterator[Ref]:
         """Yield what a call passes the gradients of some results on to."""
-        ends, sources = results(callee), self._sources[id(callee)]
+        ends, sources, passed = self._results[id(callee)], self._sources[id(callee)], 0
         for index in asked:
-            for name in sources.get(ends[index], NONE).inputs:
+            passed |= sources[ends[index].node][ends[index].index]
+        for place, name in enumerate(self._inputs[id(callee)], 1):
+            if passed >> place & 1:
                 yield from operand_refs(node.inputs.get(name))
+
+
+def _seen(sources: int, masks: Sequence[int]) -> int:
+    """Return what a result of a call is computed from, of the bits for the callee's inputs and those for what they are given."""
+    made = sources & masks[0]
+    rest = sources & ~LEARNS
+    while rest:
+        lowest = rest & -rest
+        made |= masks[lowest.bit_length() - 1]
+        rest ^= lowest
+    return made
 
 
 def _differentiated(body: Body, losses: bool) -> Iterable[int]:
@@ -145,9 +159,3 @@ def _learns(body: Body, node: Node) -> bool:
 
 def _is_frozen(body: Body, path: str) -> bool:
     return any(covers(frozen.path, path) for frozen in body.frozen)
-
-
-def _together(first: Sources, rest: Iterable[Sources]) -> Sources:
-    for each in rest:
-        first = first | each
-    return first
