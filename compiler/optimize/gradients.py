@@ -50,7 +50,7 @@ class Gradients:
 
     def records(self, body: Body, number: int) -> bool:
         """Tell whether torch would record a step: whether a value that it gives may need a gradient."""
-        live = self._live[id(body)]
+        live = self._live.get(id(body), LEARNS)  # nothing is given to a body that is not called
         return any(made & live for made in self._sources[id(body)][number])
 
     def wants(self, body: Body, number: int) -> bool:

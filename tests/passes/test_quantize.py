@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -390,7 +389,7 @@ def test_weights_are_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, other, given = made()
     packs: list[Tensor] = []
     real = quantized.DYNAMIC
-    monkeypatch.setattr(quantized, "DYNAMIC", replace(real, pack=lambda weight, scale: packs.append(weight) or real.pack(weight, scale)))
+    monkeypatch.setattr(quantized, "DYNAMIC", real._replace(pack=lambda weight, scale: packs.append(weight) or real.pack(weight, scale)))
     with torch.inference_mode():
         other(**given)
     results(other, given)
