@@ -161,7 +161,8 @@ class View:
             if not all(map(self.is_still, part.each())):
                 return False
             outside = outside or bool(part.inputs)
-        return not outside or body.nodes[loss.ref.node].kind is not NodeKind.CALL
+        called = body.nodes[loss.ref.node].body
+        return not outside or called is None or loss.ref.index < len(called.outputs)  # what follows a call's outputs are its own losses
 
     @cached_property
     def lost(self) -> Origins:

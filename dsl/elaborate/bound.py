@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from ..parse.pythonisms import walk
 from ..program import Member
 from .scope import Frame, Loop
 from .values import Family, IndexSet, Value
+
+BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def bound_names(statement: ast.Statement) -> list[str]:
@@ -122,6 +125,17 @@ def _may_make(node: ast.Expr) -> bool:
 def names_read(item: ast.Item) -> frozenset[str]:
     """Return the names that an item reads anywhere, in arms that are not taken too."""
     return frozenset(name for node in walk(item) for name in _read_in(node))
+
+
+def names_planned(item: ast.Item) -> frozenset[str]:
+    """Return the names that a stage, map, preset or golden reads, those in the braces of its templates too."""
+    templates = (node.value for node in walk(item) if isinstance(node, ast.String))
+    return names_read(item).union(name for text in templates for inside in BRACES.findall(text) for name in NAME.findall(inside))
+
+
+def parts_read(item: ast.Item) -> frozenset[str]:
+    """Return the names that an item reads behind a dot, such as `y` in `topic.y`."""
+    return frozenset(node.part for node in walk(item) if isinstance(node, ast.Attribute) and isinstance(node.part, str))
 
 
 def _read_in(node: ast.Node) -> list[str]:

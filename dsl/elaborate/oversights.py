@@ -6,13 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 from .. import ast
+from ..parse.gaps import NAME
 from ..source import Span
-from .bound import names_read
+from .bound import names_planned, names_read, parts_read
 from .context import Problem, fail, suggest
 from .expressions import visible
 from .scope import Frame
 from .statements import FINISHERS, WORDS
 from .statics import listed
+
+
+PLANS = ("train", "weights", "preset", "golden")
+"""Words of the items that say something about a model, in whose parameters they are read."""
 
 
 def _words(frame: Frame, item: Any) -> None:
@@ -68,7 +73,8 @@ def _unread(frame: Frame, item: Any) -> None:
         return
     warn, named = builder.context.warn, builder.context.files.once(names_read, item)
     for inp in builder.body.inputs:
-        if not inp.is_state and inp.name not in named:
+        from_outside = inp.task is not None and inp.name in builder.context.files.once(parts_read, item)
+        if not inp.is_state and inp.name not in named and not from_outside:
             warn("A120", f"the {'target' if inp.is_target else 'input'} `{inp.name}` is never read", inp.span, "read it or remove it")
     unread_parameters(item, frame)
     modules = builder.body.modules.values()
@@ -87,9 +93,26 @@ def _unread(frame: Frame, item: Any) -> None:
 def unread_parameters(item: ast.Block | ast.Model | ast.Fn, frame: Frame) -> None:
     """Warn of what an item takes and never reads, in arms that are not taken either; the library's own items are spared."""
     context = frame.builder.context
-    for parameter in item.parameters if frame.file.local else ():
-        if parameter.name not in context.files.once(names_read, item):
+    read = context.files.once(names_read, item)
+    unread = [parameter for parameter in item.parameters if parameter.name not in read] if frame.file.local else []
+    planned = _names_in_plans(item, frame) if unread and isinstance(item, ast.Model) else frozenset[str]()
+    for parameter in unread:
+        if parameter.name not in planned:
             context.warn("A121", f"the parameter `{parameter.name}` is never read", parameter.span, "use it or remove it")
+
+
+def _names_in_plans(model: ast.Model, frame: Frame) -> frozenset[str]:
+    """Return the names that stages, weights maps, presets and goldens of a model read, of those that don't parse all words."""
+    files, found = frame.builder.context.files, set[str]()
+    others = {raw.name for raw in frame.file.parsed.items if raw.word == "model"} - {model.name}
+    for raw in frame.file.parsed.items:
+        if raw.word in PLANS:
+            tree = raw.tree
+            if not isinstance(tree, (ast.Train, ast.Weights, ast.Preset, ast.Golden)):
+                found.update(NAME.findall(raw.span.text))
+            elif tree.model not in others:
+                found |= files.once(names_planned, tree)
+    return frozenset(found)
 
 
 def _share_names(frame: Frame, item: Any) -> None:

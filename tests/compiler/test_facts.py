@@ -244,6 +244,14 @@ def test_a_loss_over_one_class_teaches_nothing() -> None:
     ]
 
 
+def test_a_loss_that_a_block_cuts_off_is_told_of_the_loss() -> None:
+    block = "block Far { in a: float[B, 4]; in b: float[B, 4]; out d = mean(square(detach(a) - b)) }\n"
+    text = f"{block}{HEAD}far = Far(); y = head(h); out y; loss l = far(y, t) }}"
+    assert [said(d) for d in check_text(Source("spec.arch", text)).diagnostics] == [
+        f"A557 at loss l = far(y, t): the loss `l` gives no parameter a gradient: every way to one goes through {STEPS}"
+    ]
+
+
 def test_a_stage_without_a_loss_trains_nothing() -> None:
     text = "y = head(h); task a { out y; loss l = mse(y, t) }; task b { out z = h; loss k = mse(h, t) } }\n"
     stages = "train M { stage a { tasks a; tune head; weight l = 0 }; stage b { tune all } }"
