@@ -109,7 +109,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A508",
         "no loss is collected",
-        "`losses(**.balance)` gathers losses that blocks called above have declared, by their paths.",
+        "`losses(**.balance)` gathers losses that are declared above, those of blocks in each of their calls, by selectors.",
         "block G { in x: float[B]; out y = 2.0 * x; loss small = mean(x * x) }\n"
         "model M { in x: float[B]; g = G(); out y = g(x); loss all_small = sum(losses(**.smal)[*]) }",
         "block G { in x: float[B]; out y = 2.0 * x; loss small = mean(x * x) }\n"

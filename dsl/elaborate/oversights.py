@@ -15,7 +15,6 @@ from .scope import Frame
 from .statements import FINISHERS, WORDS
 from .statics import listed
 
-
 PLANS = ("train", "weights", "preset", "golden")
 """Words of the items that say something about a model, in whose parameters they are read."""
 

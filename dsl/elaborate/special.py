@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ast
+from ..selection import Tree
 from ..types import SetAxis, extent
-from . import statics
 from .arguments import Slot, bind
-from .context import Poisoned, fail
+from .context import Poisoned, Problem, fail
 from .expressions import SPECIAL, evaluate, evaluate_whole
 from .indexing import retyped
+from .losses import loss_tree
 from .operations import apply, operation
 from .scope import Frame
+from .selecting import selected
 from .values import Family, IndexSet, Record, Tensor, Value, describe, is_list
 
 
@@ -97,48 +99,24 @@ def _inverse(node: ast.Call, frame: Frame) -> str:
 
 
 def _losses(node: ast.Call, frame: Frame) -> Value:
-    """`losses(**.balance)`: the block losses of all calls above that the selectors match, as a family."""
+    """`losses(**.balance)`: the losses declared above, and those of blocks called above, that the selectors match, as a family."""
     body = frame.builder.body
+    tree = loss_tree(body, frame.builder.tasks)
     found: dict[Any, Value] = {}
     for argument in node.arguments:
-        parts = _parts(argument.value)
-        frame.builder.context.step(node.span, len(parts) * len(body.losses) // 8)
-        for loss in body.losses:
-            if _fits(parts, loss.path.split(".")):
-                found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
-    if not found:
-        if frame.builder.poisoned:
-            raise Poisoned  # a call that failed may have had it
-        paths = statics.listed([loss.path for loss in body.losses]) or "none"
-        fail("A508", f"`{node.span.text}` matches no loss", node.span, f"losses above this line: {paths}")
+        for number in sorted(_matching(argument.value, frame, tree)):
+            loss = body.losses[number]
+            found[loss.path] = Tensor(loss.ref, body.type(loss.ref))
     return Family(IndexSet.of("losses", tuple(found)), found, "losses")
 
 
-def _parts(node: ast.Expr) -> list[str]:
-    """Return the words of a selector of losses: `*` is one word of a path, `**` one or more, and `[]`, for an index, none or more."""
-    if isinstance(node, ast.AnyPath):
-        return ["**"]
-    if isinstance(node, ast.Name):
-        return [node.id]
-    if isinstance(node, ast.Attribute):
-        part = node.part
-        return [*_parts(node.object), part if isinstance(part, str) else "**" if isinstance(part, ast.AnyPath) else "*"]
-    if isinstance(node, ast.Index):
-        return [*_parts(node.object), "[]"]
-    fail("A508", f"`{node.span.text}` is no selector of losses", node.span, "write a path, such as `**.balance`")
-
-
-def _fits(parts: list[str], words: list[str]) -> bool:
-    """Say whether a selector of losses matches a path; the time is the product of the lengths, whatever the selector."""
-    ends = {0}  # how many words the parts so far may have taken
-    for part in parts:
-        if part in ("**", "[]"):
-            ends = set(range(min(ends) + (part == "**"), len(words) + 1))
-        else:
-            ends = {end + 1 for end in ends if end < len(words) and part in ("*", words[end])}
-        if not ends:
-            return False
-    return len(words) in ends
+def _matching(node: ast.Expr, frame: Frame, tree: Tree) -> frozenset[int]:
+    try:
+        return selected(node, frame, tree, "A508")
+    except Problem:
+        if frame.builder.poisoned:
+            raise Poisoned from None  # a call that failed may have had it
+        raise
 
 
 def _grad(node: ast.Call, frame: Frame) -> Value:

@@ -322,3 +322,47 @@ def test_losses_are_scalars_and_families_in_loops() -> None:
     )
     assert codes("model M { in x: float[B, 4]; out y = x; loss a = 3 }") == ["A505"]
     assert codes("model M { in x: float[B, 4]; out y = x; loss a = sum(losses(**.none)[*]) }") == ["A508"]
+
+
+COLLECTED = """block E { in x: float[B, 4]; f = Linear(4, 4); y = f(x); out y; loss small = 0.01 * mean(y); loss big = mean(y) }
+block W { in x: float[B, 4]; index ks = {u, v}; for k in ks { e = E(); h = e(x) }; out y = sum(h[*]) }
+model M(n: int = 2) {
+  in x: float[B, 4]
+  h = x
+  repeat i in 0..n carry h { e = E(); h = e(e(h)); count = len(losses(e.small)) }
+  g, w = E(), W()
+  z = g(g(h))
+  out y = z + w(z)
+"""
+
+
+@pytest.mark.parametrize(
+    ("selector", "count"),
+    [
+        ("g.small", 2), ("e[1].small", 2), ("e[*].small", 4), ("w.e[u].small", 1), ("w.e[*]", 4), ("w.**", 4), ("**.small", 8), ("w, g", 8),
+        ("all except **.big", 8), ("{g, w}.**.small", 4),
+    ],
+)  # fmt: skip
+def test_losses_are_collected_by_selectors(selector: str, count: int) -> None:
+    assert not findings(f"{COLLECTED}assert len(losses({selector})) == {count} and all(count[i] == 2 for i in 0..n) }}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("losses(e[*].smal)", "A508 at smal: `e[*].smal` matches nothing: there is no `smal` in `e`; did you mean `small`?"),
+        ("losses(e[5].small)", "A508 at 5: `e[5].small` matches nothing: `e` has no member `5`; its members are `0`, `1`"),
+        (
+            "losses(h * 2)",
+            "A525 at h * 2: `h * 2` is no selector; a selector is a path, such as `lm.fork[generate]`, `layers[*].attn.{q, v}` or `**.norm`",
+        ),
+    ],
+)
+def test_a_selector_of_losses_that_selects_none(text: str, said: str) -> None:
+    assert says(f"{COLLECTED}loss l = sum({text}[*]) }}") == said
+
+
+def test_losses_of_a_loop_without_steps_are_none() -> None:
+    text = f"{COLLECTED}loss fit = mean(y); loss early = sum(losses(e[*].small)[*]) }}"
+    assert "early" in {loss.path for loss in program(text).eval.losses}
+    assert "early" not in {loss.path for loss in program(text, params={"n": 0}).eval.losses}

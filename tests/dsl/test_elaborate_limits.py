@@ -79,7 +79,7 @@ BLOWING = {
     "blocks that double": (DOUBLING + "model M { in x: float[B, 4]; a = A39(1); out y = a(x) }", "holds more than 200,000 modules and parameters"),
     "braces that multiply": (NET + "f" + ".{a, b}" * 40 + " } }", "stands for more than 10,000 paths"),
     "any path, many times": (NET + "**." * 60 + "zz } }", "matches nothing"),
-    "losses of any path": (MODEL + "out y = x; loss l = mean(x); z = losses(" + "**." * 40 + "x) }", "matches no loss"),
+    "losses of any path": (MODEL + "out y = x; loss l = mean(x); z = losses(" + "**." * 40 + "x) }", "there is no `x`"),
     "a list that is compared": (MODEL + "s = [i for i in 0..100_000]; n = [s == s for i in s]; out y = x }", "more than 200,000 steps"),
     "definitions in a row": ("a0 = 1\n" + "".join(f"a{i + 1} = a{i} + 1\n" for i in range(120)) + MODEL + "out y = x * a120 }", "made of each other"),
     "models of models": ("model M(a: int = 1) { in x: float[B]; out y = x * a }\nmodel M0 = M(a = 1)\n"
