@@ -28,9 +28,14 @@ from .parse.operators import BuildError
 from .parse.pythonisms import pythonisms
 from .parse.recover import MOST, READ, are_balanced, without
 from .parse.scan import Piece, cut, header
+from .pickles import is_pickle
 from .source import HIDDEN, Source, Span, is_plain
 
 __all__ = ["Limits", "ParsedFile", "RawItem", "parse", "parse_expression", "pythonisms", "read_source"]
+
+CONFIGURED = "give an `.arch` file; `--param NAME=VALUE` sets what a configuration says, and a `golden` reads the whole of one"
+DATA = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML", ".ini": "settings", ".cfg": "settings", ".ipynb": "a notebook"}
+"""What files of other suffixes hold, that a caller may take for a spec."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +143,12 @@ def parse_expression(source: Source, limits: Limits = DEFAULT) -> tuple[ast.Expr
 def read_source(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Source | Diagnostic:
     """Read a file as text, or say why it can't be one; no more than the limit is read."""
     nothing = Span(Source(str(path), ""), 0, 0)
+    if not is_plain(str(path)):
+        return Diagnostic("A800", f"can't read `{path}`: its name holds a character that isn't shown", nothing, help="rename it")
+    other = of_another_kind(str(path))
+    if other is not None:
+        return Diagnostic("A807", f"by its name `{path}` holds {other[0]}, not a spec", nothing, help=other[1])
     try:
-        if not is_plain(str(path)):
-            return Diagnostic("A800", f"can't read `{path}`: its name holds a character that isn't shown", nothing, help="rename it")
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             help = "give the path of an `.arch` file; what a pipe holds is read by way of `-`"
             return Diagnostic("A800", f"can't read `{path}`: it is a pipe, socket or device, not a file", nothing, help=help)
@@ -164,6 +172,16 @@ def read_source(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Sourc
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def of_another_kind(name: str) -> tuple[str, str] | None:
+    """Return what a file that is no spec holds by its name, and what to do; None for one that may be a spec."""
+    if is_pickle(name):
+        return "a pickle of weights", "give an `.arch` file; its `weights` map names the file of weights, as safetensors: pickles are not read"
+    if name.lower().endswith(".safetensors"):
+        return "weights", "give an `.arch` file; its `weights` map names the file of weights, or `--weights` where a model is built"
+    kind = DATA.get(os.path.splitext(name)[1].lower())
+    return (kind, CONFIGURED) if kind is not None else None
 
 
 def refusal(source: Source, limits: Limits) -> Diagnostic | None:

@@ -13,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...dsl.diagnostics import Diagnostic, Failure
+from ...dsl.pickles import is_pickle, refusal
 from ...dsl.record import record
 from ...dsl.source import Source, Span, is_plain
 
 SUFFIX = ".safetensors"
 INDEX = ".safetensors.index.json"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 LONGEST_HEADER = 100_000_000
 WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 """Bytes of one number by the format's name; those not listed take one."""
@@ -87,7 +87,7 @@ class Checkpoint:
             raise self.failure("A650", f"there are no weights at `{path}`", "name a .safetensors file, or a folder of them")
         if path.name.endswith(INDEX):
             return self._indexed(path)
-        if path.suffix in PICKLES or _is_pickle(path):
+        if is_pickle(path.name) or _holds_pickle(path):
             raise self._pickled(path)
         return [path]
 
@@ -98,7 +98,7 @@ class Checkpoint:
         found = sorted(file for file in folder.glob(f"*{SUFFIX}") if file.is_file())
         if found:
             return found
-        pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES)
+        pickles = sorted(file for file in folder.iterdir() if is_pickle(file.name))
         if pickles:
             raise self._pickled(pickles[0])
         raise self.failure("A650", f"`{folder}` holds no {SUFFIX} file", "name a .safetensors file, or a folder of them")
@@ -121,8 +121,7 @@ class Checkpoint:
         return files
 
     def _pickled(self, file: Path) -> Failure:
-        help = "loading a pickle runs whatever code is in it: convert it once with `safetensors`, on a machine where that may happen"
-        return self.failure("A651", f"`{file}` is a pickle, and weights are read from safetensors only", help)
+        return Failure((refusal(str(file), self.span),))
 
     def _header(self, file: Path) -> Iterator[Stored]:
         """Yield what a file holds, after comparing the header with the file's length."""
@@ -171,7 +170,7 @@ def _whole(number: Any) -> int:
     return number
 
 
-def _is_pickle(path: Path) -> bool:
+def _holds_pickle(path: Path) -> bool:
     """Tell a pickle, or torch's zip of one, by its first bytes; the length that safetensors begin with may look like either."""
     with path.open("rb") as file:
         start = file.read(9)

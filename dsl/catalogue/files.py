@@ -17,9 +17,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A801",
         "the file is too large",
-        "A spec is text that people read; one of over 1 MiB is a mistake, such as the path of a checkpoint. Nothing of it is parsed.",
-        "archloom check model.safetensors",
-        'archloom check model.arch   # which says: weights start for M from "model.safetensors"',
+        "A spec is text that people read; one of over 1 MiB is a mistake, such as the path of a log. Nothing of it is parsed.",
+        "archloom check training.log",
+        "archloom check model.arch",
     ),
     Entry(
         "A802",
@@ -32,7 +32,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "A803",
         "the file is binary",
         "The text holds a zero byte, which no text does.",
-        "archloom check model.bin",
+        "archloom check model.npz",
         "archloom check model.arch",
     ),
     Entry(
@@ -57,6 +57,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "than stands there, and may steer the terminal. They stand in no text and in no file's name. Lines end with a line feed.",
         "# a bell \x07\nmodel M { in x: float[B]; out y = x }",
         "# a bell\nmodel M { in x: float[B]; out y = x }",
+    ),
+    Entry(
+        "A807",
+        "a file of another kind",
+        "By its suffix the file holds JSON, TOML, YAML, settings, a notebook or weights. A spec is an `.arch` file. What a configuration says "
+        "comes in by `--param NAME=VALUE`, or as a whole by a `golden`; weights by a `weights` map in the spec.",
+        "archloom check config.json",
+        "archloom check model.arch --param dim=768",
     ),
     Entry(
         "A811",

@@ -202,9 +202,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         "A651",
         "a pickle",
-        "Loading a pickle runs code that is in it. Weights are read from safetensors alone; save them so where they come from.",
-        'archloom.compile("model.arch", weights="pytorch_model.bin")',
-        'archloom.compile("model.arch", weights="model.safetensors")',
+        "Loading a pickle runs code that is in it. Weights are read from safetensors alone; save them so where they come from. It is told of a "
+        "file's name where a text says it, and of what a file holds where it is read.",
+        _map('head <- "classifier"', '"pytorch_model.bin"'),
+        _map('head <- "classifier"'),
     ),
     Entry(
         "A652",

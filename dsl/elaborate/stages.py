@@ -25,6 +25,7 @@ from .signals import Signals
 from .tied import one_sided
 from .values import EnumValue, IndexSet, MemberOf, Value, is_list, is_map
 from .variants import evaluate_settings, variant
+from .weightmaps import stored_file
 
 T = TypeVar("T")
 Rows = tuple[tuple[str, int, int], ...]
@@ -150,7 +151,7 @@ class Stages:
         for clause in _of(stage, ast.From):
             for node in clause.names:
                 if isinstance(node, ast.String):
-                    found.append(node.value)
+                    found.append(stored_file(node, self.frame))
                 elif not isinstance(node, ast.Name):
                     help = "name a weights map, an earlier stage, or a file in quotes"
                     fail("A517", f"`{node.span.text}` is no place to start from", node.span, help)

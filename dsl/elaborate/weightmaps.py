@@ -10,6 +10,7 @@ from .. import ast
 from ..diagnostics import Diagnostic, Label, Severity
 from ..inspector import Owned
 from ..members import member_text
+from ..pickles import is_pickle, refusal
 from ..plans import WeightMap, WeightSource
 from ..program import Program
 from ..selection import Match, Tree, matches, select
@@ -81,13 +82,14 @@ class _Map:
 
     def _source(self, node: ast.Expr) -> str:
         if isinstance(node, ast.String):
-            return node.value
+            return stored_file(node, self.frame)
         function = node.function if isinstance(node, ast.Call) else node
         if isinstance(function, ast.Name):
             if function.id == "family" and isinstance(node, ast.Call) and isinstance(node.arguments[0].value, ast.String):
                 if len(self.item.sources) > 1:
                     fail("A609", "a `family` source stands beside another", node.span, "write a map for each")
                 self.family = node.arguments[0].value
+                stored_file(self.family, self.frame)
                 return f"family:{self.family.value}"
             file = self.frame.file
             named = self.frame.builder.context.files.find(file, function.id) if function.id in file.items else None
@@ -162,6 +164,13 @@ class _Map:
         message = f"`{own.path}` is tied to `{first.target}`, which another rule fills: this rule is not used for it"
         labels = (Label(other.target.span, "this rule fills it"),)
         self.frame.builder.context.report(Diagnostic("A614", message, rule.target.span, labels, "leave one of the rules out", Severity.WARNING))
+
+
+def stored_file(node: ast.String, frame: Frame) -> str:
+    """Return the name of a file of weights; reports that of a pickle."""
+    if is_pickle(node.value):
+        frame.builder.context.report(refusal(node.value, node.span))
+    return node.value
 
 
 def scope_of(match: Match, inner: Frame, where: Sequence[tuple[str, ast.Expr]], used: set[str]) -> Scope:

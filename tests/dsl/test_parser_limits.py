@@ -77,6 +77,20 @@ def test_reading_files(tmp_path: Path) -> None:
     assert isinstance(folder, Diagnostic) and folder.code == "A800"
 
 
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("config.json", "JSON"), ("pyproject.toml", "TOML"), ("train.YML", "YAML"), ("first.ipynb", "a notebook"), ("model.safetensors", "weights"),
+        ("step.pt", "a pickle of weights"), ("pytorch_model.bin.index.json", "a pickle of weights"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_known_by_its_name(tmp_path: Path, name: str, holds: str) -> None:
+    (tmp_path / name).write_text("{}")
+    read = read_source(tmp_path / name)
+    assert isinstance(read, Diagnostic)
+    assert (read.code, read.message) == ("A807", f"by its name `{tmp_path / name}` holds {holds}, not a spec")
+
+
 def settled(text: str) -> None:
     """Read a text to the end: each item has a tree or one error, and every place lies in the text."""
     file = parse(Source("t", text))

@@ -14,7 +14,7 @@ from archloom.dsl.source import Source
 
 ROOT = Path(archloom.__file__).parent
 ENTRIES = (*training.ENTRIES, *weights.ENTRIES, *contracts.ENTRIES)
-OUTSIDE = {"A605", "A650", "A651", "A652", "A653", "A654", "A655", "A656", "A660", "A661", "A662", "A663", "A664"}
+OUTSIDE = {"A605", "A650", "A652", "A653", "A654", "A655", "A656", "A660", "A661", "A662", "A663", "A664"}
 """Codes that no text alone can cause: a preset is asked for, a file is read."""
 
 

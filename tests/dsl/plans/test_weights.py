@@ -314,3 +314,14 @@ def test_a_tied_parameter_of_another_model_goes_by_the_name_that_is_saved() -> N
 def test_maps_have_different_names() -> None:
     spec = FORKED + weights('embed <- "a"') + weights('head <- "b"')
     assert found(spec) == [("A612", "the weights map `start` is declared twice", "rename one of them")]
+
+
+def test_a_pickle_is_refused_by_its_name() -> None:
+    text = (
+        FORKED
+        + weights('lm.last[t] <- "norm"', 'from family "adapters/{t}.PT"')
+        + 'train Two { stage s { from "start.ckpt", "first.bin/"; tune all } }'
+    )
+    assert [(code, message) for code, message, _ in found(text)] == [
+        ("A651", f"`{name}` is a pickle, and weights are read from safetensors only") for name in ("adapters/{t}.PT", "start.ckpt")
+    ]
