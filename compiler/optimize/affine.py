@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import cast
 
@@ -121,11 +122,14 @@ class Affines:
         self.inner: set[Ref] = set()
         """Values that a larger one has taken in."""
         self._readers = readers(body)
-        self._fixed = fixed(body)
         for number, node in enumerate(body.nodes):
             made = self._made(node)
             if made is not None:
                 self.found[Ref(number)] = made
+
+    @cached_property
+    def _fixed(self) -> set[int]:
+        return fixed(self.body)
 
     @property
     def sums(self) -> dict[int, Affine]:
@@ -231,14 +235,22 @@ class Affines:
         return is_gate(factor, scaled) and (scaled.rank > 2 or factor.shape[:1] in ((), (1,)))
 
 
+def affines(body: Body, evaluates: bool) -> Affines:
+    """Return the affine values of a body: kept with the body."""
+    key = ("affines", evaluates)
+    found: Affines | None = body.found.get(key)
+    if found is None:
+        found = body.found[key] = Affines(body, evaluates)
+    return found
+
+
 def _chain(callee: Body, evaluates: bool) -> Chain:
     """Return what a call computes as a chain, or nothing."""
     key = ("chain", evaluates)
     found: Chain | None = callee.found.get(key)
     if found is None:
         (result,) = results(callee)
-        affines = Affines(callee, evaluates)
-        made = affines.found.get(result)
+        made = affines(callee, evaluates).found.get(result)
         plain = made is not None and made.is_chain and callee.nodes[made.base.node].kind is NodeKind.INPUT
         found = made.terms[0].chain if made is not None and plain and all(step.matrix is None for step in made.terms[0].chain) else ()
         callee.found[key] = found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ...dsl.program import Body, NodeKind, Program
 from ..graph import read_paths
 from ..paths import is_handed, join, resolve
@@ -10,6 +12,8 @@ from .rebuilding import roots
 
 Modules = dict[str, str]
 """Handed modules: the name that they have inside, and their absolute path."""
+Called = tuple[str, Body | None, Mapping[str, str]]
+"""A module that a body calls, the body of the call unless it is a leaf, and the modules that it is handed."""
 
 
 def bypassed(program: Program) -> tuple[str, ...]:
@@ -53,15 +57,20 @@ class Uses:
         def absolute(target: str) -> str:
             return resolve(target, handed) if is_handed(target) else join(prefix, target)
 
-        below: list[tuple[Body, str, Modules]] = []
-        for node in body.nodes:
-            if node.kind in (NodeKind.LEAF, NodeKind.CALL):
-                path = absolute(node.target)
-                self.called.add(path)
-                if node.body is not None:
-                    declared = body.modules.get(node.target)
-                    made = {name: absolute(other) for name, other in declared.modules.items()} if declared is not None else {}
-                    below.append((node.body, path, made))
-            for target in read_paths(node):
-                self.read.setdefault(absolute(target), prefix if not is_handed(target) else "")
-        return below
+        calls, read = _own(body)
+        self.called.update(absolute(target) for target, _, _ in calls)
+        for target in read:
+            self.read.setdefault(absolute(target), prefix if not is_handed(target) else "")
+        below = ((inner, absolute(target), given) for target, inner, given in calls if inner is not None)
+        return [(inner, path, {name: absolute(other) for name, other in given.items()}) for inner, path, given in below]
+
+
+def _own(body: Body) -> tuple[Sequence[Called], Sequence[str]]:
+    """Return what a body calls, each once, and which tensors it reads, by the paths that it has for them: kept with the body."""
+    found: tuple[Sequence[Called], Sequence[str]] | None = body.found.get("uses")
+    if found is None:
+        steps = [node for node in body.nodes if node.kind is NodeKind.LEAF or node.kind is NodeKind.CALL]
+        made = ((node, body.modules.get(node.target)) for node in {(node.target, id(node.body)): node for node in steps}.values())
+        calls: list[Called] = [(node.target, node.body, declared.modules if declared is not None else {}) for node, declared in made]
+        found = body.found["uses"] = (calls, list(dict.fromkeys(path for node in body.nodes for path in read_paths(node))))
+    return found

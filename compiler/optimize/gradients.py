@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...dsl.program import Body, Node, NodeKind, Program, Ref
 from ..census import leaf_specs
@@ -34,10 +34,10 @@ class Gradients:
         self.bodies = ordered(tops)
         self._results = {id(body): results(body) for body in self.bodies}
         self._inputs = {id(body): [node.target for node in body.nodes if node.is_handed_in] for body in self.bodies}
+        self._live: dict[int, int] = {id(body): LEARNS for body in tops}
         self._sources: dict[int, Masks] = {}
         for body in self.bodies:
             self._sources[id(body)] = self._forward(body)
-        self._live: dict[int, int] = {id(body): LEARNS for body in tops}
         self._asked: dict[int, set[int]] = {id(body): set(_differentiated(body, losses)) for body in tops}
         self._wanted: dict[int, list[set[int]]] = {}
         for body in reversed(self.bodies):
@@ -61,12 +61,15 @@ class Gradients:
     # ------------------------------------------------------------------------------------------------------ forward
 
     def _forward(self, body: Body) -> Masks:
-        """Return what each value of a body is computed from, a bit for each of its inputs and one for what learns."""
+        """Return what each value of a body is computed from, a bit for each of its inputs, but for the model's own, and one for what learns."""
         found: list[Sequence[int]] = []
-        given = 0
+        is_top, given = id(body) in self._live, 0
         for node in body.nodes:
-            given += node.is_handed_in
-            made = [LEARNS << given] if node.is_handed_in else self._made(body, node, found)
+            if node.is_handed_in:
+                given += 1
+                made = [0 if is_top else LEARNS << given]
+            else:
+                made = self._made(body, node, found)
             found.append([each if each and carries(type_) else 0 for each, type_ in zip(made, node.outputs, strict=True)])
         return found
 
@@ -77,11 +80,13 @@ class Gradients:
             for ref in _recorded(node):
                 made |= found[ref.node][ref.index]
             return [made] * len(node.outputs)
-        masks = [0 if _is_frozen(body, node.target) else LEARNS]
-        for name in self._inputs[id(node.body)]:
-            masks.append(0)
+        masks = {} if _is_frozen(body, node.target) else {LEARNS: LEARNS}
+        for place, name in enumerate(self._inputs[id(node.body)], 1):
+            mask = 0
             for ref in operand_refs(node.inputs.get(name)):
-                masks[-1] |= found[ref.node][ref.index]
+                mask |= found[ref.node][ref.index]
+            if mask:
+                masks[LEARNS << place] = mask
         sources = self._sources[id(node.body)]
         return [_seen(sources[ref.node][ref.index], masks) for ref in self._results[id(node.body)]]
 
@@ -121,14 +126,12 @@ class Gradients:
                 yield from operand_refs(node.inputs.get(name))
 
 
-def _seen(sources: int, masks: Sequence[int]) -> int:
-    """Return what a result of a call is computed from, of the bits for the callee's inputs and those for what they are given."""
-    made = sources & masks[0]
-    rest = sources & ~LEARNS
-    while rest:
-        lowest = rest & -rest
-        made |= masks[lowest.bit_length() - 1]
-        rest ^= lowest
+def _seen(sources: int, masks: Mapping[int, int]) -> int:
+    """Return what a result of a call is computed from: by the bits of what the callee may read, what these are computed from."""
+    made = 0
+    for bit, mask in masks.items():
+        if sources & bit:
+            made |= mask
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,13 +18,13 @@ from ..paths import join
 
 
 class Writer:
-    """A new body in the making.  `moved` maps values of the old one; what is asked for before it is there is an error of the pass."""
+    """A new body in the making.  A value of the old one that is asked for before it is there is an error of the pass."""
 
     def __init__(self, old: Body) -> None:
         self.old = old
         self.nodes: list[Node] = []
-        self.moved: dict[Ref, Ref] = {}
         self._straight = 0  # how many nodes at the beginning are the old one's, each in its place
+        self._moved: dict[Ref, Ref] = {}  # where the values of the others are
         self._parameters: dict[str, Ref] = {}
         self._head: list[Node] = []
 
@@ -32,7 +32,11 @@ class Writer:
 
     def at(self, ref: Ref) -> Ref:
         """Return where a value of the old body is in the new one."""
-        return self.moved[ref]
+        return ref if ref.node < self._straight else self._moved[ref]
+
+    def has(self, ref: Ref) -> bool:
+        """Tell whether a value of the old body is in the new one already."""
+        return ref.node < self._straight or ref in self._moved
 
     def operand(self, operand: Operand) -> Operand:
         """Return an operand of an old node with its values in the new body."""
@@ -56,17 +60,20 @@ class Writer:
         node = self.old.nodes[number]
         if number == self._straight == len(self.nodes):
             self._straight += 1
-        else:
-            inputs = {name: self.operand(operand) for name, operand in node.inputs.items()}
-            node = node if inputs == node.inputs else replace(node, inputs=inputs)
-        made = self.add(node)
+            return self.add(node)
+        inputs = {name: self.operand(operand) for name, operand in node.inputs.items()}
+        made = self.add(node if inputs == node.inputs else replace(node, inputs=inputs))
         self.stand_for(number, [Ref(made.node, i) for i in range(len(node.outputs))])
         return made
 
     def stand_for(self, number: int, values: Sequence[Ref]) -> None:
         """Let new values stand for the outputs of an old node."""
         for index, value in enumerate(values):
-            self.moved[Ref(number, index)] = value
+            self.place(Ref(number, index), value)
+
+    def place(self, ref: Ref, value: Ref) -> None:
+        """Let a new value stand for one of the old body."""
+        self._moved[ref] = value
 
     def operation(self, name: str, like: Node, title: str = "", /, **given: Any) -> Ref:
         """Add an operation at the place of a node: tensors are new values, the rest are statics; return its first output."""
@@ -99,11 +106,11 @@ class Writer:
 
     def whole(self) -> Body:
         """Return the new body with all its nodes, read or not, in their order."""
-        return moved(self.old, self.nodes, self.moved)
+        return moved(self.old, self.nodes, self.at)
 
     def body(self, modules: Mapping[str, ModuleDecl] | None = None) -> Body:
         """Return the new body, with the results of the old one, in the order of its nodes; what nothing reads is left out."""
-        return pruned(moved(self.old, self.nodes, self.moved, modules))
+        return pruned(moved(self.old, self.nodes, self.at, modules))
 
 
 def is_operand(value: Any) -> bool:
@@ -113,16 +120,16 @@ def is_operand(value: Any) -> bool:
     return isinstance(value, Ref)
 
 
-def moved(old: Body, nodes: list[Node], at: Mapping[Ref, Ref], modules: Mapping[str, ModuleDecl] | None = None) -> Body:
+def moved(old: Body, nodes: list[Node], at: Callable[[Ref], Ref], modules: Mapping[str, ModuleDecl] | None = None) -> Body:
     """Return a body with other nodes; `at` tells where the old one's values are."""
     return replace(
         old,
         nodes=nodes,
-        inputs=[replace(declared, node=at[Ref(declared.node)].node) for declared in old.inputs],
-        outputs=[replace(output, ref=at[output.ref]) for output in old.outputs],
-        losses=[replace(loss, ref=at[loss.ref]) for loss in old.losses],
-        updates=[replace(update, ref=at[update.ref]) for update in old.updates],
-        states=[replace(state, node=at[Ref(state.node)].node, result=at[state.result]) for state in old.states],
+        inputs=[replace(declared, node=at(Ref(declared.node)).node) for declared in old.inputs],
+        outputs=[replace(output, ref=at(output.ref)) for output in old.outputs],
+        losses=[replace(loss, ref=at(loss.ref)) for loss in old.losses],
+        updates=[replace(update, ref=at(update.ref)) for update in old.updates],
+        states=[replace(state, node=at(Ref(state.node)).node, result=at(state.result)) for state in old.states],
         modules=dict(old.modules if modules is None else modules),
         names={},
         claims=[],
@@ -144,8 +151,7 @@ def pruned(body: Body) -> Body:
         return Ref(places[ref.node], ref.index)
 
     nodes = [_renumbered(body.nodes[number], at) for number in order]
-    every = {Ref(number, index): Ref(places[number], index) for number in order for index in range(max(1, len(body.nodes[number].outputs)))}
-    return moved(body, nodes, every)
+    return moved(body, nodes, at)
 
 
 def _ends(body: Body) -> Iterable[Ref]:

@@ -334,11 +334,11 @@ class _Emission:
         """Make sure that values have a place of their own: a lane of what was computed together is a view of it."""
         for ref in operand_refs(operand):
             home = self.plan.lanes.lane.get(ref.node)
-            if ref not in self.writer.moved and home is not None and home[0] in self.plan.chosen:
+            if not self.writer.has(ref) and home is not None and home[0] in self.plan.chosen:
                 node = self.old.nodes[ref.node]
                 views = self.writer.operation("unbind", node, x=self.packed[home[0], ref.index], dim=0)
                 for lane, number in enumerate(self.plan.lanes.groups[home[0]].lanes):
-                    self.writer.moved[Ref(number, ref.index)] = Ref(views.node, lane)
+                    self.writer.place(Ref(number, ref.index), Ref(views.node, lane))
 
 
 def _ends(body: Body) -> Sequence[Ref]:

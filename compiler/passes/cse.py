@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,9 +33,10 @@ class Cse(Pass):
 def _once(body: Body, evaluates: bool, journal: Journal) -> Body:
     writer = Writer(body)
     known: dict[Any, int] = {}
+    often = Counter(node.target for node in body.nodes)
     again = 0
     for number, node in enumerate(body.nodes):
-        key = _key(writer, body, node, evaluates)
+        key = _key(writer, body, node, evaluates) if often[node.target] > 1 or node.kind is NodeKind.DERIVED else None
         first = known.get(key) if key is not None else None
         if first is not None:
             writer.stand_for(number, [Ref(first, index) for index in range(len(node.outputs))])

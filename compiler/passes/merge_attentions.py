@@ -43,8 +43,8 @@ def _merged(body: Body, evaluates: bool, journal: Journal) -> Body:
         return body
     whole, body = body, pruned(body)  # what nothing needs would read queries and keys, too
     groups = [group for group in _alike(body, evaluates).values() if len(group) > 1]
-    order = schedule(body, groups, {})
-    if not groups or order is None:
+    order = schedule(body, groups, {}) if groups else None
+    if order is None:
         return whole
     writer, read = Writer(body), readers(body)
     last = _last(body, read, groups)
@@ -52,7 +52,7 @@ def _merged(body: Body, evaluates: bool, journal: Journal) -> Body:
         if others:
             _merge(writer, read, (first, *others), last)
             journal.fire(body, f"{1 + len(others)} attentions are one", body.nodes[first].span)
-        elif Ref(first) not in writer.moved:
+        elif not writer.has(Ref(first)):
             writer.copy(first)
     return writer.body()
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ...blocks.parameters import per_axis
 from ...dsl.program import Body, Ref
 from ..graph import Graph, operands
-from ..optimize.affine import AXES, Affine, Affines, multiply_adds, width
+from ..optimize.affine import AXES, Affine, affines, multiply_adds, width
 from ..optimize.inlining import inlined_where
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.kernels import Kernels
@@ -53,7 +53,7 @@ def _merged(body: Body, journal: Journal) -> Body:
 
 def _sums(body: Body) -> Iterator[tuple[int, Affine]]:
     """Yield the sums without gates that cost more than one map does, by their last nodes."""
-    for number, found in Affines(body, evaluates=True).sums.items():
+    for number, found in affines(body, evaluates=True).sums.items():
         chain = found.terms[0].chain
         if not any(term.gates for term in found.terms):
             apart = sum(multiply_adds(term.chain) for term in found.terms)

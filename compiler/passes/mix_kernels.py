@@ -11,7 +11,7 @@ from ...dsl.dims import Dim
 from ...dsl.program import Body, Node, Ref
 from ...dsl.types import extent
 from ..graph import Graph
-from ..optimize.affine import Affine, Affines, composing, multiply_adds
+from ..optimize.affine import Affine, affines, composing, multiply_adds
 from ..optimize.interface import Journal, Pass
 from ..optimize.mixing import Mixer, Mixture, mixture
 from ..optimize.rebuilding import rebuild
@@ -39,7 +39,7 @@ class MixKernels(Pass):
         return rebuild(graph, lambda body: self._mixed(body, evaluates, journal))
 
     def _mixed(self, body: Body, evaluates: bool, journal: Journal) -> Body:
-        sums = Affines(body, evaluates).sums
+        sums = affines(body, evaluates).sums
         found = [mixture(body, number, affine) for number, affine in sums.items() if any(term.gates for term in affine.terms)]
         groups: dict[object, list[Mixture]] = {}
         for each in found:

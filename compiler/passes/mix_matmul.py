@@ -58,10 +58,11 @@ def _mixed(body: Body, journal: Journal) -> Body:
         rows = rows_of(body, [(product.gate,) for product in each.products])
         groups.setdefault((rows, tuple(product.value for product in each.products)), []).append(each)
     chosen = [group for group in groups.values() if len(group) > 1]
+    if not chosen:
+        return body
     order = schedule(body, [[each.number for each in group] for group in chosen], {each.number: each.reads for group in chosen for each in group})
     if order is None:
         journal.decline(body, "what one mixture gives leads to another's gates: they can't be one product", body.nodes[chosen[0][0].number].span)
-    if not chosen or order is None:
         return body
     writer, at = Writer(body), {tuple(each.number for each in group): group for group in chosen}
     for unit in order:

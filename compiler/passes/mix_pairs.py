@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ...dsl.program import Body, Node, Ref
 from ..graph import Graph
-from ..optimize.affine import Affine, Affines, Term
+from ..optimize.affine import Affine, Term, affines
 from ..optimize.gates import gate_matrix
 from ..optimize.interface import Journal, Pass
 from ..optimize.kernels import Kernels
@@ -33,7 +33,7 @@ class MixPairs(Pass):
 
 def _mixed(body: Body, evaluates: bool, journal: Journal) -> Body:
     found: dict[int, Affine] = {}
-    for number, affine in Affines(body, evaluates).sums.items():
+    for number, affine in affines(body, evaluates).sums.items():
         against = _against(affine)
         if against is None:
             found[number] = affine

@@ -25,31 +25,36 @@ class Derived(nn.Module):
     stand in the places of the parameters, as `functional_call` puts them there.
     """
 
+    recipe: Written
+    rests = False
+    learns = False
+    modules_there: Sequence[Link] = ()
+    tensors_there: Sequence[Link] = ()
+    sources: Sequence[Tensor] = ()
+    pointers: Sequence[int] = ()
+    versions: Sequence[int] = ()
+    value: Tensor | None = None
+    keeper: Keeper | None = None
+    _owner: tuple[nn.Module, ...] = ()
+    _standing: Standing | None = None
+    _packed = False
+    _beside: Beside
+    _held: Any = None
+
     def __init__(self, recipe: Written) -> None:
         super().__init__()
-        self.recipe = recipe
-        self._owner: tuple[nn.Module, ...] = ()
-        self._standing: Standing | None = None
-        self.rests = False
-        self.learns = False
-        self._packed = False
-        self.modules_there: list[Link] = []
-        self.tensors_there: list[Link] = []
-        self.sources: list[Tensor] = []
-        self.pointers: list[int] = []
-        self.versions: list[int] = []
-        self.value: Tensor | None = None
-        self._beside = Beside()
-        self.keeper: Keeper | None = None
-        self._held: Any = None
+        vars(self).update(recipe=recipe, _beside=Beside())  # at once: torch looks at each attribute that is set, and a model has many of these
 
     def bind(self, owner: nn.Module, taken: set[int]) -> None:
         """Look up the parameters; pack them, unless one is in `taken`, the storages that others have packed, or on the meta device."""
-        self._owner, self._standing, self.keeper = (owner,), None, None
-        self.rests, self._packed, self.value, self.pointers, self.versions = False, False, None, [], []
-        modules, self.tensors_there = links(owner, self.recipe.paths)
-        self.modules_there = self.modules_there or modules  # those of the first time
-        self.sources = [known for _, _, known in self.tensors_there if isinstance(known, Tensor)]
+        modules, tensors = links(owner, self.recipe.paths)
+        found = {
+            "modules_there": self.modules_there or modules,  # those of the first time
+            "tensors_there": tensors,
+            "sources": [known for _, _, known in tensors if isinstance(known, Tensor)],
+        }
+        nothing = {"_standing": None, "keeper": None, "rests": False, "_packed": False, "value": None, "pointers": (), "versions": ()}
+        vars(self).update(_owner=(owner,), **found, **nothing)
         if len(self.sources) < len(self.recipe.paths):
             return  # parametrized: there is a property in the place of a tensor
         self._held = holding(self.recipe.paths, self.sources)
@@ -225,15 +230,20 @@ def bind(model: nn.Module, keeper: Keeper, bypassed: Bypassed | None) -> Standin
     To be called whenever the parameters may be other objects or have moved.  Return what is to be looked at before each call, if anything is.
     """
     taken: set[int] = set()
-    everything: list[tuple[str, nn.Module]] = [*model.named_modules()]
-    found = [(path, module) for path, module in everything if isinstance(module, Derived)]
-    for path, module in found:
-        module.bind(model.get_submodule(path.rpartition(".")[0]), taken)
-    together = [(path, module) for path, module in everything if isinstance(module, Together)]
-    for path, module in together:
-        module.bind(model.get_submodule(path.rpartition(".")[0]))
-    folded = [module for _, module in found if module.kept]
+    tree: Any = model
+    everything: dict[str, nn.Module] = dict(tree.named_modules())
+    found: list[Derived] = []
+    together: list[Together] = []
+    for path, module in everything.items():
+        if isinstance(module, Derived):
+            module.bind(everything[path.rpartition(".")[0]], taken)
+            found.append(module)
+    for path, module in everything.items():
+        if isinstance(module, Together):
+            module.bind(everything[path.rpartition(".")[0]])
+            together.append(module)
+    folded = [module for module in found if module.kept]
     for module in folded:
         module.keeper = keeper
     keeper.bind(folded)
-    return Standing(model, [module for _, module in found], [module for _, module in together], bypassed) if found or bypassed is not None else None
+    return Standing([each for each in everything.values() if each is not model], found, together, bypassed) if found or bypassed is not None else None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .derived import Derived
 
@@ -69,7 +69,7 @@ class Keeper:
         return Keeper()  # a copied model binds its values
 
 
-def holding(paths: tuple[str, ...], tensors: list[Tensor]) -> SimpleNamespace:
+def holding(paths: Sequence[str], tensors: Sequence[Tensor]) -> SimpleNamespace:
     """Return something that has tensors at dotted paths."""
     whole = SimpleNamespace()
     for path, tensor in zip(paths, tensors, strict=True):

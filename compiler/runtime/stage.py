@@ -38,10 +38,10 @@ class Stillness:
     def modules(self, model: nn.Module) -> list[tuple[nn.Module, bool]]:
         """Return the frozen modules, each with whether it holds buffers that would move in training."""
         found: list[tuple[nn.Module, bool]] = []
-        still = {"": False}
-        for path, module in [(path, model.get_submodule(path)) for path in _paths(model)]:
-            above = path.rpartition(".")[0]
-            still[path] = self._is_still(path, module, still.get(above, False))
+        still: dict[str, bool] = {}
+        tree: Any = model
+        for path, module in tree.named_modules():  # parents first
+            still[path] = path != "" and self._is_still(path, module, still.get(path.rpartition(".")[0], False))
             if still[path]:
                 found.append((module, _moves(module)))
         return found
@@ -62,12 +62,6 @@ def live_dropout(model: nn.Module, frozen: Iterable[nn.Module]) -> tuple[str, ..
     drawing = {id(module) for module in frozen if isinstance(p := getattr(module, "p", None), float) and p > 0}
     tree: Any = model
     return tuple(dict.fromkeys(path.split(".")[0] for path, module in tree.named_modules() if id(module) in drawing))
-
-
-def _paths(model: nn.Module) -> list[str]:
-    """Return the paths of all modules below a model, parents first."""
-    tree: Any = model
-    return [path for path, _ in tree.named_modules() if path]
 
 
 def _moves(module: nn.Module) -> bool:

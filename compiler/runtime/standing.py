@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,19 +29,15 @@ class Standing:
     anywhere that could change one on the way.  Outside such a call each value looks for itself, and says with `stale` that it keeps another.
     """
 
-    def __init__(self, model: nn.Module, values: Sequence[Derived], together: Sequence[Together], bypassed: Bypassed | None) -> None:
-        """Take all derived values of a model, what hands several of them out, and the modules that passes skip."""
+    def __init__(self, below: Sequence[nn.Module], values: Sequence[Derived], together: Sequence[Together], bypassed: Bypassed | None) -> None:
+        """Take all modules below a model, its derived values, what hands several of them out, and the modules that passes skip."""
         self.holds = False
         self.stale = True
         self._values = values
         self._together = together
         self._bypassed = bypassed
-        skipped = bypassed.modules if bypassed is not None else []
-        below = [module for module in cast("Iterable[nn.Module]", cast(Any, model).modules()) if module is not model]
-        hooks = [getattr(module, kind) for module in below for kind in HOOKS[:2]] + [getattr(m, kind) for m in skipped for kind in HOOKS[2:]]
-        self._hooks: list[dict[Any, Any]] = hooks
+        self._below = below
         self._registered = -1
-        self._skipped = [vars(module) for module in skipped]
         self._asked: Callable[[], bool] | None = None
         self._resting: list[Derived] | None = None
         self._held = unchanged(())
@@ -61,6 +58,15 @@ class Standing:
             and (not self._folded or list(map(_version, self._folded)) == self._versions)
         )
 
+    @cached_property
+    def _hooks(self) -> list[dict[Any, Any]]:
+        hooks = [getattr(module, kind) for module in self._below for kind in HOOKS[:2]]
+        return hooks + [getattr(module, kind) for module in self._skipped for kind in HOOKS[2:]]
+
+    @property
+    def _skipped(self) -> Sequence[nn.Module]:
+        return self._bypassed.modules if self._bypassed is not None else ()
+
     def _hooked(self) -> bool:
         """Tell whether a module has a hook; it is known that none has if none had and none was registered anywhere since."""
         found = any(self._hooks)
@@ -70,7 +76,7 @@ class Standing:
     def _ask(self) -> Callable[[], bool]:
         """Write out what is asked of the modules: that each is in its place, and computes what its class does."""
         links = self._bypassed.links if self._bypassed is not None else []
-        self._asked = unchanged([*links, *(link for value in self._values for link in value.modules_there)], self._skipped)
+        self._asked = unchanged([*links, *(link for value in self._values for link in value.modules_there)], list(map(vars, self._skipped)))
         return self._asked
 
     def _gather(self) -> None:
