@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
 from ..dsl.primitive import Initialiser, ParameterSpec
 from ..dsl.program import Body, ModuleDecl, ParameterDecl
-from ..dsl.record import record
+from ..dsl.record import changed, record
 from ..dsl.source import Span
 from ..dsl.types import Axis, DType, extent
 from .paths import covers, join
@@ -107,14 +106,14 @@ class Census:
         """
         for prefix, item in self.items(path):
             if isinstance(item, Tensor):
-                yield replace(item, path=prefix)
+                yield changed(item, path=prefix)
             else:
                 yield from self._expand(prefix, item, None)
 
     def _expand(self, prefix: str, bodies: Bodies, task: str | None) -> Iterator[Tensor]:
         held = self.owned(bodies)
         for tensor in held.tensors:
-            yield replace(tensor, path=join(prefix, tensor.path), task=tensor.task or task)
+            yield changed(tensor, path=join(prefix, tensor.path), task=tensor.task or task)
         for path, (declared, called) in held.blocks.items():
             yield from self._expand(join(prefix, path), called, declared.task or task)
 

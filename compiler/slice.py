@@ -7,11 +7,12 @@ body and set of results, so equal layers still share one body; a body of which e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ..dsl.dims import Dim, Symbol
 from ..dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Ref
+from ..dsl.record import changed
 from .census import distinct
 from .graph import operand_refs, operands, read_paths, results
 from .paths import covers
@@ -136,7 +137,7 @@ class _Live:
         after = at + len(body.losses)
         modules = self._modules(nodes)
         targets = {path for node in nodes for path in read_paths(node)}
-        updates = [replace(update, ref=moved(update.ref)) for update in body.updates] if self.updates else []
+        updates = [changed(update, ref=moved(update.ref)) for update in body.updates] if self.updates else []
         touched = targets | {update.path for update in updates}
         parameters = {path: own for path, own in body.parameters.items() if self.slicer.keep or path in touched}
         return Body(
@@ -144,12 +145,12 @@ class _Live:
             span=body.span,
             training=body.training,
             nodes=nodes,
-            inputs=[replace(declared, node=kept[declared.node].node) for declared in body.inputs if declared.node in kept],
-            outputs=[replace(output, ref=moved(output.ref)) for i, output in enumerate(body.outputs) if i in wanted],
-            losses=[replace(loss, ref=moved(loss.ref)) for i, loss in enumerate(body.losses, at) if i in wanted],
+            inputs=[changed(declared, node=kept[declared.node].node) for declared in body.inputs if declared.node in kept],
+            outputs=[changed(output, ref=moved(output.ref)) for i, output in enumerate(body.outputs) if i in wanted],
+            losses=[changed(loss, ref=moved(loss.ref)) for i, loss in enumerate(body.losses, at) if i in wanted],
             updates=updates,
             states=[
-                replace(state, node=kept[state.node].node, result=moved(state.result)) for i, state in enumerate(body.states, after) if i in wanted
+                changed(state, node=kept[state.node].node, result=moved(state.result)) for i, state in enumerate(body.states, after) if i in wanted
             ],
             parameters=parameters,
             modules=modules,
@@ -175,7 +176,7 @@ class _Live:
         names = {declared.key for declared in callee.inputs} if callee is not None else set(node.inputs)
         inputs: dict[str, Operand] = {name: _moved(operand, moved) for name, operand in node.inputs.items() if name in names}
         outputs = node.outputs if callee is None else tuple(node.outputs[i] for i in sorted(self.used[number]))
-        return replace(node, inputs=inputs, outputs=outputs, body=callee)
+        return changed(node, inputs=inputs, outputs=outputs, body=callee)
 
     def _modules(self, nodes: list[Node]) -> dict[str, ModuleDecl]:
         """Keep the modules that are used or handed to one that is; what is handed on keeps all its bodies."""
@@ -195,7 +196,7 @@ class _Live:
                 whole = module.bodies if path in handed or not any(called) else []
                 if self.slicer.keep and path not in handed and module.extern is None:  # what is extern is held to its bodies
                     whole = [self.slicer.held(body) for body in whole]
-                kept[path] = replace(module, bodies=list(distinct([*called, *whole])))
+                kept[path] = changed(module, bodies=list(distinct([*called, *whole])))
         return kept
 
 

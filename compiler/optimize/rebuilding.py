@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ...dsl.program import Body, EntryPlan, ModuleDecl, Node, Program, Region
+from ...dsl.record import changed
 from ..census import distinct
 from ..graph import Graph, callees, ordered
 
@@ -36,17 +37,17 @@ def _relinked(body: Body, new: dict[int, Body]) -> Body:
     if all(new[id(callee)] is callee for callee in callees(body)):
         return body
     nodes = [_linked(node, new) for node in body.nodes]
-    return replace(body, nodes=nodes, modules={path: _declared(declared, new) for path, declared in body.modules.items()})
+    return changed(body, nodes=nodes, modules={path: _declared(declared, new) for path, declared in body.modules.items()})
 
 
 def _linked(node: Node, new: dict[int, Body]) -> Node:
-    return replace(node, body=new[id(node.body)]) if node.body is not None and new[id(node.body)] is not node.body else node
+    return changed(node, body=new[id(node.body)]) if node.body is not None and new[id(node.body)] is not node.body else node
 
 
 def _declared(declared: ModuleDecl, new: dict[int, Body]) -> ModuleDecl:
     if all(new[id(body)] is body for body in declared.bodies):
         return declared
-    return replace(declared, bodies=[new[id(body)] for body in declared.bodies])
+    return changed(declared, bodies=[new[id(body)] for body in declared.bodies])
 
 
 def with_roots(program: Program, new: Mapping[int, Body]) -> Program:
@@ -70,7 +71,7 @@ def marked(graph: Graph, regions: Mapping[int, Mapping[int, Region]]) -> Graph:
 
     def mark(body: Body) -> Body:
         own = regions.get(id(next(olds)), {})
-        nodes = [replace(node, region=own[number]) if number in own else node for number, node in enumerate(body.nodes)]
+        nodes = [changed(node, region=own[number]) if number in own else node for number, node in enumerate(body.nodes)]
         return replace(body, nodes=nodes) if own else body
 
     return rebuild(graph, mark)

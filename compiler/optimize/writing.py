@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from ...blocks.registry import primitives
 from ...dsl.facts import Facts
 from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Operand, Ref
+from ...dsl.record import changed
 from ...dsl.rule import ShapeRule
 from ...dsl.source import Span
 from ...dsl.types import TensorType
@@ -62,7 +62,7 @@ class Writer:
             self._straight += 1
             return self.add(node)
         inputs = {name: self.operand(operand) for name, operand in node.inputs.items()}
-        made = self.add(node if inputs == node.inputs else replace(node, inputs=inputs))
+        made = self.add(node if inputs == node.inputs else changed(node, inputs=inputs))
         self.stand_for(number, [Ref(made.node, i) for i in range(len(node.outputs))])
         return made
 
@@ -122,14 +122,14 @@ def is_operand(value: Any) -> bool:
 
 def moved(old: Body, nodes: list[Node], at: Callable[[Ref], Ref], modules: Mapping[str, ModuleDecl] | None = None) -> Body:
     """Return a body with other nodes; `at` tells where the old one's values are."""
-    return replace(
+    return changed(
         old,
         nodes=nodes,
-        inputs=[replace(declared, node=at(Ref(declared.node)).node) for declared in old.inputs],
-        outputs=[replace(output, ref=at(output.ref)) for output in old.outputs],
-        losses=[replace(loss, ref=at(loss.ref)) for loss in old.losses],
-        updates=[replace(update, ref=at(update.ref)) for update in old.updates],
-        states=[replace(state, node=at(Ref(state.node)).node, result=at(state.result)) for state in old.states],
+        inputs=[changed(declared, node=at(Ref(declared.node)).node) for declared in old.inputs],
+        outputs=[changed(output, ref=at(output.ref)) for output in old.outputs],
+        losses=[changed(loss, ref=at(loss.ref)) for loss in old.losses],
+        updates=[changed(update, ref=at(update.ref)) for update in old.updates],
+        states=[changed(state, node=at(Ref(state.node)).node, result=at(state.result)) for state in old.states],
         modules=dict(old.modules if modules is None else modules),
         names={},
         claims=[],
@@ -184,4 +184,4 @@ def _renumbered(node: Node, at: Any) -> Node:
     inputs: dict[str, Operand] = {}
     for name, operand in node.inputs.items():
         inputs[name] = None if operand is None else at(operand) if isinstance(operand, Ref) else tuple(at(ref) for ref in operand)
-    return replace(node, inputs=inputs)
+    return changed(node, inputs=inputs)
