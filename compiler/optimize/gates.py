@@ -48,18 +48,23 @@ def _is_own(body: Body, gate: Ref) -> bool:
 
 
 def _columns_of(writer: Writer, gates: Sequence[Gates], like: Node) -> Ref | None:
-    """Write the gates as the first columns of one value [samples, columns, 1...], if that is what they are."""
+    """Write the gates as the first columns of one value [samples, columns, 1...], or entries of a vector, if that is what they are."""
     body = writer.old
     found: list[Ref] = []
     for place, gate in enumerate(gates):
         node = body.nodes[gate[0].node]
         source, items = node.inputs.get("x"), tuple(node.attributes.get("items", ()))
-        is_column = node.target == "index" and items[:2] == (slice(None), place) and all(item in (None, 0) for item in items[2:])
-        if len(gate) > 1 or not is_column or not isinstance(source, Ref):
+        is_column = items[:2] == (slice(None), place) and all(item in (None, 0) for item in items[2:])
+        is_entry = items[:1] == (place,) and all(item is None for item in items[1:])
+        if len(gate) > 1 or node.target != "index" or not isinstance(source, Ref) or not (is_column or (is_entry and body.type(source).rank == 1)):
             return None
         found.append(source)
+    if len(set(found)) > 1:
+        return None
     rows, *rest = body.type(found[0]).shape
-    if len(set(found)) > 1 or not rest or any(axis != 1 for axis in rest[1:]):
+    if not rest and rows == len(gates):
+        return writer.operation("reshape", like, x=writer.at(found[0]), shape=(1, len(gates)))
+    if not rest or any(axis != 1 for axis in rest[1:]):
         return None
     made = writer.at(found[0])
     if extent(rest[0]) != len(gates):

@@ -10,12 +10,12 @@ from .registry import make, passes, split
 
 DEFAULT = (
     "simplify", "cse", "sdpa", "route_experts", "mix_kernels", "mix_pairs", "mix_matmul", "resize_late", "merge_linears", "merge_attentions",
-    "cancel", "batch_families", "pack", "unrecord",
+    "cancel", "batch_families", "mix_members", "pack", "unrecord",
 )  # fmt: skip
 EVALUATION = (
     "simplify", "read_prefixes", "cse", "sdpa", "route_experts", "mix_kernels", "merge_maps", "mix_pairs", "sum_linears", "mix_matmul", "fold_norms",
-    "resize_late", "merge_linears", "merge_attentions", "cancel", "batch_families", "compose_maps", "fold_forward", "lay_channels_last",
-    "onednn_linears", "fold_parameters",
+    "resize_late", "merge_linears", "merge_attentions", "cancel", "batch_families", "mix_members", "compose_maps", "fold_forward",
+    "lay_channels_last", "onednn_linears", "fold_parameters",
 )  # fmt: skip
 PIPELINES: Mapping[str, tuple[str, ...]] = {
     "none": (),

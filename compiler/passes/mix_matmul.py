@@ -6,23 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...dsl.program import Body, Node, NodeKind, Ref
+from ...dsl.program import Body, Ref
 from ...dsl.record import record
-from ..graph import Graph, operands
-from ..optimize.gates import gate_matrix, is_gate, rows_of
+from ..graph import Graph
+from ..optimize.gates import gate_matrix, rows_of
 from ..optimize.interface import Journal, Pass
 from ..optimize.readers import readers
 from ..optimize.rebuilding import rebuild
 from ..optimize.scheduling import schedule
+from ..optimize.summing import Product, gated, is_scaled, sums
 from ..optimize.writing import Writer
-
-
-@record
-class Product:
-    """A value and the gate that it is multiplied by."""
-
-    gate: Ref
-    value: Ref
 
 
 @record
@@ -42,7 +35,8 @@ class Mixture:
 class MixMatmul(Pass):
     """Mix the same values for several tasks in one matrix product: `y_t = sum_e g_t,e f_e` is `[y_t] = G [f_e]`, where each sample has its gates.
 
-    A mixture alone, and gates of places, are left as they are: there a product was measured to be slower.
+    A mixture alone, and gates of places, are left as they are: there a product was measured to be slower
+    (unless the values are members of one batch, see `mix_members`).
     """
 
     fires: ClassVar[Mapping[str, int]] = {"taskexpert:compared": 1}
@@ -78,11 +72,11 @@ def _mixed(body: Body, journal: Journal) -> Body:
 def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:
     """Yield the sums that mix values which other sums mix, too, in the order of the body."""
     read = readers(body)
-    sums = _sums(body, read)
+    added = sums(body, read)
     found: dict[int, dict[Ref, tuple[Ref, Product]]] = {}
     mixed: dict[Ref, int] = {}
-    for number, addends in sums.items():
-        products = ((ref, _product(body, ref)) for ref in addends if read[ref] == 1)
+    for number, addends in added.items():
+        products = ((ref, gated(body, ref)) for ref in addends if read[ref] == 1)
         found[number] = {product.value: (ref, product) for ref, product in products if product is not None}
         for value in found[number]:
             mixed[value] = mixed.get(value, 0) + 1
@@ -90,43 +84,11 @@ def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:
         shared = {ref: product for value, (ref, product) in own.items() if mixed[value] > 1}
         if len(shared) > 1:
             products = tuple(sorted(shared.values(), key=lambda product: (product.value.node, product.value.index)))
-            yield Mixture(number, products, tuple(ref for ref in sums[number] if ref not in shared))
+            yield Mixture(number, products, tuple(ref for ref in added[number] if ref not in shared))
         elif len(own) > 1:
             journal.decline(body, f"{len(own)} values are mixed only here: one product would be slower", body.nodes[number].span)
-        elif sum(_is_scaled(body, ref) for ref in sums[number]) > 1:
+        elif sum(is_scaled(body, ref) for ref in added[number]) > 1:
             journal.decline(body, "the gates are of places: one product would be slower", body.nodes[number].span)
-
-
-def _sums(body: Body, read: Mapping[Ref, int]) -> dict[int, tuple[Ref, ...]]:
-    """Return the largest sums, with what they add up."""
-    found: dict[int, tuple[Ref, ...]] = {}
-    for number, node in enumerate(body.nodes):
-        a, b = node.inputs.get("a"), node.inputs.get("b")
-        if node.kind is NodeKind.OPERATION and node.target == "add" and isinstance(a, Ref) and isinstance(b, Ref) and a != b and _is_even(body, node):
-            parts = [found.pop(ref.node) if ref.node in found and read[ref] == 1 else (ref,) for ref in (a, b)]
-            found[number] = (*parts[0], *parts[1])
-    return found
-
-
-def _is_even(body: Body, node: Node) -> bool:
-    """Tell whether nothing is stretched."""
-    return all(body.type(ref).shape == node.outputs[0].shape for _, ref in operands(node))
-
-
-def _is_scaled(body: Body, ref: Ref) -> bool:
-    node = body.nodes[ref.node]
-    return node.kind is NodeKind.OPERATION and node.target == "mul" and not _is_even(body, node) and len(list(operands(node))) == 2
-
-
-def _product(body: Body, ref: Ref) -> Product | None:
-    """Return a value and its gate, one number for each sample."""
-    if not _is_scaled(body, ref):
-        return None
-    node, shape = body.nodes[ref.node], body.type(ref).shape
-    for gate, value in ((node.inputs["a"], node.inputs["b"]), (node.inputs["b"], node.inputs["a"])):
-        if isinstance(gate, Ref) and isinstance(value, Ref) and body.type(value).shape == shape and is_gate(body.type(gate), body.type(value)):
-            return Product(gate, value)
-    return None
 
 
 def _write(writer: Writer, group: list[Mixture]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from pairs import Ratio, show
-from part import EXPERTS, Part, part
+from part import EXPERTS, MIXTURE, Part, part
 from texts import (
     ATTENTION,
     FUSED,
@@ -93,6 +93,17 @@ ROWS: Mapping[str, tuple[Part, ...]] = {
     "mix_matmul": (
         Part("mix_matmul, 4 mixtures of 5 maps, batch 2", MATMUL, ((5, 2, 192, 14, 18), (4, 2, 5)), "mix_matmul", 0.8),
         Part("mix_matmul, the same, batch 8, forward and backward", MATMUL, ((5, 8, 192, 14, 18), (4, 8, 5)), "mix_matmul", 0.9, trains=True),
+    ),
+    "mix_members": (
+        Part(
+            "mix_members and what makes its batch, 8 experts of width 64, batch 4",
+            MIXTURE,
+            ((4, 64),),
+            "batch_families, mix_members, pack",
+            0.5,
+            calls=20,
+        ),
+        Part("mix_members, the same, forward and backward", MIXTURE, ((4, 64),), "batch_families, mix_members, pack", 0.6, trains=True, calls=5),
     ),
     "mix_pairs": (
         Part(

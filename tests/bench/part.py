@@ -31,6 +31,24 @@ model M(dim: int = 64) {
 }
 """
 """Members of a family that are alike, on one input."""
+MIXTURE = """
+block Expert(dim: int) {
+  in x: float[B, dim]
+  first, second = Linear(dim, dim), Linear(dim, dim)
+  out y = second(relu(first(x)))
+}
+model M(dim: int = 64, n: int = 8) {
+  in x: float[B, dim]
+  gate = Linear(dim, n)
+  g = softmax(gate(x), dim = 1)
+  for e in 0..n {
+    expert = Expert(dim)
+    f = expert(x)
+  }
+  out y = sum(g[:, e, none] * f[e] for e in 0..n)
+}
+"""
+"""The same, mixed by the gates of each sample."""
 
 
 @dataclass(frozen=True, slots=True)
