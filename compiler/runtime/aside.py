@@ -28,7 +28,7 @@ class Aside:
 
     def __call__(self, model: nn.Module, *values: Any) -> Any:
         """Call the function."""
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling():
             return self.function(model, *values)
         if self._paths is None:
             self._paths = self._beside(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,9 +39,14 @@ class RootCode:
     arrange: Arrange  # the outputs
     losses: tuple[str, ...]
     states: tuple[str, ...]
+    unrecorded: Callable[..., Any] = field(init=False)
+    """The function where no gradient is asked for."""
+
+    def __post_init__(self) -> None:
+        self.unrecorded = self.function
 
     def take(self, function: Callable[..., Any]) -> None:
-        """Take another function of the same."""
+        """Take another function of the same, for calls of which gradients are asked."""
         self.function = function
 
     def pack(self, found: Any, weights: Mapping[str, float] | None) -> Outputs:

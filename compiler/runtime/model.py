@@ -78,44 +78,40 @@ class Model(Saved):
         return self._run(view, values)
 
     def _run(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        """Check the flat inputs, run a view, and name its results."""
-        compiling = torch.compiler.is_compiling()
+        """Check the flat inputs, run a view, and name its results; what fails in it says where in the text."""
+        if torch.compiler.is_compiling():
+            return self._compiled(view, values)
         if self._chance is not None:
-            if compiling:
-                raise RuntimeError("only eager calls take draws from outside")
             self._chance.restart()
-        if compiling:
-            return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
         self._check(view, values)
         if self.training and self._still:
             self._stand_still()
         standing = self._standing
-        if standing is None:
-            return self._placed(view, values)
-        standing.look()
-        try:
-            return self._placed(view, values)
-        finally:
-            standing.holds = False
-
-    def _placed(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        """Run a view; what fails in it says where in the text."""
+        if standing is not None:
+            standing.look()
         try:
             return self._compute(view, values)
-        except torch.OutOfMemoryError as error:
-            place = innermost(error.__traceback__)
-            if place is not None:
-                error.add_note(f"{place.span}: in `{place.block}`")
-            raise
         except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
             place = innermost(error.__traceback__)
             if place is None or isinstance(error, (ModelError, InputError)):
                 raise
+            if isinstance(error, torch.OutOfMemoryError):
+                error.add_note(f"{place.span}: in `{place.block}`")
+                raise
             raise ModelError(place, error) from error
+        finally:
+            if standing is not None:
+                standing.holds = False
+
+    def _compiled(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
+        if self._chance is not None:
+            raise RuntimeError("only eager calls take draws from outside")
+        return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
 
     def _compute(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        code = view.train if self.training else view.eval
-        return code.pack(code.function(self, *[values.get(key) for key in view.keys]), self._stage.losses if self._stage is not None else None)
+        code, stage = view.train if self.training else view.eval, self._stage
+        function = code.function if torch.is_grad_enabled() else code.unrecorded
+        return code.pack(function(self, *[values.get(key) for key in view.keys]), stage.losses if stage is not None else None)
 
     def _signature(self) -> Signature:
         """Return the border of the active stage, or of the model."""
