@@ -85,7 +85,10 @@ class RawItem:
         if not isinstance(self.tree, ast.Bare) or isinstance(self.tree.value, ast.String):
             return ()
         text = self.span.text.splitlines()[0]
-        return (Diagnostic("A112", f"`{text}` does nothing: it is no item of a file", self.span, help=f"remove it, or write `name = {text}`"),)
+        data = isinstance(self.tree.value, (ast.List, ast.MapLiteral, ast.SetLiteral))
+        items = "a file holds items: `model M { in x: float[B]; out y = x }`; a value has a name: `name = ...`"
+        help = items if data else f"remove it, or write `name = {text}`"
+        return (Diagnostic("A112", f"`{text}` does nothing: it is no item of a file", self.span, help=help),)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

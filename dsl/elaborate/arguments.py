@@ -216,9 +216,9 @@ def checked(name: str, value: Value, type_: ast.Type, span: Span, frame: Frame) 
     if isinstance(type_, ast.TypeChoice):
         chosen = type_.then if statics.truth(evaluate(type_.condition, frame), type_.condition.span) else type_.otherwise
         return checked(name, value, chosen, span, frame)
+    check_type(name, type_)
     if value is None:
         return None
-    check_type(name, type_)
     found = TYPES[type_.name](name, value, type_, span, frame)
     if found is REFUSED:
         if isinstance(value, (Dim, SetAxis)):
@@ -233,12 +233,23 @@ def unmade(value: Value) -> str | None:
     return f"with `...` as its last argument `{value.template.name}` stays a block" if isinstance(value, Module) else None
 
 
+FOREIGN = {
+    **dict.fromkeys(("dict", "Dict", "Mapping"), "write `map[tasks, int]`, where `index tasks = ...` is declared"),
+    **dict.fromkeys(("tuple", "Tuple", "Sequence", "Iterable"), "write `list[int]`"),
+    **dict.fromkeys(("Optional", "Union", "Any"), "a parameter has one type; what may be left out has a value: `dim: int = none`"),
+    **dict.fromkeys(("Literal", "Enum"), "a choice of words is `mode: {a, b}`"),
+    **dict.fromkeys(("Callable", "function"), "write `fn`"),
+    **dict.fromkeys(("Module", "Layer", "type", "Type"), "write `block` for a block, `module` for a made module"),
+    **dict.fromkeys(("number", "double", "real"), "write `float`"),
+}
+"""Types of Python and others, and what to write."""
+
+
 def check_type(name: str, type_: ast.TypeRef) -> None:
     """Report a parameter's type that there is not."""
     if type_.name not in TYPES:
-        fail(
-            "A212", f"there is no parameter type `{type_.name}`", type_.span, suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
-        )
+        known = FOREIGN.get(type_.name) or suggest(type_.name, TYPES, f"the types are {statics.listed(TYPES, 20)}")
+        fail("A212", f"there is no parameter type `{type_.name}`", type_.span, known)
     if type_.arguments is not None and type_.name not in _GENERIC:
         help = f"a tensor is an input: `in {name}: {type_.span.text}`" if type_.name in ("float", "int", "bool") else f"write `{type_.name}`"
         fail("A212", f"`{type_.span.text}` is no parameter type", type_.span, help)

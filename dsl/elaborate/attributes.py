@@ -36,7 +36,9 @@ def attribute(target: Value, part: str, node: ast.Attribute, frame: Frame) -> Va
     """Return `target.part`."""
     handler = ATTRIBUTES.get(target.__class__)
     if handler is None:
-        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, None)
+        turned = isinstance(target, str) and part in ("T", "mT")
+        help = f"what is stored is turned by `transpose({node.object.span.text})`" if turned else None
+        fail("A104", f"{describe(target)} has no `{part}`", node.part_span, help)
     return handler(target, part, node, frame)
 
 

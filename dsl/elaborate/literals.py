@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .. import ast
@@ -148,3 +149,14 @@ register(ast.Tuple, _tuple)
 register(ast.SetLiteral, _set)
 register(ast.MapLiteral, _map)
 register(ast.Comprehension, _comprehension)
+
+
+def members(node: ast.Expr, frame: Frame) -> Value:
+    """Evaluate what an index set is said to be."""
+    try:
+        return evaluate_whole(node, frame)
+    except Problem as problem:
+        if isinstance(node, ast.List) and problem.diagnostic.code == "A102":
+            help = f"names of members stand in braces: `{{{node.span.text[1:-1]}}}`"
+            raise Problem(replace(problem.diagnostic, help=help)) from None
+        raise

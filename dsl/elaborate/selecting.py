@@ -66,8 +66,16 @@ def _paths(node: ast.Expr, frame: Frame, variables: bool) -> list[tuple[Part, ..
                 return [(first,)]
         items = tuple(_item(item, frame, variables) for item in node.items)
         return [_indexed(path, items, node) for path in _paths(node.object, frame, variables)]
-    help = "a selector is a path, such as `lm.fork[generate]`, `layers[*].attn.{q, v}` or `**.norm`"
-    fail("A525", f"`{node.span.text}` is no selector", node.span, help)
+    fail("A525", f"`{node.span.text}` is no selector", node.span, _meant(node))
+
+
+def _meant(node: ast.Expr) -> str:
+    """Say what to write for an expression that is no selector."""
+    if isinstance(node, ast.String):
+        return f"a path stands without quotes: `{node.value}`"
+    if isinstance(node, ast.Binary) and node.op == "-":
+        return f"what is left out stands after `except`: `{node.left.span.text} except {node.right.span.text}`"
+    return "a selector is a path, such as `lm.fork[generate]`, `layers[*].attn.{q, v}` or `**.norm`"
 
 
 def _joined(heads: Sequence[tuple[Part, ...]], tails: Sequence[tuple[Part, ...]], node: ast.Attribute) -> list[tuple[Part, ...]]:

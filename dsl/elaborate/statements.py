@@ -19,7 +19,7 @@ from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
 from .fitting import looped, of_operand
 from .indexing import member_key
-from .literals import unpack
+from .literals import members, unpack
 from .replicate import LEAST, Copier, Mark, carried, is_repeatable
 from .scope import Frame, Loop, close_loop
 from .values import Chain, Declared, Family, IndexSet, Record, Tensor, Unborn, Value, describe, is_list, is_map, place
@@ -347,7 +347,7 @@ def _index_set(statement: ast.IndexSet, frame: Frame) -> None:
     if binders:
         frame.bind(name, _set_family(name, binders, statement.value, frame), statement.name.span)
         return
-    found = _named_set(name, evaluate_whole(statement.value, frame), statement.value.span, frame)
+    found = _named_set(name, members(statement.value, frame), statement.value.span, frame)
     frame.bind(name, found, statement.name.span)
     check_maps(name, found, frame)
 

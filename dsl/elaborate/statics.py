@@ -37,10 +37,12 @@ def is_static(value: Value) -> bool:
     return value is None or isinstance(value, (int, float, Fraction, str, bool, list, tuple, dict, Dim, IndexSet, MemberOf, EnumValue))
 
 
-def _instead(operand: Value) -> str:
+def _instead(op: str, operand: Value) -> str:
     """Say what to write for an operand that arithmetic does not take."""
     if isinstance(operand, IndexSet):
         return f"its size is `len({operand.name})`"
+    if isinstance(operand, str) and op == "%":
+        return 'a template of a weights map fills in by itself: `"layers.{i}"`'
     return "give it a name of its own first, `w = Parameter(...)`" if isinstance(operand, Declared) else "both sides must be numbers"
 
 
@@ -60,7 +62,7 @@ def binary(op: str, left: Value, right: Value, span: Span) -> Value:
     a, b = number(left), number(right)
     for value, original in ((a, left), (b, right)):
         if not is_number(value) and not isinstance(value, Dim):
-            fail("A203", f"`{op}` does not take {describe(original)}", span, _instead(original))
+            fail("A203", f"`{op}` does not take {describe(original)}", span, _instead(op, original))
     if isinstance(a, Dim) or isinstance(b, Dim):
         try:
             return _bounded(_dimension(op, a, b, span), span)

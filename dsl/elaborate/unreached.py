@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import ast
 from ..diagnostics import Diagnostic
-from ..parse.pythonisms import walk
+from ..parse.pythonisms import SELECTING, walk
 from ..parse.vocabulary import ITEM_WORDS
 from ..primitive import Kind
 from ..record import record
@@ -257,9 +257,6 @@ _WORDS: dict[type, Callable[[Any], tuple[Iterator[ast.Name], ...]]] = {
     ast.State: lambda n: (_bare(n.initial),),
 }  # fmt: skip
 """The parts of each kind of node whose names are words, not values."""
-
-SELECTING = ("params", "losses")
-"""Forms whose arguments are selectors."""
 
 
 def _role(node: ast.Expr) -> Iterator[ast.Name]:

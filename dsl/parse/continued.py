@@ -16,6 +16,9 @@ BRACED: Final = re.compile(
 PYTHON: Final = re.compile(r"\w[^\n]*:[ \t]*$", re.M)
 """A line that opens a body as Python does."""
 
+KEY: Final = re.compile(r"\w+[ \t]*:(?![^\n]*=)[^\n]*$", re.M)
+"""A line of YAML: a key and its value."""
+
 BARE: Final = re.compile(r"^[ \t]*(?:if|for|repeat|else|task|entry|stage)\b[^{}()\[\]\n#]*(?:\{[^{}\n]*\}[^{}\n#]*)*$", re.M)
 """A line in a body that needs a `{` and has none."""
 
@@ -24,7 +27,7 @@ def continued(text: str, pieces: list[Piece]) -> tuple[Piece, ...]:
     """Return the pieces of a file, those below a broken one that are no items of their own joined to it."""
     out: list[Piece] = []
     for piece in pieces:
-        if out and stands_below(text, piece) and is_broken(text, out[-1]):
+        if out and (stands_below(text, piece) and is_broken(text, out[-1]) or is_key(text, out[-1]) and is_key(text, piece)):
             out[-1] = replace(out[-1], end=piece.end)
         elif piece.fault is not None and text[piece.start : piece.end] == "}" and (opened := unopened(text, out)) >= 0:
             out[opened:] = [Piece(out[opened].start, piece.end)]
@@ -34,7 +37,11 @@ def continued(text: str, pieces: list[Piece]) -> tuple[Piece, ...]:
 
 
 def is_broken(text: str, piece: Piece) -> bool:
-    return piece.fault is not None or any(line.match(text, piece.start, piece.end) for line in (BRACED, PYTHON))
+    return piece.fault is not None or any(line.match(text, piece.start, piece.end) for line in (BRACED, PYTHON, KEY))
+
+
+def is_key(text: str, piece: Piece) -> bool:
+    return KEY.match(text, piece.start) is not None
 
 
 def stands_below(text: str, piece: Piece) -> bool:

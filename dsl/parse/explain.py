@@ -158,7 +158,9 @@ PYTHON: Final = {
     "async": ("A023", "`async` is not in the language", "leave it out"),
     "pass": ("A023", "`pass` is not in the language", "leave the braces empty: `{ }`"),
     "input": ("A023", "`input` is not in the language", "write `in x: float[B, dim]`"),
+    "inputs": ("A023", "`inputs` is not in the language", "write `in x: float[B, dim]`"),
     "output": ("A023", "`output` is not in the language", "write `out y = e`"),
+    "outputs": ("A023", "`outputs` is not in the language", "write `out y = e`"),
     "param": ("A023", "`param` stands only in a `golden`", "write `w = Parameter([dim])`, or give the block a parameter: `block F(dim: int)`"),
     "let": ("A023", "`let` is not in the language", "write `x = e`"),
     "var": ("A023", "`var` is not in the language", "write `x = e`"),
@@ -174,7 +176,8 @@ def in_place(s: Scene) -> Diagnostic | None:
     """Explain `x += 1` and its kin."""
     if s.found == "=" and s.before in ("+", "-", "*", "/", "//", "%", "@", "&", "|", "**") and s.before_start + len(s.before) == s.fault.start:
         target = s.line.strip()[: -len(s.before)].strip() or "x"
-        return s.says("A029", f"`{s.before}=` is not in the language", f"write `{target} = {target} {s.before} ...`", whole=True)
+        help = "losses add up by themselves: write `loss more = ...`" if target == "loss" else f"write `{target} = {target} {s.before} ...`"
+        return s.says("A029", f"`{s.before}=` is not in the language", help, whole=True)
     if s.found.startswith(("+", "-")) and s.before == s.found[:1] and s.at_end:
         return s.says("A029", f"`{s.before}{s.found}` is not in the language", "write `x = x + 1`", whole=True)
     return None

@@ -11,7 +11,7 @@ from .. import ast
 from ..diagnostics import Diagnostic
 
 SUSPECT: Final = re.compile(
-    r"\b(?:nn|self|F|torch|np|numpy|None|True|False|super|print|isinstance)\b|\.\s*(?:shape|ndim|device|dtype)\b|\.\s*[a-z]\w*\s*\("
+    r"\b(?:nn|self|F|torch|np|numpy|None|True|False|super|print|isinstance)\b|\.\s*(?:shape|ndim|device|dtype)\b|\.\s*[a-z]\w*\s*\(|\*\s*\["
 )
 """Items without any of this are not walked."""
 
@@ -38,6 +38,17 @@ METHODS: Final = {
     "item": "a value stays a tensor",
     "append": "a name bound in a loop is a family afterwards: `h[i]`, `h[*]`",
 }
+OF_MODULES: Final = {
+    "requires_grad_": "write `freeze f`, or leave it out of what a stage tunes",
+    "eval": "leave it out: what is frozen stands in eval mode, and a stage says `rest in eval`",
+    "train": "leave it out: the caller's `.train()` says it",
+    "parameters": "a selector takes what is below a path: `tune f`, `params(f)`",
+    "register_buffer": "write `total = Buffer([dim], init = zeros)`",
+    "apply": "say how a layer begins where it is made: `Linear(a, b, init = normal(std = 0.02))`",
+    "backward": "leave it out: the loop is the caller's, and `loss main = ...` says what is minimised",
+}
+"""Methods of a module that nothing here can be called."""
+
 FUNCTIONS: Final = frozenset((
     "abs", "argmax", "bmm", "bool", "chunk", "clamp", "clone", "cumsum", "detach", "exp", "expand", "flatten", "float", "gather", "int", "log",
     "log_softmax", "long", "masked_fill", "matmul", "max", "mean", "min", "norm", "pow", "relu", "repeat", "sigmoid", "softmax", "split", "sqrt",
@@ -80,6 +91,7 @@ WORDS: Final = {
     "isinstance": "steer by a parameter: `mode: {pre, post} = pre`, then `if mode == pre { ... }`",
     "print": "leave it out: what is wanted is an `out`; `archloom run` prints outputs, `archloom summary` sizes",
     "super": "leave it out: blocks inherit nothing",
+    "checkpoint": "leave it out: the caller asks for it, `--optimize checkpoint`",
     "view": "write `reshape(x, [B, S, d])`",
     "out": "write `out y = e`, without parentheses",
     "tie": "write `tie a.weight, b.weight`, without parentheses",
@@ -111,6 +123,9 @@ LEFT_OUT: Final = {
 }  # fmt: skip
 """Arguments of PyTorch that nothing here takes."""
 
+
+SELECTING: Final = ("params", "losses")
+"""Functions that take selectors."""
 
 LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 
@@ -173,11 +188,27 @@ def judge(node: ast.Node, values: frozenset[str]) -> Diagnostic | None:
     """Return what is wrong with one node."""
     if isinstance(node, ast.Name) and node.id in CONSTANTS:
         return Diagnostic("A025", f"`{node.id}` is written in lower case", node.span, help=f"write `{CONSTANTS[node.id]}`")
+    if isinstance(node, ast.TypeRef):
+        return next((sizeless(size) for size in node.arguments or () if isinstance(size, ast.Name) and size.id == "None"), None)
+    if isinstance(node, ast.Call):
+        spread = next((a for a in node.arguments if a.name is None and is_spread(a.value)), None)
+        if spread is not None and not (isinstance(node.function, ast.Name) and node.function.id in SELECTING):
+            help = "write each argument, or pass a family whole: `f(x[*])`"
+            return Diagnostic("A030", f"`{spread.span.text}` spreads nothing here: arguments are written one by one", spread.span, help=help)
     if isinstance(node, ast.Call) and isinstance(node.function, ast.Attribute):
         return method(node, node.function, values)
     if isinstance(node, ast.Attribute):
         return member(node, values)
     return None
+
+
+def sizeless(size: ast.Name) -> Diagnostic:
+    return Diagnostic("A025", "`None` is no size", size.span, help="a size that is not known has a name with a capital: `B`")
+
+
+def is_spread(value: ast.Expr) -> bool:
+    """Tell whether an argument is `*[a, b]`, which parses as a selector."""
+    return isinstance(value, ast.Index) and isinstance(value.object, ast.Whole)
 
 
 def root(node: ast.Expr) -> ast.Expr:
@@ -194,10 +225,12 @@ def holds_value(node: ast.Expr, values: frozenset[str]) -> bool:
 
 def method(node: ast.Call, called: ast.Attribute, values: frozenset[str]) -> Diagnostic | None:
     """Judge `x.view(2, 3)`: operations are functions."""
-    if not isinstance(called.part, str) or not holds_value(called.object, values):
+    if not isinstance(called.part, str) or not (called.part in OF_MODULES or holds_value(called.object, values)):
         return None
     owner = called.object.span.text
     message = f"`{owner}.{called.part}(...)` is a method of PyTorch"
+    if called.part in OF_MODULES:
+        return Diagnostic("A026", message, node.span, help=OF_MODULES[called.part])
     if called.part in METHODS:
         return Diagnostic("A026", message, node.span, help=METHODS[called.part])
     if called.part in FUNCTIONS:
@@ -219,6 +252,8 @@ def member(node: ast.Attribute, values: frozenset[str]) -> Diagnostic | None:
         return None
     written = node.span.text
     first = node.object.id if isinstance(node.object, ast.Name) else ""
+    if isinstance(node.object, ast.Attribute) and node.object.span.text in ("nn.functional", "torch.nn", "torch.nn.functional", "torch.utils"):
+        first = node.object.span.text.split(".")[0]
     if first == "self":
         return Diagnostic("A022", f"`{written}`: there is no `self`", node.span, help=f"write `{node.part}`: names of a block are known in all of it")
     if first in MODULES and first not in values:

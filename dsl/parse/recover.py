@@ -18,7 +18,9 @@ READ: Final = 1 << 19
 OPERAND: Final = re.compile(r"(?:[\w)\]}\"*])[ \t]*$")
 LITERAL: Final = re.compile(r"\b(?:and|or|not|if|in|for|where|except)[ \t]*$")
 HEADER: Final = re.compile(r"\s*(?:block|model|fn)\b")
-SUITE: Final = re.compile(r"[ \t]*(?:def|class|while|with|try|async)\b[^\n]*:[ \t]*$")
+SUITE: Final = re.compile(r"[ \t]*(?:def|class|while|with|try|async|stage)\b[^\n]*:[ \t]*$")
+ONE_LINE: Final = re.compile(r"\s*(?:out|outputs?|return|loss|in|inputs?|target|print)\b")
+"""What holds no statements in its braces."""
 STAND_IN: Final = "if a"
 """A header in place of a faulty one."""
 
@@ -110,7 +112,7 @@ def blanked(span: Span, begin: int, brace: int, stop: int) -> tuple[str, Span] |
     """Return the text with a statement, or its header before the brace, made blank, and where; line ends stay."""
     text = span.source.text
     stand_in = ""
-    if brace >= 0 and HEADER.match(text, span.start):
+    if brace >= 0 and not ONE_LINE.match(text, begin) and HEADER.match(text, span.start):
         stop, stand_in = brace, STAND_IN
     gone = re.sub(r"[^\n]", " ", text[begin:stop])
     if len(gone) < len(stand_in) or not text[begin:stop].strip():

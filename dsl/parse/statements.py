@@ -90,7 +90,9 @@ class Statements(Expressions):
         if text.startswith("self."):
             help = f"write `{text[5:]} = ...`: a module is named where it is born"
             raise BuildError("A022", f"`{text}`: there is no `self`", span.start, span.end, help)
-        if isinstance(written, ast.Attribute):
+        if isinstance(written, ast.Attribute) and written.part == "requires_grad":
+            help = f"write `freeze {written.object.span.text}`, or leave it out of what a stage tunes"
+        elif isinstance(written, ast.Attribute):
             help = "write a plain name; parts of a module or a record don't change"
         elif isinstance(written, ast.Binary):
             help = "a claim about two values is `assert a == b`"

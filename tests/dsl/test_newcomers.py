@@ -30,6 +30,18 @@ LINES = [
     ("output k = x", "A023", "write `out y = e`"),
     ("/* what follows */ h = x", "A007", "a comment starts with `#`"),
     ("// what follows", "A007", "a comment starts with `#`"),
+    ("f = Linear(4, 4); f.eval(); h = f(x)", "A026", "a stage says `rest in eval`"),
+    ("f = Linear(4, 4); f.requires_grad_(False); h = f(x)", "A026", "write `freeze f`"),
+    ("f = Linear(4, 4); f.weight.requires_grad = false; h = f(x)", "A010", "write `freeze f.weight`"),
+    ("h = nn.functional.gelu(x)", "A021", "write `gelu`"),
+    ("in k: float[None, 4]", "A025", "has a name with a capital: `B`"),
+    ("f = Linear(*[4, 4])", "A030", "write each argument"),
+    ("h = checkpoint(relu, x)", "A102", "`--optimize checkpoint`"),
+    ("index ts = [seg, depth]", "A102", "names of members stand in braces: `{seg, depth}`"),
+    ("inputs k: float[B, 4]", "A023", "write `in x: float[B, dim]`"),
+    ("outputs k = x", "A023", "write `out y = e`"),
+    ("loss += mean(x)", "A029", "losses add up by themselves"),
+    ("out {k: relu(x)}", "A018", "write `out y = e`, a line for each"),
 ]
 
 STAYS = """block F(n: int) { in x: float[B, n]; f = Linear(n, n); out y = f(x) }
@@ -50,6 +62,14 @@ def test_what_a_newcomer_is_told(line: str, code: str, help: str) -> None:
         ("block F(dim) { in x: float[B, dim]; out y = x }\nmodel M { in x: float[B, 4]; f = F(4); out y = f(x) }", "A018", "write `dim: int`"),
         (f"{STAYS} Layer = F(4); f = Layer(); out y = f(x) }}", "A202", "it takes `x`; with `...` as its last argument `F` stays a block"),
         (f"{STAYS} Layer = F(4); g = G(Layer); out y = g(x) }}", "A203", "with `...` as its last argument `F` stays a block"),
+        ("model: M\n  in:\n    x: float[B, 8]\n  layers:\n    - Linear: 8\n", "A018", "write `model M { in x: float[B]; out y = x }`"),
+        ("dim: 8\ndepth: 3\nname: net\n", "A018", "write `model M { in x: float[B]; out y = x }`"),
+        ('{\n  "model": {"dim": 8}\n}\n', "A112", "a file holds items"),
+        ("model M(d: Optional[int] = none) { in x: float[B, 4]; out y = x }", "A212", "what may be left out has a value"),
+        ("model M(d: dict[str, int] = {a: 3}) { in x: float[B, 4]; out y = x }", "A212", "write `map[tasks, int]`"),
+        ("model M { in x: float[B]; out y = x }\ntrain M {\n  stage a:\n    tune: [f]\n}\n", "A009", "write `{` in place of `:`"),
+        (f'{STAYS} g = G(F(n = 4, ...)); out y = g(x) }}\ntrain M {{ stage a {{ tune "g" }} }}', "A525", "a path stands without quotes: `g`"),
+        (f"{STAYS} g = G(F(n = 4, ...)); out y = g(x) }}\ntrain M {{ stage a {{ tune all - g }} }}", "A525", "`all except g`"),
         ("block F { in x: float[B]; out y = x }\nmodel M { in x: float[B]; out y = F(x) }", "A201", "`F` is made first, then called"),
     ],
 )
