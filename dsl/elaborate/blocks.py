@@ -23,18 +23,13 @@ from .statements import finish, run
 from .states import bind_lengths, lifted_states
 from .values import EmptyState, Family, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, freeze
 
-_WANTED: dict[int, tuple[object, tuple[Wanted, ...]]] = {}
-
 
 def inputs_of(item: ast.Block | ast.Model | ast.ExternBlock) -> tuple[Wanted, ...]:
     """Return the inputs that a block names, in order."""
-    found = _WANTED.get(id(item))
-    if found is None or found[0] is not item:
-        names: dict[str, Wanted] = {}
-        for entry in wanted(item.body):
-            names.setdefault(entry.name, entry)
-        found = _WANTED[id(item)] = (item, tuple(names.values()))
-    return found[1]
+    names: dict[str, Wanted] = {}
+    for entry in wanted(item.body):
+        names.setdefault(entry.name, entry)
+    return tuple(names.values())
 
 
 def call_block(module: Module, arguments: Sequence[ast.Argument], frame: Frame, span: Span) -> Value:
@@ -57,7 +52,7 @@ def _slots(module: Module, frame: Frame, span: Span) -> tuple[Wanted, ...]:
     item = module.template.item
     if item is None:
         fail("A104", f"`{module.path}` can't be called from here", span, "call it inside the block that makes it, and return what is wanted by `out`")
-    return inputs_of(item)
+    return frame.builder.context.files.once(inputs_of, item)
 
 
 def _call(module: Module, values: Mapping[str, Value], spans: Mapping[str, Span], frame: Frame, span: Span) -> Value:

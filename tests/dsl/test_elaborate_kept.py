@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
 
 import pytest
 
-from archloom.compiler.check import describe, library
+from archloom.compiler.check import check_text, describe, library
 from archloom.compiler.inspector import GraphInspector
 from archloom.compiler.sources import beside
 from archloom.dsl.elaborate import kept
@@ -70,3 +71,12 @@ def test_what_is_taken_over_counts_as_if_it_were_elaborated(entered: list[str], 
     for most in (fewest - 1, fewest):
         kept._kept.clear()  # pyright: ignore[reportPrivateUsage] - a process that has checked nothing
         assert made(SPEC, **{limit: most}).ok is (most == fewest)
+
+
+def test_texts_that_were_checked_are_not_kept() -> None:
+    wrong = SPEC.replace("Own(50)", "Own(49)").replace("{ in token", "{ in other")
+    for number, text in enumerate((SPEC, wrong, SPEC + "assert y uses ids", SPEC)):
+        check_text(Source(f"checked {number}", text))
+    gc.collect()
+    alive = [source.name for source in gc.get_objects() if type(source) is Source and source.name.startswith("checked")]
+    assert alive == ["checked 3"], "the parser knows what it read last"
