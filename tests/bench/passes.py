@@ -43,11 +43,11 @@ model M(dim: int = 768, width: int = 48) {
 }
 """
 PARTS = (
-    Part("8 experts of width 64, mixed by gates, batch 4, default", MIXTURE, ((4, 64),), "default", 0.2, calls=20),
-    Part("the same, inference", MIXTURE, ((4, 64),), "inference", 0.2, calls=20),
+    Part("8 experts of width 64, mixed by gates, batch 4, default", MIXTURE, ((4, 64),), "default", 0.2, calls=200),
+    Part("the same, inference", MIXTURE, ((4, 64),), "inference", 0.2, calls=200),
     Part("the same, default, forward and backward", MIXTURE, ((4, 64),), "default", 0.8, trains=True, calls=5),
-    Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=20),
-    Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=20),
+    Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=200),
+    Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=200),
     Part("8 experts of width 64, batch 4, default, forward and backward", EXPERTS, ((4, 64),), "default", 0.8, trains=True, calls=5),
     Part("the adapters of ScaLearn, 8 sources, batch 4 of 32 tokens, inference", ADAPTERS, ((4, 32, 768),), "inference", 0.35),
 )
