@@ -96,7 +96,7 @@ def _split(b: LoweringBuilder, given: Given) -> Any:
     if isinstance(sizes, int):
         pieces = b.call("torch.chunk", given["x"], sizes, dim=dim)
     else:
-        pieces = b.call("torch.split", given["x"], static(b, sizes), dim=dim)
+        pieces = b.call("torch.split_with_sizes", given["x"], static(b, sizes), dim=dim)
     return tuple(b.item(pieces, i) for i in range(len(given.outputs)))
 
 

@@ -290,8 +290,11 @@ class _Emission:
         """Return the new body."""
         order, _ = _schedule(self.old, self.plan.lanes, self.plan.chosen)
         for unit in order:
+            whole = self._whole(self.old.nodes[unit[0]])
             if unit in self.numbers:
                 self._group(self.numbers[unit])
+            elif whole is not None:
+                self.writer.stand_for(unit[0], [whole])
             else:
                 for operand in self.old.nodes[unit[0]].inputs.values():
                     self._apart(operand)
@@ -326,6 +329,16 @@ class _Emission:
             self._apart(ref)
         like = self.old.nodes[refs[0].node]
         return self.writer.operation("stack", like, tensors=tuple(self.writer.at(ref) for ref in refs), dim=0)
+
+    def _whole(self, node: Node) -> Ref | None:
+        """Return what was computed together if a node puts just that side by side again."""
+        if node.kind is not NodeKind.OPERATION or node.target != "stack" or node.attributes["dim"] != 0:
+            return None
+        refs = tuple(operand_refs(node.inputs["tensors"]))
+        number, _ = self.plan.lanes.lane.get(refs[0].node, (-1, 0))
+        if number not in self.plan.chosen or refs != tuple(Ref(lane, refs[0].index) for lane in self.plan.lanes.groups[number].lanes):
+            return None
+        return self.packed[number, refs[0].index]
 
     def _lanes(self, form: Packed) -> tuple[Ref, ...]:
         return tuple(Ref(lane, form.index) for lane in self.plan.lanes.groups[form.group].lanes)

@@ -97,10 +97,11 @@ def _write(writer: Writer, group: list[Mixture]) -> None:
     gates = tuple(gate_matrix(writer, [(product.gate,) for product in each.products], like) for each in group)
     values = tuple(writer.at(product.value) for product in group[0].products)
     shape = writer.type(values[0]).shape[1:]
-    stacked = write("flatten", like, x=write("stack", like, tensors=values, dim=0), start=2, end=-1)
+    stacked = write("stack", like, tensors=values, dim=0)
+    stacked = write("flatten", like, x=stacked, start=2, end=-1) if len(shape) > 1 else stacked
     together = write("stack", like, tensors=gates, dim=0)
     made = write("matmul", like, a=write("transpose", like, x=together, a=0, b=1), b=write("transpose", like, x=stacked, a=0, b=1))
-    parts = write("unbind", like, x=write("unflatten", like, x=made, dim=-1, shape=shape), dim=1)
+    parts = write("unbind", like, x=write("unflatten", like, x=made, dim=-1, shape=shape) if len(shape) > 1 else made, dim=1)
     for index, each in enumerate(group):
         total = Ref(parts.node, index)
         for more in each.rest:

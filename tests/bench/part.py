@@ -49,6 +49,26 @@ model M(dim: int = 64, n: int = 8) {
 }
 """
 """The same, mixed by the gates of each sample."""
+GATES = """
+block Expert(dim: int) {
+  in x: float[B, dim]
+  first, second = Linear(dim, dim), Linear(dim, dim)
+  out y = second(relu(first(x)))
+}
+model M(dim: int = 64, n: int = 8) {
+  in x: float[B, dim]
+  for e in 0..n {
+    expert = Expert(dim)
+    f = expert(x)
+  }
+  for t in {a, b, c} {
+    gate, head = Linear(dim, n), Linear(dim, 1)
+    g = softmax(gate(x), dim = 1)
+    out y = head(sum(g[:, e, none] * f[e] for e in 0..n))
+  }
+}
+"""
+"""A gate and a head for each task: a multi-gate mixture of experts, https://doi.org/10.1145/3219819.3220007."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from given import EXAMPLES, give, same
 from pairs import Ratio, show
-from part import EXPERTS, MIXTURE, Part, part, seeded, timed
+from part import EXPERTS, GATES, MIXTURE, Part, part, seeded, timed
 
 import archloom
 
@@ -46,6 +46,7 @@ PARTS = (
     Part("8 experts of width 64, mixed by gates, batch 4, default", MIXTURE, ((4, 64),), "default", 0.2, calls=200),
     Part("the same, inference", MIXTURE, ((4, 64),), "inference", 0.2, calls=200),
     Part("the same, default, forward and backward", MIXTURE, ((4, 64),), "default", 0.8, trains=True, calls=5),
+    Part("8 experts of width 64, gates and heads of 3 tasks, batch 4, default", GATES, ((4, 64),), "default", 0.35, calls=100),
     Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=200),
     Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=200),
     Part("8 experts of width 64, batch 4, default, forward and backward", EXPERTS, ((4, 64),), "default", 0.8, trains=True, calls=5),

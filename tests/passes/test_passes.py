@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archloom.compiler.api import load_program
-from archloom.compiler.graph import Graph
+from archloom.compiler.graph import Graph, operands
 from archloom.compiler.optimize.interface import Keeps
 from archloom.compiler.optimize.manager import Optimized, optimize
 from archloom.compiler.optimize.pipelines import PIPELINES, pipeline
@@ -86,6 +86,34 @@ def test_a_map_without_gradient_to_what_it_reads_stays_one(tmp_path: Path, asked
     path.write_text(DETACHED)
     assert ran(path, None, asked).steps[-1].fired
     compare(path, None, asked)
+
+
+GATED = """arch 1
+block Expert(dim: int) {
+  in x: float[B, dim]
+  first, second = Linear(dim, dim), Linear(dim, dim)
+  out y = second(relu(first(x)))
+}
+model M(dim: int = 6, n: int = 8) {
+  in x: float[B, dim]
+  for e in 0..n { expert = Expert(dim); f = expert(x) }
+  for t in {a, b, c} {
+    gate = Linear(dim, n)
+    g = softmax(gate(x), dim = 1)
+    out y = sum(g[:, e, none] * f[e] for e in 0..n)
+  }
+}
+"""
+
+
+def test_experts_that_are_batched_are_not_put_side_by_side_again(tmp_path: Path) -> None:
+    path = tmp_path / "m.arch"
+    path.write_text(GATED)
+    nodes = ran(path, None, "mix_matmul, batch_families").program.eval.nodes
+    (product,) = (node for node in nodes if node.target == "matmul")
+    assert [node.target for node in nodes if any(ref.node == nodes.index(product) for _, ref in operands(node))] == ["unbind"]
+    assert sum(node.target == "unbind" for node in nodes) == 1
+    compare(path, None, "mix_matmul, batch_families")
 
 
 @pytest.mark.parametrize(("name", "example"), FIRING)
