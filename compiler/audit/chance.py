@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ...dsl.record import record
 from .entries import entries
 from .errors import foreign
 from .inventory import Inventory
@@ -21,15 +22,25 @@ RATES = ("dropout_p", "dropout")
 """How operations that may draw name the part that they drop; at zero they don't."""
 
 
+@record
+class Live:
+    """The frozen modules in which something is drawn in training mode and not in eval mode; `hosts` tells whether trained parameters come
+    before any frozen module, one that draws or not, as adapters do in what is frozen around them."""
+
+    paths: tuple[str, ...] = ()
+    hosts: bool = False
+
+
 class _Draws(TorchDispatchMode):
-    """Notes each frozen module that was called from outside of its part and drew, and whether what it gave depends on trained parameters."""
+    """Notes each frozen module that was called from outside of its part and drew, and whether what any gave depends on trained parameters."""
 
     def __init__(self, inventory: Inventory) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType] - torch leaves its types open
         self.parts = {id(module): path for path, module in inventory.still_modules.items()}
         self.inside: list[str] = []
         self.drew = False
-        self.found: dict[str, bool] = {}
+        self.found: set[str] = set()
+        self.hosts = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = dict(kwargs or {})
@@ -46,34 +57,33 @@ class _Draws(TorchDispatchMode):
         """Note that a module ends."""
         if id(module) in self.parts:
             path = self.inside.pop()
-            if not self.inside and self.drew:
-                trained = any(value.requires_grad for _, value in entries(output))
-                self.found[path] = self.found.get(path, False) or trained
+            if not self.inside:
+                self.hosts = self.hosts or any(value.requires_grad for _, value in entries(output))
+                if self.drew:
+                    self.found.add(path)
                 self.drew = False
 
 
-def live_draws(runner: Runner, inventory: Inventory) -> dict[str, bool]:
-    """Return the frozen modules in which something is drawn in training mode and not in eval mode.
-
-    The value tells whether what one gives depends on trained parameters, which then come before it.
-    """
+def live_draws(runner: Runner, inventory: Inventory) -> Live:
+    """Run the losses with the frozen parts in training mode, then in eval mode."""
     if not inventory.still_modules or not inventory.trained:
-        return {}
-    live = _drawn(runner, inventory)
+        return Live()
+    live, hosts = _drawn(runner, inventory)
     with preserved(runner.subject.model):
         for module in inventory.still_modules.values():
             module.training = False
-        still = _drawn(runner, inventory)
-    return {path: trained for path, trained in live.items() if path not in still}
+        still, _ = _drawn(runner, inventory)
+    return Live(tuple(path for path in inventory.still_modules if path in live - still), hosts)
 
 
-def _drawn(runner: Runner, inventory: Inventory) -> dict[str, bool]:
-    found: dict[str, bool] = {}
+def _drawn(runner: Runner, inventory: Inventory) -> tuple[set[str], bool]:
+    found, hosts = set[str](), False
     for batch in runner.subject.all_batches:
         with preserved(runner.subject.model), foreign("A562", "computing the losses"), _noted(_Draws(inventory)) as draws:
             runner.losses(batch, runner.subject.seed)
-        found.update({path: found.get(path, False) or trained for path, trained in draws.found.items()})
-    return found
+        found |= draws.found
+        hosts = hosts or draws.hosts
+    return found, hosts
 
 
 @contextmanager

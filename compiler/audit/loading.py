@@ -15,7 +15,7 @@ from torch import nn
 
 from ...dsl.diagnostics import closest
 from .errors import failure, foreign, own_code
-from .subject import Subject, as_subject
+from .subject import Subject, as_subject, takes
 
 AUDITED = "__audited__"
 """The name of a module that is given as a file."""
@@ -37,6 +37,9 @@ def load(module: str, function: str) -> Subject:
     Raises Failure: A560 for what isn't there or can't be imported, A561 for what isn't a subject, A562 if the function fails.
     """
     found = _function(_module(module), module, function)
+    if not takes(found, 0):
+        help = f"wrap it: `def subject(): return {function}(...)`"
+        raise failure("A560", f"`{function}` of `{module}` takes arguments, and an audit gives none", help, module)
     with foreign("A562", f"`{function}`"):
         made = found()
     with own_code():

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...dsl.record import record
-from .chance import live_draws
+from .chance import Live, live_draws
 from .entries import entries
-from .errors import foreign
+from .errors import failure, foreign
 from .inputs import Effect, Verdict, input_effects
 from .inventory import Inventory
 from .keys import Keys, compare_keys
@@ -66,7 +66,7 @@ class Observed:
     steps: Steps
     called: frozenset[int]
     unreached: Mapping[str, Unreached]
-    live: Mapping[str, bool]
+    live: Live
     inputs: Mapping[str, Effect]
     outside: Mapping[str, bool]
     keys: Keys | None
@@ -136,6 +136,9 @@ def _steps(runner: Runner, inventory: Inventory) -> Steps:
         values = {**losses, **values}
         _merge(reach, found)
         runner.step(batch, seed)
+    if not values:
+        help = "return a tensor of one number, or a mapping of them by name; None stands for a loss that a batch lacks"
+        raise failure("A563", "no batch has a loss", help)
     moved = frozenset(path for path, value in before.items() if not same([value], [inventory.parameters[path].detach()]))
     after = dict(_buffers(subject.model))
     moved_buffers = tuple(path for path, value in buffers.items() if path in after and not same([value], [after[path]]))

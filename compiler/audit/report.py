@@ -118,7 +118,7 @@ def report(seen: Observed, findings: Sequence[Finding]) -> Audit:
         len(seen.subject.all_batches),
         {name: value.item() for name, value in seen.steps.values.items()},
         reach,
-        tuple(_parts(inventory, reach, seen.live)),
+        tuple(_parts(inventory, reach, seen.live.paths)),
         {path: tuple(others) for path, others in inventory.aliases.items()},
         {name: f"{e.verdict.value}{f': {e.why}' if e.why else ''}" for name, e in seen.inputs.items()},
         {pattern: () if isinstance(found, Miss) else found for pattern, found in inventory.selected.items()},

@@ -78,7 +78,8 @@ class Runner:
 
         def closure() -> Tensor:
             self.clear()
-            total = torch.stack([loss.float() for loss in self.losses(batch, seed).values()]).sum()
+            losses = [loss.float() for loss in self.losses(batch, seed).values()]
+            total = torch.stack(losses).sum() if losses else torch.zeros(())  # a batch without labels
             if total.requires_grad:
                 total.backward()  # pyright: ignore[reportUnknownMemberType] - torch leaves its types open
             return total

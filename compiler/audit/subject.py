@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from os import PathLike
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 
 from ...dsl.diagnostics import closest
 from ...dsl.record import record
+from .entries import entries
 from .errors import failure
 
 Compute = Callable[[Any, Any], Any]
@@ -106,7 +108,31 @@ def _problem(given: Any) -> tuple[str, str] | None:
         return "there is no batch to run the model on", "give `batch`, or several as `batches`"
     if not all(isinstance(optimizer, Optimizer) for optimizer in given.optimizers):
         return f"`optimizer` is {_kind(given.optimizer)}, not a `torch.optim.Optimizer`", "give the optimiser of your loop, or a list of them"
-    return _bad_checkpoint(given.checkpoint) or _bad_selector(given) or _bad_number(given)
+    if any(value.is_meta for batch in given.all_batches for _, value in entries(batch)):
+        return "the batch is on the meta device, where nothing is computed", "give tensors with numbers in them"
+    return _bad_call(given) or _bad_checkpoint(given.checkpoint) or _bad_selector(given) or _bad_number(given)
+
+
+def _bad_call(given: Any) -> tuple[str, str] | None:
+    """Say which function can't be called as it will be."""
+    losses = given.losses
+    several = [*losses.values()] if isinstance(losses, Mapping) else [*losses] if isinstance(losses, (tuple, list)) else [losses]
+    if not all(takes(function, 2) for function in several if callable(function)):
+        return "`losses` doesn't take a model and a batch", "write `losses=lambda model, batch: ...`"
+    if given.prepare is not None and not (callable(given.prepare) and takes(given.prepare, 1)):
+        return "`prepare` isn't a function of the model", "write `prepare=lambda model: model.backbone.eval()`"
+    return None
+
+
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Tell whether a function can be called with so many arguments; of one written in C it isn't known."""
+    try:
+        signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 def _bad_checkpoint(checkpoint: Any) -> tuple[str, str] | None:
@@ -121,6 +147,9 @@ def _bad_checkpoint(checkpoint: Any) -> tuple[str, str] | None:
 
 
 def _bad_selector(given: Any) -> tuple[str, str] | None:
+    for name in ("frozen", "select"):
+        if not isinstance(getattr(given, name), (str, Iterable)):
+            return f"`{name}` is {_kind(getattr(given, name))}, no selector", "a selector is a text such as `backbone` or `**.bias`"
     selectors: list[Any] = [pattern for given_ in (given.frozen, given.select) for pattern in patterns(given_)]
     wrong = [pattern for pattern in selectors if not isinstance(pattern, str)]
     if wrong:

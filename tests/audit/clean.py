@@ -99,6 +99,7 @@ CLEAN: dict[str, Make] = {
     "segformer": made("Segformer", "ForSemanticSegmentation", SEGFORMER, maps, num_labels=3),
     "clip": made("CLIP", "Model", CLIP, captions),
     "llama with lora": adapted(made("Llama", "ForCausalLM", LM), target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
+    "bert with lora in all linear layers": adapted(classes("Bert", LM), target_modules="all-linear", task_type="SEQ_CLS"),
     "bert with lora": adapted(classes("Bert", LM), target_modules=["query", "value"], task_type="SEQ_CLS", lora_dropout=0.1),
     "t5 with dora": adapted(made("T5", "ForConditionalGeneration", T5), target_modules=["q", "v"], task_type="SEQ_2_SEQ_LM", use_dora=True),
 }

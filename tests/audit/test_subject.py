@@ -49,6 +49,12 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
     "no steps": ("A561", "0 steps show nothing", given(steps=0)),
     "no optimiser": ("A561", "`optimizer` is a `str`, not a `torch.optim.Optimizer`", given(optimizer="adam")),
     "no text": ("A561", "3 is no selector", given(frozen=[3])),
+    "no selector": ("A561", "`frozen` is a `int`, no selector", given(frozen=3)),
+    "losses of the outputs": ("A561", "`losses` doesn't take a model and a batch", given(losses=lambda output: output.mean())),
+    "losses of more": ("A561", "`losses` doesn't take a model and a batch", given(losses={"a": lambda net, x, step: net(x).mean()})),
+    "no preparation": ("A561", "`prepare` isn't a function of the model", given(prepare=3)),
+    "a batch on the meta device": ("A561", "the batch is on the meta device, where nothing is computed", given(batch=X.to("meta"))),
+    "losses that give nothing": ("A563", "no batch has a loss", run(losses=lambda net, x: None)),
     "the meta device": ("A561", "the model is on the meta device, where nothing is computed", given(model=nn.Linear(4, 2, device="meta"))),
     "a script": ("A561", "the model is TorchScript, whose steps can't be watched", lambda: given(model=torch.jit.script(nn.Linear(4, 2)))()),
     "a lazy module": ("A561", "the model has parameters without a shape", given(model=nn.LazyLinear(2))),
@@ -72,6 +78,11 @@ def test_what_can_not_be_audited(name: str) -> None:
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == code
     assert message in diagnostic.message
+
+
+def test_a_batch_may_lack_all_losses() -> None:
+    found = archloom.audit(nn.Linear(4, 2), batches=[X, X[:2]], losses=lambda net, x: {"fit": net(x).mean() if len(x) > 2 else None})
+    assert found.ok and found.reach["fit"] == ("weight", "bias")
 
 
 def test_a_suggestion_where_a_name_is_near() -> None:

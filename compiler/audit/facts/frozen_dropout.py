@@ -15,11 +15,10 @@ def find(seen: Observed) -> Iterator[Finding]:
     Where trained parameters work inside of what is frozen, as adapters do, the whole has to run in training mode, and dropout is a choice.
     A frozen beginning, a backbone under a head, could as well be computed once: dropout there is noise in its features.
     """
-    hosts = any(seen.live.values())
     parts: dict[str, list[str]] = {}
-    for path in seen.live:
+    for path in seen.live.paths:
         part = seen.inventory.still_part(path) or ""
-        if not hosts or any(covers(part, declared) for declared in seen.inventory.declared):
+        if not seen.live.hosts or any(covers(part, declared) for declared in seen.inventory.declared):
             parts.setdefault(part, []).append(path)
     for part, paths in parts.items():
         message = f"`{part or 'the model'}` is frozen, and dropout is live in it: what it gives is noisy"
