@@ -41,14 +41,18 @@ class Origins:
     def _meets(self, path: str) -> bool:
         if not self.around:
             self.around.append(frozenset(stem for read in (*self.own, *self.calls) for stem in stems(read)))
-        if path in self.around[0] or "" in self.own:
+        own, calls = self.own, self.calls
+        if path in self.around[0] or "" in own:
             return True
-        for stem in stems(path):
-            if stem in self.own:
+        at = path.find(".")
+        while at >= 0:
+            stem = path[:at]
+            if stem in own:
                 return True
-            for origins in self.calls.get(stem, ()):
-                if origins.meets(path[len(stem) + 1 :]):
+            for origins in calls.get(stem, ()):
+                if origins.meets(path[at + 1 :]):
                     return True
+            at = path.find(".", at + 1)
         return False
 
     def holds_all(self, body: Body) -> bool:

@@ -53,12 +53,13 @@ class GraphInspector:
     def met(self, body: Body, result: Ref, sources: Iterable[str | Ref]) -> Sequence[str | Ref]:
         """Return those of some sources that a value of a body depends on; what the value reads is found once for all of them."""
         before, read = self._reach_of(body).ancestors(body, (result,)), self._dependence.of(body, frozenset((result,)))
+        inputs = _inputs(body)
 
         def is_met(source: str | Ref) -> bool:
             if isinstance(source, Ref):
                 return source in before
-            inputs = _inputs(body, source)
-            return any(Ref(number) in before for number in inputs) if inputs else read.meets(source)
+            own = inputs.get(source)
+            return any(Ref(number) in before for number in own) if own else read.meets(source)
 
         return [source for source in sources if is_met(source)]
 
@@ -91,7 +92,7 @@ class GraphInspector:
         if isinstance(source, Ref):
             yield Occurrence((), source.node, source.index)
             return
-        inputs = _inputs(body, source)
+        inputs = _inputs(body).get(source)
         yield from (Occurrence((), number) for number in inputs) if inputs else reach.occurrences(source)
 
     def work(self, body: Body, sizes: Mapping[str, int]) -> Work:
@@ -113,15 +114,15 @@ class GraphInspector:
         return together(self._dependence.of(body, refs) for body, refs in ends)
 
 
-def _inputs(body: Body, path: str) -> Sequence[int]:
-    """Return the nodes of the inputs at and below a path."""
+def _inputs(body: Body) -> Mapping[str, Sequence[int]]:
+    """Return the nodes of the inputs at and below each path."""
     found: dict[str, list[int]] | None = body.found.get("input nodes")
     if found is None:
         found = body.found["input nodes"] = {}
         for declared in body.inputs:
             for stem in stems(declared.key):
                 found.setdefault(stem, []).append(declared.node)
-    return found.get(path, ())
+    return found
 
 
 def _inside(body: Body, calls: Sequence[int]) -> Body:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from .holdings import Stem
-from .members import member_text
+from .holdings import Level, Stem
 from .types import SetAxis
 
 
 @dataclass(slots=True, eq=False)
 class Branch:
-    """A module (with one member of each index) or a tensor at a place of a tree; it grows when it is looked into.
+    """A module (with one member of each index) or a tensor at a place of a tree; it grows where it is looked into.
 
     The numbers of its entries are those of its stem, moved.
     """
 
-    name: str
-    members: tuple[object, ...]
-    sets: tuple[SetAxis, ...]
     path: str
-    kind: str | None
     stem: Stem
     moved: int
-    _grown: dict[str, dict[tuple[str, ...], Branch]] | None = None
-    _families: dict[str, Family] = field(default_factory=dict[str, "Family"])
+    _grown: dict[Stem, Branch] = field(default_factory=dict[Stem, "Branch"])
 
-    @staticmethod
-    def at(stem: Stem, around: str, moved: int) -> Branch:
-        """Return the branch of a stem below a path."""
-        path = f"{around}.{stem.text}" if around else stem.text
-        return Branch(stem.name, stem.members, stem.sets, path, stem.kind, stem, moved)
+    @property
+    def name(self) -> str:
+        """The last part of its path, without members."""
+        return self.stem.name
+
+    @property
+    def members(self) -> tuple[object, ...]:
+        """The members that index the last part."""
+        return self.stem.members
+
+    @property
+    def sets(self) -> tuple[SetAxis, ...]:
+        """The declared index sets of these."""
+        return self.stem.sets
+
+    @property
+    def kind(self) -> str | None:
+        """The block or primitive of a module; None for a tensor."""
+        return self.stem.kind
 
     @property
     def leaves(self) -> Sequence[int]:
@@ -49,21 +56,29 @@ class Branch:
         return [number + self.moved + self.stem.below[1] for number in self.stem.below[0].own]
 
     @property
-    def children(self) -> dict[str, dict[tuple[str, ...], Branch]]:
-        """What lies right below by name, each name's in order of birth."""
-        if self._grown is None:
-            level, moved = self.stem.below
-            self._grown = {}
-            for stem in level.stems.values():
-                self._grown.setdefault(stem.name, {})[stem.key] = Branch.at(stem, self.path, self.moved + moved)
-        return self._grown
+    def level(self) -> Level:
+        """What lies right below, as all instances of one body have it."""
+        return self.stem.below[0]
 
-    def family(self, name: str) -> Family:
-        """Return the branches right below this one that bear a name."""
-        found = self._families.get(name)
-        if found is None:
-            found = self._families[name] = Family(list(self.children[name].values()))
-        return found
+    def grown(self, *way: Stem) -> Branch:
+        """Return the branch that stems lead to from here, always the same one."""
+        branch = self
+        for stem in way:
+            found = branch._grown.get(stem)
+            if found is None:
+                path = f"{branch.path}.{stem.text}" if branch.path else stem.text
+                found = branch._grown[stem] = Branch(path, stem, branch.moved + branch.stem.below[1])
+            branch = found
+        return branch
+
+    def named(self, name: str) -> list[Branch]:
+        """Return what lies right below by one name, in order of birth."""
+        return [self.grown(stem) for stem in self.level.named.get(name, ())]
+
+    @property
+    def children(self) -> Mapping[str, list[Branch]]:
+        """What lies right below by name, each name's in order of birth."""
+        return {name: self.named(name) for name in self.level.named}
 
     @property
     def is_plain(self) -> bool:
@@ -73,57 +88,38 @@ class Branch:
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""
         for named in self.children.values():
-            for branch in named.values():
+            for branch in named:
                 yield branch
                 yield from branch.below()
 
 
 def covering(around: Branch, chosen: Sequence[int]) -> Iterator[str]:
     """Yield the shortest paths below a branch that name just the chosen entries, which are in order."""
-    for named in around.children.values() if chosen else ():
-        for branch in named.values():
-            leaves = branch.leaves
-            among = _among(leaves, chosen)
-            if len(among) == len(leaves):
-                yield branch.path
-            elif among:
-                yield from covering(branch, among)
+    if chosen:
+        yield from _covering(around.stem, around.path, around.moved, chosen)
 
 
-def _among(leaves: Sequence[int], chosen: Sequence[int]) -> Sequence[int]:
-    """Return the chosen numbers that are among those of a branch."""
-    if isinstance(leaves, range):
-        return chosen[bisect_left(chosen, leaves.start) : bisect_left(chosen, leaves.stop)]
-    own = frozenset(leaves)
-    return [number for number in chosen if number in own]
+def _covering(around: Stem, path: str, moved: int, chosen: Sequence[int]) -> Iterator[str]:
+    """Yield such paths below a stem, at a path, whose numbers are moved; no branch grows for it."""
+    level, further = around.below
+    moved += further
+    for stems in level.named.values():
+        for stem in stems:
+            numbers = stem.numbers
+            if numbers[0] + moved > chosen[-1] or numbers[-1] + moved < chosen[0]:
+                continue
+            among = _among(numbers, moved, chosen)
+            if among:
+                own = f"{path}.{stem.text}" if path else stem.text
+                if len(among) == len(numbers):
+                    yield own
+                else:
+                    yield from _covering(stem, own, moved, among)
 
 
-class Family:
-    """Branches of one name whose first `depth` members agree, by the next one; parts of Sequentials by their places."""
-
-    def __init__(self, branches: list[Branch], depth: int = 0) -> None:
-        self.branches = branches
-        self.depth = depth
-
-    @cached_property
-    def groups(self) -> dict[str, Family]:
-        """The branches by their next member as text; nothing where they have no more of them."""
-        found: dict[str, list[Branch]] = {}
-        for branch in self.branches:
-            if self.depth < len(branch.members):
-                found.setdefault(member_text(branch.members[self.depth]), []).append(branch)
-        return {text: Family(branches, self.depth + 1) for text, branches in found.items()}
-
-    @cached_property
-    def parts(self) -> dict[str, Family]:
-        """What lies right below those that are Sequentials, by its place."""
-        found: dict[str, list[Branch]] = {}
-        for branch in self.branches:
-            for name, named in branch.children.items() if branch.kind == "Sequential" else ():
-                found.setdefault(name, []).extend(named.values())
-        return {name: Family(branches) for name, branches in found.items()}
-
-    @cached_property
-    def present(self) -> dict[str, object]:
-        """The next members that there are, by their text: places, where the branches have no members left."""
-        return {text: group.branches[0].members[self.depth] for text, group in self.groups.items()} or {text: int(text) for text in self.parts}
+def _among(numbers: Sequence[int], moved: int, chosen: Sequence[int]) -> Sequence[int]:
+    """Return the chosen entries that are among some, whose numbers are moved."""
+    if isinstance(numbers, range):
+        return chosen[bisect_left(chosen, numbers.start + moved) : bisect_left(chosen, numbers.stop + moved)]
+    own = frozenset(numbers)
+    return [number for number in chosen if number - moved in own]

@@ -6,7 +6,7 @@ instance owns stands together, so that its entries are those of its body, moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate
 
@@ -110,6 +110,22 @@ class Level:
         self.stems: dict[tuple[str, tuple[str, ...]], Stem] = {}
         for place, depth, start in items:
             self._add(place, depth, start)
+        self._families: dict[str, Family] = {}
+
+    @cached_property
+    def named(self) -> Mapping[str, list[Stem]]:
+        """The stems by name, each name's in order of birth."""
+        found: dict[str, list[Stem]] = {}
+        for stem in self.stems.values():
+            found.setdefault(stem.name, []).append(stem)
+        return found
+
+    def family(self, name: str) -> Family:
+        """Return the stems of one name by their members."""
+        found = self._families.get(name)
+        if found is None:
+            found = self._families[name] = Family([(stem,) for stem in self.named[name]])
+        return found
 
     def _add(self, place: Place, depth: int, start: int) -> None:
         if depth < len(place.parts):
@@ -161,6 +177,39 @@ class Stem:
     def is_plain(self) -> bool:
         """True where nothing below it is a member of a family."""
         return all(place.is_plain and not any(members for _, members in place.parts[depth:]) for place, depth, _ in self.items)
+
+
+class Family:
+    """Ways down whose stems have one name and agree in their first `depth` members, by the next one; parts of Sequentials by their places."""
+
+    def __init__(self, ways: list[tuple[Stem, ...]], depth: int = 0) -> None:
+        self.ways = ways
+        self.depth = depth
+
+    @cached_property
+    def groups(self) -> Mapping[str, Family]:
+        """The ways by the next member as text; nothing where they have no more of them."""
+        found: dict[str, list[tuple[Stem, ...]]] = {}
+        for way in self.ways:
+            key = way[-1].key
+            if self.depth < len(key):
+                found.setdefault(key[self.depth], []).append(way)
+        return {text: Family(ways, self.depth + 1) for text, ways in found.items()}
+
+    @cached_property
+    def parts(self) -> Mapping[str, Family]:
+        """What lies right below those that are Sequentials, by its place."""
+        found: dict[str, list[tuple[Stem, ...]]] = {}
+        for way in self.ways:
+            for stem in way[-1].below[0].stems.values() if way[-1].kind == "Sequential" else ():
+                found.setdefault(stem.name, []).append((*way, stem))
+        return {name: Family(ways) for name, ways in found.items()}
+
+    @cached_property
+    def present(self) -> Mapping[str, object]:
+        """The next members that there are, by their text: places, where the stems have no members left."""
+        own = {text: group.ways[0][-1].members[self.depth] for text, group in self.groups.items()}
+        return own or {text: int(text) for text in self.parts}
 
 
 def size(shape: Iterable[int]) -> int:

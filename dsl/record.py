@@ -15,7 +15,7 @@ from reprlib import recursive_repr
 from typing import Any, Final, TypeVar, dataclass_transform
 
 T = TypeVar("T")
-Values = Callable[[Any], tuple[Any, ...]]
+Values = Callable[[Any], Any]
 
 _READERS: Final[dict[type[Any], Values]] = {}
 _CHANGERS: Final[dict[type[Any], Any]] = {}
@@ -98,7 +98,7 @@ def _changer(cls: type[Any]) -> Any:
 def _reader(cls: type[Any]) -> Values:
     """Return, and keep, what reads the fields of an instance that count in a comparison."""
     names = [item.name for item in fields(cls) if item.compare]
-    read: Values = attrgetter(*names) if len(names) > 1 else lambda self: tuple(getattr(self, name) for name in names)
+    read: Values = attrgetter(*names) if names else lambda self: ()
     return _READERS.setdefault(cls, read)
 
 

@@ -11,9 +11,9 @@ from copy import copy
 from dataclasses import field
 from functools import cached_property
 
-from .branches import Branch, Family, covering
+from .branches import Branch, covering
 from .diagnostics import closest
-from .holdings import Holding, Place, Stem
+from .holdings import Family, Holding, Place, Stem
 from .inspector import Owned
 from .members import member_text
 from .program import Body
@@ -33,18 +33,21 @@ class Tree:
         self.noun = noun
         whole = Stem("", (), (), ())
         whole.items.append((Place("", (), (), (), (), inside=holding), 0, 0))
-        self.root = Branch("", (), (), "", None, whole, 0)
+        self.root = Branch("", whole, 0)
         self.tasks = tuple(dict.fromkeys([*tasks, *holding.tasks]))
         self._first: dict[int, int] = {}
         self._tied: dict[int, list[int]] = {}
-        self._named: dict[Selector, tuple[str, ...] | Miss] = {}
+        self._named: dict[tuple[int, Selector], tuple[str, ...]] = {}
 
     def named_by(self, selector: Selector) -> tuple[str, ...] | Miss:
         """Return the shortest paths that name just what a selector matches, or why there are none."""
-        found = self._named.get(selector)
+        key = (selector.span.start, selector)  # 1 and 1.0 are equal, and what stands in two places may mean either
+        found = self._named.get(key)
         if found is None:
             chosen = select(selector, self)
-            found = self._named[selector] = chosen if isinstance(chosen, Miss) else tuple(self.covers(chosen))
+            if isinstance(chosen, Miss):
+                return chosen
+            found = self._named[key] = tuple(self.covers(chosen))
         return found
 
     def unite(self, first: str, second: str) -> None:
@@ -59,7 +62,7 @@ class Tree:
         """Return the number of the entry at a path, without a look at all of them."""
         branch = self.root
         while branch.path != path:
-            below = (child for named in branch.children.values() for child in named.values())
+            below = (child for named in branch.children.values() for child in named)
             branch = next(child for child in below if f"{path}.".startswith(f"{child.path}."))
         return branch.leaves[0]
 
@@ -140,13 +143,18 @@ class Match:
     task: str | None = None
 
 
-def select(selector: Selector, tree: Tree) -> frozenset[int] | Miss:
+Heads = dict[tuple[object, ...], list[Match]]
+"""What the first parts of paths match, by the task and the identity of these parts: braces make many paths that begin alike."""
+
+
+def select(selector: Selector, tree: Tree, heads: Heads | None = None) -> frozenset[int] | Miss:
     """Return the numbers of the entries that a selector matches, or why there are none."""
     if isinstance(selector, Path):
-        found = matches(selector, tree, captures=False)
-        return found if isinstance(found, Miss) else tree.ones(n for match in found for n in _held(match, tree))
+        found = matches(selector, tree, captures=False, heads=heads)
+        return found if isinstance(found, Miss) else tree.ones(frozenset[int]().union(*(_held(match, tree) for match in found)))
     if isinstance(selector, Either):
-        options = [select(option, tree) for option in selector.options]
+        heads = {} if heads is None else heads
+        options = [select(option, tree, heads) for option in selector.options]
         miss = next((o for o in options if isinstance(o, Miss)), None)
         return miss or frozenset[int]().union(*(o for o in options if not isinstance(o, Miss)))
     if isinstance(selector, Except):
@@ -222,21 +230,23 @@ MOST_WAYS = 1_000_000
 """How many ways to match one part of a path are looked at."""
 
 
-def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss:
+def matches(path: Path, tree: Tree, captures: bool = True, heads: Heads | None = None) -> list[Match] | Miss:
     """Return every branch that a path matches, each way once (without `captures`, each branch and what its variables are bound to), or why there
-    can be none."""
+    can be none; `heads` keeps what its first parts match."""
     parts = path.parts
     task: str | None = None
     first = parts[0] if parts else None
     if isinstance(first, Word) and first.name is not None and not first.items:
         name = first.name
-        if name not in tree.root.children and name in tree.tasks:
+        if name not in tree.root.level.named and name in tree.tasks:
             task, parts = name, parts[1:]
     if task is not None and not parts and not _of_task(tree.root, task, tree):
         return Miss(f"`{path.span.text}` matches nothing: no {tree.noun} is made in the task `{task}`", path.span, "name the module")
+    heads = {} if heads is None else heads
     frontier = [Match(tree.root, task=task)]
     for place, part in enumerate(parts):
-        following = _advance(frontier, parts, place, tree, captures)
+        head = (task, *map(id, parts[: place + 1]), place == len(parts) - 1)
+        following = heads.get(head) or _advance(frontier, parts, place, tree, captures)
         if task is not None and following and not isinstance(following, Miss):
             following = [m for m in following if _of_task(m.branch, task, tree)] or _other_task(task, part, frontier, tree)
         if isinstance(following, Miss):
@@ -245,7 +255,7 @@ def matches(path: Path, tree: Tree, captures: bool = True) -> list[Match] | Miss
             return Miss(f"`{path.span.text}` matches nothing: {following.message}", following.span, following.help)
         if not following:
             return []
-        frontier = following
+        frontier = heads[head] = following
     if not len(tree) and not has_unborn(tree.bodies, tree.noun):
         return Miss(f"`{path.span.text}` matches nothing: there is no {tree.noun}", path.span, "leave it out")
     return frontier
@@ -256,7 +266,7 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     if isinstance(part, Anchor):
         return _anchored(part, tree)
     if isinstance(part, Word) and part.name is not None and not part.items:
-        plain = [Match(b, m.bindings, m.captures, m.task) for m in frontier for b in m.branch.children.get(part.name, {}).values()]
+        plain = [Match(b, m.bindings, m.captures, m.task) for m in frontier for b in m.branch.named(part.name)]
         if 0 < len(plain) <= MOST_WAYS:
             return plain  # each another one, as those of the frontier are
     step: Callable[[Match], Iterator[Match]]
@@ -271,8 +281,7 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     for ways, found in enumerate(found for match in frontier for found in step(match)):
         if ways >= MOST_WAYS:
             return Miss(f"`{part.span.text}` can be met in more than {MOST_WAYS:,} ways", part.span, "write fewer `**`")
-        bound = tuple([(k, member_text(v[0])) for k, v in found.bindings.items()]) if found.bindings else ()
-        seen.setdefault((id(found.branch), bound, found.captures if captures else ()), found)
+        seen.setdefault(_way(found, captures) if isinstance(part, Deep) else ways, found)  # a word leads to each match once
     if seen:
         return list(seen.values())
     if misses:
@@ -280,11 +289,17 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     return [] if _chooses_none(frontier, part) or is_unborn(parts, tree.bodies, tree.noun) else _nowhere(frontier, part, tree)
 
 
+def _way(match: Match, captures: bool) -> tuple[object, ...]:
+    """Return what tells one way to match a path from another."""
+    bound = tuple([(k, member_text(v[0])) for k, v in match.bindings.items()]) if match.bindings else ()
+    return id(match.branch), bound, match.captures if captures else ()
+
+
 def _chooses_none(frontier: list[Match], part: Word | Deep) -> bool:
     """Tell whether the members of an index set or of a range are asked for, and there are none."""
     if isinstance(part, Deep):
         return any(isinstance(item, Exactly) and not item.values for item in part.items)
-    return bool(part.items) and any(part.name in (None, name) for match in frontier for name in match.branch.children)
+    return bool(part.items) and any(part.name in (None, name) for match in frontier for name in match.branch.level.named)
 
 
 def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:
@@ -298,7 +313,7 @@ def _nowhere(frontier: list[Match], part: Part, tree: Tree) -> Miss:
     near = closest(part.name, named)
     if near is not None:
         return Miss(missing, part.span, f"did you mean `{near}`?")
-    families = [name for name, branches in named.items() if any(part.name in key for key in branches)]
+    families = [name for name, branches in named.items() if any(part.name in branch.stem.key for branch in branches)]
     if families:
         return Miss(missing, part.span, f"`{part.name}` is a member of {listed(families)}: write `{families[0]}[{part.name}]`")
     if not named:
@@ -320,7 +335,7 @@ def _where(frontier: list[Match]) -> str:
 
 def _other_task(task: str, part: Part, frontier: list[Match], tree: Tree) -> Miss:
     """Say that what a part matches belongs to another task, and what the task has there."""
-    names = [name for m in frontier for name, branches in m.branch.children.items() for b in branches.values() if _of_task(b, task, tree)]
+    names = [name for m in frontier for name, branches in m.branch.children.items() for b in branches if _of_task(b, task, tree)]
     word = part.name if isinstance(part, Word) and part.name is not None else part.span.text
     near = closest(word, names)
     there = f"it has {listed(list(dict.fromkeys(names)))}" if names else f"no {tree.noun} is made in it"
@@ -366,7 +381,7 @@ def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
 
 def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]:
     for named in branch.children.values():
-        for child in named.values():
+        for child in named:
             if not holds(child.members, child.sets, items):
                 if not child.is_plain:
                     yield from _down(child, items, last)
@@ -377,34 +392,37 @@ def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]
 
 
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
-    children = match.branch.children
-    for name in children if part.name is None else [part.name] if part.name in children else []:
-        every = ((branch, match.bindings) for branch in children[name].values())
-        for branch, bindings in _chosen(match.branch.family(name), part.items, match.bindings, misses) if part.items else every:
-            captures = match.captures if part.name is not None else (*match.captures, branch.stem.text)
-            yield Match(branch, bindings, captures, match.task)
+    level = match.branch.level
+    for name in level.named if part.name is None else [part.name] if part.name in level.named else []:
+        every = (((stem,), match.bindings) for stem in level.named[name])
+        for way, bindings in _chosen(level.family(name), part.items, match.bindings, misses) if part.items else every:
+            captures = match.captures if part.name is not None else (*match.captures, way[-1].text)
+            yield Match(match.branch.grown(*way), bindings, captures, match.task)
 
 
-def _chosen(family: Family, items: Sequence[Item], bindings: Bindings, misses: list[Miss], depth: int = 0) -> Iterator[tuple[Branch, Bindings]]:
-    """Yield the branches of one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
+def _chosen(
+    family: Family, items: Sequence[Item], bindings: Bindings, misses: list[Miss], depth: int = 0
+) -> Iterator[tuple[tuple[Stem, ...], Bindings]]:
+    """Yield the ways down by one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
     if depth == len(items):
-        yield from ((branch, bindings) for branch in family.branches)
+        for way in family.ways:
+            yield way, bindings
         return
-    item, name, groups = items[depth], family.branches[0].name, family.groups
+    item, name, groups = items[depth], family.ways[0][-1].name, family.groups
     if not family.present:
         what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
         misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
         return
-    bound = bindings.get(item.name) if isinstance(item, Variable) else None
-    picked = pick(item, family.present, name, bound, whole=bool(groups))
+    variable = item.name if isinstance(item, Variable) else None
+    picked = pick(item, family.present, name, bindings.get(variable) if variable is not None else None, whole=bool(groups))
     if isinstance(picked, Miss):
         misses.append(picked)
         return
     for text in picked:
         inner = bindings
-        if isinstance(item, Variable):
-            sets = groups[text].branches[0].sets if groups else ()
-            inner = {**bindings, item.name: (family.present[text], sets[depth] if depth < len(sets) else None)}
+        if variable is not None:
+            sets = groups[text].ways[0][-1].sets if groups else ()
+            inner = {**bindings, variable: (family.present[text], sets[depth] if depth < len(sets) else None)}
         if groups:
             yield from _chosen(groups[text], items, inner, misses, depth + 1)
         else:

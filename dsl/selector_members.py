@@ -74,7 +74,7 @@ def _exactly(item: Exactly, present: Mapping[str, object], name: str, whole: boo
         if text not in present:
             return _absent(item.span, str(value), present, name)
         texts.append(text)
-    return texts
+    return list(dict.fromkeys(texts))
 
 
 def _absent(span: Span, word: str, present: Mapping[str, object], name: str) -> Miss:

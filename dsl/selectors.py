@@ -1,10 +1,12 @@
 """Selectors: index sets of paths, as data.
 
 `lm.fork[generate].**.{q, v} except lm.fork[generate, 0]` is matched on the tree of what a model owns (`selection.py`).  A module that is
-selected selects everything below it.
+selected selects everything below it.  Selectors that say the same are equal, wherever they stand.
 """
 
 from __future__ import annotations
+
+from dataclasses import field
 
 from .record import record
 from .source import Span
@@ -22,7 +24,7 @@ class Exactly:
     """
 
     values: tuple[object, ...]
-    span: Span
+    span: Span = field(compare=False)
     literal: str | None = None
     set: SetAxis | None = None
 
@@ -34,7 +36,7 @@ class Between:
     start: object | None
     stop: object | None
     inclusive: bool
-    span: Span
+    span: Span = field(compare=False)
     fixed: bool = False
 
 
@@ -42,7 +44,7 @@ class Between:
 class Every:
     """`*` or `..`."""
 
-    span: Span
+    span: Span = field(compare=False)
 
 
 @record
@@ -50,7 +52,7 @@ class Variable:
     """An index variable of a weights map: every member in turn."""
 
     name: str
-    span: Span
+    span: Span = field(compare=False)
 
 
 Item = Exactly | Between | Every | Variable
@@ -63,7 +65,7 @@ class Word:
     """One name, or any name (`*`, None), with index items."""
 
     name: str | None
-    span: Span
+    span: Span = field(compare=False)
     items: tuple[Item, ...] = ()
 
 
@@ -71,7 +73,7 @@ class Word:
 class Deep:
     """`**`: any path, an empty one too; with items, a path that holds the member at any of its parts."""
 
-    span: Span
+    span: Span = field(compare=False)
     items: tuple[Item, ...] = ()
 
 
@@ -80,7 +82,7 @@ class Anchor:
     """Paths that are known: what a name stands for that is not the first word of a path (`scale = one if shared else ...`)."""
 
     paths: tuple[str, ...]
-    span: Span
+    span: Span = field(compare=False)
 
 
 Part = Word | Deep | Anchor
@@ -91,7 +93,7 @@ class Path:
     """Parts from the root; without any, everything (`all`)."""
 
     parts: tuple[Part, ...]
-    span: Span
+    span: Span = field(compare=False)
 
 
 @record
@@ -99,7 +101,7 @@ class Either:
     """What any of several selectors matches; each must match something."""
 
     options: tuple[Selector, ...]
-    span: Span
+    span: Span = field(compare=False)
 
 
 @record
@@ -108,7 +110,7 @@ class Except:
 
     left: Selector
     right: Selector
-    span: Span
+    span: Span = field(compare=False)
 
 
 @record
@@ -117,7 +119,7 @@ class OfKind:
 
     selector: Selector
     kinds: tuple[tuple[str, Span], ...]
-    span: Span
+    span: Span = field(compare=False)
 
 
 Selector = Path | Either | Except | OfKind

@@ -16,19 +16,18 @@ from .values import Family, Function, IndexSet, Record, Template, Unborn, Value,
 def check_parts(body: Body, context: Context, span: Span) -> None:
     """Refuse a body with too many modules and parameters below it: a short text of blocks in blocks can mean any number."""
     most = context.limits.modules
-    if _held(body, context) > most:
+    if _held(body) > most:
         help = "make the index sets smaller, or put fewer blocks in blocks"
         raise Problem(exceeded("modules", f"`{body.name}` holds more than {most:,} modules and parameters", span, help))
 
 
-def _held(body: Body, context: Context) -> int:
+def _held(body: Body) -> int:
     """Return how many modules and parameters lie below a body, each instance counted."""
-    key = ("held", id(body))
-    found = context.memo.get(key)
+    found = body.found.get("held")
     if found is None:
-        below = sum(1 + max((_held(inner, context) for inner in declared.bodies), default=0) for declared in body.modules.values())
-        found = context.memo[key] = (body, len(body.parameters) + below)  # a body's id is its own as long as it lives
-    return found[1]
+        below = sum(1 + max(map(_held, declared.bodies), default=0) for declared in body.modules.values())
+        found = body.found["held"] = len(body.parameters) + below
+    return found
 
 
 SHARE = 8
@@ -39,9 +38,12 @@ T = TypeVar("T")
 
 def spend(context: Context, span: Span, *values: Value) -> None:
     """Count the steps that it takes to go through values once."""
-    cost = sum(len(value) if is_list(value) or is_map(value) or isinstance(value, (IndexSet, str)) else 0 for value in values) // SHARE
-    if cost:
-        context.step(span, cost)
+    size = 0
+    for value in values:
+        if value.__class__ not in SIZELESS and (is_list(value) or is_map(value) or isinstance(value, (IndexSet, str))):
+            size += len(value)
+    if size >= SHARE:
+        context.step(span, size // SHARE)
 
 
 def bounded(value: T, context: Context, span: Span) -> T:
@@ -55,6 +57,8 @@ def bounded(value: T, context: Context, span: Span) -> T:
 
 PLAIN = frozenset((bool, int, float, str, type(None), Fraction))
 """Kinds of values without parts."""
+
+SIZELESS = PLAIN - {str}
 
 
 def _bulk(value: Value, context: Context) -> int:

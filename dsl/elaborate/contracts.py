@@ -163,7 +163,7 @@ def _paths(node: ast.Expr, frame: Frame, problem: Problem) -> tuple[str, ...]:
         root = node
         while isinstance(root, (ast.Attribute, ast.Index)):
             root = root.object
-        if isinstance(root, ast.Name) and root.id not in tree.root.children:
+        if isinstance(root, ast.Name) and root.id not in tree.root.level.named:
             raise problem
         fail("A705", found.message, found.span, found.help)
     return found

@@ -75,7 +75,7 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
             return value
     if frame.file.brings(node.id):
         raise Poisoned
-    fail("A102", *undefined(node, visible(frame), frame))
+    fail("A102", *undefined(node, lambda: visible(frame), frame))
 
 
 def stands(node: ast.Name, frame: Frame) -> bool:
@@ -86,12 +86,12 @@ def stands(node: ast.Name, frame: Frame) -> bool:
     return file.brings(node.id) or any(finder(node, frame) is not None for finder in (_member, _builtin, _task))
 
 
-def undefined(node: ast.Name, known: Iterable[str], frame: Frame) -> tuple[str, Span, str | None]:
-    """Return the message, place and help for a name that stands for nothing."""
+def undefined(node: ast.Name, known: Callable[[], Iterable[str]], frame: Frame) -> tuple[str, Span, str | None]:
+    """Return the message, place and help for a name that stands for nothing; `known` gives the names that may have been meant."""
     offered = " or ".join(f"`import {name}`" for name in frame.builder.context.library.offers(node.id))
     help = WORDS.get(node.id) or (f"the library has it: write {offered}" if offered else _hint(node.id))
     plain = len(node.id) == 1 or node.id in WORDS or offered
-    return f"`{node.id}` is not defined", node.span, help if plain else suggest(node.id, known, help)
+    return f"`{node.id}` is not defined", node.span, help if plain else suggest(node.id, known(), help)
 
 
 def _hint(name: str) -> str:

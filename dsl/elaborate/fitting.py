@@ -42,7 +42,7 @@ def refitted(problem: Problem, node: ast.Expr, frame: Frame, wanted: frozenset[s
     name = next((operand for operand in operands(node) if operand.span == found.span), None)
     if name is None:
         return problem
-    message, span, help = undefined(name, (known for known in visible(frame) if sort(known, frame) in (None, *wanted)), frame)
+    message, span, help = undefined(name, lambda: [known for known in visible(frame) if sort(known, frame) in (None, *wanted)], frame)
     return Problem(replace(found, message=message, span=span, help=help))
 
 
@@ -71,7 +71,7 @@ def of_operand(problem: Problem, statement: ast.Statement, frame: Frame) -> Prob
         if near is None or goes(near, name, node, frame):
             break
         known.discard(near)
-    message, span, help = undefined(name, known, frame)
+    message, span, help = undefined(name, lambda: known, frame)
     return Problem(replace(found, message=message, span=span, help=help))
 
 

@@ -141,7 +141,7 @@ class _Reader:
                 scope = scope_of(match, inner, (), set())
                 own = [tree.entries[n] for n in match.branch.own if match.task is None or match.task in tree.entries[n].tasks]
                 if len(own) != 1:
-                    inside = statics.listed([entry.path for entry in own] or match.branch.children)
+                    inside = statics.listed([entry.path for entry in own] or match.branch.level.named)
                     fail(code, f"`{target.span.text}` is not one {noun}", target.span, f"name one of {inside}")
                 path = own[0].path
                 if path in found or path in known:

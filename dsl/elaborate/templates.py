@@ -14,6 +14,7 @@ from typing import Any, cast
 from .. import ast
 from ..members import member_text
 from ..parser import parse_expression
+from ..record import entity
 from ..source import Source, Span
 from . import statics
 from .context import Problem, fail, suggest
@@ -50,7 +51,7 @@ def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     return re.sub(r"\.{2,}", ".", _WILD.sub(lambda _: next(captured), filled)).strip(".")
 
 
-def _parts_of(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
+def _parts_of(text: str, span: Span) -> tuple[str | _Hole, ...]:
     """Return the words of a template and what stands in its holes; raises Problem for a hole that can't be read."""
     parts, wrong = _parts(text)
     if wrong is not None:
@@ -58,23 +59,32 @@ def _parts_of(text: str, span: Span) -> tuple[str | ast.Expr, ...]:
     return parts
 
 
+@entity
+class _Hole:
+    """What stands in a hole, and the names that it reads."""
+
+    tree: ast.Expr
+    names: tuple[str, ...]
+
+
 @lru_cache(maxsize=1024)
-def _parts(text: str) -> tuple[tuple[str | ast.Expr, ...], str | None]:
-    """Return the words of a template and the expressions in its holes, or what is wrong with one of them."""
-    parts: list[str | ast.Expr] = []
+def _parts(text: str) -> tuple[tuple[str | _Hole, ...], str | None]:
+    """Return the words of a template and what stands in its holes, or what is wrong with one of them."""
+    parts: list[str | _Hole] = []
     end = 0
     for match in _HOLE.finditer(text):
         tree, diagnostics = parse_expression(Source(f'"{text}"', match[1]))
         if tree is None:
             reason = diagnostics[0].message if diagnostics else "nothing is written in it"
             return (), f"`{{{match[1]}}}` can't be read: {reason}"
-        parts += [text[end : match.start()], tree]
+        parts += [text[end : match.start()], _Hole(tree, tuple(name.id for name in names(tree)))]
         end = match.end()
     return (*parts, text[end:]), None
 
 
-def _hole(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
-    scope.used.update([node.id] if isinstance(node, ast.Name) else (name.id for name in names(node)))
+def _hole(hole: _Hole, scope: Scope, span: Span, file: bool) -> str:
+    node = hole.tree
+    scope.used.update(hole.names)
     if isinstance(node, ast.Name) and node.id in scope.maps:
         return _text(_mapped(node, scope, span), node, span)
     if isinstance(node, ast.Name) and node.id in scope.variables:

@@ -105,7 +105,7 @@ def _check_names(node: ast.Node, known: Set[str], frame: Frame) -> None:
                 continue
         except (Problem, Poisoned):
             continue  # it stands for something, and is read wrongly perhaps
-        message, span, help = undefined(name, visible(frame) | known, frame)
+        message, span, help = undefined(name, lambda: visible(frame) | known, frame)
         frame.builder.context.report(Diagnostic("A102", message, span, help=help))
 
 

@@ -143,7 +143,7 @@ class _Map:
             self._enter(number, own, WeightSource(own.path, names, steps, file if names else None, rule.span), rule)
 
     def _enter(self, number: int, own: Owned, source: WeightSource, rule: ast.WeightRule) -> None:
-        reason = impossible(own, source.steps)
+        reason = impossible(own, source.steps) if source.steps else None
         if reason is not None:
             fail("A610", f"`{own.path}` has the shape {list(own.shape)}, but {reason}", rule.value.span, "check the pattern and the sizes")
         if self.stored is not None:
