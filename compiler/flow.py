@@ -24,7 +24,7 @@ class Origins:
     inputs: frozenset[str]
     spelt: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # all paths, once they were asked for
     around: list[frozenset[str]] = field(default_factory=list[frozenset[str]])  # the paths of `own` and `calls` and all around these, likewise
-    met: dict[str, bool] = field(default_factory=dict[str, bool])  # paths that were asked for: many claims ask for the same, equal calls too
+    met: dict[str, bool] = field(default_factory=dict[str, bool])  # paths that were asked for below a call: equal calls share them
 
     def holds(self, path: str) -> bool:
         """Tell whether a tensor is among what is read."""
@@ -33,12 +33,6 @@ class Origins:
 
     def meets(self, path: str) -> bool:
         """Tell whether anything at, below or around a path is read; a module that is called is, whatever it holds."""
-        found = self.met.get(path)
-        if found is None:
-            found = self.met[path] = self._meets(path)
-        return found
-
-    def _meets(self, path: str) -> bool:
         if not self.around:
             self.around.append(frozenset(stem for read in (*self.own, *self.calls) for stem in stems(read)))
         own, calls = self.own, self.calls
@@ -50,7 +44,10 @@ class Origins:
             if stem in own:
                 return True
             for origins in calls.get(stem, ()):
-                if origins.meets(path[at + 1 :]):
+                found = origins.met.get(path[at + 1 :])
+                if found is None:
+                    found = origins.met[path[at + 1 :]] = origins.meets(path[at + 1 :])
+                if found:
                     return True
             at = path.find(".", at + 1)
         return False

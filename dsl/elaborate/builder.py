@@ -51,6 +51,7 @@ class Builder:
         self.maps: list[Any] = []  # maps whose index set is not declared yet
         self.poisoned = False  # some statement failed
         self.asserts: list[tuple[Any, Any]] = []
+        self.sides: dict[object, Any] = {}  # what claims about the whole body name, by their text and their loops' variables
         self.entries: list[Any] = []
         self.selected: list[tuple[str, Any, Any]] = []  # freeze, tie and renamed: what to resolve when the body is whole
 

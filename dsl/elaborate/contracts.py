@@ -16,10 +16,11 @@ from ..selectors import Miss
 from ..source import Span
 from .aside import aside
 from .context import Problem, fail
-from .expressions import evaluate_whole
+from .expressions import evaluate_whole, sets_in_scope
 from .scope import Frame
 from .selecting import owned_tree, selector
-from .values import Family, LiveState, Module, ModuleChain, Record, Tensor, Value, describe, is_list
+from .templates import names
+from .values import Family, LiveState, MemberOf, Module, ModuleChain, Record, Tensor, Value, describe, is_list
 
 
 @record
@@ -102,6 +103,37 @@ def _inspector(frame: Frame) -> Inspector:
 
 
 def _side(node: ast.Expr, frame: Frame) -> _Side:
+    """Return what a side names; a claim in loops is read once for each choice of the variables that the side reads."""
+    sides = frame.builder.sides
+    key = (id(node), _choice(node, frame))
+    found = sides.get(key)
+    if found is None:
+        found = sides[key] = _read_side(node, frame)  # a node's id is its own as long as the side lives, which holds it
+    return found
+
+
+def _choice(node: ast.Expr, frame: Frame) -> tuple[object, ...]:
+    """Return what tells apart the places where an expression of a whole body is read: its loops' variables, and whatever else is not the
+    body's own."""
+    found: list[object] = []
+    for name in frame.builder.context.files.once(_names, node):
+        walk: Frame = frame
+        while name not in walk.names and walk.parent is not None:
+            if walk.loop is not None and name in walk.loop.born:
+                found.append(id(walk))
+            walk = walk.parent
+        value = walk.names.get(name)
+        if value is None:
+            found.extend(map(id, sets_in_scope(frame)))
+        found.append((id(value.set), value.key) if isinstance(value, MemberOf) else id(walk))
+    return tuple(found)
+
+
+def _names(node: ast.Expr) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.id for name in names(node)))
+
+
+def _read_side(node: ast.Expr, frame: Frame) -> _Side:
     with aside(frame):
         body = frame.builder.body
         mark = len(body.nodes)
