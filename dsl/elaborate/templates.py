@@ -28,18 +28,36 @@ _WILD = re.compile(r"\*\*|\*")
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """What a template may name: the index variables of its rule, the maps after `where`, what `*` and `**` captured."""
+    """What a template may name: the index variables of its rule, the maps after `where`, what `*` and `**` captured, and what the frame
+    `around` the rule holds."""
 
-    frame: Frame
+    around: Frame
     variables: Mapping[str, MemberOf]
-    maps: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    maps: dict[str, Any] = field(default_factory=dict[str, Any])
     captures: tuple[str, ...] = ()
     used: set[str] = field(default_factory=set[str])
+    texts: dict[tuple[object, ...], str] = field(default_factory=dict[tuple[object, ...], str])  # of holes, for all matches of one rule
+    _frame: Frame | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The names that expressions may read; made when the first one does, as most holes hold a variable alone."""
+        if self._frame is None:
+            self._frame = self.around.child("comprehension")
+            for name, value in (*self.variables.items(), *self.maps.items()):
+                self._frame.names[name] = value
+        return self._frame
+
+    def map(self, name: str, table: Any) -> None:
+        """Add a map, which the next one may read."""
+        self.frame.names[name] = self.maps[name] = table
 
 
 def fill(text: str, scope: Scope, span: Span, file: bool = False) -> str:
     """Return a name with its holes filled in; raises Problem for a hole that says nothing."""
     filled = "".join(part if isinstance(part, str) else _hole(part, scope, span, file) for part in _parts_of(text, span))
+    if "*" not in filled and not scope.captures:
+        return filled
     wild = _WILD.findall(filled)
     if file or (not wild and not scope.captures):
         return filled
@@ -89,6 +107,15 @@ def _hole(hole: _Hole, scope: Scope, span: Span, file: bool) -> str:
         return _text(_mapped(node, scope, span), node, span)
     if isinstance(node, ast.Name) and node.id in scope.variables:
         return _text(scope.variables[node.id], node, span)
+    chosen = [scope.variables.get(name) for name in hole.names]
+    key = (id(hole), file, *[(id(one.set.members), one.key) for one in chosen if one is not None])
+    text = scope.texts.get(key) if scope.maps.keys().isdisjoint(hole.names) else None
+    if text is None:
+        text = scope.texts[key] = _computed(node, scope, span, file)
+    return text
+
+
+def _computed(node: ast.Expr, scope: Scope, span: Span, file: bool) -> str:
     try:
         value = evaluate(node, scope.frame)
     except Problem as problem:
@@ -122,6 +149,8 @@ def _text(value: Value, node: ast.Expr, span: Span) -> str:
         value = value.key
     if value.__class__ is str:
         return value
+    if value.__class__ is int and value >= 0:
+        return str(value)
     value = value.name if isinstance(value, EnumValue) else statics.tidy(value)
     if isinstance(value, int) and value < 0:
         fail("A604", f"`{{{node.span.text}}}` is {value}", span, "check the arithmetic: names of stored tensors hold no negative numbers")

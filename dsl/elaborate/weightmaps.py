@@ -108,10 +108,10 @@ class _Map:
         bound: dict[str, SetAxis | None] = {}
         matched = fills = False
         for inner in clauses(rule.clauses, self.frame):
-            filled: set[int] = set()
+            filled, texts = set[int](), dict[tuple[object, ...], str]()
             for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
                 self.frame.builder.context.step(rule.span)
-                scope = scope_of(match, inner, rule.where, used)
+                scope = scope_of(match, inner, rule.where, used, texts)
                 for name, (_, set_) in match.bindings.items():
                     bound.setdefault(name, set_)
                 self._fill(rule, match, deep, without, scope, filled)
@@ -173,21 +173,21 @@ def stored_file(node: ast.String, frame: Frame) -> str:
     return node.value
 
 
-def scope_of(match: Match, inner: Frame, where: Sequence[tuple[str, ast.Expr]], used: set[str]) -> Scope:
+Where = Sequence[tuple[str, ast.Expr]]
+
+
+def scope_of(match: Match, inner: Frame, where: Where, used: set[str], texts: dict[tuple[object, ...], str] | None = None) -> Scope:
     """Return what the right side of a rule may name for one match of its left side; raises Problem for a `where` that is no map."""
-    frame = inner.child("comprehension")
     variables = _bound(inner)
     for name, (member, set_) in match.bindings.items():
         variables[name] = _member(name, member, set_)
-    for name, value in variables.items():
-        frame.names[name] = value
-    tables: dict[str, dict[object, object]] = {}
+    scope = Scope(inner, variables, {}, match.captures, used, {} if texts is None else texts)
     for name, node in where:
-        table = evaluate_whole(node, frame)
+        table = evaluate_whole(node, scope.frame)
         if not is_map(table):
             fail("A608", f"`{name}` is no map", node.span, f'write `where {name} = {{first: "a", second: "b"}}`')
-        frame.names[name] = tables[name] = table
-    return Scope(frame, variables, tables, match.captures, used)
+        scope.map(name, table)
+    return scope
 
 
 def hits(read: Selector, tree: Tree, code: str = "A601") -> Iterator[tuple[Match, bool, frozenset[int]]]:
