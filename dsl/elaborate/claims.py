@@ -14,7 +14,7 @@ from . import statics
 from .conditions import judge
 from .context import Poisoned, Problem, fail, suggest
 from .contracts import check_relation
-from .expressions import SPECIAL, evaluate, of_enum, sides
+from .expressions import SPECIAL, combined, evaluate, of_enum, sides
 from .literals import clauses
 from .marks import count_parameters
 from .operations import REFUSED, axis
@@ -54,9 +54,9 @@ def _every(node: ast.Expr, frame: Frame) -> ast.Comprehension | None:
 
 
 def _require_one(node: ast.Expr, frame: Frame) -> None:
-    condition = _condition(node, frame)
-    if condition is None:
-        if not statics.truth(evaluate(node, frame), node.span):
+    condition = _fact(node, frame)
+    if not isinstance(condition, Condition):
+        if not statics.truth(condition, node.span):
             fail("A701", f"`{node.span.text}` does not hold", node.span, _values(node, frame))
         return
     builder = frame.builder
@@ -70,15 +70,14 @@ def _require_one(node: ast.Expr, frame: Frame) -> None:
     builder.facts = facts
 
 
-def _condition(node: ast.Expr, frame: Frame) -> Condition | None:
-    """Return a comparison of sizes as a condition; None when it is static."""
-    if not isinstance(node, ast.Binary) or node.op not in ("==", "!=", "<", "<=", ">", ">="):
-        return None
-    if of_enum(node, frame) is not None:
-        return None
-    left, right = (_size(value) for value in sides(node, frame))
+def _fact(node: ast.Expr, frame: Frame) -> Condition | Value:
+    """Return a comparison of sizes as a condition, and the value of what is static."""
+    if not isinstance(node, ast.Binary) or node.op not in ("==", "!=", "<", "<=", ">", ">=") or of_enum(node, frame) is not None:
+        return evaluate(node, frame)
+    compared = sides(node, frame)
+    left, right = map(_size, compared)
     if not (isinstance(left, Dim) or isinstance(right, Dim)):
-        return None
+        return combined(node, *compared, frame)
     for side, value in ((node.left, left), (node.right, right)):
         if not isinstance(value, (int, Dim)):
             fail("A203", f"`{side.span.text}` is no size", side.span, "compare sizes with whole numbers or sizes")
@@ -140,11 +139,11 @@ def check_assert(statement: ast.Assert, frame: Frame) -> None:
         check_relation(statement, frame)
         return
     for part, inner in _conjuncts(statement.fact, frame):
-        condition = _condition(part, inner)
-        if condition is not None:
+        condition = _fact(part, inner)
+        if isinstance(condition, Condition):
             if judge(frame.builder, condition).truth is not Truth.TRUE:
                 fail("A702", f"`{part.span.text}` is not proved", part.span, "an `assert` must follow from what is known: `require` it instead")
-        elif not statics.truth(evaluate(part, inner), part.span):
+        elif not statics.truth(condition, part.span):
             fail("A702", f"`{part.span.text}` does not hold", part.span, _values(part, inner))
 
 

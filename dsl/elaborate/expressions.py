@@ -222,7 +222,13 @@ def _binary(node: ast.Binary, frame: Frame) -> Value:
         found = of_enum(node, frame)
         if found is not None:
             return found
-    left, right = sides(node, frame)
+    return combined(node, *sides(node, frame), frame)
+
+
+def combined(node: ast.Binary, left: Value, right: Value, frame: Frame) -> Value:
+    """Apply the operator of a node to the values of its sides."""
+    if left.__class__ is int and right.__class__ is int and node.op in statics.WHOLE:
+        return statics.whole(node.op, left, right, node.span)
     if node.op in ("==", "!=") and (left is None or right is None):
         return (left is right) is (node.op == "==")  # whether an optional input is there
     if isinstance(left, (Tensor, LiveState)) or isinstance(right, (Tensor, LiveState)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -142,6 +143,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "//": lambda a, b: a // b, "%": lambda a, b: a % b,
     "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
 }  # fmt: skip
+
+WHOLE = {**{op: _OPERATORS[op] for op in ("+", "-", "*", "<", "<=", ">", ">=")}, "==": operator.eq, "!=": operator.ne}
+"""What always goes between whole numbers, which most arithmetic is about."""
+
+
+def whole(op: str, left: int, right: int, span: Span) -> int | bool:
+    """Apply one of these to two whole numbers."""
+    found = WHOLE[op](left, right)
+    return found if found.__class__ is bool else _bounded(found, span)
 
 
 def _dimension(op: str, a: Any, b: Any, span: Span) -> Value:
