@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,23 +35,25 @@ class Mixture:
 class MixMatmul(Pass):
     """Mix the same values for several tasks in one matrix product: `y_t = sum_e g_t,e f_e` is `[y_t] = G [f_e]`, where each sample has its gates.
 
-    A mixture alone, and gates of places, are left as they are: there a product was measured to be slower
+    A mixture alone, gates of places, and fewer than `least` gated values in all are left as they are: there a product was measured to be slower
     (unless the values are members of one batch, see `mix_members`).
     """
+
+    least: int = 10
 
     fires: ClassVar[Mapping[str, int]] = {"taskexpert:compared": 1}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Mix together what is mixed of the same values."""
-        return rebuild(graph, lambda body: _mixed(body, journal))
+        return rebuild(graph, lambda body: _mixed(self.least, body, journal))
 
 
-def _mixed(body: Body, journal: Journal) -> Body:
+def _mixed(least: int, body: Body, journal: Journal) -> Body:
     groups: dict[object, list[Mixture]] = {}
     for each in _mixtures(body, journal):
         rows = rows_of(body, [(product.gate,) for product in each.products])
         groups.setdefault((rows, tuple(product.value for product in each.products)), []).append(each)
-    chosen = [group for group in groups.values() if len(group) > 1]
+    chosen = [group for group in groups.values() if len(group) > 1 and _is_worth(least, body, group, journal)]
     if not chosen:
         return body
     order = schedule(body, [[each.number for each in group] for group in chosen], {each.number: each.reads for group in chosen for each in group})
@@ -67,6 +69,17 @@ def _mixed(body: Body, journal: Journal) -> Body:
         else:
             writer.copy(unit[0])
     return writer.body()
+
+
+def _is_worth(least: int, body: Body, group: Sequence[Mixture], journal: Journal) -> bool:
+    """Tell whether there are enough gated values for one product."""
+    count = sum(len(each.products) for each in group)
+    if count < least:
+        what = (
+            f"{len(group)} mixtures of the same {len(group[0].products)} values stay apart: one product gains from `least = {least}` gated values on"
+        )
+        journal.decline(body, f"{what}, here are {count}", body.nodes[group[0].number].span)
+    return count >= least
 
 
 def _mixtures(body: Body, journal: Journal) -> Iterator[Mixture]:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
+KEPT = 1 << 18
+"""How many bytes a storage has at most whose value is made once."""
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 
 
@@ -34,14 +36,18 @@ class Side(torch.autograd.Function):
 
 
 class Beside:
-    """The storage of parameters as a value that gradients go through, made once: it keeps nothing of a call, and each can begin from it."""
+    """The storage of parameters as a value that gradients go through: it keeps nothing of a call, and a small one is made once for all of them.
+
+    The backward pass runs the newest steps first, and parts the gradient of what was made before the call at its very end: until then it holds it,
+    and then it is no longer in the processor's caches.
+    """
 
     def __init__(self) -> None:
         self._value: Tensor | None = None
 
     def get(self, whole: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        """Return the value, the first time from the storage and its parts."""
-        if _transformed():
+        """Return the value, from the storage and its parts where it isn't kept."""
+        if whole.nbytes > KEPT or _transformed():
             return beside(whole, parts)
         if self._value is None:
             self._value = beside(whole, parts)

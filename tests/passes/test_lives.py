@@ -286,6 +286,21 @@ def test_ten_steps_of_adam(pair: Pair, still: tuple[str, ...]) -> None:
         assert torch.equal(packed.state_dict()[name], before.get(name, packed.state_dict()[name]))
 
 
+def test_large_gradients_are_parted_as_soon_as_they_are_there() -> None:
+    """What is kept from an earlier call would be reached at the end of the backward pass, and hold the gradients of all layers until then."""
+    model: Any = archloom.compile(SPEC, {"dim": 160}, optimize="default")
+    x = torch.randn(2, 160, requires_grad=True)
+    order: list[str] = []
+    x.register_hook(lambda _: order.append("x"))
+    for name in MERGED:
+        model.get_submodule(name).weight.register_post_accumulate_grad_hook(lambda _, name=name: order.append(name))
+    for _ in range(2):
+        order.clear()
+        model(x=2 * x, label=torch.zeros(2, dtype=torch.long)).loss.backward()
+        assert {*order} == {*MERGED, "x"}
+        assert order[-1] == "x"
+
+
 def test_a_stage_after_passes(pair: Pair) -> None:
     plain, packed, batch = pair
     assert str(packed.stage("heads")) == str(plain.stage("heads"))
