@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, cast
 
-from ...blocks.registry import primitives
-from ...dsl.program import Body, NodeKind
-from ..graph import Graph
+from ...dsl.program import Body, ModuleDecl, Node, NodeKind, Ref
+from ...dsl.types import extent
+from ..graph import Graph, module_at
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.rebuilding import rebuild
 from ..optimize.writing import Writer
@@ -16,33 +17,45 @@ from ..optimize.writing import Writer
 
 @dataclass(frozen=True, slots=True)
 class OnednnLinears(Pass):
-    """Run the linears that passes have made by oneDNN, as convolutions are: float32 on a CPU, in calls that differentiate nothing.
+    """Run linears by oneDNN, as convolutions are: float32 on a CPU, in calls that differentiate nothing.
 
-    Others, and small ones, are computed as before; all are where torch lacks the operation, `torch.ops.mkldnn._linear_pointwise`, which is none of
-    its public ones, or it gives other numbers.  A convolution of one place, the public way to oneDNN, takes longer than a linear.  Modules that are
-    called stay as they are.
+    Weights of fewer than `least` numbers, and other calls, are computed as before; all are where torch lacks the operation,
+    `torch.ops.mkldnn._linear_pointwise`, which is none of its public ones, or it gives other numbers, or is seen to spare less than a tenth of the
+    time on this processor.  A convolution of one place, the public way to oneDNN, takes longer than a linear.
     """
+
+    least: int = 16384
 
     keeps: ClassVar[Keeps] = Keeps.EVALUATION
     example: ClassVar[tuple[str, ...]] = ("merge_linears",)
-    fires: ClassVar[Mapping[str, int]] = {"minilm": 1, "unifork:small": 19}
+    tried: ClassVar[str] = "least = 0"
+    fires: ClassVar[Mapping[str, int]] = {"minilm": 4, "unifork:small": 47}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Replace the operation `linear`."""
-        return rebuild(graph, lambda body: _replaced(body, journal))
+        """Replace linears, operations and modules."""
+        return rebuild(graph, lambda body: _replaced(body, self.least, journal))
 
 
-def _replaced(body: Body, journal: Journal) -> Body:
-    found = {number for number, node in enumerate(body.nodes) if node.kind is NodeKind.OPERATION and node.target == "linear"}
+def _replaced(body: Body, least: int, journal: Journal) -> Body:
+    found = {number for number, node in enumerate(body.nodes) if _size(body, node) >= least}
     if not found:
         return body
-    entry = primitives()["onednn_linear"]
     writer = Writer(body)
     for number, node in enumerate(body.nodes):
         if number in found:
-            inputs = {name: writer.operand(operand) for name, operand in node.inputs.items()}
-            writer.stand_for(number, [writer.add(replace(node, target=entry.name, primitive=entry, inputs=inputs))])
+            given = {name: writer.operand(operand) for name, operand in node.inputs.items()}
+            if node.kind is NodeKind.LEAF:
+                given |= writer.weights(node.target, cast(ModuleDecl, module_at(body, node.target)), node.span)
+            writer.stand_for(number, [writer.operation("onednn_linear", node, node.name, **given)])
             journal.fire(body, f"`{node.name or node.target}`", node.span)
         else:
             writer.copy(number)
     return writer.body()
+
+
+def _size(body: Body, node: Node) -> int:
+    """Return how many numbers the weight of a linear holds, those of one sample where each has its own; -1 for what is none."""
+    if node.kind is NodeKind.OPERATION and node.target == "linear":
+        return prod(axis for axis in map(extent, body.type(cast(Ref, node.inputs["weight"])).shape) if isinstance(axis, int))
+    declared = module_at(body, node.target) if node.kind is NodeKind.LEAF else None
+    return declared.arguments["din"] * declared.arguments["dout"] if declared is not None and declared.kind == "Linear" else -1

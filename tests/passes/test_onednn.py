@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
+from torch import Tensor
 from torch.func import jvp, vmap
 from torch.nn import functional
 
@@ -23,6 +26,28 @@ def test_numbers_are_the_same(shape: tuple[int, ...], biased: bool) -> None:
         torch.testing.assert_close(narrow, functional.linear(x[..., :64], weight[:, :64], bias))
         assert torch.equal(onednn_linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
     assert found.shape == wanted.shape and found.is_contiguous()
+
+
+@pytest.fixture(autouse=True)
+def paying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let oneDNN be the faster one, whatever the processor."""
+    monkeypatch.setattr(onednn, "pays", lambda: True)
+
+
+def test_where_it_is_not_the_faster_one_linears_are_computed_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        time.sleep(0.02)
+        return x @ weight.mT
+
+    monkeypatch.undo()
+    onednn.pays.cache_clear()
+    monkeypatch.setattr(onednn, "_pointwise", late)
+    assert not onednn.pays()
+    monkeypatch.setattr(functional, "linear", late)
+    monkeypatch.setattr(onednn, "_pointwise", lambda *given: None)
+    onednn.pays.cache_clear()
+    assert onednn.pays()
+    onednn.pays.cache_clear()
 
 
 def test_where_torch_lacks_the_operation_linears_are_computed_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
