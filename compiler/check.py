@@ -28,13 +28,17 @@ MOST = 50
 
 @record
 class CheckResult:
-    """What came of a file: its findings, a program for each model without errors, lines that say what each model is, and the items
-    that no model elaborates: only their syntax, names, types and arguments were checked."""
+    """What came of a file: its findings, a program for each model without errors, and the items that no model elaborates: only their
+    syntax, names, types and arguments were checked."""
 
     diagnostics: tuple[Diagnostic, ...]
     programs: Mapping[str, Program]
-    report: tuple[str, ...]
     unreached: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """Lines that say what each model is; none where there are errors.  They are written when they are asked for."""
+        return tuple(line for program in self.programs.values() for line in describe(program)) if self.ok else ()
 
     @property
     def ok(self) -> bool:
@@ -92,11 +96,10 @@ def check_text(
     request = Request(given, preset, model, presets, reference=reference, limits=limits)
     found = elaborate(source, library(), GraphInspector(), beside or Project.of(source, folders, limits), request)
     if not found.ok:
-        return CheckResult(tuple(found.diagnostics), found.programs, (), found.unreached)
-    report = tuple(line for program in found.programs.values() for line in describe(program))
+        return CheckResult(tuple(found.diagnostics), found.programs, found.unreached)
     unread = frozenset(told.span for told in found.diagnostics if told.code == "A120")
     facts = {(fact.code, fact.span): fact for program in found.programs.values() for fact in findings(program, unread)}
-    return CheckResult((*found.diagnostics, *facts.values()), found.programs, report, found.unreached)
+    return CheckResult((*found.diagnostics, *facts.values()), found.programs, found.unreached)
 
 
 def check(
@@ -118,7 +121,7 @@ def check(
     allowed = limits_of(limits)
     source = read_source(path, allowed)
     if isinstance(source, Diagnostic):
-        return CheckResult((source,), {}, ())
+        return CheckResult((source,), {})
     return check_text(source, params, preset, model, text=False, presets=True, limits=allowed, folders=folders)
 
 

@@ -188,7 +188,7 @@ def _named(path: str) -> Part:
 
 def _module(declared: ModuleDecl, inside: Holding) -> Place:
     parts, sets = _place(declared)
-    kinds = (*("Sequential" for _ in parts[1:]), declared.kind)
+    kinds = (*["Sequential"] * (len(parts) - 1), declared.kind)
     tasks = (declared.task,) if declared.task else ()
     if declared.extern is not None:
         return Place(declared.path, parts, sets, kinds, tasks, (0,))
@@ -202,7 +202,9 @@ def _tensor(spec: ParameterSpec) -> Place:
 
 def _place(declared: ModuleDecl) -> tuple[tuple[Part, ...], tuple[tuple[SetAxis, ...], ...]]:
     """Return a module's parts: its name with its members, then its places in the Sequentials around it."""
-    start = ".".join([declared.name, *map(member_text, declared.members)])
+    start = ".".join([declared.name, *map(member_text, declared.members)]) if declared.members else declared.name
+    if start == declared.path:
+        return ((declared.name, declared.members),), (declared.sets,)
     if not covers(start, declared.path):
         return (_named(declared.path),), ((),)
     chain = tuple((word, ()) for word in declared.path[len(start) + 1 :].split(".") if word)

@@ -59,7 +59,9 @@ class View:
     def parameters(self) -> tuple[Owned, ...]:
         """Every parameter of the model and its stages, tied ones by the path that stays; what is extern is unknown."""
         gone = {second for body in self.owners for _, second in ties(body)}
-        found = {own.path: own for body in self.owners for own in self.inspector.owned(body)}
+        own = distinct((self.program.eval, self.program.training))
+        makers = (own, *((body,) for body in self.owners if body not in own))
+        found = {own.path: own for bodies in makers for own in self.inspector.holding(*bodies).entries}
         return tuple(own for own in found.values() if not own.buffer and own.path not in gone and own.size)
 
     @cached_property

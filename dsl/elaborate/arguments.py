@@ -61,6 +61,10 @@ def bind(
     name: str, arguments: Sequence[ast.Argument], slots: Sequence[Slot], span: Span, skip: frozenset[str] = frozenset(), hint: str = ""
 ) -> Bound:
     """Match arguments to slots by position and name; unknown, doubled and missing ones are errors."""
+    if len(arguments) == 1 and len(slots) == 1 and not slots[0].keyword and not skip and arguments[0].name is None:
+        (argument,) = arguments  # most calls
+        if not isinstance(argument.value, (ast.Ellipsis, ast.Open)):
+            return Bound({slots[0].name: argument.value}, None)
     given: dict[str, ast.Expr] = {}
     left: list[str] = []
     rest = False

@@ -97,7 +97,8 @@ def _function(function: Function, node: ast.Call, frame: Frame) -> Value:
         return _static(function, node, [], frame)
     primitive = function.primitive
     plain, sizes = _sizes(primitive.arguments, node.arguments, frame)
-    bound = bind(function.name, plain, of_primitive(primitive.arguments), node.span, frozenset(function.given))
+    slots = frame.builder.context.files.once(of_primitive, primitive.arguments)
+    bound = bind(function.name, plain, slots, node.span, frozenset(function.given))
     by_name = {a.name: a for a in primitive.arguments}
     values = dict(function.given) | {key: _value(by_name[key], expr, frame) for key, expr in bound.given.items()} | sizes
     return apply(frame, primitive, values, node.span, {key: expr.span for key, expr in bound.given.items()})
@@ -162,7 +163,7 @@ def _either(function: Function, node: ast.Call, frame: Frame) -> Value:
     primitive = function.primitive
     if primitive is None or not any(is_tensor_like(v) for v in values):
         return _static(function, node, values, frame)
-    slots = of_primitive(primitive.arguments)
+    slots = frame.builder.context.files.once(of_primitive, primitive.arguments)
     if len(values) > len(slots):
         bind(function.name, node.arguments, slots, node.span)  # reports the argument that is too much
     names = [slot.name for slot in slots]
@@ -257,7 +258,8 @@ def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
     """Give a block its arguments: the result has no name yet."""
     if template.name == "Sequential":
         return SPECIAL["Sequential"](node, frame)
-    slots = of_primitive(template.primitive.arguments) if template.primitive else of_item(template.item.parameters) if template.item else []
+    once = frame.builder.context.files.once
+    slots = once(of_primitive, template.primitive.arguments) if template.primitive else once(of_item, template.item.parameters) if template.item else []
     skip = frozenset(k for k in template.given if template.open is None or k not in template.open)
     try:
         bound = bind(template.name, node.arguments, slots, node.span, skip)
@@ -335,7 +337,7 @@ def call_module(module: Value, arguments: tuple[ast.Argument, ...], frame: Frame
 
         return call_block(module, arguments, frame, span)
     primitive = module.template.primitive
-    bound = bind(module.template.name, arguments, of_primitive(primitive.call), span)
+    bound = bind(module.template.name, arguments, frame.builder.context.files.once(of_primitive, primitive.call), span)
     by_name = {a.name: a for a in primitive.call}
     values = {key: evaluate_argument(by_name[key], expr, frame) for key, expr in bound.given.items()}
     return call_leaf(module, values, frame, span, {key: expr.span for key, expr in bound.given.items()})

@@ -83,6 +83,7 @@ class Context:
     active: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     making: list[Elaborated] = field(default_factory=list["Elaborated"])  # the blocks at hand, the innermost last
     spent: Spent = field(init=False)
+    limits: Limits = field(init=False)  # what the text may take
     reports: int = 0  # those left out because they were made already, too
     bulks: dict[int, tuple[Any, int]] = field(default_factory=dict[int, tuple[Any, int]])  # what static values hold, by their identity
     seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
@@ -90,7 +91,7 @@ class Context:
     trees: dict[tuple[int, ...], tuple[Any, Tree]] = field(default_factory=dict[tuple[int, ...], "tuple[Any, Tree]"])  # what bodies own
 
     def __post_init__(self) -> None:
-        self.spent = self.files.spent
+        self.spent, self.limits = self.files.spent, self.files.limits
 
     def mode(self, training: bool = False, entry: str | None = None) -> Context:
         """Return a context for another mode of the same program: the same diagnostics, and the same memo, whose keys name the mode."""
@@ -129,11 +130,6 @@ class Context:
 
     def warn(self, code: str, message: str, span: Span, help: str | None = None) -> None:
         self.report(Diagnostic(code, message, span, (), help, Severity.WARNING))
-
-    @property
-    def limits(self) -> Limits:
-        """What the text may take."""
-        return self.files.limits
 
     @property
     def failed(self) -> bool:

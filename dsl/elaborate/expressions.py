@@ -64,7 +64,7 @@ def lookup(node: ast.Name, frame: Frame, items: Sequence[ast.Expr] = ()) -> Valu
     """Return what a name stands for, families and not-yet-bound names of a loop included; `items` are the index that it is read by."""
     value = frame.find(node.id)
     if value is not None:
-        writer = frame.writer(node.id, items)
+        writer = frame.writer(node.id, items) if frame.parent is not None else None
         if writer is not None:
             help = f"steps of a `for` are independent: read `{node.id}[{writer.names[0]}]`, or write the changed members under a new name"
             fail("A402", f"this `for` writes its own member of `{node.id}`, so it can't read those of other steps", node.span, help)

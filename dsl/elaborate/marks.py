@@ -80,6 +80,8 @@ def count_parameters(selectors: list[ast.Expr], frame: Frame) -> int:
     Raises Problem for a selector that matches nothing.
     """
     tree = owned_tree(frame)
+    if not selectors and not tree.ties:
+        return sum(tree.holding.sizes)
     found = frozenset[int]().union(*(selected(node, frame, tree) for node in selectors)) if selectors else tree.everything
     return tree.size(found)
 
