@@ -6,7 +6,7 @@ instance owns stands together, so that its entries are those of its body, moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 
@@ -35,6 +35,13 @@ class Place:
     def sizes(self) -> tuple[int, ...]:
         """How many numbers each entry holds that is a parameter; 0 for a buffer."""
         return (0 if self.buffer else size(self.shape),) if self.inside is None else self.inside.sizes
+
+    @property
+    def makers(self) -> Sequence[tuple[str, ...]]:
+        """The tasks in whose braces each entry was made."""
+        if self.inside is None or not self.inside.tasks:
+            return (self.tasks,) * len(self.sizes)
+        return [self.tasks + tasks for tasks in self.inside.makers]
 
     @property
     def is_plain(self) -> bool:
@@ -86,6 +93,11 @@ class Holding:
         """The tasks in whose braces something in it was made."""
         inner = (task for place in self.places for task in (*place.tasks, *(place.inside.tasks if place.inside is not None else ())))
         return tuple(dict.fromkeys(inner))
+
+    @cached_property
+    def makers(self) -> tuple[tuple[str, ...], ...]:
+        """The tasks in whose braces each entry was made."""
+        return tuple(tasks for place in self.places for tasks in place.makers)
 
     @cached_property
     def is_plain(self) -> bool:

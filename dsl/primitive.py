@@ -64,6 +64,8 @@ class Kind(Enum):
     SIZES = "sizes"  # every keyword that is no other argument: a map from its name to a DIM (`h = heads` in `rearrange`)
     ANY = "any"  # any static value
 
+    __hash__ = object.__hash__  # members are compared by identity, and an enum's own hash is a call of Python
+
 
 @record
 class Missing:

@@ -50,6 +50,8 @@ class NodeKind(Enum):
     NORMS = "norms"  # made by passes: batch norms at attributes["modules"], the first of them the target, each of its part of the channels of `x`
     CALL = "call"  # target: path of a block instance of this body (or `@name...`); body: what is called
 
+    __hash__ = object.__hash__  # members are compared by identity, and an enum's own hash is a call of Python
+
 
 @record
 class Part:

@@ -173,7 +173,7 @@ def _held(match: Match, tree: Tree) -> Iterable[int]:
     """Return what a match selects: everything below its branch, of its task."""
     if match.task is None:
         return match.branch.leaves
-    return (number for number in match.branch.leaves if match.task in tree.entries[number].tasks)
+    return (number for number in match.branch.leaves if match.task in tree.holding.makers[number])
 
 
 def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
@@ -343,7 +343,7 @@ def _other_task(task: str, part: Part, frontier: list[Match], tree: Tree) -> Mis
 
 
 def _of_task(branch: Branch, task: str, tree: Tree) -> bool:
-    return any(task in tree.entries[number].tasks for number in branch.leaves)
+    return any(task in tree.holding.makers[number] for number in branch.leaves)
 
 
 def _anchored(part: Anchor, tree: Tree) -> list[Match] | Miss:

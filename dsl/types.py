@@ -22,6 +22,8 @@ class DType(Enum):
     INT8 = "int8"
     BOOL = "bool"
 
+    __hash__ = object.__hash__  # members are compared by identity, and an enum's own hash is a call of Python
+
     @property
     def is_float(self) -> bool:
         return self in (DType.FLOAT, DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)

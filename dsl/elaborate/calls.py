@@ -259,7 +259,8 @@ def _template(template: Template, node: ast.Call, frame: Frame) -> Value:
     if template.name == "Sequential":
         return SPECIAL["Sequential"](node, frame)
     once = frame.builder.context.files.once
-    slots = once(of_primitive, template.primitive.arguments) if template.primitive else once(of_item, template.item.parameters) if template.item else []
+    made = template.primitive.arguments if template.primitive is not None else ()
+    slots = once(of_item, template.item.parameters) if template.item is not None else once(of_primitive, made)
     skip = frozenset(k for k in template.given if template.open is None or k not in template.open)
     try:
         bound = bind(template.name, node.arguments, slots, node.span, skip)
