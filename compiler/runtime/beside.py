@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any, ClassVar, cast
 
 import torch
@@ -11,6 +13,12 @@ from torch import Tensor
 KEPT = 1 << 18
 """How many bytes a storage has at most whose value is made once."""
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
+_executes: Callable[[Any], bool] = vars(torch)["_C"]._will_engine_execute_node
+_pointer = cast("Callable[[Tensor], int]", Tensor.data_ptr)
+_dtype = attrgetter("dtype")
+_learns = attrgetter("requires_grad")
+_LEAF = 2**64 - 1
+"""The sequence number of nodes that add to the gradient of a parameter, which the engine runs as soon as they are ready."""
 
 
 class Side(torch.autograd.Function):
@@ -26,12 +34,15 @@ class Side(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Keep the parts, and their sizes along axis 0 of a concatenation."""
+        ctx.set_materialize_grads(False)
         ctx.parts = inputs[1:]
         ctx.sizes = None if inputs[0].dim() > inputs[1].dim() else [part.size(0) for part in inputs[1:]]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Part the gradient."""
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """Part the gradient, if there is one."""
+        if grads[0] is None:
+            return (None,) * (1 + len(ctx.parts))
         return None, *(grads[0].unbind(0) if ctx.sizes is None else torch.split_with_sizes(grads[0], ctx.sizes))
 
 
@@ -51,6 +62,7 @@ class Beside:
             return beside(whole, parts)
         if self._value is None:
             self._value = beside(whole, parts)
+            cast(Any, self._value.grad_fn)._set_sequence_nr(_LEAF)  # else it is the last to run, and all gradients wait for it in memory
         return self._value
 
     def forget(self) -> None:
@@ -68,17 +80,47 @@ def beside(whole: Tensor, parts: Sequence[Tensor]) -> Tensor:
     return cast(Any, super(torch.autograd.Function, Side)).apply(whole, *parts)
 
 
-def parts_of(value: Tensor) -> tuple[Tensor, ...]:
-    """Return the parameters that the gradient of a packed value, or of a view of one in another shape, goes to.
+def side_of(value: Tensor) -> Any:
+    """Return the node that gives each parameter its part of the gradient of a packed value, or of a view of one in another shape.
 
-    There are none for anything else, and where a transform of `torch.func` is at work.
+    There is none for anything else, and where a transform of `torch.func` is at work.
     """
-    if _transformed():
-        return ()
-    node: Any = value.grad_fn
+    node: Any = None if _transformed() else value.grad_fn
     if node is not None and node.name() == "ViewBackward0":
         node = node.next_functions[0][0]
-    return cast(Any, node).parts if isinstance(node, cast(Any, Side)._backward_cls) else ()
+    return node if isinstance(node, cast(Any, Side)._backward_cls) else None
+
+
+def gradients(side: Any) -> Tensor | None:
+    """Return the gradients of all parameters in a packed value as one vector, if what they get may be added to it at once.
+
+    That is where the engine would do nothing else: the backward pass at work adds to each of them, they lie side by side in one storage, as a first
+    pass leaves them, and no hook waits for what one of them gets.
+    """
+    parts: tuple[Tensor, ...] = side.parts
+    grads = [part.grad for part in parts]
+    first = grads[0]
+    if type(first) is not Tensor or any(grad is None for grad in grads) or torch.is_grad_enabled() or any(map(_watched, parts)):
+        return None
+    found = cast("list[Tensor]", grads)
+    ends = [*accumulate((grad.nbytes for grad in found), initial=first.data_ptr())]
+    alike = len({*map(_dtype, found)}) == 1 and all(map(Tensor.is_contiguous, found)) and not any(map(_learns, found))
+    storage = first.untyped_storage()
+    if not alike or list(map(_pointer, found)) != ends[:-1] or ends[-1] > storage.data_ptr() + storage.nbytes() or not _adds(side, len(parts)):
+        return None
+    return first.as_strided(((ends[-1] - ends[0]) // first.element_size(),), (1,))
+
+
+def _watched(part: Any) -> bool:
+    return bool(part._backward_hooks or part._post_accumulate_grad_hooks)
+
+
+def _adds(side: Any, count: int) -> bool:
+    """Tell whether the backward pass at work adds to the gradient of each of a node's last inputs."""
+    try:
+        return all(leaf is not None and _executes(leaf) for leaf, _ in side.next_functions[-count:])
+    except RuntimeError:  # it is to return one of them
+        return False
 
 
 def unpack(whole: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .beside import parts_of
+from .beside import gradients, side_of
 
 
 def routes(chosen: Tensor, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -47,12 +47,13 @@ def grouped_product(x: Tensor, weight: Tensor, member: Tensor, ends: Tensor) -> 
     if torch.compiler.is_compiling():
         return _grouped(x, weight, ends) if x.dtype is torch.bfloat16 and is_groupable(x, weight) else _everywhere(x, weight, member)
     if is_groupable(x, weight) and x.size(0) >= weight.size(0):
-        return _grouped(x, weight, ends)
+        packed = x.device.type == "cpu" and torch.is_grad_enabled() and side_of(weight) is not None
+        return cast(Any, super(torch.autograd.Function, Grouped)).apply(x, weight, ends) if packed else _grouped(x, weight, ends)
     if not x.size(0):
         return functional.linear(x, weight[0])
-    parts = parts_of(weight) if torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type) else ()
-    if parts:
-        return cast(Any, super(torch.autograd.Function, Product)).apply(x, weight.detach(), ends, *parts)
+    side = side_of(weight) if torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type) else None
+    if side is not None:
+        return cast(Any, super(torch.autograd.Function, Product)).apply(x, weight.detach(), ends, *side.parts)
     each = weight.unbind(0) if torch.is_grad_enabled() else weight
     return torch.cat([functional.linear(x[start:end], each[place]) for place, start, end in _filled(ends)])
 
@@ -72,6 +73,35 @@ def _filled(ends: Tensor) -> list[tuple[int, int, int]]:
     """List the members that have rows, and where those begin and end."""
     stops: list[int] = cast(Any, ends).tolist()
     return [(place, start, end) for place, (start, end) in enumerate(zip([0, *stops], stops, strict=False)) if end > start]
+
+
+class Grouped(torch.autograd.Function):
+    """torch's grouped product with packed matrices, which adds to the gradients of the parameters in their storage where they stand side by side.
+
+    So a second backward pass before an optimizer's step makes no gradient of all matrices first.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
+        """Map the rows; see `grouped_product`."""
+        ctx.save_for_backward(x, weight, ends)
+        return _grouped(x, weight, ends)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients of the rows and of the matrices, if they aren't added already; they have gradients in turn."""
+        x, weight, ends = ctx.saved_tensors
+        by = grads[0].contiguous()
+        back = functional.grouped_mm(by, weight, offs=ends) if ctx.needs_input_grad[0] else None
+        standing = gradients(side_of(weight))
+        if standing is None:
+            return back, functional.grouped_mm(by.t(), x, offs=ends), None
+        stops: list[int] = ends.tolist()
+        counts = [end - start for start, end in zip([0, *stops], stops, strict=False)]
+        columns, rows = torch.split_with_sizes(by.t(), counts, 1), torch.split_with_sizes(x, counts)
+        for into, each, others in zip(standing.view_as(weight).unbind(), columns, rows, strict=True):
+            into.addmm_(each, others)
+        return back, None, None
 
 
 class Product(torch.autograd.Function):

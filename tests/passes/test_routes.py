@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -114,6 +115,60 @@ def test_few_rows_of_packed_members_have_gradients_of_gradients_and_none_in_bulk
             assert [each.untyped_storage().nbytes() for each in first[1:6]].count(4) == 4
     for mine, other in zip(found[1], found[0], strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_that_stand_side_by_side_are_added_to_as_the_engine_would_do_it(pair: tuple[Any, Any]) -> None:
+    """Whatever asks for them: passes to all parameters, to some, to none, such as return them, with hooks, and with gradients of gradients."""
+    x, path = torch.randn(1, 16, 64), "mixture.expert.1.down.weight"
+    found: list[list[torch.Tensor]] = []
+    for model in pair:
+        model.zero_grad()
+        own, seen = model.get_parameter(path), list[torch.Tensor]()
+        each = [*model.mixture.parameters()]
+
+        def loss(model: Any = model) -> torch.Tensor:
+            return model.train()(x=x).y.square().sum()
+
+        def noted(each: list[torch.Tensor] = each, seen: list[torch.Tensor] = seen) -> None:
+            seen.extend(value.grad.clone() for value in each if value.grad is not None)
+
+        for _ in range(2):
+            loss().backward()
+            noted()
+        place = own.grad.data_ptr()
+        torch.autograd.backward(loss(), inputs=[own])
+        noted()
+        torch.autograd.backward(loss(), inputs=each)
+        noted()
+        seen.extend(torch.autograd.grad(loss(), each))
+        noted()
+        twice = torch.autograd.grad(loss(), own, create_graph=True)[0].square().sum()
+        twice.backward()
+        noted()
+        assert own.grad.data_ptr() == place
+        for register in (own.register_hook, own.register_post_accumulate_grad_hook):
+            handle = register(lambda value, seen=seen: seen.append(value.detach().clone()))
+            loss().backward()
+            handle.remove()
+            noted()
+        own.requires_grad_(False)
+        loss().backward()
+        own.requires_grad_(True)
+        noted()
+        own.grad = torch.ones_like(own)
+        loss().backward()
+        noted()
+        with warnings.catch_warnings(action="ignore"):  # of a cycle of references, the first time in a process
+            loss().backward(create_graph=True)
+        noted()
+        assert own.grad.requires_grad
+        loss().backward()
+        noted()
+        model.zero_grad()
+        found.append([value.detach() for value in seen])
+    assert len(found[0]) == len(found[1])
+    for mine, other in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-5 * float(other.abs().max()))
 
 
 @pytest.mark.slow
