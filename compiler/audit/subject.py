@@ -115,8 +115,11 @@ def _problem(given: Any) -> tuple[str, str] | None:
 
 def _bad_call(given: Any) -> tuple[str, str] | None:
     """Say which function can't be called as it will be."""
-    losses = given.losses
-    several = [*losses.values()] if isinstance(losses, Mapping) else [*losses] if isinstance(losses, (tuple, list)) else [losses]
+    several: list[Any] = [given.losses]
+    if isinstance(given.losses, Mapping):
+        several = list(cast("Mapping[Any, Any]", given.losses).values())
+    elif isinstance(given.losses, (tuple, list)):
+        several = list(cast("Sequence[Any]", given.losses))
     if not all(takes(function, 2) for function in several if callable(function)):
         return "`losses` doesn't take a model and a batch", "write `losses=lambda model, batch: ...`"
     if given.prepare is not None and not (callable(given.prepare) and takes(given.prepare, 1)):
