@@ -115,16 +115,18 @@ def _problem(given: Any) -> tuple[str, str] | None:
 
 def _bad_call(given: Any) -> tuple[str, str] | None:
     """Say which function can't be called as it will be."""
-    several: list[Any] = [given.losses]
-    if isinstance(given.losses, Mapping):
-        several = list(cast("Mapping[Any, Any]", given.losses).values())
-    elif isinstance(given.losses, (tuple, list)):
-        several = list(cast("Sequence[Any]", given.losses))
-    if not all(takes(function, 2) for function in several if callable(function)):
+    if not all(takes(function, 2) for function in _functions(given.losses)):
         return "`losses` doesn't take a model and a batch", "write `losses=lambda model, batch: ...`"
     if given.prepare is not None and not (callable(given.prepare) and takes(given.prepare, 1)):
         return "`prepare` isn't a function of the model", "write `prepare=lambda model: model.backbone.eval()`"
     return None
+
+
+def _functions(losses: Losses) -> list[Compute]:
+    if isinstance(losses, str) or losses is None:
+        return []
+    several = [losses] if callable(losses) else losses.values() if isinstance(losses, Mapping) else losses
+    return [function for function in several if callable(function)]
 
 
 def takes(function: Callable[..., object], count: int) -> bool:

@@ -92,8 +92,11 @@ def character(s: Scene) -> Diagnostic | None:
         return s.says("A007", f"`{char}` is not in the language", CHARACTERS[char])
     if char.isalpha():
         return s.says("A007", f"the letter `{char}` can't stand in a name", "names are made of a-z, A-Z, 0-9 and `_`")
-    if char == "\u00a0":
-        return s.says("A007", "a no-break space stands here", "write a plain space")
+    if char.isspace():
+        name = "no-break space" if char == "\u00a0" else f"space of another kind, U+{ord(char):04X},"
+        return s.says("A007", f"a {name} stands here", "write a plain space")
+    if not char.isprintable():
+        return s.says("A007", f"a character that isn't shown stands here, U+{ord(char):04X}", "delete it")
     return s.says("A007", f"unexpected character `{char}`", expectation(s.expected))
 
 

@@ -55,6 +55,8 @@ def test_the_table_is_long_and_says_nothing_twice() -> None:
         ("h = 1,000", "A015", "`1_000`"),
         ("(h, g) = relu(x)", "A010", "`a, b = ...`"),
         ("h = x·x", "A007", "write `*`"),
+        ("h\u200b = x", "A007", "delete it"),
+        ("h =\u2003x", "A007", "write a plain space"),
     ],
 )
 def test_what_parses_or_has_a_rule_of_its_own(line: str, code: str, help: str) -> None:
