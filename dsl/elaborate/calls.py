@@ -151,7 +151,9 @@ def _static(function: Function, node: ast.Call, values: list[Value], frame: Fram
     fewest, most, call = FUNCTIONS[function.name]
     for argument in node.arguments:
         if argument.name is not None:
-            fail("A201", f"`{function.name}` takes no `{argument.name}`", argument.span, "its arguments have no names")
+            ours = {"max": "amax", "min": "amin"}.get(function.name)
+            help = f"over an axis it is `{ours}(x, dim = 1)`" if ours and argument.name in ("dim", "axis") else "its arguments have no names"
+            fail("A201", f"`{function.name}` takes no `{argument.name}`", argument.span, help)
     if not fewest <= len(values) <= most:
         fail("A202", f"`{function.name}` takes {fewest if fewest == most else f'{fewest} or more'} arguments, not {len(values)}", node.span)
     return call(values, node.span)

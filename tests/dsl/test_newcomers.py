@@ -38,6 +38,7 @@ LINES = [
     ("f = Linear(*[4, 4])", "A030", "write each argument"),
     ("h = checkpoint(relu, x)", "A102", "`--optimize checkpoint`"),
     ("index ts = [seg, depth]", "A102", "names of members stand in braces: `{seg, depth}`"),
+    ("h = max(x, dim = 1)", "A201", "over an axis it is `amax(x, dim = 1)`"),
     ("inputs k: float[B, 4]", "A023", "write `in x: float[B, dim]`"),
     ("outputs k = x", "A023", "write `out y = e`"),
     ("loss += mean(x)", "A029", "losses add up by themselves"),
