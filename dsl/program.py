@@ -304,6 +304,7 @@ class Body:
     names: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the text's names mean at its end, as the elaborator has them
     is_partial: bool = False  # some arm of it isn't taken with these arguments
     absent: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by name: kinds of statements that don't run with these arguments
+    absent_below: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # the same of what is in the blocks that these would make
     doc: str | None = None
     claims: list[Claim] = field(default_factory=list[Claim])
     found: dict[Any, Any] = field(init=False, default_factory=dict[Any, Any])  # what was found out about it once it was whole, by what was asked

@@ -21,7 +21,7 @@ from .record import entity
 from .selector_members import holds, listed, pick
 from .selectors import Anchor, Deep, Either, Exactly, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
 from .types import SetAxis
-from .unborn import has_unborn, is_unborn
+from .unborn import has_unborn, is_unborn, is_unborn_kind
 
 
 class Tree:
@@ -179,7 +179,7 @@ def _held(match: Match, tree: Tree) -> Iterable[int]:
 def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
     known = tree.kinds
     for name, span in selector.kinds:
-        if name not in known:
+        if name not in known and not is_unborn_kind(name, tree.bodies):
             near = closest(name, known)
             return Miss(f"the model holds no `{name}`", span, f"did you mean `{near}`?" if near else f"it is made of {listed(known)}")
     ties, tree = tree, tree.apart()  # what is tied lies in modules of several kinds
@@ -189,7 +189,7 @@ def _of_kind(selector: OfKind, tree: Tree) -> frozenset[int] | Miss:
     kinds = {name for name, _ in selector.kinds}
     depths = _depths(selector.selector, tree)
     found = frozenset(n for n in base if kinds & set(tree.entries[n].kinds[max(depths.get(n, 0) - 1, 0) :]))
-    if base and not found:
+    if base and not found and not kinds.isdisjoint(known):
         wanted = " or ".join(f"`{name}`" for name, _ in selector.kinds)
         return Miss(f"`{selector.span.text}` matches nothing: there is no {wanted} in it", selector.span, "select by name, or from further up")
     return ties.ones(found)

@@ -22,6 +22,8 @@ def is_unborn(parts: Sequence[Part], bodies: Iterable[Body], noun: str, top: boo
     if not parts or isinstance(parts[0], Anchor):
         return False
     first, rest = parts[0], parts[1:]
+    if isinstance(first, Deep) and not first.items and _lies_below(rest, bodies, noun):
+        return True
     if isinstance(first, Deep):
         held = [m for body in _at_or_below(bodies) for m in body.modules.values() if holds(m.members, m.sets, first.items)] if first.items else []
         return is_unborn(rest, _at_or_below(_distinct(held) if first.items else bodies), noun, top=False)
@@ -31,6 +33,20 @@ def is_unborn(parts: Sequence[Part], bodies: Iterable[Body], noun: str, top: boo
     while rest and isinstance(rest[0], Word) and rest[0].name is not None and rest[0].name.isdigit():
         rest = rest[1:]  # a place in a Sequential
     return is_unborn(rest, _distinct(m for body in bodies for m in _named(body, first)), noun, top=False)
+
+
+def _lies_below(parts: Sequence[Part], bodies: Iterable[Body], noun: str) -> bool:
+    """Tell whether blocks that aren't made would bind the first name behind a `**`, and nothing that is made bears it."""
+    name = parts[0].name if parts and isinstance(parts[0], Word) else None
+    if name is None:
+        return False
+    every, wanted = _at_or_below(bodies), KINDS[noun] if len(parts) == 1 else {"part"}
+    return any(wanted & body.absent_below.get(name, set()) for body in every) and not any(name in _made(body) for body in every)
+
+
+def is_unborn_kind(name: str, bodies: Iterable[Body]) -> bool:
+    """Tell whether a statement that doesn't run would make a block of a kind."""
+    return any("kind" in body.absent_below.get(name, ()) for body in _at_or_below(bodies))
 
 
 def has_unborn(bodies: Iterable[Body], noun: str) -> bool:

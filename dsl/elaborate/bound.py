@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import ast
 from ..parse.gaps import NAME
 from ..parse.pythonisms import walk
 from ..program import Member
+from .context import Poisoned, Problem
+from .files import File, Files
 from .scope import Frame, Loop
-from .values import Family, IndexSet, Value
+from .values import Family, IndexSet, Template, Value
 
 BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -87,9 +89,46 @@ def note_absent(statements: Sequence[ast.Statement], frame: Frame) -> None:
     for statement in statements:
         for name, kind in files.once(_all_kinds, statement):
             absent.setdefault(name, set()).add(kind)
+        note_below(statement, frame)
 
 
-def _all_kinds(statement: ast.Statement) -> frozenset[tuple[str, str]]:
+def note_below(node: ast.Node, frame: Frame) -> None:
+    """Keep the blocks that a node which doesn't run would make, as kinds, and the names that they bind."""
+    below = frame.builder.body.absent_below
+    for name, kind in _inside(node, frame.file, frame, set()):
+        below.setdefault(name, set()).add(kind)
+
+
+def _inside(node: ast.Node, file: File, frame: Frame, seen: set[int]) -> Iterator[tuple[str, str]]:
+    files = frame.builder.context.files
+    for word in files.once(_capitals, node):
+        yield word, "kind"
+        inner, item = _block(word, file, frame if not seen else None, files)
+        if item is not None and id(item) not in seen:
+            seen.add(id(item))
+            yield from files.once(_all_kinds, item)
+            yield from _inside(item, inner, frame, seen)
+
+
+def _block(word: str, file: File, frame: Frame | None, files: Files) -> tuple[File, ast.Block | None]:
+    """Return the block that a name stands for in a file, or in a frame whose block takes it as a parameter."""
+    while frame is not None:
+        value = frame.names.get(word)
+        if isinstance(value, Template):
+            return value.file or file, value.item if isinstance(value.item, ast.Block) else None
+        frame = frame.parent
+    try:
+        found = files.find(file, word)
+    except (Problem, Poisoned):
+        return file, None
+    return (found[0], found[1]) if found is not None and isinstance(found[1], ast.Block) else (file, None)
+
+
+def _capitals(node: ast.Node) -> frozenset[str]:
+    return frozenset(name.id for name in walk(node) if isinstance(name, ast.Name) and name.id[0].isupper())
+
+
+def _all_kinds(statement: ast.Node) -> frozenset[tuple[str, str]]:
     return frozenset(found for inner in walk(statement) for found in _kinds(inner))
 
 

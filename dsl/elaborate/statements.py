@@ -13,7 +13,7 @@ from ..source import Span
 from . import statics
 from .arguments import check_maps
 from .births import bear, declare
-from .bound import assigned, bind_empty, bound_names, introduced, note_absent
+from .bound import assigned, bind_empty, bound_names, introduced, note_absent, note_below
 from .bulk import check_parts
 from .context import WIDTH, Poisoned, Problem, fail, too_deep, too_long
 from .expressions import evaluate, evaluate_whole, lookup
@@ -243,6 +243,7 @@ def _family(name: str, binders: Sequence[ast.Binder], keys: tuple[Member, ...], 
         members[member.key] = _family(name, binders[1:], (*keys, member.key), node, inner, span)
     if not members:
         frame.builder.body.absent.setdefault(name, set()).add(assigned(node))
+        note_below(node, frame)
     return Family(set_, members, name)
 
 

@@ -14,7 +14,8 @@ from archloom.dsl import ast
 from archloom.dsl.parse.pythonisms import walk
 
 from .checks import need
-from .values import Made, Set
+from .reading import library_file
+from .values import File, Made, Set
 
 
 def text(member: Any) -> str:
@@ -94,6 +95,8 @@ def unborn(mades: Sequence[Made], parts: Sequence[Any], losses: bool, top: bool 
     if any(item == ("empty",) for part in parts if part[0] != "anchor" for item in part[-1]):
         return True
     first, rest = parts[0], parts[1:]
+    if first[0] == "deep" and not first[1] and rest and rest[0][0] == "word" and _is_inside(mades, rest[0][1], losses and len(rest) == 1):
+        return True
     if first[0] == "deep":
         below = [b for m in mades for b in _at_or_below(m)]
         held = [c for m in below for c in m.children.values() if holds(_members(c), c.sets, first[1])] if first[1] else below
@@ -101,6 +104,53 @@ def unborn(mades: Sequence[Made], parts: Sequence[Any], losses: bool, top: bool 
     if any(first[1] in _lacking(made, losses and not rest, top) for made in mades):
         return True
     return unborn([c for m in mades for c in _meant(m, first[1], first[2])], rest, losses, False)
+
+
+def _is_inside(mades: Sequence[Made], name: str | None, losses: bool) -> bool:
+    """Tell whether a block that no statement has made binds a name, and nothing that is made bears it."""
+    every = [b for m in mades for b in _at_or_below(m)]
+    borne = {t.words[0][0] for m in every for t in (*m.children.values(), *m.own.values()) if t.words} | {w for m in every for w in m.lost}
+    return name not in borne and any(name in _binds(item, losses) for m in every for item in _unmade(m))
+
+
+def kinds_unborn(made: Made) -> set[str]:
+    """Return the kinds of what statements that did not run would have made."""
+    every = list(_at_or_below(made))
+    items = [item for m in every for item in _unmade(m)]
+    return {n.id for root in (*items, *(s for m in every for s in _idle(m))) for n in walk(root) if isinstance(n, ast.Name) and n.id[:1].isupper()}
+
+
+def _idle(made: Made) -> list[Any]:
+    """Return the statements of a module's text that make something and have not run."""
+    found = walk(made.maker.tree) if made.maker.tree is not None else ()
+    return [n for n in found if isinstance(n, ast.Assign) and _births(n.value) and (id(n) not in made.ran or any(g.items for g in n.goals))]
+
+
+def _unmade(made: Made) -> list[Any]:
+    """Return the blocks that such statements name, and those that these name."""
+    found: dict[int, Any] = {}
+    waiting = [(made.maker.file, statement) for statement in _idle(made)]
+    while waiting:
+        file, node = waiting.pop()
+        for name in (n.id for n in walk(node) if isinstance(n, ast.Name)) if file is not None else ():
+            home, item = _item(file, name)
+            if isinstance(item, ast.Block) and id(item) not in found:
+                found[id(item)] = item
+                waiting.append((home, item))
+    return list(found.values())
+
+
+def _item(file: File, name: str) -> tuple[File, Any]:
+    if name in file.items:
+        return file, file.items[name]
+    module, original, local = file.imports.get(name, ((), "", True))
+    other = None if local else library_file(module)
+    return (file, None) if other is None else _item(other, original)
+
+
+def _binds(item: Any, losses: bool) -> set[str]:
+    made = {g.name for n in walk(item) if isinstance(n, ast.Assign) and _births(n.value) for g in n.goals}
+    return made | {n.name for n in walk(item) if losses and isinstance(n, ast.Loss)}
 
 
 def lacks(made: Made, losses: bool) -> bool:

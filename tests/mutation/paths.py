@@ -19,7 +19,7 @@ from archloom.dsl import ast
 from .arithmetic import is_static, key
 from .checks import need
 from .expressions import _is_word, evaluate, look_up, loosely
-from .members import holds, lacks, pick, text, unborn
+from .members import holds, kinds_unborn, lacks, pick, text, unborn
 from .scopes import MISSING, Frame, Steps
 from .values import Family, Made, Member, Set, Wrong, plain
 
@@ -134,12 +134,12 @@ class Selection:
             right = ast.OfKind(node.span, inner.right, node.kinds)
             return self.select(ast.Binary(node.span, "except", inner.left, right))
         known = {n.kind for n in self.root.below() if n.kind}
-        need(all(k.id in known for k in node.kinds), "no such kind")
+        need(all(k.id in known or k.id in kinds_unborn(self.frame.body.made) for k in node.kinds), "no such kind")
         wanted = {k.id for k in node.kinds}
         held = {id(o) for n in self.root.below() if n.kind in wanted for o in n.all()}
         base = self.select(inner)
         found = [o for o in base if id(o) in held]
-        need(bool(found) or not base, "nothing of that kind")
+        need(bool(found) or not base or not wanted & known, "nothing of that kind")
         return found
 
     def _path(self, parts: Sequence[Any]) -> list[Owned]:

@@ -155,29 +155,13 @@ def _append(node: ast.Call, frame: Frame) -> Any:
 
 
 def _losses(node: ast.Call, frame: Frame) -> Family:
-    import re
+    from .paths import Selection
+    from .stages import loss_entries
 
-    found = {}
-    for argument in node.arguments:
-        pattern = re.compile(_regex(argument.value))
-        found |= {path: value for path, (value, _) in frame.body.losses.items() if pattern.fullmatch(path)}
-    need(bool(found), "no loss is collected")
+    selection = Selection(loss_entries(frame.body), list(frame.body.tasks), frame, losses=True)
+    chosen = {id(o.value) for argument in node.arguments for o in selection.select(argument.value)}
+    found = {path: value for path, (value, _) in frame.body.losses.items() if id(value) in chosen}
     return Family(Set.of(tuple(found)), found)
-
-
-def _regex(node: Any) -> str:
-    import re
-
-    if isinstance(node, ast.AnyPath):
-        return ".*"
-    if isinstance(node, ast.Name):
-        return re.escape(node.id)
-    if isinstance(node, ast.Attribute):
-        last = re.escape(node.part) if isinstance(node.part, str) else ".*" if isinstance(node.part, ast.AnyPath) else r"[^.]+"
-        return rf"{_regex(node.object)}\.{last}"
-    if isinstance(node, ast.Index):
-        return rf"{_regex(node.object)}(?:\.[^.]+)*"
-    raise Wrong("no selector of losses")
 
 
 def _params(node: ast.Call, frame: Frame) -> int:

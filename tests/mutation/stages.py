@@ -26,7 +26,8 @@ from .values import File, Outside, Set, Unknown, Wrong, number
 # ----------------------------------------------------------------------------------------------------------------- stages
 
 
-def _loss_entries(body: Body) -> list[Owned]:
+def loss_entries(body: Body) -> list[Owned]:
+    """Return the losses of a body as selectors look at them."""
     found = []
     for path, (value, task) in body.losses.items():
         parts, kinds = body.parts[path]
@@ -105,7 +106,7 @@ class Stages:
         return found if chosen else list(body.tasks)
 
     def _losses(self, chosen: Sequence[ast.Losses], weighs: Sequence[ast.Weigh], active: list[str], body: Body, frame: Frame) -> None:
-        entries = _loss_entries(body)
+        entries = loss_entries(body)
         selection = Selection(entries, list(body.tasks), frame, losses=True)
         if chosen:
             kept = []

@@ -127,7 +127,34 @@ MODES = (
 )
 LATE = """block Late(n: int) {{ in x: float[B, S]; require S > n; out y = x }}
 model M {{ in x: float[B, S]; late = Late(4); places = Parameter([{}]); out y = late(x) + places[:S] }}"""
+DEEP = """block Ad(Kind: block) {{ in x: float[B, 4]; up = Kind(4, 4); y = up(x); out y; loss small = mean(square(y)) }}
+model M(n: int = 0, wide: bool = false) {{
+  in x: float[B, 4]
+  repeat i in 0..n carry x {{ ad = Ad(Linear); x = ad(x) }}
+  if wide {{ side = Sequential(Conv1d(4, 4, 1), relu) }}
+  more[i in 0..n] = Ad(Linear)
+  for i in 0..n {{ z = more[i](x) }}
+  head = Linear(4, 4)
+  out y = head(x)
+  loss main = mean(y)
+  loss small = sum(losses({})[*])
+}}
+train M {{ stage s {{ tune {}, head; losses {}, main }} }}"""
 MORE = [
+    (DEEP.format("**.small", "**.up", "**.small"), "runs", "runs"),
+    (DEEP.format("ad[*].small", "**.up.weight", "ad"), "runs", "runs"),
+    (DEEP.format("ad", "**: Ad", "all"), "runs", "runs"),
+    (DEEP.format("ad", "**: Conv1d", "all"), "runs", "runs"),
+    (DEEP.format("**.smal", "all", "all"), "A508 `**.smal` matches nothing: there is no `smal`", "a selector matches nothing"),
+    (DEEP.format("ad", "**.un", "all"), "A510 `**.un` matches nothing: there is no `un`", "a selector matches nothing"),
+    (DEEP.format("ad", "**.small", "all"), "A510 `**.small` matches nothing: there is no `small`", "a selector matches nothing"),
+    (DEEP.format("ad", "**: Add", "all"), "A510 the model holds no `Add`", "no such kind"),
+    (
+        DEEP.replace("int = 0", "int = 2").format("**.up", "all", "all"),
+        "A508 `**.up` matches nothing: there is no `up`",
+        "a selector matches nothing",
+    ),
+    (DEEP.replace("int = 0", "int = 2").format("ad[1].small", "ad[0].up", "ad, small"), "runs", "runs"),
     ("model M { in x: float[B, S, 64]; in w: float[3, 64]; s = int8_scale(w); out y = int8_linear(x, int8_quantize(w, s), s) }", "runs", "runs"),
     ("model M { in x: float[B, S, 64]; in w: float[3, 64]; s = int4_scale(w, 32); out y = int4_linear(x, int4_quantize(w, s), s) }", "runs", "runs"),
     (
