@@ -218,14 +218,17 @@ def _mapped(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | No
 
 
 @operation(
-    arguments=(tensor("x", "the vectors"), tensor("weight", "the matrix"), tensor("bias", "what is added", optional=True)),
-    lowering=call("archloom.compiler.runtime.onednn.onednn_linear", "x", "weight", Omit("bias", None)),
+    arguments=(
+        *(tensor("x", "the vectors"), tensor("weight", "the matrix"), tensor("bias", "what is added", optional=True)),
+        flag("rectify", "clip the result at zero"),
+    ),
+    lowering=call("archloom.compiler.runtime.onednn.onednn_linear", "x", "weight", Omit("bias", None), rectify=Omit("rectify", False)),
     cost=_functional_cost,
-    good=(sample(x="float[B, S, 4]", weight="float[3, 4]", bias="float[3]"), sample(x="float[B, 4]", weight="float[3, 4]")),
+    good=(sample(x="float[B, S, 4]", weight="float[3, 4]", bias="float[3]", rectify=True), sample(x="float[B, 4]", weight="float[3, 4]")),
     bad=(refused("A301", x="float[B, 4]", weight="float[4, 3]"), refused("A322", x="float[B, 4]", weight="float[4]")),
 )
-def onednn_linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
-    """Map the last axis with a matrix that is a value, by oneDNN where no gradient is needed: `y = x W^T + b`.
+def onednn_linear(rule: Rule, x: TensorType, weight: TensorType, bias: TensorType | None, rectify: bool) -> TensorType:
+    """Map the last axis with a matrix that is a value, by oneDNN where no gradient is needed: `y = x W^T + b`, or `max(x W^T + b, 0)`.
 
     x: float[..., din], W: float[dout, din], b: float[dout].
     """

@@ -212,7 +212,7 @@ class _Quantizer:
         read = cast(Ref, node.inputs["x"])
         operation = kind.conv if conv is not None else kind.linear
         made = writer.operation(operation, node, node.name, x=writer.at(read), weight=whole, scale=scale, **given)
-        writer.stand_for(number, [made])
+        writer.stand_for(number, [writer.operation("relu", node, x=made) if node.attributes.get("rectify") else made])
 
 
 def _conv_arguments(body: Body, node: Node) -> Mapping[str, Any] | None:

@@ -16,11 +16,19 @@ LEAST_PRODUCTS = 1_000_000
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 
 
-def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, rectify: bool = False) -> Tensor:
     """Map the last axis: by oneDNN in float32 on a CPU, where nothing is differentiated, compiled or transformed and it pays; else as ever.
 
+    With `rectify` the result is clipped at zero, in the very storage: oneDNN's own clipping would make 0 of NaN.
     x: float[..., din], weight: float[dout, din], bias: float[dout], y: float[..., dout].
     """
+    made = _linear(x, weight, bias)
+    if not rectify:
+        return made
+    return torch.relu(made) if torch.is_grad_enabled() or torch.compiler.is_compiling() or _transformed() else made.relu_()
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if torch.compiler.is_compiling() or x.numel() * weight.size(0) < LEAST_PRODUCTS:  # what tells small ones comes before all that takes longer
         return functional.linear(x, weight, bias)
     if torch.is_grad_enabled() or not _fits(x, weight) or _transformed() or not works() or not pays():

@@ -34,6 +34,18 @@ def paying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onednn, "pays", lambda: True)
 
 
+@pytest.mark.parametrize("grad", [True, False])
+def test_clipped_at_zero(grad: bool) -> None:
+    """As `relu` does, which leaves NaN as it is; oneDNN's own would not."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(64, 128, requires_grad=grad), torch.randn(256, 128)
+    x.detach()[0, 0] = torch.nan
+    with torch.set_grad_enabled(grad):
+        wanted, found = torch.relu(functional.linear(x, weight)), onednn_linear(x, weight, rectify=True)
+    torch.testing.assert_close(found, wanted, equal_nan=True)
+    assert found[0].isnan().all() and found.requires_grad is grad
+
+
 def test_where_it_is_not_the_faster_one_linears_are_computed_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     def late(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         time.sleep(0.02)
