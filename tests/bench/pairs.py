@@ -12,6 +12,8 @@ from archloom.compiler.bench import timing
 from archloom.compiler.bench.timing import Timer, rounds, seconds
 
 Clock = Callable[[Callable[[], object]], float]
+FREED = 30_000_000
+"""Bytes of a block, a little less than the largest by which glibc decides how much of what is freed it keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,14 @@ def _processor() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
+def _keep_pages() -> None:
+    """Free a large block: glibc then keeps the pages of what is freed, as in a process that has loaded a model of real size.
+
+    Else a small model asks the system for the pages of its temporaries at each call, or not, as it falls out: up to half of the time.
+    """
+    bytearray(FREED)
+
+
 def compare(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], bound: float, pairs: int, calls: int = 1, clock: Clock = seconds
 ) -> Ratio:
@@ -70,6 +80,7 @@ def compare(
         return lambda: clock(lambda: [call() for _ in range(calls)])
 
     timers = timer(ours), timer(theirs)
+    _keep_pages()
     for each in timers:
         each()
     found = timing.ratio(*zip(*rounds(timers, pairs), strict=True))
