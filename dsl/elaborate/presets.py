@@ -9,9 +9,10 @@ from ..diagnostics import Diagnostic, Label
 from ..program import Program
 from ..source import Span
 from . import statics
-from .arguments import typed_expression
+from .arguments import checked, typed_expression
 from .context import Poisoned, Problem, suggest
 from .scope import Frame
+from .values import Value
 from .verdicts import Watch, key_of, recall
 
 
@@ -22,6 +23,7 @@ def check_presets(program: Program, items: Sequence[ast.Preset], model: ast.Mode
     """
     context = frame.builder.context
     first: dict[str, Span] = {}
+    sound = not context.failed
     for item in items:
         if item.name in first:
             label = Label(first[item.name], "the first one")
@@ -31,7 +33,7 @@ def check_presets(program: Program, items: Sequence[ast.Preset], model: ast.Mode
             context.report(diagnostic)
     if chosen is not None:
         program.presets[chosen.name] = _facts(chosen, frame)
-    elif every and items and not context.failed:
+    elif every and items and sound:
         _check_all(program, items, model, frame)
 
 
@@ -60,12 +62,19 @@ def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None
 
     types = {parameter.name: parameter.type for parameter in model.parameters}
     settings = [setting for setting in item.settings if isinstance(setting, ast.Setting)]
-    try:
-        if all(typed_expression(types[s.name], s.value, base) == base.builder.arguments[s.name] for s in settings):
-            return base
-    except Problem as problem:
-        base.builder.context.report(problem.diagnostic)
+    known = {setting.name: setting for setting in settings if setting.name in types}
+    values: dict[str, Value] = {}
+    for name, setting in known.items():
+        try:
+            value = typed_expression(types[name], setting.value, base)
+            depends = isinstance(types[name], ast.TypeChoice)  # on what the preset sets, perhaps
+            values[name] = value if depends else checked(name, value, types[name], setting.value.span, base)
+        except Problem as problem:
+            base.builder.context.report(problem.diagnostic)
+    if len(values) < len(settings):
         return None
+    if all(value == base.builder.arguments[name] for name, value in values.items()):
+        return base
     context = base.builder.context.mode()
     context.stack.append((f"preset {item.name}", item.span))
     frame = body_of(model, base.file, context, item, base.builder.explicit)

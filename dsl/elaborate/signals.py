@@ -25,11 +25,8 @@ class Signals:
 
     emitted: dict[tuple[str, str], Types | None] = field(default_factory=dict[tuple[str, str], "Types | None"])
 
-    def read(self, stage: ast.Stage, frame: Frame, body: Body) -> tuple[dict[str, str], dict[str, str]]:
-        """Return what a stage emits (name: output) and uses (target: `stage.name`); raises Problem for what doesn't fit.
-
-        `body` is that of training, in which targets are used; what is emitted is computed in evaluation, by the frame's.
-        """
+    def uses(self, stage: ast.Stage, body: Body) -> dict[str, str]:
+        """Return what a stage uses, target: `stage.name`; raises Problem for what doesn't fit.  The body is that of training."""
         uses: dict[str, str] = {}
         for clause in stage.clauses:
             if isinstance(clause, ast.Use):
@@ -41,6 +38,10 @@ class Signals:
                     fail("A521", f"the stage `{stage.name}` uses two values for the target `{target}`", clause.span, "keep one of them")
                 _apart(clause, source, uses, body)
                 uses[target] = source
+        return uses
+
+    def emits(self, stage: ast.Stage, frame: Frame) -> dict[str, str]:
+        """Return what a stage emits, name: output, computed in evaluation; raises Problem for what is no output."""
         emits: dict[str, str] = {}
         for clause in stage.clauses:
             if isinstance(clause, ast.Emit):
@@ -50,7 +51,7 @@ class Signals:
                 if output is not None:
                     emits[clause.name] = output[0]
                 self.emitted[stage.name, clause.name] = output and output[1]
-        return emits, uses
+        return emits
 
     def _use(self, clause: ast.Use, body: Body, stage: ast.Stage) -> tuple[str, str] | None:
         """Return a target and what it is given; None where the model has neither with these arguments."""

@@ -93,9 +93,10 @@ class Stages:
         if view is None:
             return None
         tasks = self._try(lambda: _tasks(stage, view), view.tasks)
-        losses: dict[str, float] | None = self._try(lambda: _losses(stage, view, tasks), None)
+        losses = self._losses(stage, view, tasks)
         tuned, rows = self._try(lambda: self._tuned(stage, view, losses), (frozenset[int](), ()))
-        emits, uses = self._try(lambda: self.signals.read(stage, view.frame, view.training), ({}, {}))
+        uses: dict[str, str] = self._try(lambda: self.signals.uses(stage, view.training), {})
+        emits: dict[str, str] = self._try(lambda: self.signals.emits(stage, view.frame), {})
         paths = list(view.tree.by_path)
         self.frame.builder.context.step(stage.span, len(paths) // 16)  # each of them is looked at
         moved = {view.tree.entries[n].path for n in view.tree.spread(tuned)}
@@ -144,6 +145,17 @@ class Stages:
         _same_tensors(self.base.tree, view.tree, stage)
         self.program.variants[stage.name] = EntryPlan(stage.name, frame.builder.body, None if train is frame.builder.body else train)
         return view
+
+    def _losses(self, stage: ast.Stage, view: View, tasks: tuple[str, ...]) -> dict[str, float] | None:
+        """Return the active losses with their weights; None where a clause is wrong."""
+        clauses = _of(stage, ast.Losses)
+        chosen = [self._try(lambda n=node: _chosen(n, view, tasks, stage), None) for clause in clauses for node in clause.selectors]
+        if not clauses:
+            chosen = [frozenset(view.losses.by_path[loss.path] for loss in of_tasks(view.training, tasks, view.tasks))]
+        active = sorted(frozenset[int]().union(*(found for found in chosen if found is not None)))
+        weights = {view.losses.entries[n].path: 1.0 for n in active} if None not in chosen else None
+        sound = [self._try(lambda c=clause: _weigh(c, stage, view, weights), False) for clause in _of(stage, ast.Weigh)]
+        return weights if all(sound) else None
 
     def _sources(self, stage: ast.Stage) -> tuple[str, ...]:
         found: list[str] = []
@@ -294,28 +306,24 @@ def _task_names(node: ast.Expr, view: View) -> list[str]:
     fail("A514", f"there is no task `{node.span.text}`", node.span, suggest(node.span.text, view.tasks, there))
 
 
-def _losses(stage: ast.Stage, view: View, tasks: tuple[str, ...]) -> dict[str, float]:
-    """Return the active losses with their weights."""
-    tree = view.losses
-    clauses = _of(stage, ast.Losses)
-    if clauses:
-        chosen: set[int] = set()
-        for node in (node for clause in clauses for node in clause.selectors):
-            found = selected(node, view.frame, tree, "A515")
-            _active(node, found, tree, tasks, stage)
-            chosen |= found
-    else:
-        chosen = {tree.by_path[loss.path] for loss in of_tasks(view.training, tasks, view.tasks)}
-    weights = {tree.entries[n].path: 1.0 for n in sorted(chosen)}
-    for clause in _of(stage, ast.Weigh):
-        named = selected(clause.selector, view.frame, tree, "A515")
-        found = named & chosen
-        if named and not found:
-            fail("A515", f"no active loss of the stage `{stage.name}` matches `{clause.selector.span.text}`", clause.selector.span, _names(weights))
-        value = evaluate_whole(clause.value, view.frame)
-        for number in sorted(found):
-            weights[tree.entries[number].path] *= _weight(value, tree.entries[number].tasks, tree.entries[number].path, clause)
-    return weights
+def _chosen(node: ast.Expr, view: View, tasks: tuple[str, ...], stage: ast.Stage) -> frozenset[int]:
+    found = selected(node, view.frame, view.losses, "A515")
+    _active(node, found, view.losses, tasks, stage)
+    return found
+
+
+def _weigh(clause: ast.Weigh, stage: ast.Stage, view: View, weights: dict[str, float] | None) -> bool:
+    """Multiply the weights of what a clause selects; without any only see that it selects something."""
+    named = {view.losses.entries[n].path: n for n in sorted(selected(clause.selector, view.frame, view.losses, "A515"))}
+    value = evaluate_whole(clause.value, view.frame)
+    if weights is None:
+        return True
+    found = [path for path in named if path in weights]
+    if named and not found:
+        fail("A515", f"no active loss of the stage `{stage.name}` matches `{clause.selector.span.text}`", clause.selector.span, _names(weights))
+    for path in found:
+        weights[path] *= _weight(value, view.losses.entries[named[path]].tasks, path, clause)
+    return True
 
 
 def _names(paths: Collection[str]) -> str:

@@ -416,3 +416,17 @@ model Handed {
 )
 def test_what_is_used_has_a_name_of_its_own(text: str, code: str, message: str, help_: str) -> None:
     assert found(f"{HANDED}\ntrain Handed {{ {text} }}") == [(code, message, help_)]
+
+
+def test_each_clause_of_a_stage_is_judged_by_itself() -> None:
+    text = """model M(d: int = 4) { in x: float[B, d]; f = Linear(d, d); y = f(x); out y; loss fit = mean(y) }
+train M { stage s { tune g, f; losses k, fit; weight q = 2; tasks t; from p; emit o = z; use u } }
+preset a for M { e = 3; d = true }
+preset b for M { d = 8; d = 9; assert params() == 3 }
+preset c for M { d = 2; assert params() == 5 }
+"""
+    errors = ["A201 `M` takes no `e`", "A201 `d` is given twice", "A203 `d` takes a whole number, not `true`", "A702 `params() == 5` does not hold",
+              "A514 there is no task `t`", "A515 `k` matches nothing: there is no `k`", "A515 `q` matches nothing: there is no `q`",
+              "A510 `g` matches nothing: there is no `g`", "A519 no earlier stage emits `u`", "A518 `z` is no output of the model",
+              "A517 there is no weights map or earlier stage `p`"]  # fmt: skip
+    assert [f"{code} {message}" for code, message, _ in found(text)] == errors
