@@ -43,7 +43,7 @@ class Recorder:
 
 
 def write_artifact(
-    spec: str | PathLike[str],
+    spec: str | PathLike[str] | Source,
     folder: str | PathLike[str],
     params: Mapping[str, str] | None = None,
     *,
@@ -69,7 +69,7 @@ def write_artifact(
     from ..check import check_text
     from ..runtime.compiling import compile_program
 
-    source = read_text(spec, limits)
+    source = spec if isinstance(spec, Source) else read_text(spec, limits)
     recorder = Recorder(source, folders, limits)
     result = check_text(source, params, preset, model, limits=limits, beside=recorder)
     if not result.ok:

@@ -62,6 +62,8 @@ class Chosen:
 
         if self.passes is None and not tasks:
             return program
+        if self.by and self.between in (ALL, *(each.name() for each in self.passes or ())):
+            _say(f"passes of {program.name} by {self.by}, one by one\n")
         try:
             found = optimize(program, self.passes or (), self.watch, tasks or None)
         except ValueError as error:

@@ -146,7 +146,11 @@ def asked_folders() -> tuple[str, ...]:
 
 
 def read(path: str) -> Source | Diagnostic:
-    """Read a file, or standard input for `-`."""
+    """Read a file, or standard input for `-`, which is kept, as it can be read once."""
     if path == "-":
-        return read_stream(sys.stdin.buffer, STDIN, asked_limits())
+        known = click.get_current_context().meta
+        if STDIN not in known:
+            known[STDIN] = read_stream(sys.stdin.buffer, STDIN, asked_limits())
+        found: Source | Diagnostic = known[STDIN]
+        return found
     return read_source(path, asked_limits())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..bench.configuration import DTYPES, INT8, MODES, USUAL_DTYPES, Configuration, chosen, configurations, dtypes, pipelines
+from ..optimize.pipelines import pipeline
 from . import INTERRUPTED
 from . import _given as given
 from . import _options as options
@@ -60,6 +61,7 @@ def _plot(ctx: click.Context, parameter: click.Parameter, path: str | None) -> s
 @options.one_model
 @options.size
 @click.option("--optimize", multiple=True, metavar="PASSES", help="Pipelines to compare, or passes; may be repeated.  [default: none,default,max]")
+@options.print_between
 @options.time_passes
 @options.explain_passes
 @click.option(
@@ -123,8 +125,10 @@ def command(ctx: click.Context, path: str, **choices: Any) -> None:
 def _report(path: str, asked: Sequence[Configuration], choices: dict[str, Any]) -> Report:
     """Read the file and measure its model."""
     program = only(path, checked(path, choices["param"], choices["preset"], choices["model"], tasks=choices["tasks"], passes=Chosen()))
-    for each in dict.fromkeys(configuration.built[0] for configuration in asked):
-        passes = told(each)
+    lists = dict.fromkeys(configuration.built[0] for configuration in asked)
+    names = dict.fromkeys(one.name() for each in lists for one in pipeline(each))
+    for each in lists:
+        passes = told(each, tuple(names))
         if passes.tells and passes.passes:
             replace(passes, by=each).optimized(program)
     declared = given.inputs_of(program, choices["entry"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from ...dsl.diagnostics import Diagnostic, Failure
 from . import _options as options
 from ._optimizing import chosen
 from ._programs import checked
@@ -42,13 +43,15 @@ def command(
     """
     from ..artifact.saving import write_artifact
 
-    passes = chosen()
+    passes, source = chosen(), options.read(path)
+    if isinstance(source, Diagnostic):
+        raise Failure((source,))
     if passes.tells:
         checked(path, param, preset, model, tasks=tasks)  # which prints what the passes do
-    with busy(f"compiling {path}"):
+    with busy(f"compiling {source.name}"):
         try:
             manifest = write_artifact(
-                path,
+                source,
                 output,
                 param,
                 preset=preset,

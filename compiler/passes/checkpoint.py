@@ -47,7 +47,7 @@ class Checkpoint(Pass):
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < 1:
-            raise ValueError(f"`keep` of the pass `checkpoint` is a share between 0 and 1, not {self.keep}")
+            raise ValueError(f"`keep` of the pass `checkpoint` is a share above 0 and below 1, not {self.keep}")
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Mark the calls that are recomputed; raises Failure for a selector that matches nothing, ValueError for a size that there isn't."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, cast
@@ -96,13 +96,13 @@ class Quantize(Pass):
         return KINDS[self.to].error
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized, or `ranges` names no weight."""
-        chosen = selected(graph, "where", self.where)
-        unknown = _unknown(graph, self.ranges)
-        if unknown:
-            raise Failure(unknown)
+        """Rewrite every linear that is selected; raises Failure where `where` selects none that can be quantized, or `ranges` names another thing."""
+        chosen, known = selected(graph, "where", self.where), spelt(graph.program) if self.ranges else {}
         quantizer = _Quantizer(chosen, self, journal)
         graph = rebuild_each(graph, quantizer.choose, quantizer.rewrite)
+        unknown = tuple(_unknown(path, known, quantizer.weights) for path in quantizer.ranges if path not in quantizer.weights)
+        if unknown:
+            raise Failure(unknown)
         if not journal.fired and self.where != ALL:
             raise Failure((_nothing(self.where, journal),))
         return graph
@@ -115,17 +115,12 @@ def _nothing(where: str, journal: Journal) -> Diagnostic:
     return Diagnostic(NOTHING, f"`{where}` holds no linear that can be quantized{why}", Span(source, 0, len(where)), help=help)
 
 
-def _unknown(graph: Graph, ranges: tuple[tuple[str, float, float], ...]) -> tuple[Diagnostic, ...]:
-    """Return an error for each path of `ranges` at which the model has nothing."""
-    known = spelt(graph.program) if ranges else {}
-    found: list[Diagnostic] = []
-    for path in dict.fromkeys(path for path, _, _ in ranges if path not in known):
-        near = closest(path, known)
-        help = f"did you mean `{near}`?" if near else "`archloom quantize` writes the paths of the weights, with their ranges"
-        found.append(
-            Diagnostic("A510", f"`ranges` names `{path}`, and the model has no such weight", Span(Source("ranges", path), 0, len(path)), help=help)
-        )
-    return tuple(found)
+def _unknown(path: str, known: Mapping[str, str], weights: Iterable[str]) -> Diagnostic:
+    """Return an error for a path of `ranges` at which the model has nothing, or nothing that a linear or a convolution multiplies by."""
+    near = closest(path, sorted(weights))
+    help = f"did you mean `{near}`?" if near else "`archloom quantize` writes the paths of the weights, with their ranges"
+    what = "no linear or convolution multiplies by it" if path in known else "the model has no such weight"
+    return Diagnostic("A510", f"`ranges` names `{path}`, and {what}", Span(Source("ranges", path), 0, len(path)), help=help)
 
 
 class _Quantizer:
@@ -134,12 +129,15 @@ class _Quantizer:
     def __init__(self, chosen: frozenset[str], options: Quantize, journal: Journal) -> None:
         self.chosen, self.options, self.journal = chosen, options, journal
         self.ranges = {path: (low, high) for path, low, high in options.ranges}
+        self.weights: set[str] = set()
+        """The paths of all weights of linears and convolutions, selected or not."""
         self._told: set[tuple[int, int]] = set()
 
     def choose(self, body: Body, absolute: Absolute) -> Choice:
         """Return the linears of a module whose weights are selected."""
         found: dict[int, Range] = {}
         for number, paths in _linears(body).items():
+            self.weights.update(map(absolute, paths))
             wanted = [absolute(path) in self.chosen for path in paths]
             if any(wanted):
                 ranges = [known for path in paths if (known := self.ranges.get(absolute(path)))]

@@ -258,7 +258,7 @@ def _preset(asked: str | None, presets: list[ast.Preset], name: str, tree: ast.M
         return None
     named = {preset.name: preset for preset in presets}
     if asked not in named:
-        help = suggest(asked, named, f"its presets are {', '.join(f'`{p}`' for p in named) or 'none'}")
+        help = suggest(asked, named, f"its presets are {', '.join(f'`{p}`' for p in named)}" if named else "it has no presets")
         fail("A605", f"`{name}` has no preset `{asked}`", tree.span, help)
     return named[asked]
 

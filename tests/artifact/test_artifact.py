@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,17 @@ def test_what_has_changed_is_refused(spec: Path, tmp_path: Path, what: str) -> N
     with pytest.raises(archloom.Failure) as raised:
         archloom.load(tmp_path / "made")
     assert raised.value.diagnostics[0].code == code and says in raised.value.diagnostics[0].message
+
+
+def test_a_text_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it imports from the folder that one stands in; it is read once, though what passes do is told before."""
+    monkeypatch.chdir(tmp_path)
+    Path("parts.arch").write_text("block Half(dim: int) {\n  in x: float[B, dim]\n  low = Linear(dim, dim // 2)\n  out y = low(x)\n}\n")
+    text = b"arch 1\nimport .parts.Half\nmodel M {\n  in x: float[B, 4]\n  first = Half(4)\n  out y = first(x)\n}\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert run(["compile", "-", "-o", "made", "--optimize", "cse", "--explain-passes"]) == 0
+    Path("parts.arch").unlink()
+    assert archloom.load("made")(x=torch.ones(2, 4)).y.shape == (2, 2)
 
 
 def test_the_command_writes_one_and_says_what_is_wrong(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -336,3 +336,27 @@ def test_what_each_list_of_passes_does_is_told(spec: str, capsys: pytest.Capture
     assert run([*asked, "--explain-passes"]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("passes of ")]
     assert [line.partition(" by ")[2] for line in told] == ["cse", "none, quantize", "cse, quantize"]
+
+
+def test_the_graph_between_the_passes_of_each_list(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["bench", spec, "--mode", "eager", "--dtype", "float32", "--pairs", "1", "--json", "--optimize", "none", "--optimize"]
+
+    def heads(*more: str) -> list[str]:
+        assert run([*asked, *more]) == 0
+        return [line.partition(":")[0] for line in capsys.readouterr().err.splitlines() if line.startswith(("--- ", "passes of "))]
+
+    assert heads("cse, simplify", "--optimize", "cse", "--print-between") == [
+        "passes of M by cse, simplify, one by one",
+        "--- before the passes",
+        "--- after cse",
+        "--- after simplify",
+        "passes of M by cse, one by one",
+        "--- before the passes",
+        "--- after cse",
+    ]
+    assert heads("cse, simplify", "--optimize", "cse", "--print-between=simplify") == [
+        "passes of M by cse, simplify, one by one",
+        "--- after simplify",
+    ]
+    assert run([*asked, "cse", "--print-between=pack"]) == 2
+    assert "`--print-between` takes a pass that is run, not `pack`: those that run are cse; " in capsys.readouterr().err

@@ -237,7 +237,7 @@ def test_ranges_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ranges_that_are_not_known() -> None:
     plain: Any = archloom.compile(CONV)
-    asked = static(plain, [{"x": torch.randn(4, 3, 8, 8)}], ", where = 'head'").replace("'head.weight'", "'head.bias'")
+    asked = static(plain, [{"x": torch.randn(4, 3, 8, 8)}], ", where = 'head'").replace("'head.weight'", "'a.weight'")
     with pytest.raises(archloom.Failure, match="`head` holds no linear that can be quantized: `ranges` holds nothing for `head.weight`"):
         archloom.compile(CONV, optimize=asked)
     with pytest.raises(archloom.Failure, match="`b.weight` is that of a convolution: `int8_static` is for those, too"):
@@ -245,12 +245,17 @@ def test_ranges_that_are_not_known() -> None:
 
 
 def test_ranges_of_nothing() -> None:
-    ranges = "(('head.wieght', -1.0, 2), ('zzz', 0.0, 1.0), ('a.weight', 0.0, 1.0))"
+    ranges = "(('head.wieght', -1.0, 2), ('zzz', 0.0, 1.0), ('a.weight', 0.0, 1.0), ('head.bias', 0.0, 1.0))"
     with pytest.raises(archloom.Failure) as raised:
         archloom.compile(CONV, optimize=f"quantize(to = 'int8_static', ranges = {ranges})")
     assert [(each.code, each.message, each.help) for each in raised.value.diagnostics] == [
         ("A510", "`ranges` names `head.wieght`, and the model has no such weight", "did you mean `head.weight`?"),
         ("A510", "`ranges` names `zzz`, and the model has no such weight", "`archloom quantize` writes the paths of the weights, with their ranges"),
+        (
+            "A510",
+            "`ranges` names `head.bias`, and no linear or convolution multiplies by it",
+            "`archloom quantize` writes the paths of the weights, with their ranges",
+        ),
     ]
 
 

@@ -172,7 +172,7 @@ def test_emitted_source_refuses_what_is_computed_again() -> None:
     ("asked", "says"),
     [
         ("checkpoint, unrecord", "the pass `checkpoint` must come after `unrecord`"),
-        ("checkpoint(keep = 1)", "`keep` of the pass `checkpoint` is a share between 0 and 1, not 1"),
+        ("checkpoint(keep = 1)", "`keep` of the pass `checkpoint` is a share above 0 and below 1, not 1"),
         ("checkpoint(sizes = (('N', 8), ('M', 8)))", "no input has a size `M`: the sizes are B, N"),
     ],
 )
