@@ -50,6 +50,7 @@ PARTS = (
     Part("8 experts of width 64, batch 4, default", EXPERTS, ((4, 64),), "default", 0.2, calls=200),
     Part("8 experts of width 64, batch 4, inference", EXPERTS, ((4, 64),), "inference", 0.2, calls=200),
     Part("8 experts of width 64, batch 4, default, forward and backward", EXPERTS, ((4, 64),), "default", 0.8, trains=True, calls=5),
+    Part("the adapters of ScaLearn, 8 sources, 32 samples of 128 tokens, inference", ADAPTERS, ((32, 128, 768),), "inference", 0.35, pairs=15),
     Part("the adapters of ScaLearn, 8 sources, batch 4 of 32 tokens, inference", ADAPTERS, ((4, 32, 768),), "inference", 0.35),
 )
 ROWS = (
