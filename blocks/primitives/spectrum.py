@@ -22,7 +22,7 @@ NORM = word("norm", ("backward", "ortho", "forward"), "which way the factor 1 / 
 def _complex(name: str, target: str, equation: str) -> None:
     def rule(rule: Rule, x: TensorType, dim: int, norm: str) -> TensorType:
         rule.dtype(x, [DType.FLOAT32, DType.COMPLEX], "`x`")
-        rule.axis(dim, x.rank)
+        rule.at_least(extent(x.shape[rule.axis(dim, x.rank)]), 1, "the axis to transform")
         return TensorType(DType.COMPLEX, x.shape)
 
     operation(
@@ -32,7 +32,12 @@ def _complex(name: str, target: str, equation: str) -> None:
         lowering=call(target, "x", dim="dim", norm=Omit("norm", "backward")),
         cost=moved,
         good=(sample(x="float32[B, 6]"), sample(x="complex[B, S]", dim=0, norm="ortho")),
-        bad=(refused("A305", x="float[B]"), refused("A304", x="float32[B]", dim=1), refused("A213", x="float32[B]", norm="none")),
+        bad=(
+            refused("A305", x="float[B]"),
+            refused("A304", x="float32[B]", dim=1),
+            refused("A213", x="float32[B]", norm="none"),
+            refused("A303", x="float32[B, 0]"),
+        ),
     )(rule)
 
 
@@ -45,7 +50,7 @@ _complex("ifft", "torch.fft.ifft", "Transform back from frequencies: `y_t = sum_
     lowering=call("torch.fft.rfft", "x", dim="dim", norm=Omit("norm", "backward")),
     cost=moved,
     good=(sample(x="float32[B, 6]"), sample(x="float32[B, 7]", dim=-1, norm="ortho"), sample(x="float32[S, B]", dim=0)),
-    bad=(refused("A305", x="complex[B]"), refused("A304", x="float32[B]", dim=1)),
+    bad=(refused("A305", x="complex[B]"), refused("A304", x="float32[B]", dim=1), refused("A303", x="float32[B, 0]")),
 )
 def rfft(rule: Rule, x: TensorType, dim: int, norm: str) -> TensorType:
     """Transform to frequencies, those from 0 up: `y_k = sum_t x_t e^(-2 pi i k t / n)`.
@@ -54,6 +59,7 @@ def rfft(rule: Rule, x: TensorType, dim: int, norm: str) -> TensorType:
     """
     rule.dtype(x, [DType.FLOAT32], "`x`")
     at = rule.axis(dim, x.rank)
+    rule.at_least(extent(x.shape[at]), 1, "the axis to transform")
     return TensorType(DType.COMPLEX, (*x.shape[:at], floor_div(extent(x.shape[at]), 2) + 1, *x.shape[at + 1 :]))
 
 
@@ -67,7 +73,12 @@ def _irfft(b: LoweringBuilder, given: Given) -> Any:
     lowering=expand(_irfft),
     cost=moved,
     good=(sample(x="complex[B, 4]", n=6), sample(x="complex[B, 4]", n=7, norm="ortho")),
-    bad=(refused("A305", x="float32[B, 4]", n=6), refused("A301", x="complex[B, 4]", n=9), refused("A304", x="complex[B]", n=3, dim=1)),
+    bad=(
+        refused("A305", x="float32[B, 4]", n=6),
+        refused("A301", x="complex[B, 4]", n=9),
+        refused("A304", x="complex[B]", n=3, dim=1),
+        refused("A303", x="complex[B, 1]", n=0),
+    ),
 )
 def irfft(rule: Rule, x: TensorType, n: Any, dim: int, norm: str) -> TensorType:
     """Transform back from the frequencies of `rfft`: `y_t = sum_k x_k e^(2 pi i k t / n) / n`.
@@ -77,6 +88,7 @@ def irfft(rule: Rule, x: TensorType, n: Any, dim: int, norm: str) -> TensorType:
     rule.dtype(x, [DType.COMPLEX], "`x`")
     at = rule.axis(dim, x.rank)
     rule.same(x.shape[at], floor_div(extent(n), 2) + 1, f"axis {at} of `x` and `n // 2 + 1`")
+    rule.at_least(extent(n), 1, "the length of the result")
     return TensorType(DType.FLOAT32, (*x.shape[:at], n, *x.shape[at + 1 :]))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..paths import covers
+from .errors import failure
 from .selectors import Miss, matched
 
 
@@ -26,6 +27,9 @@ class Inventory:
         self.aliases: dict[str, list[str]] = {}
         first: dict[int, str] = {}
         for path, value in tree.named_parameters(remove_duplicate=False):
+            if not isinstance(value, nn.Parameter):
+                message = f"`{path}` of the model is a `{type(value).__name__}`, not a parameter"
+                raise failure("A561", message, "wrap it: `nn.Parameter(...)`, or keep it under a plain attribute")
             kept = first.setdefault(id(value), path)
             self.parameters.setdefault(kept, value)
             if kept != path:

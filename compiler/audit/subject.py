@@ -98,9 +98,13 @@ def _problem(given: Any) -> tuple[str, str] | None:
         return f"the model is {_kind(given.model)}, not a `torch.nn.Module`", "give the module itself"
     if any(isinstance(module, torch.jit.ScriptModule) for module in given.model.modules()):
         return "the model is TorchScript, whose steps can't be watched", "audit the Python module that it was made from"
+    values: list[Any] = [*given.model.parameters(), *given.model.buffers()]
+    odd = [value for value in values if not isinstance(value, Tensor)]
+    if odd:
+        return f"the model has {_kind(odd[0])} among its parameters and buffers", "keep it under a plain attribute, or wrap it: `nn.Parameter(...)`"
     if any(is_lazy(value) for value in given.model.parameters()):
         return "the model has parameters without a shape", "call it once, so that its lazy modules are whole"
-    if any(value.is_meta for value in (*given.model.parameters(), *given.model.buffers())):
+    if any(value.is_meta for value in values):
         return "the model is on the meta device, where nothing is computed", "give it values first: `to_empty`, `materialize`, or load a checkpoint"
     if not isinstance(given.batches, (tuple, list)):
         return f"`batches` is {_kind(given.batches)}, not a list", "take a few: `list(itertools.islice(loader, 4))`"

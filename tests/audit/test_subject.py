@@ -35,6 +35,15 @@ def run(**more: Any) -> Callable[[], object]:
     return lambda: audited(as_subject(make()))
 
 
+def odd(parameters: Any = None) -> nn.Module:
+    """Return a model that has a number among its parameters; with `parameters` these seem to be those of another module."""
+    net: Any = nn.Linear(4, 2)
+    net._parameters["q"] = 3
+    if parameters is not None:
+        net.parameters = parameters(4, 2).parameters
+    return net
+
+
 def nowhere() -> object:
     return archloom.audit(Net(), batch(), losses, checkpoint="nowhere.safetensors")
 
@@ -49,6 +58,8 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
     "no steps": ("A561", "0 steps show nothing", given(steps=0)),
     "no optimiser": ("A561", "`optimizer` is a `str`, not a `torch.optim.Optimizer`", given(optimizer="adam")),
     "no text": ("A561", "3 is no selector", given(frozen=[3])),
+    "a number for a parameter": ("A561", "the model has a `int` among its parameters and buffers", given(model=odd())),
+    "a number that only one list has": ("A561", "`q` of the model is a `int`, not a parameter", run(model=odd(nn.Linear))),
     "no selector": ("A561", "`frozen` is a `int`, no selector", given(frozen=3)),
     "losses of the outputs": ("A561", "`losses` doesn't take a model and a batch", given(losses=lambda output: output.mean())),
     "losses of more": ("A561", "`losses` doesn't take a model and a batch", given(losses={"a": lambda net, x, step: net(x).mean()})),
