@@ -202,7 +202,8 @@ def _edge(node: ast.Expr, set_: IndexSet, frame: Frame) -> int:
                 return len(numbers) + key
         elif not numbers and -len(set_.members) <= key <= len(set_.members):
             return key % len(set_.members) if key < 0 else key
-    fail("A407", f"`{node.span.text}` ({key}) is no member of `{set_.name}`", node.span, f"its members are {statics.listed(set_.members)}")
+    what = f"`{node.span.text}`, {describe(value)}, is no member of `{set_.name}`"
+    fail("A407", what, node.span, f"its members are {statics.listed(set_.members)}")
 
 
 # -------------------------------------------------------------------------------------------------- static values
@@ -252,6 +253,8 @@ def _of_map(target: dict[Any, Value], items: Sequence[ast.Expr], node: ast.Index
         return target[item.id]
     value = evaluate(item, frame)
     key = statics.key_of(value)
+    if not statics.is_key(key):
+        fail("A407", f"the map has no key `{item.span.text}`, {describe(value)}", item.span, f"its keys are {statics.listed(target)}")
     if key not in target:
         fail("A407", f"the map has no key `{key}`", item.span, suggest(str(key), map(str, target), f"its keys are {statics.listed(target)}"))
     return target[key]

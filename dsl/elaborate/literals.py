@@ -72,7 +72,15 @@ def literal_member(node: ast.Expr, frame: Frame) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(literal_member(item, frame) for item in node.items)
     value = evaluate(node, frame)
-    return value.key if isinstance(value, MemberOf) else statics.number(value)
+    return statics.key_of(value) if isinstance(value, MemberOf) or is_list(value) else statics.number(value)
+
+
+def _key(node: ast.Expr, frame: Frame) -> Any:
+    """Return a key of a map."""
+    key = literal_member(node, frame)
+    if not statics.is_key(key):
+        fail("A408", f"the keys of a map are names, numbers, truths or tuples of them, not {describe(key)}", node.span)
+    return key
 
 
 def runs(name: str, frame: Frame) -> bool:
@@ -84,7 +92,7 @@ def runs(name: str, frame: Frame) -> bool:
 def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Value]:
     result: dict[Any, Value] = {}
     for key_node, value_node in node.items:
-        key = literal_member(key_node, frame)
+        key = _key(key_node, frame)
         if key in result:
             fail("A412", f"the key `{key}` stands twice in this map", key_node.span, "keep one of them")
         result[key] = evaluate(value_node, frame)
@@ -103,10 +111,13 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Value:
     frame.builder.context.step(node.span, len(steps) * (node.span.end - node.span.start) // WIDTH)
     if node.kind == "map":
         assert node.value is not None
-        made = {literal_member(node.element, inner): evaluate(node.value, inner) for inner in steps}
+        made = {_key(node.element, inner): evaluate(node.value, inner) for inner in steps}
         return bounded(made, frame.builder.context, node.span)
     if node.kind == "set":
-        members = dict.fromkeys(literal_member(node.element, inner) for inner in steps)
+        found = [literal_member(node.element, inner) for inner in steps]
+        for member in found:
+            statics.check_member(member, node.element.span)
+        members = dict.fromkeys(found)
         return IndexSet.of(node.span.text, tuple(members))
     return bounded([evaluate(node.element, inner) for inner in steps], frame.builder.context, node.span)
 

@@ -305,6 +305,11 @@ def check_member(value: Value, span: Span) -> None:
         fail("A408", f"an index set holds names, numbers or tuples of them, not {describe(value)}", span, help)
 
 
+def is_key(value: Value) -> bool:
+    """Say whether a value may be a key of a map: a member of a set, or a truth."""
+    return isinstance(value, bool) or _is_member(value)
+
+
 def _is_member(value: Value) -> bool:
     return all(map(_is_member, value)) if is_list(value) else isinstance(value, (int, str, float, Fraction)) and not isinstance(value, bool)
 

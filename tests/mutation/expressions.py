@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from torch import Tensor
@@ -218,13 +219,25 @@ def literal_member(node: Any, frame: Frame) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(literal_member(item, frame) for item in node.items)
     value = evaluate(node, frame)
-    return value.key if isinstance(value, Member) else tidy(number(value))
+    return key(value) if isinstance(value, (Member, list, tuple)) else tidy(number(value))
+
+
+def _key(node: Any, frame: Frame) -> Any:
+    """Return a key of a map."""
+    found = literal_member(node, frame)
+    if not _is_key(found):
+        raise Wrong("is no key")
+    return found
+
+
+def _is_key(value: Any) -> bool:
+    return all(map(_is_key, value)) if isinstance(value, tuple) else isinstance(value, (int, str, float, Fraction))
 
 
 def _map(node: ast.MapLiteral, frame: Frame) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for key_node, value in node.items:
-        member = literal_member(key_node, frame)
+        member = _key(key_node, frame)
         if member in found:
             raise Wrong(f"the key {member} stands twice")
         found[member] = evaluate(value, frame)
@@ -261,9 +274,9 @@ def _comprehension(node: ast.Comprehension, frame: Frame) -> Any:
         raise Wrong("where stands in a sum")
     inner = clauses(node.clauses, frame)
     if node.kind == "map":
-        return {literal_member(node.element, f): evaluate(node.value, f) for f in inner}
+        return {_key(node.element, f): evaluate(node.value, f) for f in inner}
     if node.kind == "set":
-        return Set.of(tuple(dict.fromkeys(literal_member(node.element, f) for f in inner)))
+        return Set.of(tuple(dict.fromkeys(_key(node.element, f) for f in inner)))
     return [evaluate(node.element, f) for f in inner]
 
 

@@ -22,10 +22,15 @@ from .values import Family, Late, Made, Result, Wrong
 
 
 def judge(body: Body, frame: Frame) -> None:
+    """Judge what a body says of itself, now that it is whole."""
+    from .paths import Holdings
+
+    body.holdings = Holdings.of(body.made)
     for statement, inner in sorted(body.claims, key=lambda claim: isinstance(claim[0], ast.Assert)):
         handler = _HANDLERS.get(type(statement))
         if handler is not None:
             handler(statement, inner)
+    body.holdings = None
 
 
 def stated(node: Any, frame: Frame) -> Any:

@@ -38,7 +38,7 @@ from .scopes import MISSING, Body, Frame, sets
 from .statements import RUNNERS, path_of, run
 from .tables import TABLE
 from .torch_shapes import cast
-from .values import Family, File, Made, Maker, Outside, Result, Set, Unknown, Wrong
+from .values import Family, File, Made, Maker, Outside, Result, Set, Unknown, Whole, Wrong
 
 TABLE |= {name: cast(dtype) for name, dtype in DTYPES.items() if name not in ("complex", "float64")}
 CONSTANTS = {"pi": 3.141592653589793, "inf": float("inf")}
@@ -68,8 +68,8 @@ class Ran:
     doubts: set[str]
 
 
-@dataclass(slots=True, eq=False)
-class World(Making, Calling):
+@dataclass(slots=True, eq=False, repr=False)
+class World(Whole, Making, Calling):
     """One run of a model at some sizes, in training or not."""
 
     sizes: Mapping[str, int]
@@ -245,6 +245,7 @@ def _default(value: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- running
 
 
+@torch.no_grad()
 def run_model(
     file: File, name: str, sizes: Mapping[str, int], training: bool, params: Mapping[str, Any], spans: Any = None, alone: bool = False
 ) -> tuple[Ran, Body, Frame]:

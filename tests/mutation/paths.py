@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -97,15 +98,44 @@ def _walk(made: Made, above: Owned) -> Iterator[Owned]:
             yield Owned((*above.parts, (name, ())), above.kinds, tensor, above.tasks, name in buffers, above.sets)
 
 
+class Holdings:
+    """What selectors choose from, with the tree of its paths; both are found when they are asked for, once."""
+
+    def __init__(self, found: Callable[[], Sequence[Owned]]) -> None:
+        self._found = found
+        self._siblings: dict[tuple[int, str, int], list[Any]] = {}
+
+    @staticmethod
+    def of(made: Made) -> Holdings:
+        """Return what a module owns by now."""
+        return Holdings(lambda: owned(made))
+
+    @cached_property
+    def entries(self) -> list[Owned]:
+        return list(self._found())
+
+    @cached_property
+    def root(self) -> Node:
+        return planted(self.entries)
+
+    def siblings(self, at: int, name: str, place: int) -> list[Any]:
+        """Return the members that stand at one place behind a word, at one depth of the paths."""
+        key = (at, name, place)
+        if key not in self._siblings:
+            alike = (o.parts[at][1] for o in self.entries if len(o.parts) > at and o.parts[at][0] == name)
+            self._siblings[key] = list(dict.fromkeys(members[place] for members in alike if len(members) > place))
+        return self._siblings[key]
+
+
 # ------------------------------------------------------------------------------------------------------------- selecting
 
 
 class Selection:
     """Selectors of one body, evaluated where they stand."""
 
-    def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame, variables: bool = False, losses: bool = False) -> None:
-        self.root, self.tasks, self.frame, self.variables = planted(entries), tasks, frame, variables
-        self.entries, self.losses = list(entries), losses
+    def __init__(self, holdings: Holdings, tasks: Sequence[str], frame: Frame, variables: bool = False, losses: bool = False) -> None:
+        self.holdings, self.tasks, self.frame, self.variables = holdings, tasks, frame, variables
+        self.root, self.entries, self.losses = holdings.root, holdings.entries, losses
         self.emptied = False  # a range that is not written with two numbers may be empty
 
     def select(self, node: Any) -> list[Owned]:
@@ -317,7 +347,7 @@ def _exactly(value: Any, literal: str | None) -> Any:
 
 def matched(selectors: Sequence[Any], frame: Frame) -> list[Owned]:
     """Return what selectors match in the body at hand; each must match something."""
-    selection = Selection(owned(frame.body.made), list(frame.body.tasks), frame)
+    selection = Selection(frame.body.holdings or Holdings.of(frame.body.made), list(frame.body.tasks), frame)
     return [o for s in selectors for o in selection.select(s)]
 
 

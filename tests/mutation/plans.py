@@ -17,6 +17,7 @@ from archloom.dsl.source import Source
 
 from .checks import need
 from .facts import assert_fact
+from .paths import Holdings
 from .reading import tree_of
 from .scopes import Body, Frame
 from .stages import Stages
@@ -61,6 +62,7 @@ def plans_of(source: Source, model: str) -> Plans:
 
 def judge_plans(plans: Plans, body: Body, frame: Frame, file: File, params: Mapping[str, Any], preset: str | None) -> None:
     """Judge all plans against a run of the model."""
+    body.holdings = Holdings.of(body.made)
     _presets(plans, body, frame, preset)
     seen: set[str] = set()
     for item in plans.weights:

@@ -56,7 +56,7 @@ def tree_of(raw: Any) -> Any:
     if raw.fault is not None:
         return None
     if text not in TREES:
-        if len(TREES) > 4000:
+        if len(TREES) > 1000:
             TREES.clear()
         TREES[text] = raw.tree
     return TREES[text]
@@ -95,8 +95,20 @@ def imported(file: File) -> None:
         need(local or known, f"an import of nothing, {name}")
 
 
-@cache
+BOUND: dict[int, tuple[Any, frozenset[str]]] = {}
+
+
 def _bound_in(item: Any) -> frozenset[str]:
+    """Return the names that an item binds; one item, which is known by its identity, is looked through once."""
+    known = BOUND.get(id(item))
+    if known is None or known[0] is not item:
+        if len(BOUND) > 1000:
+            BOUND.clear()
+        known = BOUND[id(item)] = (item, frozenset(_binds(item)))
+    return known[1]
+
+
+def _binds(item: Any) -> set[str]:
     found: set[str] = set()
     for inner in walk(item):
         if isinstance(inner, (ast.For, ast.Clause)):
@@ -111,7 +123,7 @@ def _bound_in(item: Any) -> frozenset[str]:
             found |= {d.name for d in inner.names}
         elif isinstance(inner, (ast.IndexSet, ast.State)):
             found.add(inner.name.name)
-    return frozenset(found)
+    return found
 
 
 def _words(node: Any) -> set[int]:

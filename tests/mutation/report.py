@@ -30,8 +30,8 @@ oracle. `HYPOTHESIS_PROFILE=long pytest tests/generated` draws each some hundred
 """
 
 
-def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int, seed: int) -> str:
-    """Return the page."""
+def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], most: int, texts: int, seed: int) -> str:
+    """Return the page: `seconds` are by the clock and of processor time, `most` the MiB that the largest worker held."""
     matrix = Counter((o.verdict, o.truth) for o in outcomes)
     results = Counter(o.result for o in outcomes)
     whole = sum("/" in o.base for o in outcomes)
@@ -43,7 +43,8 @@ def report(outcomes: Sequence[Outcome], seconds: tuple[float, float], texts: int
     lines = [
         HEAD,
         f"{len(outcomes):,} mutants of {texts} texts (seed {seed}): {len(outcomes) - whole:,} of single blocks, {whole:,} of whole specs.",
-        f"They took {seconds[1]:.0f} s of processor time, {seconds[0]:.0f} s by the clock with two workers.",
+        f"They took {seconds[1]:.0f} s of processor time, {seconds[0]:.0f} s by the clock with two workers, of which none held more than",
+        f"{most:,} MiB.",
         f"{100 * runs / total:.1f} % of them run, {100 * conditional.total() / total:.1f} % of the verdicts are conditional: "
         f"{100 * conditional[True] / total:.1f} % of texts on which the verdict",
         f"is conditional before the change, too, {100 * conditional[False] / total:.1f} % by the change.",

@@ -82,7 +82,7 @@ def main() -> None:
             options.json.write_text(json.dumps([{**vars(o), "mutation": vars(o.mutation)} for o in found if o.result != "right"], indent=1))
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     times = (time.time() - start, sum(u.ru_utime + u.ru_stime for u in used))
-    page = report(found, times, texts, options.seed)
+    page = report(found, times, used[1].ru_maxrss >> 10, texts, options.seed)
     print(page)
     print(Counter(o.result for o in found))
     if options.write:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .values import Family, File, Made, Member, Set, Wrong
+from .values import Family, File, Made, Member, Set, Whole, Wrong
 
 MISSING = object()
 
 
-@dataclass(slots=True, eq=False)
-class Loop:
+@dataclass(slots=True, eq=False, repr=False)
+class Loop(Whole):
     """A running loop: its set, variables, carried names, and what its steps have bound."""
 
     set: Set
@@ -27,8 +27,8 @@ class Loop:
     read: set[str] = field(default_factory=set[str])
 
 
-@dataclass(slots=True, eq=False)
-class Body:
+@dataclass(slots=True, eq=False, repr=False)
+class Body(Whole):
     """One call of a block, or the model: what it owns and gives."""
 
     world: Any
@@ -51,10 +51,11 @@ class Body:
     apart: bool = False
     read: set[str] = field(default_factory=set[str])
     words: dict[str, Any] = field(default_factory=dict[str, Any])
+    holdings: Any = None  # what it owns, while the claims about it are judged
 
 
-@dataclass(slots=True, eq=False)
-class Frame:
+@dataclass(slots=True, eq=False, repr=False)
+class Frame(Whole):
     """One level of names."""
 
     kind: str

@@ -155,10 +155,10 @@ def _append(node: ast.Call, frame: Frame) -> Any:
 
 
 def _losses(node: ast.Call, frame: Frame) -> Family:
-    from .paths import Selection
+    from .paths import Holdings, Selection
     from .stages import loss_entries
 
-    selection = Selection(loss_entries(frame.body), list(frame.body.tasks), frame, losses=True)
+    selection = Selection(Holdings(lambda: loss_entries(frame.body)), list(frame.body.tasks), frame, losses=True)
     chosen = {id(o.value) for argument in node.arguments for o in selection.select(argument.value)}
     found = {path: value for path, (value, _) in frame.body.losses.items() if id(value) in chosen}
     return Family(Set.of(tuple(found)), found)

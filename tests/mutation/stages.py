@@ -18,7 +18,7 @@ from .checks import need
 from .expressions import loosely
 from .oracle import run_model
 from .parameters import typed
-from .paths import Owned, Selection, owned
+from .paths import Holdings, Owned, Selection, owned
 from .scopes import Body, Frame
 from .signals import Signals
 from .values import File, Outside, Set, Unknown, Wrong, number
@@ -58,7 +58,7 @@ class Stages:
 
         active = self._tasks(of(ast.Tasks), body, frame)
         self._losses(of(ast.Losses), of(ast.Weigh), active, body, frame)
-        selection = Selection(owned(body.made), list(body.tasks), frame)
+        selection = Selection(body.holdings or Holdings.of(body.made), list(body.tasks), frame)
         need(bool(of(ast.Tune)) or bool(of(ast.Emit)), "a stage that trains nothing")
         for clause in of(ast.Tune):
             for node in clause.selectors:
@@ -107,7 +107,7 @@ class Stages:
 
     def _losses(self, chosen: Sequence[ast.Losses], weighs: Sequence[ast.Weigh], active: list[str], body: Body, frame: Frame) -> None:
         entries = loss_entries(body)
-        selection = Selection(entries, list(body.tasks), frame, losses=True)
+        selection = Selection(Holdings(lambda: entries), list(body.tasks), frame, losses=True)
         if chosen:
             kept = []
             for node in (n for c in chosen for n in c.selectors):

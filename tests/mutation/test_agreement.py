@@ -140,6 +140,8 @@ model M(n: int = 0, wide: bool = false) {{
   loss small = sum(losses({})[*])
 }}
 train M {{ stage s {{ tune {}, head; losses {}, main }} }}"""
+KEYS = "model M {{ in x: float[B, 4]; classes = {}; task b {{ f = Linear(4, classes[{}]); out y = f(x) }} }}"
+NO_KEY = "A408 the keys of a map are names, numbers, truths or tuples of them, not"
 MORE = [
     (DEEP.format("**.small", "**.up", "**.small"), "runs", "runs"),
     (DEEP.format("ad[*].small", "**.up.weight", "ad"), "runs", "runs"),
@@ -186,6 +188,15 @@ MORE = [
     ),
     (MODES.format("training"), "runs", "runs"),
     (MODES.format("not training"), "runs", "runs"),
+    (KEYS.format("{a: 2}", "b"), "A407 the map has no key `b`, a task", "the map has no key a Frame"),
+    (KEYS.format("{a: 2}", "classes"), "A407 the map has no key `classes`, a map", "the map has no key {'a': 2}"),
+    (KEYS.format("{(1, 2): 2}", "[1, 2]"), "runs", "runs"),
+    (KEYS.format("{[x]: 2}", "1"), f"{NO_KEY} a list", "is no key"),
+    (
+        KEYS.format("{2 * x: 2 for i in 0..1}", "1"),
+        f"{NO_KEY} a tensor `float[B, 4]`",
+        "is no key",
+    ),
     (LATE.format(4), "A309 no sizes meet both `S <= 4` and `S >= 5`", "a slice ends at 6 of 4"),
 ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from archloom.tests.mutation import keeping, keeping_names, keeping_plans, kinds, plan_kinds, tensor_kinds
 from archloom.tests.mutation.choose import shares, spread, survey
 from archloom.tests.mutation.corpus import names, settle
 from archloom.tests.mutation.mutation import KINDS, distinct
+from archloom.tests.mutation.oracle import World
 from archloom.tests.mutation.verdict import compare
 
 BASES = [
@@ -35,6 +38,14 @@ def test_mutants_are_spread_over_kinds_and_texts() -> None:
     tried = {kind: sum(own.get(kind, 0) for own in found.values()) for kind in ("loss", "width")}
     assert tried == {"loss": 20, "width": 26}
     assert spread({"few": 1, "many": 9, "more": 9}, 7, SEED) == {"few": 1, "many": 3, "more": 3}
+
+
+@pytest.mark.parametrize("kind", ["edge", "task_name"])
+def test_nothing_stays_of_the_runs_of_a_mutant(kind: str) -> None:
+    base = settle("texts/tasks")
+    gc.collect()
+    compare(base, distinct(base, SEED)[kind][0])
+    assert gc.isenabled() and not [o for o in gc.get_objects() if type(o) is World]
 
 
 def test_no_mutant_is_made_twice() -> None:

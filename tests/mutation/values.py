@@ -29,6 +29,15 @@ class Outside(Exception):
     """A `require` of the model excludes the sizes that were tried."""
 
 
+class Whole:
+    """What is itself, whatever it holds, and is told by its sort alone: in circles it may hold all of a run, with every number in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"a {type(self).__name__}"
+
+
 @dataclass(frozen=True, slots=True)
 class Late:
     """A number or truth that depends on sizes of the batch: exact, and no help to `if`, ranges and shapes of parameters."""
@@ -77,8 +86,8 @@ class Choice:
     words: tuple[str, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Family:
+@dataclass(slots=True, eq=False, repr=False)
+class Family(Whole):
     """Values by member; `loop` where a loop bound them, so that they are never read bare."""
 
     set: Set
@@ -87,15 +96,15 @@ class Family:
     read: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Result:
+@dataclass(slots=True, eq=False, repr=False)
+class Result(Whole):
     """What a block with several outputs gives."""
 
     fields: dict[str, Any]
 
 
-@dataclass(slots=True, eq=False)
-class File:
+@dataclass(slots=True, eq=False, repr=False)
+class File(Whole):
     """A text: its items and what it imports, by name."""
 
     name: str
@@ -104,8 +113,8 @@ class File:
     definitions: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(slots=True, eq=False)
-class Maker:
+@dataclass(slots=True, eq=False, repr=False)
+class Maker(Whole):
     """A block, leaf, operation or function that can be called, perhaps with arguments given: `Norm(eps = 1e-6, ...)`."""
 
     name: str
@@ -120,8 +129,8 @@ class Maker:
         return self.name[:1].isupper()
 
 
-@dataclass(slots=True, eq=False)
-class Made:
+@dataclass(slots=True, eq=False, repr=False)
+class Made(Whole):
     """A module: a block with its arguments, or a torch module; without a path until a statement names it."""
 
     maker: Maker

@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,29 @@ class Runs:
                     _, body, frame = run_model(self.file, self.base.model, sizes, False, self.plans.preset(item.name))
                     preset_facts(item, frame)
         except Wrong as wrong:
-            return wrong
+            return Wrong(wrong.reason, wrong.kind)  # without its trace, which holds the run
+        finally:
+            gc.collect()
         return None
 
 
+@contextmanager
+def _swept() -> Generator[None]:
+    """Let the search for garbage look at nothing but what is made in here, at its end and after each run.
+
+    What a run makes hangs together in circles, and Python counts its objects, not the bytes of its tensors: left to itself it lets gigabytes stay.
+    """
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
+        gc.enable()
+
+
+@_swept()
 def compare(base: Base, mutation: Mutation) -> Outcome:
     """Return what comes of one mutant."""
     text = mutation.apply(base.text)

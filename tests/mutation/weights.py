@@ -24,7 +24,7 @@ from .expressions import clauses, evaluate, loosely
 from .members import text
 from .oracle import run_model
 from .parameters import typed
-from .paths import Owned, Selection, owned
+from .paths import Holdings, Owned, Selection, owned
 from .scopes import MISSING, Body, Frame
 from .values import File, Member, Set, Unknown, Wrong, plain, tidy, whole
 
@@ -36,6 +36,7 @@ class Map:
 
     def __init__(self, item: ast.Weights, body: Body, frame: Frame, file: File) -> None:
         self.item, self.body, self.frame, self.file = item, body, frame, file
+        self.holdings: Holdings = body.holdings
         self.hits: dict[int, Any] = {}
         self.family: ast.String | None = None
         self.stored: dict[str, tuple[int, ...]] | None = None
@@ -49,7 +50,7 @@ class Map:
                     self._rule(rule, inner)
         if self.item.complete:
             filled = self.hits.keys() | {i for pair in self.body.world.pairs if pair & self.hits.keys() for i in pair}
-            need(all(id(o.value) in filled for o in owned(self.body.made)), "a complete map leaves something out")
+            need(all(id(o.value) in filled for o in self.holdings.entries), "a complete map leaves something out")
 
     def _source(self, node: Any) -> None:
         if isinstance(node, ast.String):
@@ -78,7 +79,7 @@ class Map:
     # ----------------------------------------------------------------------------------------------------- rules
 
     def _rule(self, rule: ast.WeightRule, inner: Frame) -> None:
-        selection = Variables(owned(self.body.made), list(self.body.tasks), inner)
+        selection = Variables(self.holdings, list(self.body.tasks), inner)
         found = list(selection.hits(rule.target))
         filled: set[int] = set()
         used: set[str] = set()
@@ -125,8 +126,8 @@ class Map:
 class Variables(Selection):
     """Left sides of rules: selectors whose unbound names in brackets stand for every member."""
 
-    def __init__(self, entries: Sequence[Owned], tasks: Sequence[str], frame: Frame) -> None:
-        super().__init__(entries, tasks, frame, variables=True)
+    def __init__(self, holdings: Holdings, tasks: Sequence[str], frame: Frame) -> None:
+        super().__init__(holdings, tasks, frame, variables=True)
 
     def hits(self, node: Any) -> Iterator[tuple[Owned, int, dict[str, Any], Any]]:
         """Yield each tensor with how many parts of its path the left side names, what its variables are, what `*` and `**` stand for."""
@@ -188,8 +189,7 @@ def _bound_members(one: Owned, at: int, items: Sequence[Any], bindings: dict[str
     name, members = one.parts[at]
     found = dict(bindings)
     for i, item in enumerate(items[: len(members)]):
-        alike = (o.parts[at][1] for o in selection.entries if len(o.parts) > at and o.parts[at][0] == name)
-        siblings = list(dict.fromkeys(ms[i] for ms in alike if len(ms) > i))
+        siblings = selection.holdings.siblings(at, name, i)
         if item[0] == "variable":
             if item[1] in found and text(found[item[1]][0]) != text(members[i]):
                 return None
