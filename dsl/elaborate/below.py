@@ -11,32 +11,41 @@ from ..source import Span
 T = TypeVar("T")
 
 
-def _collect(body: Body, own: Callable[[Body, str], Iterator[T]]) -> list[T]:
-    """Gather what bodies say at each place where they are used; bodies that say nothing are looked at once."""
-    return list(_visit(body, "", own, {}))
+Own = Callable[[Body, str], list[T]]
+"""What one body says by itself, its paths behind a prefix."""
 
 
-def _visit(at: Body, prefix: str, own: Callable[[Body, str], Iterator[T]], silent: dict[int, bool]) -> Iterator[T]:
-    if not _quiet(at, own, silent):
-        yield from own(at, prefix)
-        for path, declared in at.modules.items():
-            for inner in declared.bodies:
-                yield from _visit(inner, f"{prefix}{path}.", own, silent)
+def _visit(at: Body, prefix: str, own: Own[T]) -> Iterator[T]:
+    """Yield what bodies say at each place where they are used, the widest first."""
+    yield from own(at, prefix)
+    for path, declared in at.modules.items():
+        for inner in declared.bodies:
+            if not _is_quiet(inner, own):
+                yield from _visit(inner, f"{prefix}{path}.", own)
 
 
-def _quiet(at: Body, own: Callable[[Body, str], Iterator[T]], silent: dict[int, bool]) -> bool:
-    found = silent.get(id(at))
+def _is_quiet(at: Body, own: Own[T]) -> bool:
+    """Tell whether a body that is whole, since another one calls it, and those below it say nothing."""
+    key = ("quiet", own)
+    found = at.found.get(key)
     if found is None:
-        found = next(own(at, ""), None) is None and all(_quiet(b, own, silent) for m in at.modules.values() for b in m.bodies)
-        silent[id(at)] = found
+        found = at.found[key] = not own(at, "") and all(_is_quiet(inner, own) for declared in at.modules.values() for inner in declared.bodies)
     return found
+
+
+def _frozen(at: Body, prefix: str) -> list[tuple[str, Span]]:
+    return [(f"{prefix}{freeze.path}", freeze.span) for freeze in at.frozen]
+
+
+def _tied(at: Body, prefix: str) -> list[tuple[str, str]]:
+    return [(f"{prefix}{first}", f"{prefix}{second}") for first, second, _ in at.ties]
 
 
 def frozen_paths(body: Body) -> list[tuple[str, Span]]:
     """Return the paths below a body that are frozen for good, with the place that says so."""
-    return _collect(body, lambda at, prefix: ((f"{prefix}{freeze.path}", freeze.span) for freeze in at.frozen))
+    return list(_visit(body, "", _frozen))
 
 
 def ties(body: Body) -> list[tuple[str, str]]:
     """Return the pairs of paths below a body that are one parameter."""
-    return _collect(body, lambda at, prefix: ((f"{prefix}{first}", f"{prefix}{second}") for first, second, _ in at.ties))
+    return list(_visit(body, "", _tied))

@@ -121,7 +121,7 @@ def sets_in_scope(frame: Frame) -> list[IndexSet]:
 
 
 def _member(node: ast.Name, frame: Frame) -> Value:
-    owners = [s for s in {id(s): s for s in sets_in_scope(frame)}.values() if place(s.members, node.id) is not None]
+    owners = [s for s in sets_in_scope(frame) if place(s.members, node.id) is not None]
     if not owners:
         return None
     declared = {s.declared for s in owners}

@@ -131,8 +131,7 @@ class Copier:
         for module, born in self.handing:
             self._module(module, born, member, text)
         for node, moving, born in self.moving:
-            self._node(node, moving, self._path(node.target, text) if born else node.target, shift, now)
-            self.body.nodes[-1].part = self._part(node.part, text)
+            self._node(node, moving, self._path(node.target, text) if born else node.target, self._part(node.part, text), shift, now)
         self._caches(text, shift, now)
         for condition in self.asking:
             assert condition.module is not None
@@ -202,20 +201,24 @@ class Copier:
             self.body.inputs.append(replace(declared, name=name, node=declared.node + shift))
             self.builder.state(replace(state, name=name, node=state.node + shift, result=self._ref(state.result, shift, now)))
 
-    def _node(self, node: Node, moving: Mapping[str, Operand], target: str, shift: int, now: Mapping[Ref, Ref]) -> None:
-        inputs = {**node.inputs, **{name: self._operand(operand, shift, now) for name, operand in moving.items()}}
+    def _node(self, node: Node, moving: Mapping[str, Operand], target: str, part: Part | None, shift: int, now: Mapping[Ref, Ref]) -> None:
+        inputs = dict(node.inputs)
+        for name, operand in moving.items():
+            inputs[name] = self._operand(operand, shift, now)
         self.builder.context.count_node(node.span)
-        self.body.nodes.append(Node(node.kind, target, inputs, node.attributes, node.outputs, node.span, node.name, node.primitive, node.body))
+        made = Node(node.kind, target, inputs, node.attributes, node.outputs, node.span, node.name, node.primitive, node.body, part)
+        self.body.nodes.append(made)
 
     def _operand(self, operand: Operand, shift: int, now: Mapping[Ref, Ref]) -> Operand:
         if isinstance(operand, Ref):
             return self._ref(operand, shift, now)
-        return operand and tuple(self._ref(ref, shift, now) for ref in operand)
+        return operand and tuple([self._ref(ref, shift, now) for ref in operand])
 
     def _ref(self, ref: Ref, shift: int, now: Mapping[Ref, Ref]) -> Ref:
-        if ref.node in self.doors and ref in now:
+        number = ref.node
+        if number in self.doors and ref in now:
             return now[ref]
-        return Ref(ref.node + shift, ref.index) if ref.node >= self.start else ref
+        return Ref(number + shift, ref.index) if number >= self.start else ref
 
     def _value(self, value: Value, shift: int, now: Mapping[Ref, Ref], text: str) -> Value:
         if isinstance(value, Tensor):

@@ -43,9 +43,10 @@ class Names(dict[str, Value]):
 
     def __setitem__(self, name: str, value: Value) -> None:
         super().__setitem__(name, value)
-        if isinstance(value, (Family, MemberOf)):
+        kind = value.__class__
+        if kind is Family or kind is MemberOf:
             self.sets[name] = value.set
-        elif isinstance(value, IndexSet):
+        elif kind is IndexSet:
             self.sets[name] = value
         elif self.sets:
             self.sets.pop(name, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Final, cast
+from typing import Any, Final
 
 from .. import ast
 from ..diagnostics import Diagnostic
@@ -139,27 +139,23 @@ def pythonisms(item: ast.Item) -> list[Diagnostic]:
 
 
 @cache
-def _fields(kind: type[ast.Node]) -> tuple[str, ...]:
-    return tuple(field for field in reversed(kind.__dataclass_fields__) if field != "span")
-
-
-def below(node: ast.Node) -> list[object]:
-    """Return what may hold nodes below a node, the last first."""
-    found = [getattr(node, field) for field in _fields(node.__class__)]
-    return [thing for thing in found if thing.__class__ not in LEAVES]
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """Return what of a kind of node may hold nodes, the last first; None for what is no node."""
+    return tuple(field for field in reversed(kind.__dataclass_fields__) if field != "span") if issubclass(kind, ast.Node) else None
 
 
 def walk(root: ast.Node, values: frozenset[str] | None = None) -> Iterator[ast.Node]:
     """Yield a node and all below it, parents first; with `values`, not what is below a node that is wrong itself."""
-    waiting: list[object] = [root]
+    waiting: list[Any] = [root]
     while waiting:
         thing = waiting.pop()
-        if thing.__class__ is tuple:
-            waiting.extend(reversed(cast("tuple[object, ...]", thing)))
-        elif isinstance(thing, ast.Node):
+        kind = thing.__class__
+        if kind is tuple:
+            waiting.extend(reversed(thing))
+        elif kind not in LEAVES and (fields := _fields(kind)) is not None:
             yield thing
             if values is None or not judge(thing, values):
-                waiting.extend(below(thing))
+                waiting += [getattr(thing, field) for field in fields]
 
 
 def valued(item: ast.Item) -> Iterator[str]:
