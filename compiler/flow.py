@@ -176,7 +176,9 @@ class Flow:
         if self.gradient and not any(carries(node.outputs[index]) for index in indices):
             return []
         own.update(_tensors(body, node, self.gradient))
-        still = self._flat(body, node) if self.gradient else frozenset[str]()
+        if not self.gradient:
+            return [ref for _, ref in operands(node)]
+        still = self._flat(body, node)
         return [ref for name, ref in operands(node) if name not in still]
 
     def _flat(self, body: Body, node: Node) -> frozenset[str]:

@@ -52,14 +52,14 @@ class GraphInspector:
 
     def met(self, body: Body, result: Ref, sources: Iterable[str | Ref]) -> Sequence[str | Ref]:
         """Return those of some sources that a value of a body depends on; what the value reads is found once for all of them."""
-        before, read = self._reach_of(body).ancestors(body, (result,)), self._dependence.of(body, frozenset((result,)))
-        inputs = _inputs(body)
+        reach, read, inputs = self._reach_of(body), self._dependence.of(body, frozenset((result,))), _inputs(body)
 
         def is_met(source: str | Ref) -> bool:
             if isinstance(source, Ref):
-                return source in before
-            own = inputs.get(source)
-            return any(Ref(number) in before for number in own) if own else read.meets(source)
+                return source in reach.ancestors(body, (result,))
+            if source in inputs:
+                return any(Ref(number) in reach.ancestors(body, (result,)) for number in inputs[source])
+            return read.meets(source)
 
         return [source for source in sources if is_met(source)]
 

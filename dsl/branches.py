@@ -80,11 +80,6 @@ class Branch:
         """What lies right below by name, each name's in order of birth."""
         return {name: self.named(name) for name in self.level.named}
 
-    @property
-    def is_plain(self) -> bool:
-        """True where nothing below it is a member of a family."""
-        return self.stem.is_plain
-
     def below(self) -> Iterator[Branch]:
         """Yield every branch below this one, a module before what it holds."""
         for named in self.children.values():

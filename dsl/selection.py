@@ -380,15 +380,13 @@ def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
 
 
 def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]:
-    for named in branch.children.values():
-        for child in named:
-            if not holds(child.members, child.sets, items):
-                if not child.is_plain:
-                    yield from _down(child, items, last)
-            else:
-                yield child
-                if not last:
-                    yield from child.below()
+    for stem in (stem for stems in branch.level.named.values() for stem in stems):
+        if stem.members and holds(stem.members, stem.sets, items):
+            yield branch.grown(stem)
+            if not last:
+                yield from branch.grown(stem).below()
+        elif not stem.is_plain:
+            yield from _down(branch.grown(stem), items, last)
 
 
 def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
