@@ -19,6 +19,7 @@ from typing import Any
 from . import ast
 from .diagnostics import Diagnostic, Label
 from .limits import DEFAULT, Limits, exceeded
+from .parse.again import keep, recall
 from .parse.continued import continued
 from .parse.depth import too_deep
 from .parse.engine import Fault, engine
@@ -56,7 +57,15 @@ class RawItem:
     def parsed(self) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:
         if self.fault:
             return None, (self.fault,)
-        return headed(self) if self.word == "transform" else run(self.span, "item", self.limits)
+        if self.word == "transform":
+            return headed(self)
+        known = recall(self.span, self.limits.depth)
+        if known is not None:
+            return known, ()
+        tree, found = run(self.span, "item", self.limits)
+        if tree is not None:
+            keep(tree, self.span, self.limits.depth)
+        return tree, found
 
     @cached_property
     def recovered(self) -> tuple[ast.Item | None, tuple[Diagnostic, ...]]:

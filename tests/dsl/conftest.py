@@ -8,6 +8,7 @@ import pytest
 
 from archloom.dsl.elaborate import kept, verdicts
 from archloom.dsl.elaborate.context import Context
+from archloom.dsl.parse import again
 
 
 @pytest.fixture
@@ -23,4 +24,5 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Context, "enter", told)
     monkeypatch.setattr(kept, "_kept", {})
     monkeypatch.setattr(verdicts, "_kept", {})
+    monkeypatch.setattr(again, "_kept", {})
     return names

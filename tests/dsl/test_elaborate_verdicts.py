@@ -13,6 +13,7 @@ import archloom
 from archloom.compiler.check import CheckResult, check_text
 from archloom.dsl.elaborate import kept, model, verdicts
 from archloom.dsl.limits import Limits
+from archloom.dsl.parse import again
 from archloom.dsl.source import Source
 
 EXAMPLES = Path(archloom.__file__).parent / "examples"
@@ -66,6 +67,7 @@ def agrees(text: str) -> CheckResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verdicts, "_kept", {})
         patch.setattr(kept, "_kept", {})
+        patch.setattr(again, "_kept", {})
         assert told(check(text)) == told(result)
     return result
 
