@@ -24,5 +24,5 @@ def find(view: View) -> Iterator[Diagnostic]:
 
 
 def read_by(body: Body, refs: list[Ref]) -> set[Ref]:
-    """Return all values that go into some values."""
-    return {ref for number in before(body, refs) for _, ref in operands(body.nodes[number])}
+    """Return some values and all that go into them: the sum of one loss is that loss itself."""
+    return {*refs} | {ref for number in before(body, refs) for _, ref in operands(body.nodes[number])}

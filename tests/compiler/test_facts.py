@@ -292,6 +292,7 @@ model M {
 }
 train M { stage s { tune all; losses fit, size } }
 """
-    assert check_text(Source("spec.arch", text)).diagnostics == ()
+    for steps in (1, 2):
+        assert check_text(Source("spec.arch", text.replace("0..2", f"0..{steps}"))).diagnostics == ()
     without = check_text(Source("spec.arch", text.replace("fit, size }", "fit }"))).diagnostics
     assert [d.message for d in without] == ["no stage uses the loss `e.1.small`", "no stage uses the loss `size`"]
