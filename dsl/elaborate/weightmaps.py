@@ -26,7 +26,7 @@ from .scope import Frame
 from .selecting import fail_miss, selector, tree_of
 from .stored import Stored, stored_model
 from .templates import Scope, fill
-from .values import IndexSet, MemberOf, is_map
+from .values import IndexSet, MemberOf, describe, is_map
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +108,7 @@ class _Map:
         bound: dict[str, SetAxis | None] = {}
         matched = fills = False
         for inner in clauses(rule.clauses, self.frame):
+            _members(rule, inner)
             filled, texts = set[int](), dict[tuple[object, ...], str]()
             for match, deep, without in hits(selector(rule.target, inner, variables=True), self.tree):
                 self.frame.builder.context.step(rule.span)
@@ -174,6 +175,16 @@ def stored_file(node: ast.String, frame: Frame) -> str:
 
 
 Where = Sequence[tuple[str, ast.Expr]]
+
+
+def _members(rule: ast.WeightRule, inner: Frame) -> None:
+    """Require that the variables of a rule's own loops stand for members."""
+    for clause in rule.clauses:
+        for name in clause.names:
+            value = inner.find(name)
+            if not statics.is_static(value):
+                what = f"can't run over `{clause.iterable.span.text}`: `{name}` would be {describe(value)}, no member"
+                fail("A208", what, clause.iterable.span, "the loop of a rule runs over members: `for i in 0..2`, or over an index set")
 
 
 def scope_of(match: Match, inner: Frame, where: Where, used: set[str], texts: dict[tuple[object, ...], str] | None = None) -> Scope:

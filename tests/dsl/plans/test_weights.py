@@ -325,3 +325,11 @@ def test_a_pickle_is_refused_by_its_name() -> None:
     assert [(code, message) for code, message, _ in found(text)] == [
         ("A651", f"`{name}` is a pickle, and weights are read from safetensors only") for name in ("adapters/{t}.PT", "start.ckpt")
     ]
+
+
+def test_the_loop_of_a_rule_runs_over_members() -> None:
+    model = "model M { in x: float[B, 4]; index ls = 0..3; repeat i in ls carry x { layer = Linear(4, 4); x = layer(x) }; out y = x }\n"
+    rule = 'weights start for M from "w" {{ layer[i] <- "l.{{i}}" for i in {} }}'
+    assert found(model + rule.format("ls[..2]")) == []
+    help = "the loop of a rule runs over members: `for i in 0..2`, or over an index set"
+    assert found(model + rule.format("layer[..2]")) == [("A208", "can't run over `layer[..2]`: `i` would be a module, no member", help)]
