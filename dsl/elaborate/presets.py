@@ -10,6 +10,7 @@ from ..program import Program
 from ..source import Span
 from . import statics
 from .arguments import checked, typed_expression
+from .builder import Builder
 from .context import Poisoned, Problem, suggest
 from .scope import Frame
 from .values import Value
@@ -64,11 +65,12 @@ def _elaborated(item: ast.Preset, model: ast.Model, base: Frame) -> Frame | None
     settings = [setting for setting in item.settings if isinstance(setting, ast.Setting)]
     known = {setting.name: setting for setting in settings if setting.name in types}
     values: dict[str, Value] = {}
+    border = Frame("block", Builder(base.builder.context, model.name, model.span), base.file)  # no set of the body at hand is the preset's
     for name, setting in known.items():
         try:
             value = typed_expression(types[name], setting.value, base)
             depends = isinstance(types[name], ast.TypeChoice)  # on what the preset sets, perhaps
-            values[name] = value if depends else checked(name, value, types[name], setting.value.span, base)
+            values[name] = value if depends else checked(name, value, types[name], setting.value.span, border)
         except Problem as problem:
             base.builder.context.report(problem.diagnostic)
     if len(values) < len(settings):
