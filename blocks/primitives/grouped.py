@@ -7,7 +7,7 @@ from typing import Any
 from ...dsl.dims import Dim
 from ...dsl.primitive import Cost, Inputs, Rule
 from ...dsl.types import DType, TensorType, extent
-from ..arguments import size, tensor
+from ..arguments import size, tensor, word
 from ..costs import moved, moved_bytes, product
 from ..lowering import Given, LoweringBuilder, Omit, call, expand
 from ..operands import common_dtype
@@ -99,3 +99,58 @@ def grouped_linear(rule: Rule, x: TensorType, weight: TensorType, member: Tensor
         rule.same(ends.shape[0], weight.shape[0], "axis 0 of `ends` and of `weight`")
     values = {"x": x, "weight": weight, **({"bias": bias} if bias is not None else {})}
     return TensorType(common_dtype(rule, values, "float"), (rows, weight.shape[1]))
+
+
+def _moe_cost(inputs: Inputs, outputs: tuple[TensorType, ...]) -> Cost:
+    inner, outer = inputs["inner"].shape, inputs["outer"].shape
+    each = product(inner) + product(outer)
+    return Cost(product(inputs["chosen"].shape) * each * 2 // extent(outer[0]), moved_bytes(inputs, outputs))
+
+
+@operation(
+    arguments=(
+        tensor("x", "the rows"),
+        tensor("chosen", "the experts of each row", within=lambda inputs: inputs["outer"].shape[0]),
+        tensor("gates", "what each of them weighs"),
+        tensor("inner", "the experts' first matrices, one below the other"),
+        tensor("outer", "their second matrices"),
+        word("activation", ("silu", "gelu", "relu"), "the function between them", "silu"),
+    ),
+    lowering=call(f"{GROUPING}.moe_ffn", "x", "chosen", "gates", "inner", "outer", "activation"),
+    cost=_moe_cost,
+    good=(
+        sample(x="float[B, 4]", chosen="int[B, 1] < 1", gates="float[B, 1]", inner="float[6, 4]", outer="float[1, 5, 3]"),
+        sample(x="float[B, S, 4]", chosen="int[B, S, 2] < 3", gates="float[B, S, 2]", inner="float[9, 4]", outer="float[3, 4, 3]", activation="gelu"),
+    ),
+    bad=(
+        refused("A322", x="float[4]", chosen="int[2]", gates="float[2]", inner="float[6, 4]", outer="float[3, 4, 2]"),
+        refused("A301", x="float[B, 4]", chosen="int[S, 2]", gates="float[B, 2]", inner="float[6, 4]", outer="float[3, 4, 2]"),
+        refused("A301", x="float[B, 4]", chosen="int[B, 2]", gates="float[B, 1]", inner="float[6, 4]", outer="float[3, 4, 2]"),
+        refused("A301", x="float[B, 4]", chosen="int[B, 2]", gates="float[B, 2]", inner="float[6, 5]", outer="float[3, 4, 2]"),
+        refused("A322", x="float[B, 4]", chosen="int[B, 2]", gates="float[B, 2]", inner="float[7, 4]", outer="float[3, 4, 2]"),
+        refused("A305", x="float[B, 4]", chosen="float[B, 2]", gates="float[B, 2]", inner="float[6, 4]", outer="float[3, 4, 2]"),
+        refused("A213", x="float[B, 4]", chosen="int[B, 2]", gates="float[B, 2]", inner="float[6, 4]", outer="float[3, 4, 2]", activation="tanh"),
+    ),
+)
+def moe_ffn(rule: Rule, x: TensorType, chosen: TensorType, gates: TensorType, inner: TensorType, outer: TensorType, activation: str) -> TensorType:
+    """Add up what the feed-forward experts chosen for each row make of it: `y = sum_j gates_j V_e f(U_e x)`, `e = chosen_j`.
+
+    x: float[..., din], chosen: int[..., k] in 0..E, gates: float[..., k], inner U: float[E h, din], outer V: float[E, dout, w], y: float[..., dout].
+    f is the activation where h = w; where h = 2 w it is that of the first half, times the second (arXiv 2002.05202).  Few
+    rows are given to all experts, where that takes less time than to bring each to its own.
+    """
+    rule.dtype(chosen, [DType.INT], "`chosen`")
+    if x.rank < 2 or (chosen.rank, gates.rank, inner.rank, outer.rank) != (x.rank, x.rank, 2, 3):
+        wanted = "x: float[..., din], chosen: int[..., k], gates: float[..., k], inner: float[E h, din], outer: float[E, dout, w]"
+        message = f"`moe_ffn` takes {wanted}, and gets {x}, {chosen}, {gates}, {inner}, {outer}"
+        raise rule.fail(message, "give each row its experts and gates", "A322")
+    for axis in range(x.rank - 1):
+        rule.same(x.shape[axis], chosen.shape[axis], f"axis {axis} of `x` and of `chosen`")
+    for axis in range(x.rank):
+        rule.same(chosen.shape[axis], gates.shape[axis], f"axis {axis} of `chosen` and of `gates`")
+    rule.same(x.shape[-1], inner.shape[1], "the last axes of `x` and `inner`")
+    hidden, narrow = extent(inner.shape[0]), extent(outer.shape[0]) * extent(outer.shape[2])
+    if hidden not in (narrow, narrow * 2):
+        raise rule.fail(f"`inner` has {hidden} rows for {narrow} columns of `outer`", "give as many, or twice as many", "A322")
+    values = {"x": x, "gates": gates, "inner": inner, "outer": outer}
+    return TensorType(common_dtype(rule, values, "float"), (*x.shape[:-1], outer.shape[1]))

@@ -14,6 +14,7 @@ from ...dsl.record import record
 from ...dsl.types import Axis, extent
 from ..graph import Graph, module_at, operands
 from ..optimize.batching import BINARY, ELEMENTWISE
+from ..optimize.feeding import FeedForward, feed_forward
 from ..optimize.inlining import inlined_where
 from ..optimize.interface import Journal, Pass
 from ..optimize.purity import static
@@ -29,8 +30,9 @@ class RouteExperts(Pass):
     """Compute each expert on the rows that it is kept for alone: `sum_e g_e f_e(x) where keep_e`, where `topk_mask` keeps a number of experts for
     each row.
 
-    The rows are put in the order of their experts, the linears of all experts are one grouped product, and the results are added up where the rows
-    came from; gates that are masked by `keep_e` and normalised are computed for the experts that are kept alone, a softmax as that over these.
+    Feed-forward experts without biases under gates are one operation, `moe_ffn`, which gives few rows to all of them.  For any other experts the rows
+    are put in the order of their experts, the linears of all experts are one grouped product, and the results are added up where the rows came from.
+    Gates that are masked by `keep_e` and normalised are computed for the experts that are kept alone, a softmax as that over these.
     In a call with fewer rows than experts the product is one for each expert that has rows, and the others' parameters get a gradient of zeros
     without storage.
     Only where `keep_e` is false for half of the experts or more, and that spares `least` multiply-adds; an axis of open size counts as `rows`.
@@ -40,7 +42,7 @@ class RouteExperts(Pass):
     least: int = 2_000_000
     rows: int = 16
 
-    fires: ClassVar[Mapping[str, int]] = {"texts/route_experts": 4}
+    fires: ClassVar[Mapping[str, int]] = {"texts/route_experts": 6}
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Route the mixtures of each body."""
@@ -260,6 +262,9 @@ class _Emission:
     def result(self) -> Ref:
         """Return the sum."""
         write, like = self.writer.operation, self.like
+        fed = feed_forward(self.writer.old, self.found.values) if self.found.gate is not None else None
+        if fed is not None:
+            return self._fed(fed)
         value = self._value(self.found.values)
         if self.found.gate is not None:
             gates = write("flatten", like, x=self._at_chosen(self.found.gate), start=0, end=-1)
@@ -271,6 +276,16 @@ class _Emission:
             size = size * extent(axis)
         total = write("segment_sum", like, like.name, x=value, segment=self._rows, count=size)
         return total if len(self.found.rows) == 1 else write("unflatten", like, like.name, x=total, dim=0, shape=shape[:-1])
+
+    def _fed(self, found: FeedForward) -> Ref:
+        """Return the sum over feed-forward experts, weighed by gates."""
+        write, like = self.writer.operation, self.like
+        weights = [self._own(self.writer.old.nodes[refs[expert].node])["weight"] for expert in range(len(found.outer)) for refs in found.inner]
+        inner = write("concat", like, tensors=tuple(weights), dim=0)
+        last = [self.writer.old.nodes[ref.node] for ref in found.outer]
+        outer = self._side_by_side([self._own(node)["weight"] for node in last], int(cast(int, extent(last[0].outputs[0].shape[-1]))))
+        given = {"x": self.writer.at(found.read), "chosen": self._chosen, "gates": self._at_chosen(cast(Ref, self.found.gate))}
+        return write("moe_ffn", like, like.name, inner=inner, outer=outer, activation=found.activation, **given)
 
     def _at_chosen(self, ref: Ref) -> Ref:
         """Return a value of all experts for those that each row is given to, computed for them alone where it is masked and normalised."""

@@ -9,6 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from .beside import gradients, side_of
+from .composites import segment_sum
+
+LARGE = 1 << 20
+"""Bytes of matrices from which on it takes longer to write their gradient down and add it up than to find out that it needn't be."""
+FEW = 1 << 19
+"""Multiply-adds that take no longer than to sort rows and to bring them back."""
 
 
 def routes(chosen: Tensor, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -37,6 +43,38 @@ def grouped_linear(x: Tensor, weight: Tensor, bias: Tensor | None, member: Tenso
     return y if bias is None else y + functional.embedding(member, bias)
 
 
+def moe_ffn(x: Tensor, chosen: Tensor, gates: Tensor, inner: Tensor, outer: Tensor, activation: str) -> Tensor:
+    """Add up what feed-forward experts make of each row, by gates: `y = sum_j gates_j outer_e f(inner_e x)` with `e = chosen_j`.
+
+    x: float[..., din], chosen: int[..., k] in 0..E, gates: float[..., k], inner: float[E h, din], outer: float[E, dout, w], y: float[..., dout].
+    f is the activation where h = w; where h = 2 w it is that of the first half, times the second.  Few rows are given to all experts.
+    """
+    members, k = outer.size(0), chosen.size(-1)
+    rows, picks = x.reshape(-1, x.size(-1)), chosen.reshape(-1, k)
+    count = rows.size(0)
+    few = count * (members - k) * (inner.numel() + outer.numel()) <= FEW * members
+    if few and not x.is_meta:  # where what each row needs is counted
+        hidden = _activated(functional.linear(rows, inner).view(count, members, inner.size(0) // members), outer, activation)
+        every = torch.bmm(hidden.transpose(0, 1), outer.mT).transpose(0, 1)
+        picked = every.gather(1, picks[:, :, None].expand(-1, -1, outer.size(1)))
+        y = torch.bmm(gates.reshape(-1, 1, k), picked)
+    else:
+        at, own, places, ends = routes(picks, members)
+        y = grouped_linear(functional.embedding(at, rows), inner.view(members, -1, inner.size(1)), None, own, ends)
+        y = grouped_linear(_activated(y, outer, activation), outer, None, own, ends)
+        y = y * torch.index_select(gates.flatten(), 0, places)[:, None]
+        y = segment_sum(y, at, count)
+    return y.view(*x.shape[:-1], outer.size(1))
+
+
+def _activated(hidden: Tensor, outer: Tensor, activation: str) -> Tensor:
+    function = getattr(functional, activation)
+    if hidden.size(-1) == outer.size(2):
+        return function(hidden)
+    first, second = hidden.chunk(2, -1)
+    return function(first) * second
+
+
 def grouped_product(x: Tensor, weight: Tensor, member: Tensor, ends: Tensor) -> Tensor:
     """Map rows that stand by members: by torch's grouped product, or where there are fewer rows than members by one for each that has some.
 
@@ -47,7 +85,8 @@ def grouped_product(x: Tensor, weight: Tensor, member: Tensor, ends: Tensor) -> 
     if torch.compiler.is_compiling():
         return _grouped(x, weight, ends) if x.dtype is torch.bfloat16 and is_groupable(x, weight) else _everywhere(x, weight, member)
     if is_groupable(x, weight) and x.size(0) >= weight.size(0):
-        packed = x.device.type == "cpu" and torch.is_grad_enabled() and side_of(weight) is not None
+        large = weight.nbytes >= LARGE and x.device.type == "cpu"
+        packed = large and torch.is_grad_enabled() and side_of(weight) is not None
         return cast(Any, super(torch.autograd.Function, Grouped)).apply(x, weight, ends) if packed else _grouped(x, weight, ends)
     if not x.size(0):
         return functional.linear(x, weight[0])

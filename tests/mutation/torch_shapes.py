@@ -78,6 +78,23 @@ def grouped_linear(x: Any, weight: Any, member: Any, bias: Any, ends: Any) -> Te
 
 
 @entry
+def moe_ffn(x: Any, chosen: Any, gates: Any, inner: Any, outer: Any, activation: str) -> Tensor:
+    floats(x, gates, inner, outer)
+    of(chosen, torch.int64, what="chosen")
+    need(x.dim() >= 2 and (chosen.dim(), gates.dim(), inner.dim(), outer.dim()) == (x.dim(), x.dim(), 2, 3), "moe_ffn's axes")
+    shapes(chosen, gates)
+    shapes(chosen[..., 0], x[..., 0])
+    equal(x.shape[-1], inner.shape[1], "moe_ffn's width")
+    members, dout, width = outer.shape
+    need(not chosen.numel() or (chosen.min() >= 0 and chosen.max() < members), "an expert that there isn't")
+    need(inner.shape[0] in (members * width, 2 * members * width), "moe_ffn's hidden width")
+    hidden = torch.einsum("...i,ehi->...eh", x, inner.unflatten(0, (members, -1)))
+    first = getattr(F, activation)(hidden[..., :width])
+    every = torch.einsum("...ew,eow->...eo", first * hidden[..., width:] if hidden.shape[-1] > width else first, outer)
+    return (gates[..., None] * every.gather(-2, chosen[..., None].expand(*chosen.shape, dout))).sum(-2)
+
+
+@entry
 def routes(chosen: Any, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     need(of(chosen, torch.int64, what="chosen").dim() >= 2, "no rows")
     need(not chosen.numel() or (chosen.min() >= 0 and chosen.max() < members), "a member that there isn't")

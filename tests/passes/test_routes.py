@@ -11,7 +11,8 @@ import torch
 import archloom
 from archloom.compiler.api import load_program
 from archloom.compiler.optimize.manager import optimize
-from archloom.compiler.runtime.grouping import grouped_linear, routes
+from archloom.compiler.runtime import grouping
+from archloom.compiler.runtime.grouping import grouped_linear, moe_ffn, routes
 
 from .comparing import ROOT, flat
 
@@ -79,6 +80,40 @@ model M() {{
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("value", ["down(silu(gate(x)) * up(x))", "down(up(x) * gelu(gate(x)))", "down(relu(gate(x)))"])
+@pytest.mark.parametrize("rows", [1, 64])
+def test_feed_forward_experts(value: str, rows: int) -> None:
+    torch.manual_seed(0)
+    text = f"""arch 1
+import moe.SparseMixture
+block Expert(dim: int) {{
+  in x: float[B, dim]
+  gate, up, down = Linear(dim, 32, bias = false), Linear(dim, 32, bias = false), Linear(32, dim, bias = false)
+  out y = {value}
+}}
+model M(dim: int = 64) {{
+  index experts = 0..6
+  in x: float[B, dim]
+  mixture = SparseMixture(dim, experts, 2, Expert)
+  out y = mixture(x)
+}}
+"""
+    plain, routed = (archloom.compile(text, dtype="float64", optimize=asked) for asked in ("none", "route_experts(least = 1), pack"))
+    routed.load_state_dict(plain.state_dict())
+    assert "moe_ffn" in routed.mixture.code
+    x = torch.randn(rows, 64, dtype=torch.float64, requires_grad=True)
+    found: list[tuple[torch.Tensor, ...]] = []
+    for model in (plain, routed):
+        y = model(x=x).y
+        asked: dict[str, Any] = {"create_graph": True, "allow_unused": True, "materialize_grads": True}
+        first = torch.autograd.grad(y.square().sum(), [x, *model.parameters()], **asked)
+        squares = torch.stack([each.square().sum() for each in first]).sum()
+        found.append((y, *first, *torch.autograd.grad(squares, [x, model.mixture.gate.linear.weight])))
+    assert len(found[0]) == len(found[1])
+    for mine, other in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+
+
 def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> None:
     torch.manual_seed(0)
     chosen = torch.rand(6, 4).topk(2).indices
@@ -95,6 +130,8 @@ def test_the_grouped_product_of_torch_is_the_same_as_a_product_for_each() -> Non
     shuffled = torch.randperm(12)
     torch.testing.assert_close(grouped_linear(x[shuffled], weight, bias, members[shuffled]), wanted[shuffled], rtol=1e-5, atol=1e-5)
     assert grouped_linear(x[:0], weight, bias, members[:0], torch.zeros(4, dtype=torch.int32)).shape == (0, 16)
+    inner, outer, few = torch.randn(4 * 6, 8), torch.randn(4, 5, 6), chosen[:0].reshape(0, 3, 2)
+    assert moe_ffn(torch.randn(0, 3, 8), few, torch.randn(0, 3, 2), inner, outer, "relu").shape == (0, 3, 5)
     odd = torch.stack([weight[e, :5, :7] @ row for row, e in zip(x[:, :7], members, strict=True)])
     torch.testing.assert_close(grouped_linear(x[:, :7], weight[:, :5, :7], None, members, ends), odd, rtol=1e-5, atol=1e-5)
 
@@ -117,8 +154,9 @@ def test_few_rows_of_packed_members_have_gradients_of_gradients_and_none_in_bulk
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_that_stand_side_by_side_are_added_to_as_the_engine_would_do_it(pair: tuple[Any, Any]) -> None:
+def test_gradients_that_stand_side_by_side_are_added_to_as_the_engine_would_do_it(pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever asks for them: passes to all parameters, to some, to none, such as return them, with hooks, and with gradients of gradients."""
+    monkeypatch.setattr(grouping, "LARGE", 0)
     x, path = torch.randn(1, 16, 64), "mixture.expert.1.down.weight"
     found: list[list[torch.Tensor]] = []
     for model in pair:
