@@ -22,18 +22,16 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, rectify
     With `rectify` the result is clipped at zero, in the very storage: oneDNN's own clipping would make 0 of NaN.
     x: float[..., din], weight: float[dout, din], bias: float[dout], y: float[..., dout].
     """
-    made = _linear(x, weight, bias)
+    watched = torch.compiler.is_compiling() or torch.is_grad_enabled() or _transformed()
+    made = functional.linear(x, weight, bias) if watched or not _pays_for(x, weight) else _pointwise(x, weight, bias)
     if not rectify:
         return made
-    return torch.relu(made) if torch.is_grad_enabled() or torch.compiler.is_compiling() or _transformed() else made.relu_()
+    return torch.relu(made) if watched else made.relu_()
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if torch.compiler.is_compiling() or x.numel() * weight.size(0) < LEAST_PRODUCTS:  # what tells small ones comes before all that takes longer
-        return functional.linear(x, weight, bias)
-    if torch.is_grad_enabled() or not _fits(x, weight) or _transformed() or not works() or not pays():
-        return functional.linear(x, weight, bias)
-    return _pointwise(x, weight, bias)
+def _pays_for(x: Tensor, weight: Tensor) -> bool:
+    few = x.numel() * weight.size(0) < LEAST_PRODUCTS  # asked first: what is small can't wait for the rest
+    return not few and _fits(x, weight) and works() and pays()
 
 
 @cache
