@@ -10,8 +10,6 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-KEPT = 1 << 18
-"""How many bytes a storage has at most whose value is made once."""
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 _executes: Callable[[Any], bool] = vars(torch)["_C"]._will_engine_execute_node
 _pointer = cast("Callable[[Tensor], int]", Tensor.data_ptr)
@@ -47,22 +45,20 @@ class Side(torch.autograd.Function):
 
 
 class Beside:
-    """The storage of parameters as a value that gradients go through: it keeps nothing of a call, and a small one is made once for all of them.
-
-    The backward pass runs the newest steps first, and parts the gradient of what was made before the call at its very end: until then it holds it,
-    and then it is no longer in the processor's caches.
-    """
+    """The storage of parameters as a value that gradients go through, made once: it keeps nothing of a call, and each can begin from it."""
 
     def __init__(self) -> None:
         self._value: Tensor | None = None
 
     def get(self, whole: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        """Return the value, from the storage and its parts where it isn't kept."""
-        if whole.nbytes > KEPT or _transformed():
+        """Return the value, the first time from the storage and its parts."""
+        if _transformed():
             return beside(whole, parts)
         if self._value is None:
             self._value = beside(whole, parts)
-            cast(Any, self._value.grad_fn)._set_sequence_nr(_LEAF)  # else it is the last to run, and all gradients wait for it in memory
+            cast(Any, self._value.grad_fn)._set_sequence_nr(
+                _LEAF
+            )  # else it is the last to run, and all gradients wait for it in memory, out of the caches
         return self._value
 
     def forget(self) -> None:
