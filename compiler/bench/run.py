@@ -10,7 +10,7 @@ import torch
 
 from ...dsl.record import entity
 from . import ceilings as limits
-from .configuration import INT8, REFERENCE, Configuration
+from .configuration import INT8, QUANTIZE, REFERENCE, Configuration
 from .expected import Expected
 from .machine import computing_with, describe, device_of
 from .memory import kept, peak, weights
@@ -201,9 +201,10 @@ def _timed(row: Row, times: Sequence[float], first: Sequence[float], calls: int,
 
 def _unquantized(configuration: Configuration, subject: Subject) -> list[str]:
     """Say that and why a model that was to be quantized is as it was."""
-    if configuration.dtype != INT8 or subject.steps[-1].fired:
+    steps = [step for step in subject.steps if step.name == QUANTIZE]
+    if configuration.dtype != INT8 or any(step.fired for step in steps):
         return []
-    declined = subject.steps[-1].declined
+    declined = [event for step in steps for event in step.declined]
     return [f"nothing is quantized: {declined[0].what}" if declined else "nothing is quantized: there is no linear"]
 
 

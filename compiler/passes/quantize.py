@@ -19,7 +19,7 @@ from ..optimize.instances import Absolute, Choice, rebuild_each
 from ..optimize.interface import Journal, Keeps, Pass
 from ..optimize.selecting import selected, spelt
 from ..optimize.writing import Writer
-from ..paths import is_handed
+from ..paths import is_handed, join
 
 ALL = "all"
 NOTHING = "A841"
@@ -100,9 +100,15 @@ class Quantize(Pass):
         chosen, known = selected(graph, "where", self.where), spelt(graph.program) if self.ranges else {}
         quantizer = _Quantizer(chosen, self, journal)
         graph = rebuild_each(graph, quantizer.choose, quantizer.rewrite)
-        unknown = tuple(_unknown(path, known, quantizer.weights) for path in quantizer.ranges if path not in quantizer.weights)
+        unread = [path for path in quantizer.ranges if path not in quantizer.weights]
+        maps = {join(path, "weight") for path, each in graph.census.modules() if each.kind in LEAVES} if unread else ()
+        unknown = tuple(_unknown(path, known, quantizer.weights) for path in unread if path not in maps)
         if unknown:
             raise Failure(unknown)
+        for path in unread:
+            journal.decline(
+                graph.program.eval, f"`ranges` names `{path}`, which no linear or convolution reads after the passes before", graph.program.eval.span
+            )
         if not journal.fired and self.where != ALL:
             raise Failure((_nothing(self.where, journal),))
         return graph

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from os import PathLike
 from typing import Any
 
@@ -41,12 +42,15 @@ Ranges = Mapping[str, tuple[float, float]]
 
 
 def ranges(model: Model, data: Iterable[Batch]) -> Ranges:
-    """Return the ranges of what the linears and convolutions of a model without passes are called with."""
+    """Return the ranges of what the linears and convolutions of a model without passes are called with; raises ValueError where that isn't finite."""
     found: dict[str, tuple[float, float]] = {}
+    wrong: list[str] = []
 
     def seen(path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def look(module: nn.Module, args: tuple[Any, ...]) -> None:
             low, high = map(float, torch.aminmax(args[0]))
+            if not isfinite(low) or not isfinite(high):
+                wrong.append(path)
             known = found.get(path, (low, high))
             found[path] = min(known[0], low), max(known[1], high)
 
@@ -62,6 +66,8 @@ def ranges(model: Model, data: Iterable[Batch]) -> Ranges:
     finally:
         for hook in hooks:
             hook.remove()
+    if wrong:
+        raise ValueError(f"`{wrong[0]}` is multiplied with what is NaN or infinite: look into the data, and into the weights")
     return found
 
 

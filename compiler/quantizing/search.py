@@ -97,7 +97,8 @@ class Search:
         rows = [[(each.to, row.weights) for row in self.model([each], meta=True).quantized] for each in every]
         total = sum(map(len, rows))
         if not total:
-            raise ValueError("nothing can be quantized: there is no linear of 16384 numbers or more")
+            what = "linear or convolution" if STATIC in kinds else f"linear (convolutions are for `{STATIC}`)"
+            raise ValueError(f"nothing can be quantized: there is no {what} of {Quantize().least} numbers or more")
         found: list[list[Choice]] = []
         for each in rows:
             made: list[Choice] = []

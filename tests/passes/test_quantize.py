@@ -259,6 +259,24 @@ def test_ranges_of_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_ranges_of_data_that_is_no_number(value: float) -> None:
+    first, second = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
+    second[1, 0, 0, 0] = value
+    with pytest.raises(ValueError, match="`a.weight` is multiplied with what is NaN or infinite: look into the data, and into the weights"):
+        ranges(archloom.compile(CONV).eval(), [{"x": first}, {"x": second}, {"x": first}])
+
+
+def test_ranges_of_what_passes_compute_otherwise() -> None:
+    """They hold nothing wrong: the weight is one of a linear in the text, though another pass has left that out."""
+    text = "arch 1\nmodel M {\n  in x: float[B, 4]\n  a, b = Linear(4, 4), Linear(4, 4)\n  y = a(x)\n  unused = b(x)\n  out z = y\n}\n"
+    model: Any = archloom.compile(
+        text, optimize="dead_code, quantize(to = 'int8_static', least = 1, ranges = (('a.weight', -1.0, 1.0), ('b.weight', 0.0, 1.0)))"
+    )
+    assert [row.weights for row in model.quantized] == [("a.weight",)]
+    assert "`ranges` names `b.weight`, which no linear or convolution reads after the passes before" in model.passes.explain()
+
+
 def test_what_scales_a_weight_needs_no_selection() -> None:
     text = SPEC.replace("  out y = up(q(x)", "  norm = BatchNorm1d(dim)\n  out y = up(q(norm(x))").replace("k(x)", "k(norm(x))")
     _, other, _ = made("inference, quantize(where = '**.{q, k}')", text=text)

@@ -176,7 +176,10 @@ def test_batches_that_do_not_fit(given: list[dict[str, Tensor]], says: str) -> N
         ({"size": 0.1}, "no choice comes down to 0.1: with everything quantized it is 0.2"),
         ({"error": 0.1, "to": "int8"}, "nothing is quantized to `int8`"),
         ({"error": 0.1, "data": []}, "there is no batch to measure on: give at least one"),
-        ({"error": 0.1, "params": {"dim": 8}, "data": [{"x": torch.zeros(1, 8)}]}, "nothing can be quantized: there is no linear of 16384 numbers"),
+        (
+            {"error": 0.1, "params": {"dim": 8}, "data": [{"x": torch.zeros(1, 8)}]},
+            "there is no linear (convolutions are for `int8_static`) of 16384 numbers",
+        ),
     ],
 )
 def test_what_can_not_be(options: dict[str, Any], says: str) -> None:
