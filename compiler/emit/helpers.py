@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ..lower.names import imported
-from .layout import WIDTH, docstring, signature
+from .layout import WIDTH, docstring, parted, signature
 from .layout import statement as laid_out
 
 
@@ -101,6 +101,10 @@ def _narrow(row: str) -> list[str]:
     indent = len(row) - len(row.lstrip())
     if len(row) <= WIDTH:
         return [row]
+    code, why = parted(text)
+    if why:
+        above = textwrap.wrap(why, WIDTH - indent - 2)
+        return [*(f"{' ' * indent}# {line}" for line in above), *(_narrow(f"{' ' * indent}{code}") if code else [])]
     if text.startswith("def "):
         head, _, result = text.partition(" -> ")
         name, _, parameters = head.removeprefix("def ").removesuffix(")").partition("(")

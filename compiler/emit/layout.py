@@ -153,6 +153,16 @@ def split(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def parted(text: str) -> tuple[str, str]:
+    """Return the code of a line and what is written behind its `#`.
+
+    >>> parted('mark = "#"  # of a comment')
+    ('mark = "#"', 'of a comment')
+    """
+    cut = next((position for position, _ in _walk(text) if text[position] == "#"), len(text))
+    return text[:cut].rstrip(), text[cut + 1 :].strip()
+
+
 def signature(name: str, parameters: Sequence[str], result: str, indent: int) -> list[str]:
     """Lay out the head of a function."""
     return _broken(f"def {name}({', '.join(parameters)})", indent, "", f" -> {result}:")

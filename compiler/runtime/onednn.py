@@ -23,7 +23,8 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, rectify
     x: float[..., din], weight: float[dout, din], bias: float[dout], y: float[..., dout].
     """
     watched = torch.compiler.is_compiling() or torch.is_grad_enabled() or _transformed()
-    made = functional.linear(x, weight, bias) if watched or not _pays_for(x, weight) else _pointwise(x, weight, bias)
+    by = functional.linear if watched or not _pays_for(x, weight) else _pointwise
+    made = by(x, weight, bias)
     if not rectify:
         return made
     return torch.relu(made) if watched else made.relu_()

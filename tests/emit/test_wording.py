@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import pytest
+
+from archloom.compiler.emit.helpers import Helpers
+from archloom.compiler.emit.layout import WIDTH
+
 from .comparing import compare
+
+PRIMITIVES = Path(__file__).parents[2] / "blocks" / "primitives"
+
+
+TAKEN = re.findall(r'"(archloom\.compiler\.runtime\.\w+\.[a-z]\w+)"', "".join(path.read_text() for path in PRIMITIVES.rglob("*.py")))
+
+
+@pytest.mark.parametrize("dotted", sorted(set(TAKEN)))
+def test_what_a_file_takes_along_is_python_within_the_width(dotted: str) -> None:
+    helpers = Helpers()
+    helpers.use(dotted)
+    lines = helpers.lines()
+    compile("\n".join((*helpers.imports, *lines)), dotted, "exec", dont_inherit=True)
+    assert [line for line in lines if len(line) > WIDTH] == []
 
 
 def test_loops_go_through_families_lists_and_numbers() -> None:
