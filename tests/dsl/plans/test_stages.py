@@ -421,12 +421,17 @@ def test_what_is_used_has_a_name_of_its_own(text: str, code: str, message: str, 
 def test_each_clause_of_a_stage_is_judged_by_itself() -> None:
     text = """model M(d: int = 4) { in x: float[B, d]; f = Linear(d, d); y = f(x); out y; loss fit = mean(y) }
 train M { stage s { tune g, f; losses k, fit; weight q = 2; tasks t; from p; emit o = z; use u } }
-preset a for M { e = 3; d = true }
+preset a for M { e = 3; d = q }
 preset b for M { d = 8; d = 9; assert params() == 3 }
 preset c for M { d = 2; assert params() == 5 }
 """
-    errors = ["A201 `M` takes no `e`", "A201 `d` is given twice", "A203 `d` takes a whole number, not `true`", "A702 `params() == 5` does not hold",
+    errors = ["A201 `M` takes no `e`", "A201 `d` is given twice", "A102 `q` is not defined", "A702 `params() == 5` does not hold",
               "A514 there is no task `t`", "A515 `k` matches nothing: there is no `k`", "A515 `q` matches nothing: there is no `q`",
               "A510 `g` matches nothing: there is no `g`", "A519 no earlier stage emits `u`", "A518 `z` is no output of the model",
               "A517 there is no weights map or earlier stage `p`"]  # fmt: skip
     assert [f"{code} {message}" for code, message, _ in found(text)] == errors
+
+
+def test_a_preset_may_set_a_map_over_a_set_of_its_own() -> None:
+    body = "{ index tasks = classes; in x: float[B, 4]; for t in tasks { head = Linear(4, classes[t]); out y = head(x) } }"
+    assert found(f"model M(classes: map[tasks, int] = {{a: 2, b: 3}}) {body}\npreset p for M {{ classes = {{c: 4}}; assert params() == 20 }}") == []
