@@ -59,7 +59,7 @@ def assert_fact(statement: ast.Assert, frame: Frame) -> None:
     right, other = _side(statement.other, frame)
     need(all(isinstance(v, Tensor) for v in left), "the left side of a claim is a value")
     for value in left if right or not other else ():
-        reached = _reaches(value, right, frame)
+        reached = reaches(value, right, frame)
         if statement.relation == "uses":
             need(reached, "a value doesn't use what it should")
         elif not (part or other):
@@ -77,7 +77,7 @@ def _side(node: Any, frame: Frame) -> tuple[list[Any], bool]:
                 part = evaluate(node, frame)
                 need(part.numel() > 0, "an empty part")
                 return [base], True
-        found = list(_leaves(_named(node, frame)))
+        found = list(leaves(_named(node, frame)))
     except Wrong as wrong:
         if wrong.kind == "run":
             frame.body.world.doubts.add(f"{node.span.text} is not there at these sizes: nothing is claimed of it")
@@ -97,20 +97,20 @@ def _named(node: Any, frame: Frame) -> Any:
     return value
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, (Tensor, Made)):
         yield value
     elif isinstance(value, (Family, Result)):
         for part in (value.members if isinstance(value, Family) else value.fields).values():
-            yield from _leaves(part)
+            yield from leaves(part)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from _leaves(part)
+            yield from leaves(part)
     else:
         raise Wrong(f"nothing depends on {value!r}")
 
 
-def _reaches(value: Tensor, targets: list[Any], frame: Frame) -> bool:
+def reaches(value: Tensor, targets: list[Any], frame: Frame) -> bool:
     links = frame.body.world.links
     wanted: set[int] = set()
     for target in targets:

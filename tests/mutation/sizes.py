@@ -80,6 +80,9 @@ def capitals(text: str) -> list[str]:
 def _rare(base: Base, text: str) -> Iterator[Sizes]:
     """Yield sizes that may meet what few do."""
     names, random = capitals(text), Random(base.name)
+    for written in re.findall(r"\brequire (.*)", text):  # what it compares sizes with is where it is met
+        numbers = [int(n) for n in re.findall(r"\d+", written) if 0 < int(n) <= LADDER[-1]]
+        yield from ({**sizes, name: n} for name in capitals(written) for n in numbers for sizes in base.sizes[:2])
     yield from (dict.fromkeys(names, n) for n in (4, 8, 12, 16, 20, 24, 32, 36, 48, 60, 1, 2))
     yield from ({name: random.randint(1, 64) for name in names} for _ in range(60))
 

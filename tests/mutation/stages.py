@@ -16,6 +16,7 @@ from archloom.dsl import ast
 from .arithmetic import is_number
 from .checks import need
 from .expressions import loosely
+from .facts import leaves, reaches
 from .oracle import run_model
 from .parameters import typed
 from .paths import Holdings, Owned, Selection, owned
@@ -24,6 +25,18 @@ from .signals import Signals
 from .values import File, Outside, Set, Unknown, Wrong, number
 
 # ----------------------------------------------------------------------------------------------------------------- stages
+
+
+def _comes(loss: Owned, active: Sequence[str], body: Body, frame: Frame) -> bool:
+    """Tell whether a loss of no task counts with some tasks: where its call is needed for what they give."""
+    made = next((c for c in body.made.children.values() if c.words == loss.parts[:1]), None)
+    if made is None or not any(True for _ in owned(made)):
+        raise Unknown("whether a loss of no task that is in no module with parameters comes with some tasks")
+    given = [v for t in active for out in body.results.get(t, {}).values() for v in leaves(out)]
+    needed = any(reaches(v, [made], frame) for v in [*given, *(v for v, t in body.losses.values() if t in active)])
+    if needed and made.calls > 1:
+        raise Unknown("which call of several some tasks need")
+    return needed
 
 
 def loss_entries(body: Body) -> list[Owned]:
@@ -119,8 +132,8 @@ class Stages:
         for clause in weighs:
             named = selection.select(clause.selector)
             found = [o for o in named if any(o is k for k in kept)]
-            if not chosen and len(active) < len(body.tasks) and found and not any(o.tasks for o in found):
-                raise Unknown("which losses of no task come with some tasks")
+            if not chosen and len(active) < len(body.tasks):
+                found = [o for o in found if o.tasks or _comes(o, active, body, frame)]
             need(bool(found) or not named, "no active loss is weighed")
             value = loosely(clause.value, frame)
             for one in found:

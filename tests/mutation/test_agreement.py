@@ -141,6 +141,15 @@ model M(n: int = 0, wide: bool = false) {{
 }}
 train M {{ stage s {{ tune {}, head; losses {}, main }} }}"""
 KEYS = "model M {{ in x: float[B, 4]; classes = {}; task b {{ f = Linear(4, classes[{}]); out y = f(x) }} }}"
+SHARED = """block Own {{ in x: float[B, 4]; f = Linear(4, 4); y = f(x); out y; loss small = mean(square(y)) }}
+model M {{
+  in x: float[B, 4]
+  one, two = Own(), Own()
+  p, q = one(x), two(x)
+  task a {{ out y = p; loss main = mean(y) }}
+  task b {{ out y = q; loss main = mean(y) }}
+}}
+train M {{ stage s {{ tune one; tasks a; weight {} = 0.5 }} }}"""
 NO_KEY = "A408 the keys of a map are names, numbers, truths or tuples of them, not"
 MORE = [
     (DEEP.format("**.small", "**.up", "**.small"), "runs", "runs"),
@@ -188,6 +197,8 @@ MORE = [
     ),
     (MODES.format("training"), "runs", "runs"),
     (MODES.format("not training"), "runs", "runs"),
+    (SHARED.format("one.small"), "runs", "runs"),
+    (SHARED.format("two.small"), "A515 no active loss of the stage `s` matches `two.small`", "no active loss is weighed"),
     (KEYS.format("{a: 2}", "b"), "A407 the map has no key `b`, a task", "the map has no key a Frame"),
     (KEYS.format("{a: 2}", "classes"), "A407 the map has no key `classes`, a map", "the map has no key {'a': 2}"),
     (KEYS.format("{(1, 2): 2}", "[1, 2]"), "runs", "runs"),
