@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import field
 from functools import cached_property
 
 from .branches import Branch, covering
 from .diagnostics import closest
-from .holdings import Family, Holding, Place, Stem
+from .holdings import Holding, Place, Stem
 from .inspector import Owned
 from .members import member_text
 from .program import Body
-from .record import entity
-from .selector_members import holds, listed, pick
-from .selectors import Anchor, Deep, Either, Exactly, Except, Item, Miss, OfKind, Part, Path, Selector, Variable, Word
-from .types import SetAxis
+from .selector_members import listed
+from .selector_steps import Known, Match, descend, follow, holding
+from .selectors import Anchor, Deep, Either, Exactly, Except, Miss, OfKind, Part, Path, Selector, Word
 from .unborn import has_unborn, is_unborn, is_unborn_kind
 
 
@@ -127,20 +125,6 @@ class Tree:
 
 
 # --------------------------------------------------------------------------------------------------------- matching
-
-
-Bindings = Mapping[str, tuple[object, SetAxis | None]]
-"""The members that variables stand for, each with its declared set."""
-
-
-@entity
-class Match:
-    """A branch that a path matches, the members that its variables stand for, and what `*` and `**` stand for."""
-
-    branch: Branch
-    bindings: Bindings = field(default_factory=dict[str, "tuple[object, SetAxis | None]"])
-    captures: tuple[str, ...] = ()
-    task: str | None = None
 
 
 Heads = dict[tuple[object, ...], list[Match]]
@@ -273,10 +257,10 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     misses: list[Miss] = []
     if isinstance(part, Deep):
         deep = part
-        step = (lambda m: _holding(m, deep, last)) if part.items else (lambda m: _descend(m, last))
+        step = (lambda m: holding(m, deep, last)) if part.items else (lambda m: descend(m, last))
     else:
-        word = part
-        step = lambda m: _named(m, word, misses)  # noqa: E731  # the three ways to go on side by side
+        word, known = part, Known()
+        step = lambda m: follow(m, word, misses, known)  # noqa: E731  # the three ways to go on side by side
     seen: dict[object, Match] = {}
     for ways, found in enumerate(found for match in frontier for found in step(match)):
         if ways >= MOST_WAYS:
@@ -360,68 +344,3 @@ def _under(path: str, by_path: Mapping[str, Branch]) -> list[Branch]:
         if name.startswith(f"{path}.") and not any(name.startswith(f"{b.path}.") for b in shortest):
             shortest.append(branch)
     return shortest
-
-
-def _descend(match: Match, last: bool) -> Iterator[Match]:
-    """Go down `**`: to every branch at or below, or, at the end of a path, nowhere: what is selected selects all below."""
-    start = len(match.branch.path) + 1 if match.branch.path else 0
-    yield Match(match.branch, match.bindings, (*match.captures, ""), match.task)
-    if last:
-        return
-    for branch in match.branch.below():
-        yield Match(branch, match.bindings, (*match.captures, branch.path[start:]), match.task)
-
-
-def _holding(match: Match, part: Deep, last: bool) -> Iterator[Match]:
-    """Go down `**[items]`: to the branches that hold the members, and, if more parts follow, to all below them."""
-    start = len(match.branch.path) + 1 if match.branch.path else 0
-    for found in _down(match.branch, part.items, last):
-        yield Match(found, match.bindings, (*match.captures, found.path[start:]), match.task)
-
-
-def _down(branch: Branch, items: Sequence[Item], last: bool) -> Iterator[Branch]:
-    for stem in (stem for stems in branch.level.named.values() for stem in stems):
-        if stem.members and holds(stem.members, stem.sets, items):
-            yield branch.grown(stem)
-            if not last:
-                yield from branch.grown(stem).below()
-        elif not stem.is_plain:
-            yield from _down(branch.grown(stem), items, last)
-
-
-def _named(match: Match, part: Word, misses: list[Miss]) -> Iterator[Match]:
-    level = match.branch.level
-    for name in level.named if part.name is None else [part.name] if part.name in level.named else []:
-        every = (((stem,), match.bindings) for stem in level.named[name])
-        for way, bindings in _chosen(level.family(name), part.items, match.bindings, misses) if part.items else every:
-            captures = match.captures if part.name is not None else (*match.captures, way[-1].text)
-            yield Match(match.branch.grown(*way), bindings, captures, match.task)
-
-
-def _chosen(
-    family: Family, items: Sequence[Item], bindings: Bindings, misses: list[Miss], depth: int = 0
-) -> Iterator[tuple[tuple[Stem, ...], Bindings]]:
-    """Yield the ways down by one name whose members the items choose, level by level; then those that they choose of a Sequential's parts."""
-    if depth == len(items):
-        for way in family.ways:
-            yield way, bindings
-        return
-    item, name, groups = items[depth], family.ways[0][-1].name, family.groups
-    if not family.present:
-        what = f"`{name}` is no family" if depth == 0 else f"`{name}` has {depth} {'index' if depth == 1 else 'indices'}, not {len(items)}"
-        misses.append(Miss(what, item.span, f"write `{name}` alone" if depth == 0 else "leave the last one out"))
-        return
-    variable = item.name if isinstance(item, Variable) else None
-    picked = pick(item, family.present, name, bindings.get(variable) if variable is not None else None, whole=bool(groups))
-    if isinstance(picked, Miss):
-        misses.append(picked)
-        return
-    for text in picked:
-        inner = bindings
-        if variable is not None:
-            sets = groups[text].ways[0][-1].sets if groups else ()
-            inner = {**bindings, variable: (family.present[text], sets[depth] if depth < len(sets) else None)}
-        if groups:
-            yield from _chosen(groups[text], items, inner, misses, depth + 1)
-        else:
-            yield from _chosen(family.parts[text], items[depth + 1 :], inner, misses)

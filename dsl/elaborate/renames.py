@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import ast
 from ..members import member_text
 from ..program import Program
-from ..selection import Match
+from ..selector_steps import Match
 from ..selectors import Every, Exactly, Item, Path, Selector, Variable, Word
 from .context import fail
 from .scope import Frame

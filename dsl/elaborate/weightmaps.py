@@ -13,7 +13,8 @@ from ..members import member_text
 from ..pickles import is_pickle, refusal
 from ..plans import WeightMap, WeightSource
 from ..program import Program
-from ..selection import Match, Tree, matches, select
+from ..selection import Tree, matches, select
+from ..selector_steps import Match
 from ..selectors import Deep, Either, Except, Miss, OfKind, Path, Selector
 from ..source import Span
 from ..types import SetAxis
