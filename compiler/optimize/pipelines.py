@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from ...dsl.diagnostics import closest
 from .interface import Pass
@@ -32,8 +33,10 @@ Asked = str | Sequence[str | Pass]
 def pipeline(asked: Asked) -> tuple[Pass, ...]:
     """Return the passes of a pipeline, or of a list of passes, in their order; those that mark steps alone run behind the others.
 
-    Raises ValueError for a pipeline, a pass or an option that there isn't.
+    Raises ValueError for a pipeline, a pass or an option that there isn't, TypeError for what is neither text nor a sequence of passes.
     """
+    if not isinstance(cast(object, asked), Sequence):
+        raise TypeError(f"`optimize` is a pipeline's name, passes in one text, or a list of passes, not {asked!r}")
     if isinstance(asked, str):
         if asked in PIPELINES:
             return tuple(map(make, PIPELINES[asked]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,12 @@ def test_what_there_is_not_is_said(asked: str, says: str) -> None:
     with pytest.raises(ValueError) as raised:
         pipeline(asked)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("asked", [None, True, 3])
+def test_what_is_no_pipeline_at_all(asked: Any) -> None:
+    with pytest.raises(TypeError, match=f"`optimize` is a pipeline's name, passes in one text, or a list of passes, not {asked}"):
+        pipeline(asked)
 
 
 def test_a_text_of_passes_is_split_outside_parentheses() -> None:
