@@ -71,7 +71,7 @@ def _activated(hidden: Tensor, outer: Tensor, activation: str) -> Tensor:
     function = getattr(functional, activation)
     if hidden.size(-1) == outer.size(2):
         return function(hidden)
-    first, second = hidden.chunk(2, -1)
+    first, second = torch.split_with_sizes(hidden, [outer.size(2)] * 2, -1)
     return function(first) * second
 
 
