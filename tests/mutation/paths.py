@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archloom.blocks.registry import primitives
 from archloom.dsl import ast
 
 from .arithmetic import is_static, key
@@ -164,7 +165,8 @@ class Selection:
             right = ast.OfKind(node.span, inner.right, node.kinds)
             return self.select(ast.Binary(node.span, "except", inner.left, right))
         known = {n.kind for n in self.root.below() if n.kind}
-        need(all(k.id in known or k.id in kinds_unborn(self.frame.body.made) for k in node.kinds), "no such kind")
+        absent = {k for k in kinds_unborn(self.frame.body.made) if not self.losses or k not in primitives()}  # a leaf has no losses
+        need(all(k.id in known or k.id in absent for k in node.kinds), "no such kind")
         wanted = {k.id for k in node.kinds}
         held = {id(o) for n in self.root.below() if n.kind in wanted for o in n.all()}
         base = self.select(inner)
