@@ -24,15 +24,20 @@ RATES = ("dropout_p", "dropout")
 
 @record
 class Live:
-    """The frozen modules in which something is drawn in training mode and not in eval mode; `hosts` tells whether trained parameters come
-    before any frozen module, one that draws or not, as adapters do in what is frozen around them."""
+    """The frozen modules in which something is drawn in training mode and not in eval mode, and those, drawing or not, that read what trained
+    parameters gave."""
 
     paths: tuple[str, ...] = ()
-    hosts: bool = False
+    fed: frozenset[str] = frozenset()
+
+    def is_hosted(self, path: str) -> bool:
+        """Tell whether trained parameters work inside of what holds a module, as adapters do: between frozen modules of one part of the model."""
+        whole = path.partition(".")[0]
+        return any(other.partition(".")[0] == whole for other in self.fed)
 
 
 class _Draws(TorchDispatchMode):
-    """Notes each frozen module that was called from outside of its part and drew, and whether what any gave depends on trained parameters."""
+    """Notes each frozen module that was called from outside of its part and drew, and each whose results depend on what is trained elsewhere."""
 
     def __init__(self, inventory: Inventory) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType] - torch leaves its types open
@@ -40,7 +45,7 @@ class _Draws(TorchDispatchMode):
         self.inside: list[str] = []
         self.drew = False
         self.found: set[str] = set()
-        self.hosts = False
+        self.fed: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = dict(kwargs or {})
@@ -58,7 +63,8 @@ class _Draws(TorchDispatchMode):
         if id(module) in self.parts:
             path = self.inside.pop()
             if not self.inside:
-                self.hosts = self.hosts or any(value.requires_grad for _, value in entries(output))
+                if any(value.requires_grad for _, value in entries(output)) and not any(own.requires_grad for own in module.parameters()):
+                    self.fed.add(path)
                 if self.drew:
                     self.found.add(path)
                 self.drew = False
@@ -68,22 +74,22 @@ def live_draws(runner: Runner, inventory: Inventory) -> Live:
     """Run the losses with the frozen parts in training mode, then in eval mode."""
     if not inventory.still_modules or not inventory.trained:
         return Live()
-    live, hosts = _drawn(runner, inventory)
+    live, fed = _drawn(runner, inventory)
     with preserved(runner.subject.model):
         for module in inventory.still_modules.values():
             module.training = False
         still, _ = _drawn(runner, inventory)
-    return Live(tuple(path for path in inventory.still_modules if path in live - still), hosts)
+    return Live(tuple(path for path in inventory.still_modules if path in live - still), frozenset(fed))
 
 
-def _drawn(runner: Runner, inventory: Inventory) -> tuple[set[str], bool]:
-    found, hosts = set[str](), False
+def _drawn(runner: Runner, inventory: Inventory) -> tuple[set[str], set[str]]:
+    found, fed = set[str](), set[str]()
     for batch in runner.subject.all_batches:
         with preserved(runner.subject.model), foreign("A562", "computing the losses"), _noted(_Draws(inventory)) as draws:
             runner.losses(batch, runner.subject.seed)
         found |= draws.found
-        hosts = hosts or draws.hosts
-    return found, hosts
+        fed |= draws.fed
+    return found, fed
 
 
 @contextmanager

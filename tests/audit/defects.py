@@ -177,6 +177,23 @@ def noise_on_the_way() -> archloom.Subject:
     return subject(still(Between()), frozen=["trunk"])
 
 
+def noise_before_what_trains() -> archloom.Subject:
+    """Something frozen stands behind what is trained, too, in another part of the model."""
+
+    class Projected(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.middle, self.last = nn.Linear(6, 6), nn.Linear(6, 6).requires_grad_(False)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            h = self.last(self.middle(self.trunk(x)))
+            return {task: head(h) for task, head in self.heads.items()}
+
+    net = still(Projected())
+    net.trunk[1] = nn.Identity()
+    return subject(net)
+
+
 def always_off() -> archloom.Subject:
     class Off(Net):
         def __init__(self) -> None:
@@ -261,6 +278,7 @@ DEFECTS: dict[str, tuple[str, str, str, Callable[[], archloom.Subject]]] = {
     "moved by forward though frozen": ("frozen_moved", "A550", "center", moved_by_hand),
     "statistics of a frozen part": ("frozen_statistics", "A551", "trunk", statistics),
     "dropout in a frozen part": ("frozen_dropout", "A552", "trunk", noise),
+    "dropout in a frozen part before what trains": ("frozen_dropout", "A552", "trunk", noise_before_what_trains),
     "dropout in a part that is said to be frozen": ("frozen_dropout", "A552", "trunk", noise_on_the_way),
     "a ReLU that is always off": ("zero_gradient", "A553", "gate", always_off),
     "left out of the optimiser": ("unoptimized", "A554", "heads.depth", forgotten),
