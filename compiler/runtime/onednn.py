@@ -70,5 +70,6 @@ def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
-    plain = x.device.type == "cpu" and x.dtype is weight.dtype is torch.float32 and x.dim() > 1 and x.is_contiguous() and weight.is_contiguous()
+    """Tell whether oneDNN takes these as they are: rows of any strides, and a matrix without gaps, by any other its slowest code runs."""
+    plain = x.device.type == "cpu" and x.dtype is weight.dtype is torch.float32 and x.dim() > 1 and weight.is_contiguous()
     return plain and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled("cpu")

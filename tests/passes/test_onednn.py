@@ -24,8 +24,11 @@ def test_numbers_are_the_same(shape: tuple[int, ...], biased: bool) -> None:
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))
         narrow = onednn_linear(x[..., :64], weight[:, :64], bias)  # views of other strides
         torch.testing.assert_close(narrow, functional.linear(x[..., :64], weight[:, :64], bias))
+        for rows in (torch.randn(128, 96).mT, torch.randn(96, 130)[:, 1:129], torch.randn(1, 128).expand(96, 128), torch.randn(96, 256)[:, ::2]):
+            wanted, found = functional.linear(rows, weight, bias), onednn_linear(rows, weight, bias)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))
         assert torch.equal(onednn_linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
-    assert found.shape == wanted.shape and found.is_contiguous()
+        assert found.shape == wanted.shape and found.is_contiguous()
 
 
 @pytest.fixture(autouse=True)
