@@ -58,17 +58,17 @@ class Row:
     pairs: int = 30
 
 
-def chains(count: int, kept: int, tokens: int) -> Row:
-    """Return a row on the first chains of a Chain-of-Model, against the model that has one chain of the same width."""
+def chains(count: int, kept: int, tokens: int, passes: str) -> Row:
+    """Return a row on the first chains of a Chain-of-Model, against the model that has one chain of the same width, after the same passes."""
     ratio = [SIZES["heads"] // count] * count
     return Row(
-        f"CoLM, {kept} of {count} chains, {tokens} tokens, inference",
+        f"CoLM, {kept} of {count} chains, {tokens} tokens, {passes}",
         EXAMPLES / "colm.arch",
         f"slice(results = ('logits.{kept - 1}',))",
         {"B": 1, "S": tokens},
         {**SIZES, "ratio": ratio},
         whole={**SIZES, "ratio": [SIZES["heads"]]},
-        passes="inference",
+        passes=passes,
         pairs=10,
     )
 
@@ -77,8 +77,7 @@ ROWS = (
     Row("one task of five: 4 layers and heads of 2, width 256, 4 x 32 tokens", f"arch 1\n{HEADS}", "slice(tasks = ('c',))", {"B": 4, "S": 32}),
     Row("one task of five: TaskExpert, decoder and heads", EXAMPLES / "taskexpert.arch", "slice(tasks = ('normals',))", {"B": 1}, FIVE, "compared"),
     Row("one task of five: MLoRE, decoder and heads", EXAMPLES / "mlore.arch", "slice(tasks = ('normals',))", {"B": 1}, FIVE, "compared"),
-    *(chains(4, kept, 256) for kept in range(1, 5)),
-    *(chains(2, kept, 256) for kept in range(1, 3)),
+    *(chains(count, kept, 256, passes) for passes in ("default", "inference") for count in (4, 2) for kept in range(1, count + 1)),
 )
 
 
