@@ -13,7 +13,8 @@ from torch import Tensor
 _transformed: Callable[[], bool] = vars(torch)["_C"]._are_functorch_transforms_active
 _executes: Callable[[Any], bool] = vars(torch)["_C"]._will_engine_execute_node
 _pointer = cast("Callable[[Tensor], int]", Tensor.data_ptr)
-_dtype = attrgetter("dtype")
+_hooks = attrgetter("_backward_hooks")
+_later_hooks = attrgetter("_post_accumulate_grad_hooks")
 _learns = attrgetter("requires_grad")
 _LEAF = 2**64 - 1
 """The sequence number of nodes that add to the gradient of a parameter, which the engine runs as soon as they are ready."""
@@ -94,27 +95,37 @@ def gradients(side: Any) -> Tensor | None:
     pass leaves them, and no hook waits for what one of them gets.
     """
     parts: tuple[Tensor, ...] = side.parts
-    grads = [part.grad for part in parts]
+    grads: list[Any] = [part.grad for part in parts]
     first = grads[0]
-    if type(first) is not Tensor or any(grad is None for grad in grads) or torch.is_grad_enabled() or any(map(_watched, parts)):
+    if type(first) is not Tensor or torch.is_grad_enabled() or any(map(_hooks, parts)) or any(map(_later_hooks, parts)):
         return None
-    found = cast("list[Tensor]", grads)
-    ends = [*accumulate((grad.nbytes for grad in found), initial=first.data_ptr())]
-    alike = len({*map(_dtype, found)}) == 1 and all(map(Tensor.is_contiguous, found)) and not any(map(_learns, found))
-    storage = first.untyped_storage()
-    if not alike or list(map(_pointer, found)) != ends[:-1] or ends[-1] > storage.data_ptr() + storage.nbytes() or not _adds(side, len(parts)):
-        return None
-    return first.as_strided(((ends[-1] - ends[0]) // first.element_size(),), (1,))
-
-
-def _watched(part: Any) -> bool:
-    return bool(part._backward_hooks or part._post_accumulate_grad_hooks)
-
-
-def _adds(side: Any, count: int) -> bool:
-    """Tell whether the backward pass at work adds to the gradient of each of a node's last inputs."""
+    places, leaves = _layout(side)
     try:
-        return all(leaf is not None and _executes(leaf) for leaf, _ in side.next_functions[-count:])
+        pointers = list(map(_pointer, grads))
+    except TypeError:  # one has no gradient yet
+        return None
+    start, storage = pointers[0], first.untyped_storage()
+    if [pointer - start for pointer in pointers] != places[:-1] or start + places[-1] > storage.data_ptr() + storage.nbytes():
+        return None
+    if not all(map(Tensor.is_contiguous, grads)) or any(map(_learns, grads)) or not _adds(leaves):
+        return None
+    return first.as_strided((places[-1] // first.element_size(),), (1,))
+
+
+def _layout(side: Any) -> tuple[list[int], list[Any]]:
+    """Return where each part begins and the last one ends, in bytes, and the nodes that add to their gradients: found once for a node."""
+    found: tuple[list[int], list[Any]] | None = getattr(side, "layout", None)
+    if found is None:
+        parts: tuple[Tensor, ...] = side.parts
+        leaves = [leaf for leaf, _ in side.next_functions[-len(parts) :]]
+        found = side.layout = [*accumulate((part.nbytes for part in parts), initial=0)], leaves
+    return found
+
+
+def _adds(leaves: Sequence[Any]) -> bool:
+    """Tell whether the backward pass at work adds to the gradient of each of these nodes."""
+    try:
+        return None not in leaves and all(map(_executes, leaves))
     except RuntimeError:  # it is to return one of them
         return False
 
