@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 from .branches import Branch, covering
 from .diagnostics import closest
@@ -256,11 +256,10 @@ def _advance(frontier: list[Match], parts: Sequence[Part], place: int, tree: Tre
     step: Callable[[Match], Iterator[Match]]
     misses: list[Miss] = []
     if isinstance(part, Deep):
-        deep = part
-        step = (lambda m: holding(m, deep, last)) if part.items else (lambda m: descend(m, last))
+        step = partial(holding, part=part, last=last) if part.items else partial(descend, last=last)
     else:
-        word, known = part, Known()
-        step = lambda m: follow(m, word, misses, known)  # noqa: E731  # the three ways to go on side by side
+        known = Known()
+        step = partial(follow, part=part, misses=misses, known=known)
     seen: dict[object, Match] = {}
     for ways, found in enumerate(found for match in frontier for found in step(match)):
         if ways >= MOST_WAYS:

@@ -16,13 +16,16 @@ from torch import Tensor
 import archloom
 from archloom.compiler.bench.memory import peak
 
-EXPERTS = """
+EXPERT = """
 block Expert(dim: int) {
   in x: float[B, dim]
   first, second = Linear(dim, dim), Linear(dim, dim)
   out y = second(relu(first(x)))
 }
-model M(dim: int = 64) {
+"""
+EXPERTS = (
+    EXPERT
+    + """model M(dim: int = 64) {
   in x: float[B, dim]
   for e in 0..8 {
     expert = Expert(dim)
@@ -30,14 +33,11 @@ model M(dim: int = 64) {
   }
 }
 """
+)
 """Members of a family that are alike, on one input."""
-MIXTURE = """
-block Expert(dim: int) {
-  in x: float[B, dim]
-  first, second = Linear(dim, dim), Linear(dim, dim)
-  out y = second(relu(first(x)))
-}
-model M(dim: int = 64, n: int = 8) {
+MIXTURE = (
+    EXPERT
+    + """model M(dim: int = 64, n: int = 8) {
   in x: float[B, dim]
   gate = Linear(dim, n)
   g = softmax(gate(x), dim = 1)
@@ -48,14 +48,11 @@ model M(dim: int = 64, n: int = 8) {
   out y = sum(g[:, e, none] * f[e] for e in 0..n)
 }
 """
+)
 """The same, mixed by the gates of each sample."""
-GATES = """
-block Expert(dim: int) {
-  in x: float[B, dim]
-  first, second = Linear(dim, dim), Linear(dim, dim)
-  out y = second(relu(first(x)))
-}
-model M(dim: int = 64, n: int = 8) {
+GATES = (
+    EXPERT
+    + """model M(dim: int = 64, n: int = 8) {
   in x: float[B, dim]
   for e in 0..n {
     expert = Expert(dim)
@@ -68,6 +65,7 @@ model M(dim: int = 64, n: int = 8) {
   }
 }
 """
+)
 """A gate and a head for each task: a multi-gate mixture of experts, https://doi.org/10.1145/3219819.3220007."""
 
 
