@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -150,22 +150,27 @@ class Block(fx.GraphModule):
         return nn.Module.__repr__(self)
 
 
-def block_class(name: str, views: list[View]) -> type[Block]:
+def block_class(name: str, ways: list[View]) -> type[Block]:
     """Return a class of blocks with these ways of being called."""
-    made = type(name, (Block,), {"_views": views, "__module__": Block.__module__})
+    made = type(name, (Block,), {"_views": ways, "__module__": Block.__module__})
     install(made)
     return made
 
 
+def views(made: type[Block]) -> Sequence[View]:
+    """Return the ways in which blocks of a class are called, by number."""
+    return made._views  # pyright: ignore[reportPrivateUsage] - a method would hide a child of its name
+
+
 def install(made: type[Block]) -> None:
     """Set `forward` of a class from its views."""
-    views = made._views  # pyright: ignore[reportPrivateUsage] - filled here, read by the class alone
-    if not views:
+    known = views(made)
+    if not known:
         made.forward = _never_called
-    elif len(views) == 1:
-        made.forward = _by_mode(views[0])
+    elif len(known) == 1:
+        made.forward = _by_mode(known[0])
     else:
-        made.forward = _by_view([_by_mode(view) for view in views])
+        made.forward = _by_view([_by_mode(view) for view in known])
 
 
 def _by_mode(view: View) -> Any:

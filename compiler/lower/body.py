@@ -65,6 +65,7 @@ class BodyLowering(GraphBuilder):
         frame.values[number, 0] = handle
         if drawn or handle is None:
             return
+        handle.meta["type"] = type_
         frame.sizes.offer(handle, type_, is_input=True)
         if frame.any_input is None:
             frame.any_input = handle
@@ -89,6 +90,8 @@ class BodyLowering(GraphBuilder):
                 for index, (handle, type_) in enumerate(zip(handles, node.outputs, strict=True)):
                     frame.values[number, index] = handle
                     frame.sizes.offer(handle, type_)
+                    if isinstance(handle, fx.Node):
+                        handle.meta["type"] = type_
             if watched:
                 self._watch(frame, number, watched)
         self._region = region

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -77,7 +76,7 @@ def original(program: Program) -> Callable[[str | None], Signature]:
 
 def instance(plan: Plan) -> Model:
     """Return a model of a plan, of a class of its own with the name and signature of the text."""
-    forward = FunctionType(Model.forward.__code__, vars(sys.modules[Model.__module__]), "forward")
+    forward = FunctionType(Model.forward.__code__, Model.forward.__globals__, "forward")
     forward.__doc__ = Model.forward.__doc__
     inputs = [d for signature in (plan.signature, *plan.variants.values()) for d in signature.inputs]
     vars(forward)["__signature__"] = signature_of(inputs)  # read by inspect, Trainer and export

@@ -38,12 +38,7 @@ class Names:
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the given values by flat name; raises InputError for a name that isn't declared or comes twice."""
-        if len(args) > len(self.names):
-            raise InputError(f"{len(args)} inputs are given by position and there are {len(self.names)}: {self._list(self.names)}")
-        given = dict(zip(self.names, args, strict=False)) if args else {}
-        if given and kwargs.keys() & given:
-            raise InputError(f"`{min(kwargs.keys() & given)}` is given twice, by position and by name")
-        given.update(kwargs)
+        given = self._by_name(args, kwargs) if args else kwargs
         if self._plain.issuperset(given):
             return {name: value for name, value in given.items() if value is not None}
         flat: dict[str, Any] = {}
@@ -62,6 +57,14 @@ class Names:
                 near = closest(name, self.names)
                 raise InputError(f"there is no input `{name}`{f', did you mean `{near}`' if near else ''}: the inputs are {self._list(self.names)}")
         return flat
+
+    def _by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if len(args) > len(self.names):
+            raise InputError(f"{len(args)} inputs are given by position and there are {len(self.names)}: {self._list(self.names)}")
+        given = dict(zip(self.names, args, strict=False))
+        if kwargs.keys() & given:
+            raise InputError(f"`{min(kwargs.keys() & given)}` is given twice, by position and by name")
+        return {**given, **kwargs}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Names:
         return self

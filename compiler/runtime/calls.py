@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...dsl.members import member_text
 from ...dsl.program import Body, InputDecl, OutputDecl
 from ..lower.block import View
+from ..lower.code import Code
 from ..lower.unit import Pair, Unit
 from ..needs import Needs
 from ..slice import Slicer
@@ -32,18 +33,24 @@ class Request(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class RootCode:
-    """One mode of one request: a function of the flat inputs, and how its results become `Outputs`."""
+    """One mode of one request: code that takes the flat inputs, and how its results become `Outputs`."""
 
-    function: Callable[..., Any]
+    code: Code
     outputs: int  # how many there are: first of what the function returns
     arrange: Arrange  # the outputs
     losses: tuple[str, ...]
     states: tuple[str, ...]
-    unrecorded: Callable[..., Any] = field(init=False)
-    """The function where no gradient is asked for."""
+    function: Callable[..., Any] = field(init=False)
+    """What runs it where gradients are asked for."""
+
+    single: bool = field(init=False)  # it returns one value as it is
+    only: Any = field(init=False)  # the name of the one output if there is nothing else
 
     def __post_init__(self) -> None:
-        self.unrecorded = self.function
+        self.function = self.code.function
+        self.single = self.outputs + len(self.losses) + len(self.states) == 1
+        keys = [key for key, at in self.arrange(range(self.outputs)) if at == 0]
+        self.only = keys[0] if self.single and self.outputs and keys else None
 
     def take(self, function: Callable[..., Any]) -> None:
         """Take another function of the same, for calls of which gradients are asked."""
@@ -51,8 +58,12 @@ class RootCode:
 
     def pack(self, found: Any, weights: Mapping[str, float] | None) -> Outputs:
         """Name the results; `loss` is the weighted sum, or the plain one."""
+        if self.only is not None:
+            outputs = Outputs()
+            outputs[self.only] = found
+            return outputs
+        values = (found,) if self.single else found
         count = self.outputs
-        values = found if count + len(self.losses) + len(self.states) != 1 else (found,)
         if self.losses:
             by_path = dict(zip(self.losses, values[count : count + len(self.losses)], strict=True))
             outputs = Outputs(loss=total(by_path, weights))
@@ -201,14 +212,14 @@ class Signature:
 
     def _root_view(self, view: View, pair: Pair) -> RootView:
         declared = {d.key: d for body in pair for d in body.inputs}
-        evaluate, train = (self._code(code.function, body) for code, body in zip((view.eval, view.train), pair, strict=True))
+        evaluate, train = (self._code(code, body) for code, body in zip((view.eval, view.train), pair, strict=True))
         whole = all(len(cut.outputs) == len(body.outputs) for cut, body in zip(pair, (self.eval_body, self.train_body), strict=True))
         inputs = tuple(declared[key] for key in view.inputs)
         return RootView(self, inputs, view.inputs, tuple(d for d in inputs if value_range(d) is not None), evaluate, train, whole)
 
-    def _code(self, function: Callable[..., Any], body: Body) -> RootCode:
+    def _code(self, code: Code, body: Body) -> RootCode:
         arrange = arrangement(output_path(output) for output in body.outputs)
-        return RootCode(function, len(body.outputs), arrange, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
+        return RootCode(code, len(body.outputs), arrange, tuple(loss.path for loss in body.losses), tuple(state.key for state in body.states))
 
 
 def _plain(signature: Callable[[], Signature], request: Request, number: int) -> Body:

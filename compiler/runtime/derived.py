@@ -161,21 +161,22 @@ class Together(nn.Module):
         self.names, self.views = tuple(names), tuple(views)
         self._values: tuple[Callable[[], Tensor], ...] = ()
         self._standing: Standing | None = None
-        self._kept: tuple[Tensor, ...] | None = None
+        self.kept: tuple[Tensor, ...] | None = None
+        """What is handed out while all is as it was."""
         self._learns = False
 
     def bind(self, owner: nn.Module) -> None:
         """Look up the modules that keep the values."""
-        self._values, self._standing, self._kept = tuple(owner.get_submodule(name) for name in self.names), None, None
+        self._values, self._standing, self.kept = tuple(owner.get_submodule(name) for name in self.names), None, None
 
     def join(self, standing: Standing) -> None:
         """Take what all of them keep, for the calls for which one look has told that they may hand it out."""
         resting = [value for value in self._values if isinstance(value, Derived) and value.rests]
-        self._standing, self._kept = standing, None
+        self._standing, self.kept = standing, None
         self._learns = any(value.learns for value in resting)
         if len(resting) == len(self._values):
             with torch.no_grad():
-                self._kept = tuple(self._viewed(place, cast(Tensor, value.value)) for place, value in enumerate(resting))
+                self.kept = tuple(self._viewed(place, cast(Tensor, value.value)) for place, value in enumerate(resting))
 
     def _viewed(self, place: int, value: Tensor) -> Tensor:
         if not self.views[place]:
@@ -185,7 +186,7 @@ class Together(nn.Module):
 
     def __call__(self) -> tuple[Tensor, ...] | Together:
         """Return the values in the order of their names, or itself, which looks for each where it is read; it has no hooks."""
-        standing, kept = self._standing, self._kept
+        standing, kept = self._standing, self.kept
         if kept is None or standing is None or torch.compiler.is_compiling() or not standing.holds:
             return self
         return self if self._learns and torch.is_grad_enabled() else kept

@@ -12,178 +12,28 @@ from torch import Tensor, fx, nn
 
 from ...dsl.diagnostics import closest
 from ...dsl.plans import StagePlan
-from ...dsl.program import InputDecl
-from ..lower.build import complete
 from ..optimize.interface import ONLY_EVALUATES
-from .border import Border, check_range
-from .bypassed import Bypassed
-from .calls import Request, RootView, Signature
+from .called import Called
+from .calls import Request, Signature
 from .chance import Chance, Values, draw_types
 from .entry import Entry
-from .errors import InputError, ModelError, innermost
 from .example import example_inputs
 from .initial import Starter
-from .outputs import Outputs, Record, flat, nested
+from .outputs import Record, flat, nested
 from .rounded import check_kernels
-from .saved import Saved
-from .stage import Stage, Stillness, check_used, expand, live_dropout, rows
+from .stage import Stage, expand, rows
 
 if TYPE_CHECKING:
     from .claims import Tested
     from .weights import Weights
 
-MOST_SHAPES = 1024
-"""How many combinations of input shapes are remembered as checked."""
 
-
-class Model(Saved):
+class Model(Called):
     """Base of every compiled model; the class of one model bears its name and signature."""
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self) -> None:
         super().__init__()
-        self.losses_in_eval = False
-        self._seen: set[tuple[Any, ...]] = set()
-        self._chosen: dict[tuple[Any, ...], RootView] = {}
-        self._stage: Stage | None = None
-        self._staged = ""
-        self._names = self._plan.names
-        self._chance: Chance | None = None
-        self._ops = 0
-        self._still: list[nn.Module] = []
-        self._tuned = frozenset[str]()
-        self._plan.builder.fill(self, self._plan.unit)
-        self._bypassed = Bypassed(self, self._plan.bypassed) if self._plan.bypassed else None
-        self._bind()
         self._begin()
-
-    # ---------------------------------------------------------------------------------------------------- calling
-
-    def forward(self, *args: Any, **kwargs: Any) -> Outputs:
-        """Run the model on inputs by position, in declared order, or by name; families are dicts by member.
-
-        With targets given, `loss` and `losses` are in the result.  Raises InputError before anything is computed, ModelError
-        naming the line of the text for what fails inside.
-        """
-        values = self._names.bind(args, kwargs)
-        key = (self._staged, self.training or self.losses_in_eval, *values)
-        view = self._chosen.get(key)
-        if view is None or self._ops != self._plan.unit.lowerer.ops:
-            view = self._choose(values)
-            if not torch.compiler.is_compiling():
-                self._chosen[key] = view
-        return self._run(view, values)
-
-    def _run(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        """Check the flat inputs, run a view, and name its results; what fails in it says where in the text."""
-        if torch.compiler.is_compiling():
-            return self._compiled(view, values)
-        if self._chance is not None:
-            self._chance.restart()
-        self._check(view, values)
-        if self.training and self._still:
-            self._stand_still()
-        standing = self._standing
-        if standing is not None:
-            standing.look()
-        try:
-            return self._compute(view, values)
-        except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
-            place = innermost(error.__traceback__)
-            if place is None or isinstance(error, (ModelError, InputError)):
-                raise
-            if isinstance(error, torch.OutOfMemoryError):
-                error.add_note(f"{place.span}: in `{place.block}`")
-                raise
-            raise ModelError(place, error) from error
-        finally:
-            if standing is not None:
-                standing.holds = False
-
-    def _compiled(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        if self._chance is not None:
-            raise RuntimeError("only eager calls take draws from outside")
-        return self._compute(view, values) if self._keeper is None else self._keeper.run(self._compute, view, values)
-
-    def _compute(self, view: RootView, values: Mapping[str, Any]) -> Outputs:
-        code, stage = view.train if self.training else view.eval, self._stage
-        function = code.function if torch.is_grad_enabled() else code.unrecorded
-        return code.pack(function(self, *[values.get(key) for key in view.keys]), stage.losses if stage is not None else None)
-
-    def _signature(self) -> Signature:
-        """Return the border of the active stage, or of the model."""
-        return self._plan.border(self._staged or None)[0]
-
-    def _choose(self, values: Mapping[str, Any]) -> RootView:
-        """Return the view for the active tasks and the losses whose targets are given."""
-        if self.losses_in_eval and self._plan.program.only_evaluates:
-            self.train()  # which says why there are no losses
-        stage, signature = self._stage, self._signature()
-        tasks = signature.present(signature.active(stage.tasks) if stage is not None else None, values)
-        candidates = signature.losses(tasks, stage.losses if stage is not None else None)
-        given = frozenset(key for key in values if self._names.by_key[key].is_target)
-        learning = self.training or self.losses_in_eval
-        if stage is not None and (given or learning):
-            check_used(stage.plan, {target for path in candidates for target in signature.targets(path)} - given, self._names)
-        return self._view(signature, Request(tasks, signature.complete(candidates, given, learning)))
-
-    def _view(self, signature: Signature, request: Request) -> RootView:
-        """Return the code for a request, made when it is first asked for."""
-        found = signature.find(request)
-        if torch.compiler.is_compiling():
-            if found is None:
-                raise RuntimeError("call the model once with these inputs before it is compiled or exported: this choice of losses is new to it")
-            return found
-        if found is None:
-            found = signature.view(request, self._plan.unit)
-        if self._ops != self._plan.unit.lowerer.ops:
-            complete(self, self._plan.unit, self._plan.builder.dtype)
-            self._bind()
-            self._ops = self._plan.unit.lowerer.ops
-            self._restage()
-        return found
-
-    def _check(self, view: RootView, values: Mapping[str, Any]) -> None:
-        shapes = [(name, value.shape, value.dtype, value.device) if isinstance(value, Tensor) else name for name, value in values.items()]
-        key = (view, self.training, *shapes)
-        ranged = [d for d in view.ranged if d.key in values] if view.ranged else ()
-        if key in self._seen and not ranged:
-            return
-        others = [d for d in view.signature.inputs if d.key in values and d.key not in view.keys]
-        sizes = self._border(view, others).check(values)
-        wrong = [text for d in ranged if (text := check_range(d, values[d.key], sizes))]
-        if wrong:
-            raise InputError("\n".join(wrong))
-        if len(self._seen) >= MOST_SHAPES:
-            self._seen.clear()
-        self._seen.add(key)
-
-    def _border(self, view: RootView, others: Iterable[InputDecl]) -> Border:
-        """Return the checks of a view's inputs, and of others that are given and not read."""
-        signature = view.signature
-        body = signature.train_body if self.training else signature.eval_body
-        conditions = [c for c in body.conditions if (view.whole or c.given) and (c.module is None or self._learns(c.module))]
-        return Border((*view.inputs, *others), conditions, self._anchor())
-
-    def _learns(self, path: str) -> bool:
-        """Tell whether a module is in training mode."""
-        tree: Any = self
-        return tree.get_submodule(path).training
-
-    def _anchor(self) -> Tensor | None:
-        """Return a parameter of dtype `float`: it tells the dtype in which the model computes, and its device."""
-        path = self._plan.unit.anchor()
-        if path is None:
-            return None
-        value: Any = self
-        for part in path.split("."):
-            value = getattr(value, part, None)
-        if isinstance(value, Tensor) and value.is_floating_point():
-            return value
-        return next((other for other in self.parameters() if other.is_floating_point()), None)  # surgery put something else there
 
     def example_inputs(self, seed: int = 0, **dims: int) -> dict[str, Any]:
         """Return valid inputs and targets of the active tasks by name, on the model's device: `m(**m.example_inputs(B=4))`.
@@ -307,28 +157,6 @@ class Model(Saved):
         values = dict(flat(outputs))
         return nested(((name, *members), values[place]) for name, found in places.items() for place, members in found)
 
-    def _paths(self) -> list[str]:
-        """Return the paths of all parameters and buffers, tied ones twice."""
-        return [path for path, _ in (*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False))]
-
-    def _restage(self) -> None:
-        """Find the modules that stand still, and set the mode of all."""
-        self._seen.clear()
-        self._still = self._forever()
-        if self._stage is not None:
-            frozen = [path for path in self._paths() if path not in self._tuned]
-            still = Stillness(self, frozen, self._tuned).modules(self)
-            self._still += [module for module, moves in still if moves or self._stage.plan.rest_in_eval]
-            stopped = set(map(id, self._still))
-            self._stage.live = live_dropout(self, [module for module, _ in still if id(module) not in stopped])
-        self.train(self.training)
-
-    def _forever(self) -> list[nn.Module]:
-        """Return the modules that are frozen for good."""
-        if not self._plan.frozen:
-            return []
-        return [module for module, _ in Stillness(self, expand(self._plan.frozen, self._paths())).modules(self)]
-
     def _begin(self) -> None:
         """Tie what is tied and apply the model's own `freeze` statements, once all modules are in place."""
         hooked: Any = self
@@ -352,11 +180,6 @@ class Model(Saved):
         self._stand_still()
         return self
 
-    def _stand_still(self) -> None:
-        for module in self._still:
-            if module.training:
-                module.training = False
-
     # ------------------------------------------------------------------------------------------------ torch's side
 
     def materialize(self, device: torch.device | str = "cpu", seed: int | None = None, given: Mapping[str, Tensor] | None = None) -> Self:
@@ -371,7 +194,7 @@ class Model(Saved):
                 given[first] = given[second]
         tied = frozenset(second for _, second in self._plan.ties)
         Starter(self, self._plan.unit, self._plan.builder.extern, torch.device(device)).start(given, tied)
-        self._seen.clear()
+        self._known.clear()
         self._tie()
         self._bind()
         return self
@@ -380,7 +203,7 @@ class Model(Saved):
         """Move or convert everything; tied parameters stay one."""
         plain: Any = super()
         plain._apply(fn, recurse)
-        self._seen.clear()
+        self._known.clear()
         self._tie()
         self._bind()
         return self

@@ -30,6 +30,18 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, rectify
     return torch.relu(made) if watched else made.relu_()
 
 
+def parted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, weights: Tensor, biases: Tensor | None) -> Tensor:
+    """Map rows by several matrices that lie one below another: by oneDNN at once where that pays, else each by itself; nothing is recorded.
+
+    x: float[B, din], weight: float[E N, din], bias: float[E N], weights: float[E, din, N], biases: float[E, 1, N], y: float[E, B, N].
+    """
+    count = weights.size(0)
+    if _pays_for(x, weight) and not _transformed():
+        return torch.unflatten(_pointwise(x, weight, bias), -1, (count, -1)).movedim(-2, 0)
+    rows = x.expand(count, -1, -1)
+    return torch.bmm(rows, weights) if biases is None else torch.baddbmm(biases, rows, weights)
+
+
 def _pays_for(x: Tensor, weight: Tensor) -> bool:
     few = x.numel() * weight.size(0) < LEAST_PRODUCTS  # asked first: what is small can't wait for the rest
     return not few and _fits(x, weight) and works() and pays()

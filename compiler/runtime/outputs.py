@@ -75,12 +75,12 @@ def nested(pairs: Iterable[tuple[tuple[Any, ...], Any]]) -> Record:
     return root
 
 
-Arrange = Callable[[Sequence[Any]], "dict[Any, Any]"]
-"""Builds a record's content from values by number."""
+Arrange = Callable[[Sequence[Any]], Iterable[tuple[Any, Any]]]
+"""Gives a record's content from values by number."""
 
 
 def arrangement(paths: Iterable[tuple[Any, ...]]) -> Arrange:
-    """Return what builds a record's content from values with these paths."""
+    """Return what gives a record's content from values with these paths."""
     return _arrangement(nested((path, number) for number, path in enumerate(paths)))
 
 
@@ -90,10 +90,10 @@ def _arrangement(places: Mapping[Any, Any]) -> Arrange:
     if all(isinstance(at, int) for at in numbers):
         first, last = (numbers[0], numbers[-1] + 1) if numbers else (0, 0)
         if numbers == tuple(range(first, last)):
-            return lambda values: dict(zip(keys, values[first:last], strict=True))
-        return lambda values: {key: values[at] for key, at in zip(keys, numbers, strict=True)}
+            return lambda values: zip(keys, values[first:last], strict=True)
+        return lambda values: ((key, values[at]) for key, at in zip(keys, numbers, strict=True))
     parts = tuple((key, at, None) if isinstance(at, int) else (key, 0, _arrangement(at)) for key, at in places.items())
-    return lambda values: {key: values[at] if inner is None else Record(inner(values)) for key, at, inner in parts}
+    return lambda values: ((key, values[at] if inner is None else Record(inner(values))) for key, at, inner in parts)
 
 
 def flat(values: Mapping[Any, Any], prefix: tuple[Any, ...] = ()) -> Iterable[tuple[tuple[Any, ...], Any]]:

@@ -17,6 +17,7 @@ from .dropping import drop, droppable
 from .keeping import Keeper
 from .plan import Plan
 from .rounded import Quantized, quantized
+from .settled import Settling
 from .stage import expand
 from .standing import Standing
 from .whole import Whole
@@ -32,6 +33,7 @@ class Saved(nn.Module):
     _keeper: Keeper | None = None
     _bypassed: Bypassed | None = None
     _standing: Standing | None = None
+    _settling: Settling
     _quantized: Quantized | None = None
 
     @property
@@ -131,6 +133,7 @@ class Saved(nn.Module):
         if self._plan.program.original is not None:
             self._keeper = self._keeper or Keeper()
             self._standing = bind(self, self._keeper, self._bypassed)
+            self._settling = Settling()
             recording.bind(self)
 
     def _loaded(self, keys: Any) -> None:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from torch import Tensor
 
 Link = tuple[dict[str, Any], str, Any]
 """A dictionary of a module, a key in it, and what was found there."""
 
 
-def unchanged(links: Iterable[Link], without: Iterable[Mapping[str, Any]] = ()) -> Callable[[], bool]:
-    """Return a function that tells whether each dictionary still holds what was there, and those in `without` no `forward`."""
+place = cast("Callable[[Tensor], int]", getattr(Tensor, "const_data_ptr", Tensor.data_ptr))
+"""Where a tensor begins in memory: asked so, as far as torch can, what is copied at the first write is not copied by reading."""
+
+
+def unchanged(
+    links: Iterable[Link],
+    without: Iterable[Mapping[str, Any]] = (),
+    called: Iterable[object] = (),
+    lying: Sequence[Tensor] = (),
+    at: Sequence[int] | None = None,
+) -> Callable[[], bool]:
+    """Return a function that tells whether each dictionary still holds what was there, and those in `without` no `forward`.
+
+    Modules that are `called` must be of the class that they are of now, and have neither a `forward` nor a compiled call of their own; tensors
+    that are `lying` must lie where they are, or `at` these places.
+    """
     scope: dict[str, Any] = {}
     terms = ["True"]
     for number, (held, name, known) in enumerate({(id(held), name): (held, name, known) for held, name, known in links}.values()):
@@ -19,6 +35,13 @@ def unchanged(links: Iterable[Link], without: Iterable[Mapping[str, Any]] = ()) 
     for number, held in enumerate({id(held): held for held in without}.values()):
         scope[f"skipped_{number}"] = held
         terms.append(f"'forward' not in skipped_{number}")
+    for number, module in enumerate({id(module): module for module in called}.values()):
+        scope[f"own_{number}"], scope[f"module_{number}"], scope[f"class_{number}"] = vars(module), module, type(module)
+        own = f"'forward' not in own_{number} and '_compiled_call_impl' not in own_{number}"
+        terms.append(f"module_{number}.__class__ is class_{number} and {own}")
+    if lying:
+        scope.update(lying=lying, at=at if at is not None else list(map(place, lying)), place=place)
+        terms.append("list(map(place, lying)) == at")
     text = f"def asked():\n    try:\n        return {' and '.join(terms)}\n    except KeyError:\n        return False\n"
     exec(compile(text, "<archloom unchanged>", "exec", dont_inherit=True), scope)  # names and numbers of ours, and keys quoted
     return scope["asked"]

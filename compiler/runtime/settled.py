@@ -1,0 +1,205 @@
+"""A model's code with all that it reads from its modules in place: what calls that record nothing run while nothing has changed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor, fx, nn
+
+from ..lower.block import Block, View, views
+from ..lower.code import Code, generate
+from ..lower.keywords import guard
+from ..paths import join
+from .derived import Derived, Together
+from .trimming import LINEAR, Handle, trim
+from .unchanged import Link, unchanged
+
+MOST = 400
+"""How many steps are written out: of larger models calling modules is a small part of the time."""
+MOST_CHANGES = 32
+"""How often the code of a model is written: where something changes all the time, its modules are called."""
+
+
+KINDS = ("_parameters", "_buffers", "_modules")
+"""Where modules have what they hold."""
+
+
+class Settled:
+    """The code of one view of a model: blocks and linears are not called but written out, and their tensors are handed to it.
+
+    `there` tells whether every module and tensor is still in its place, computes what its class does, and is in the mode of evaluation.  Who asks
+    knows already that no module has a hook, and that derived values are what is kept of them.
+    """
+
+    def __init__(self, code: Code, model: nn.Module) -> None:
+        """Take what is to be written out, and the model that it is for.  Raises KeyError or AttributeError where something isn't what it was."""
+        writer = _Writer()
+        writer.write(code, model)
+        self.function = generate(code.name, writer.graph, code.inputs, code.results).function
+        self.tensors = tuple(writer.held.values())
+        self.there = unchanged(writer.links, called=writer.called, lying=writer.lying)
+
+
+class Settling:
+    """The settled code of a model's views, written at the first call that may run it, and again where something has changed."""
+
+    def __init__(self) -> None:
+        self._found: dict[Code, Settled | None] = {}
+        self._changes = 0
+
+    def get(self, code: Code, model: nn.Module) -> Settled | None:
+        """Return what stands for a view, None where nothing can."""
+        found = self._found.get(code)
+        if found is not None and found.there():
+            return found
+        if found is not None or code not in self._found:
+            found = self._found[code] = self._settle(code, model)
+        return found
+
+    def _settle(self, code: Code, model: nn.Module) -> Settled | None:
+        self._changes += 1
+        if self._changes > MOST_CHANGES:
+            return None
+        try:
+            return Settled(code, model)
+        except (AttributeError, KeyError):  # a module or a tensor is gone, or computed
+            return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Settling:
+        return Settling()
+
+
+class _Writer:
+    """Writes the graph: its inputs, then the tensors, then all steps."""
+
+    def __init__(self) -> None:
+        self.graph = fx.Graph()
+        self.held: dict[Handle, Any] = {}
+        self.links: list[Link] = []
+        self.called: list[nn.Module] = []
+        self.lying: list[Tensor] = []
+        self._handed: dict[int, Handle] = {}
+        self._last: Handle = None  # of what the function takes
+
+    def write(self, code: Code, model: nn.Module) -> None:
+        """Write a view of a model."""
+        found: dict[Handle, Any] = {}
+        for node in code.graph.nodes:
+            if node.op == "placeholder":
+                found[node] = self._last = self.graph.node_copy(node, found.__getitem__)
+        self.graph.output(self._block(code, model, "", found, _steps(code, model) <= MOST))
+        trim(self.graph, self.held.get, self._view)
+        for node in [each for each in self.held if not each.users]:  # views of them are read instead
+            self.graph.erase_node(node)
+            del self.held[node]
+        guard(self.graph, self.graph.nodes)
+
+    def _block(self, code: Code, owner: nn.Module, path: str, found: dict[Handle, Any], whole: bool) -> Any:
+        """Write the steps of a block, of which the inputs are known; return its results."""
+        nodes: list[Handle] = list(code.graph.nodes)
+        for node in nodes[:-1]:
+            if node.op == "get_attr":
+                found[node] = self._attribute(owner, node.target)
+            elif node.op == "call_module":
+                found[node] = self._call(node, owner, path, found, whole)
+            elif node.op != "placeholder":
+                found[node] = self._step(node, found)
+        return fx.map_arg(nodes[-1].args[0], found.__getitem__)
+
+    def _step(self, node: Handle, found: Mapping[Handle, Any]) -> Any:
+        """Write a step, or read one of several results that are known apart."""
+        if node.target is operator.getitem and isinstance(several := found[node.args[0]], tuple):
+            return cast("tuple[Any, ...]", several)[node.args[1]]
+        return self.graph.node_copy(node, found.__getitem__)
+
+    def _call(self, node: Handle, owner: nn.Module, path: str, found: Mapping[Handle, Any], whole: bool) -> Any:
+        """Write out what a module does, or the call of one that does something else."""
+        module = owner.get_submodule(node.target)
+        if isinstance(module, Together) and module.kept is not None:
+            self._rest_on(owner, node.target, (vars(module), "kept", module.kept))
+            return tuple(map(self._hand, module.kept))
+        if isinstance(module, Derived) and module.rests:
+            self._rest_on(owner, node.target, (vars(module), "value", module.value))
+            return self._hand(module.value)
+        args = fx.map_arg(node.args, found.__getitem__)
+        if type(module) is nn.Linear and _is_plain(module):
+            self._rest_on(owner, node.target)
+            self.called.append(module)
+            made: Handle = self.graph.call_function(LINEAR, (*args, self._attribute(module, "weight"), self._attribute(module, "bias")))
+            made.meta = dict(node.meta)
+            return made
+        if isinstance(module, Block) and whole and _is_plain(module):
+            return self._inlined(module, node, owner, join(path, node.target), args)
+        made = self.graph.node_copy(node, found.__getitem__)
+        made.target = join(path, node.target)
+        return made
+
+    def _inlined(self, module: Block, node: Handle, owner: nn.Module, path: str, args: tuple[Any, ...]) -> Any:
+        self._rest_on(owner, node.target)
+        self.called.append(module)
+        view = _view(module, node)
+        if view.eval is not view.train:
+            self.links.append((vars(module), "training", False))
+        inputs: list[Handle] = [each for each in view.eval.graph.nodes if each.op == "placeholder"]
+        given = [*args, *(None for _ in inputs[len(args) :])]
+        return self._block(view.eval, module, path, dict(zip(inputs, given, strict=True)), True)
+
+    def _rest_on(self, owner: nn.Module, name: str, *links: Link) -> None:
+        """Rest on each module on the way from one to another, and on what else is linked."""
+        for word in name.split("."):
+            held: dict[str, Any] = vars(owner)["_modules"]
+            self.links.append((held, word, held[word]))
+            owner = held[word]
+        self.links += links
+
+    def _attribute(self, owner: nn.Module, target: str) -> Handle:
+        """Hand in a parameter or buffer, or a module that a step reads them from."""
+        above, _, name = target.rpartition(".")
+        if above:
+            self._rest_on(owner, above)
+            owner = owner.get_submodule(above)
+        everything: list[dict[str, Any]] = [vars(owner)[kind] for kind in KINDS]
+        held = next((each for each in everything if name in each), everything[0])
+        self.links.append((held, name, held[name]))
+        return self._hand(held[name])
+
+    def _hand(self, value: Any) -> Handle:
+        """Let the function take something, once."""
+        if value is None:
+            return None
+        known = self._handed.get(id(value))
+        if known is None:
+            with self.graph.inserting_after(self._last) if self._last is not None else self.graph.inserting_before():
+                known = self._last = self._handed[id(value)] = self.graph.placeholder(f"held_{len(self._handed)}", default_value=None)
+            self.held[known] = value
+        return known
+
+    def _view(self, node: Handle, view: Tensor) -> Handle:
+        """Hand in a view of a tensor that is handed in, too."""
+        if isinstance(self.held[node], nn.Parameter):  # of what passes keep it is known already where it lies
+            self.lying.append(self.held[node])
+        return self._hand(view)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a module computes what its class does."""
+    return not {"forward", "_compiled_call_impl"} & vars(module).keys()
+
+
+def _view(module: Block, node: Handle) -> View:
+    number: int = node.kwargs.get("view", 0)
+    return views(type(module))[number]
+
+
+def _steps(code: Code, owner: nn.Module) -> int:
+    """Return how many steps a code has, those of the blocks that it calls counted, or some number that is too large."""
+    count = 0
+    nodes: list[Handle] = list(code.graph.nodes)
+    for node in nodes:
+        module = owner.get_submodule(node.target) if node.op == "call_module" else None
+        count += _steps(_view(module, node).eval, module) if isinstance(module, Block) else 1
+        if count > MOST:
+            break
+    return count
