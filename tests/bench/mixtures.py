@@ -93,7 +93,7 @@ def measured(size: Size, backend: str, trains: bool) -> Ratio:
             torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
         mine, other = (partial(step, call) if trains else call for call in calls)
         name = f"{size}, over {backend}{', forward and backward' if trains else ''}"
-        return compare(name, mine, other, 1.0, 30, calls=max(4, 128 // size.tokens))
+        return compare(name, mine, other, 1.0, 30, calls=max(8, 256 // size.tokens))
 
 
 def rows(asked: list[str]) -> Iterator[Ratio]:

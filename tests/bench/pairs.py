@@ -31,7 +31,7 @@ class Ratio:
     def row(self) -> str:
         """A row of a Markdown table."""
         return (
-            f"| {self.name} | {self.value:.3f} | {self.low:.3f} to {self.high:.3f} | {self.bound:g} | {'yes' if self.value <= self.bound else 'NO'} |"
+            f"| {self.name} | {self.value:.3f} | {self.low:.3f} to {self.high:.3f} | {self.bound:.3g} | {'yes' if self.value <= self.bound else 'NO'} |"
         )
 
 

@@ -189,6 +189,26 @@ def test_what_is_done_to_a_model_is_seen(change: Callable[[Any], None]) -> None:
     torch.testing.assert_close(quiet(model, batch), after)
 
 
+class Whole(Tensor):
+    """A tensor that is multiplied by as a linear alone, as quantized ones are."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Refuse other products."""
+        if func in (torch.addmm, torch.mm, Tensor.t):
+            raise TypeError(f"this one doesn't know {func}")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_weight_of_another_class_does_what_it_knows() -> None:
+    plain, model, batch = pair()
+    for each in (plain, model):
+        each.gate._parameters["weight"] = (each.gate.weight.detach() + 1).as_subclass(Whole)
+    found, wanted = (quiet(each, batch).y.as_subclass(Tensor) for each in (model, plain))
+    torch.testing.assert_close(found, wanted)
+    assert "linear(" in source(model)
+
+
 def test_a_hook_on_all_modules_sees_them() -> None:
     _, model, batch = pair()
     seen: list[nn.Module] = []
