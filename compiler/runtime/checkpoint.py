@@ -84,7 +84,7 @@ class Checkpoint:
         if path.exists() and not path.is_file():
             raise self.failure("A650", f"`{path}` is a pipe, socket or device, not a file", "name a .safetensors file, or a folder of them")
         if not path.exists():
-            raise self.failure("A650", f"there are no weights at `{path}`", "name a .safetensors file, or a folder of them")
+            raise self.failure("A650", f"there is nothing at `{path}`", "name a .safetensors file, or a folder of them")
         if path.name.endswith(INDEX):
             return self._indexed(path)
         if is_pickle(path.name) or _holds_pickle(path):

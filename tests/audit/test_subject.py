@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
     "a misspelt loss": ("A563", "the model's output has no loss `deph`", run(model=Net(), losses=["deph"])),
     "a loss of many numbers": ("A505", "the loss `loss` is a tensor of shape [3, 2], not one number", run(losses=lambda net, x: net(x))),
     "a number": ("A505", "the loss `a` is a `float`, not a tensor", run(losses={"a": lambda net, x: net(x).mean().item()})),
-    "no checkpoint": ("A650", "there are no weights at `nowhere.safetensors`", nowhere),
+    "no checkpoint": ("A650", "there is nothing at `nowhere.safetensors`", nowhere),
 }
 """What each gets: a code, what the message says, and how it comes."""
 

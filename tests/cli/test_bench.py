@@ -289,7 +289,7 @@ def test_wrong_usage(asked: list[str], says: str, spec: str, capsys: pytest.Capt
         (["--input", "y=1"], "error: input `y`: there is none of that name\n  = help: the inputs are x\n"),
         (["--input", "label.kind=[1, 2]"], "error: input `label.kind`: there is none of that name\n"),
         (["--device", "meta"], "error: `meta` is no device to measure on: there are `cpu`, `cuda`, and `cuda:1`\n"),
-        (["--weights", "none.safetensors"], "error[A650]: there are no weights at `none.safetensors`\n"),
+        (["--weights", "none.safetensors"], "error[A650]: there is nothing at `none.safetensors`\n"),
     ],
 )
 def test_bad_input(asked: list[str], says: str, spec: str, capsys: pytest.CaptureFixture[str]) -> None:

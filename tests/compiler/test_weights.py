@@ -144,7 +144,7 @@ def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
 
 
 def test_nothing_there_says_so(tmp_path: Path) -> None:
-    assert "there are no weights at" in failure(tmp_path / "nowhere")
+    assert "there is nothing at" in failure(tmp_path / "nowhere")
     assert "holds no .safetensors file" in failure(tmp_path)
 
 

@@ -235,7 +235,7 @@ def test_the_command_tells_of_the_passes_before_and_of_those_found(tmp_path: Pat
         (["--error", "1", "--to", "int3"], 2, "'int3' is not one of 'int8_dynamic', 'int8_weight', 'int8_static', 'int4_weight'"),
         (["--error", "1", "--optimize", "infrence"], 2, "there is no pipeline `infrence`, did you mean `inference`"),
         (["--error", "1"], 1, "error: batch 0: `x` is declared float[B, 128] and is given as [4, 64]: dimension 1 is 64, it must be 128"),
-        (["--error", "1", "--data", "nowhere"], 1, "there are no weights at `nowhere`"),
+        (["--error", "1", "--data", "nowhere"], 1, "there is nothing at `nowhere`"),
     ],
 )
 def test_the_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], code: int, says: str) -> None:
