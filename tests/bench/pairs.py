@@ -30,9 +30,8 @@ class Ratio:
     @property
     def row(self) -> str:
         """A row of a Markdown table."""
-        return (
-            f"| {self.name} | {self.value:.3f} | {self.low:.3f} to {self.high:.3f} | {self.bound:.3g} | {'yes' if self.value <= self.bound else 'NO'} |"
-        )
+        holds = "yes" if self.value <= self.bound else "NO"
+        return f"| {self.name} | {self.value:.3f} | {self.low:.3f} to {self.high:.3f} | {self.bound:.3g} | {holds} |"
 
 
 HEAD = "| what | ratio | quartiles of the pairs | at most | holds |\n|---|---|---|---|---|"
