@@ -93,7 +93,7 @@ class Called(Saved):
             if settled is None:
                 return self._compute(view, values)
             given = values.values() if view.keys == (*values,) else [values.get(key) for key in view.keys]
-            found = settled.function(self, *given, *settled.tensors)
+            found = settled.function(self, *given, *settled.handed)
             return view.eval.pack(found, self._stage.losses if self._stage is not None else None)
         except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
             place = innermost(error.__traceback__)

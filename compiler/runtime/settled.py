@@ -6,12 +6,11 @@ import operator
 from collections.abc import Mapping
 from typing import Any, cast
 
+import torch
 from torch import Tensor, fx, nn
 
 from ..lower.block import Block, View, views
 from ..lower.code import Code, generate
-from ..lower.keywords import guard
-from ..paths import join
 from .derived import Derived, Together
 from .trimming import LINEAR, Handle, trim
 from .unchanged import Link, unchanged
@@ -27,7 +26,7 @@ KINDS = ("_parameters", "_buffers", "_modules")
 
 
 class Settled:
-    """The code of one view of a model: blocks and linears are not called but written out, and their tensors are handed to it.
+    """The code of one view of a model: blocks and linears are not called but written out, and their tensors are `handed` to it, as other modules are.
 
     `there` tells whether every module and tensor is still in its place, computes what its class does, and is in the mode of evaluation.  Who asks
     knows already that no module has a hook, and that derived values are what is kept of them.
@@ -38,7 +37,7 @@ class Settled:
         writer = _Writer()
         writer.write(code, model)
         self.function = generate(code.name, writer.graph, code.inputs, code.results).function
-        self.tensors = tuple(writer.held.values())
+        self.handed = tuple(writer.held.values())
         self.there = unchanged(writer.links, called=writer.called, lying=writer.lying)
 
 
@@ -72,7 +71,7 @@ class Settling:
 
 
 class _Writer:
-    """Writes the graph: its inputs, then the tensors, then all steps."""
+    """Writes the graph: its inputs, then what is handed in, then all steps."""
 
     def __init__(self) -> None:
         self.graph = fx.Graph()
@@ -89,21 +88,20 @@ class _Writer:
         for node in code.graph.nodes:
             if node.op == "placeholder":
                 found[node] = self._last = self.graph.node_copy(node, found.__getitem__)
-        self.graph.output(self._block(code, model, "", found, _steps(code, model) <= MOST))
+        self.graph.output(self._block(code, model, found, _steps(code, model) <= MOST))
         trim(self.graph, self.held.get, self._view)
         for node in [each for each in self.held if not each.users]:  # views of them are read instead
             self.graph.erase_node(node)
             del self.held[node]
-        guard(self.graph, self.graph.nodes)
 
-    def _block(self, code: Code, owner: nn.Module, path: str, found: dict[Handle, Any], whole: bool) -> Any:
+    def _block(self, code: Code, owner: nn.Module, found: dict[Handle, Any], whole: bool) -> Any:
         """Write the steps of a block, of which the inputs are known; return its results."""
         nodes: list[Handle] = list(code.graph.nodes)
         for node in nodes[:-1]:
             if node.op == "get_attr":
                 found[node] = self._attribute(owner, node.target)
             elif node.op == "call_module":
-                found[node] = self._call(node, owner, path, found, whole)
+                found[node] = self._call(node, owner, found, whole)
             elif node.op != "placeholder":
                 found[node] = self._step(node, found)
         return fx.map_arg(nodes[-1].args[0], found.__getitem__)
@@ -114,7 +112,7 @@ class _Writer:
             return cast("tuple[Any, ...]", several)[node.args[1]]
         return self.graph.node_copy(node, found.__getitem__)
 
-    def _call(self, node: Handle, owner: nn.Module, path: str, found: Mapping[Handle, Any], whole: bool) -> Any:
+    def _call(self, node: Handle, owner: nn.Module, found: Mapping[Handle, Any], whole: bool) -> Any:
         """Write out what a module does, or the call of one that does something else."""
         module = owner.get_submodule(node.target)
         if isinstance(module, Together) and module.kept is not None:
@@ -124,19 +122,35 @@ class _Writer:
             self._rest_on(owner, node.target, (vars(module), "value", module.value))
             return self._hand(module.value)
         args = fx.map_arg(node.args, found.__getitem__)
-        if type(module) is nn.Linear and _is_plain(module):
-            self._rest_on(owner, node.target)
-            self.called.append(module)
-            made: Handle = self.graph.call_function(LINEAR, (*args, self._attribute(module, "weight"), self._attribute(module, "bias")))
-            made.meta = dict(node.meta)
-            return made
         if isinstance(module, Block) and whole and _is_plain(module):
-            return self._inlined(module, node, owner, join(path, node.target), args)
-        made = self.graph.node_copy(node, found.__getitem__)
-        made.target = join(path, node.target)
+            return self._inlined(module, node, owner, args)
+        self._rest_on(owner, node.target)
+        made: Handle = self._leaf(module, args) if _is_plain(module) else None
+        if made is None:
+            made = self.graph.call_method("__call__", (self._hand(module), *args), fx.map_arg(node.kwargs, found.__getitem__))
+        if made not in args:
+            made.meta = dict(node.meta)
         return made
 
-    def _inlined(self, module: Block, node: Handle, owner: nn.Module, path: str, args: tuple[Any, ...]) -> Any:
+    def _leaf(self, module: nn.Module, args: tuple[Any, ...]) -> Handle:
+        """Write what a leaf module does, if it is one that is known."""
+        if type(module) is nn.Dropout and not module.training:
+            made, rests = args[0], ("training",)
+        elif type(module) is nn.Linear:
+            made, rests = self.graph.call_function(LINEAR, (*args, *self._own(module))), ()
+        elif type(module) is nn.LayerNorm:
+            given = (*args, module.normalized_shape, *self._own(module), module.eps)
+            made, rests = self.graph.call_function(torch.layer_norm, given), ("normalized_shape", "eps")
+        else:
+            return None
+        self.called.append(module)
+        self.links += ((vars(module), name, vars(module)[name]) for name in rests)
+        return made
+
+    def _own(self, module: nn.Module) -> tuple[Handle, Handle]:
+        return self._attribute(module, "weight"), self._attribute(module, "bias")
+
+    def _inlined(self, module: Block, node: Handle, owner: nn.Module, args: tuple[Any, ...]) -> Any:
         self._rest_on(owner, node.target)
         self.called.append(module)
         view = _view(module, node)
@@ -144,7 +158,7 @@ class _Writer:
             self.links.append((vars(module), "training", False))
         inputs: list[Handle] = [each for each in view.eval.graph.nodes if each.op == "placeholder"]
         given = [*args, *(None for _ in inputs[len(args) :])]
-        return self._block(view.eval, module, path, dict(zip(inputs, given, strict=True)), True)
+        return self._block(view.eval, module, dict(zip(inputs, given, strict=True)), True)
 
     def _rest_on(self, owner: nn.Module, name: str, *links: Link) -> None:
         """Rest on each module on the way from one to another, and on what else is linked."""

@@ -31,8 +31,8 @@ block Expert(dim: int) {
 block Inner(dim: int) {
   in x: float[B, dim]
   map = Linear(dim, dim, bias = false)
-  drop = Dropout(0.5)
-  out y = drop(tanh(map(x)))
+  norm, drop = LayerNorm(dim), Dropout(0.5)
+  out y = drop(tanh(norm(map(x))))
 }
 
 model M(dim: int = 8, n: int = 8) {
@@ -76,7 +76,7 @@ def pair() -> tuple[Any, Any, dict[str, Any]]:
     model.load_state_dict(plain.state_dict())
     batch = model.example_inputs(B=3)
     quiet(model, batch)
-    assert "self." not in source(model).replace("self.inner.drop", "")
+    assert "self." not in source(model) and "__call__" not in source(model)
     return plain, model, batch
 
 
@@ -107,7 +107,7 @@ def test_of_a_large_model_the_blocks_are_called(monkeypatch: pytest.MonkeyPatch)
     plain, model, batch = built(optimize="none"), built(), built().example_inputs(B=3)
     model.load_state_dict(plain.state_dict())
     torch.testing.assert_close(quiet(model, batch), quiet(plain, batch))
-    assert "self.inner(" in source(model) and "self.gate" not in source(model)
+    assert source(model).count(".__call__(x)") == 1 and "addmm" in source(model)
 
 
 class Doubled(nn.Module):
@@ -157,7 +157,7 @@ def compiled(model: Any) -> None:
 
 def hooked(model: Any) -> None:
     """Hook a module."""
-    model.inner.map.register_forward_hook(lambda module, args, result: result + 1)
+    model.inner.norm.register_forward_hook(lambda module, args, result: result + 1)
 
 
 def parametrized(model: Any) -> None:
@@ -170,13 +170,20 @@ def reclassed(model: Any) -> None:
     model.gate.__class__ = type("Wider", (nn.Linear,), {"forward": lambda self, x: nn.Linear.forward(self, x) * 5})
 
 
+def flattened(model: Any) -> None:
+    """Change a number that a norm was made with."""
+    model.inner.norm.eps = 10.0
+
+
 def emptied(model: Any) -> None:
     """Take a bias away."""
     model.gate.bias = None
 
 
 @pytest.mark.parametrize(
-    "change", [replaced, moved, swapped, changed, overridden, compiled, hooked, parametrized, reclassed, emptied], ids=lambda change: change.__name__
+    "change",
+    [replaced, moved, swapped, changed, overridden, compiled, hooked, parametrized, reclassed, flattened, emptied],
+    ids=lambda change: change.__name__,
 )
 def test_what_is_done_to_a_model_is_seen(change: Callable[[Any], None]) -> None:
     plain, model, batch = pair()
@@ -215,7 +222,7 @@ def test_a_hook_on_all_modules_sees_them() -> None:
     handle = register_module_forward_hook(lambda module, args, result: seen.append(module))
     quiet(model, batch)
     handle.remove()
-    assert {model.gate, model.inner, model.inner.map, model.inner.drop} <= set(seen)
+    assert {model.gate, model.inner, model.inner.map, model.inner.norm, model.inner.drop} <= set(seen)
     seen.clear()
     quiet(model, batch)
     assert not seen
@@ -265,7 +272,7 @@ def test_where_things_change_all_the_time_modules_are_called(monkeypatch: pytest
 def test_a_mistake_in_it_names_the_line_of_the_text() -> None:
     _, model, batch = pair()
     model.inner.map.weight.data = torch.ones(7, 7)
-    with pytest.raises(RuntimeError, match=r"<text>:13:21: in `Inner`: `out y = drop\(tanh\(map\(x\)\)\)` failed: mat1 and mat2 shapes"):
+    with pytest.raises(RuntimeError, match=r"<text>:13:26: in `Inner`: `out y = drop\(tanh\(norm\(map\(x\)\)\)\)` failed: mat1 and mat2 shapes"):
         quiet(model, batch)
 
 
