@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from keyword import iskeyword
 from types import FunctionType
 
 import torch
@@ -89,7 +90,7 @@ def signature_of(declared: Iterable[InputDecl]) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     names = dict.fromkeys(d.name for d in declared)
     parameters = [inspect.Parameter("self", kind)]
-    parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier()]
+    parameters += [inspect.Parameter(name, kind, default=None) for name in names if name.isidentifier() and not iskeyword(name) and name != "self"]
     return inspect.Signature(parameters)
 
 

@@ -14,9 +14,10 @@ from .border import Border, check_range
 from .bypassed import Bypassed
 from .calls import Request, RootView, Signature
 from .chance import Chance
-from .errors import InputError, ModelError, innermost
+from .errors import LOCATED, InputError, located
 from .outputs import Outputs
 from .saved import Saved
+from .settled import FAILURES
 from .stage import Stage, Stillness, check_used, expand, live_dropout
 
 MOST_SHAPES = 1024
@@ -87,22 +88,21 @@ class Called(Saved):
         if standing is not None:
             standing.look()
         try:
-            if standing is None or not standing.holds or self.training or self._chance is not None or torch.is_grad_enabled():
-                return self._compute(view, values)
-            settled = self._settling.get(view.eval.code, self)  # nothing is recorded, moved, or given from outside, and all is as it was
-            if settled is None:
-                return self._compute(view, values)
-            given = values.values() if view.keys == (*values,) else [values.get(key) for key in view.keys]
-            found = settled.function(self, *given, *settled.handed)
-            return view.eval.pack(found, self._stage.losses if self._stage is not None else None)
-        except (RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
-            place = innermost(error.__traceback__)
-            if place is None or isinstance(error, (ModelError, InputError)):
+            if standing is not None and standing.holds and not (self.training or torch.is_grad_enabled()) and self._chance is None:
+                settled = self._settling.get(view.eval.code, self, standing)  # nothing is recorded or moved, and all is as it was
+                if settled is not None:
+                    given = values.values() if view.keys == (*values,) else [values.get(key) for key in view.keys]
+                    try:
+                        found = settled.function(self, *given, *settled.handed)
+                        return view.eval.pack(found, self._stage.losses if self._stage is not None else None)
+                    except FAILURES:  # the modules may do with what they get, or say what is wrong
+                        self._settling.fail(view.eval.code)
+            return self._compute(view, values)
+        except LOCATED as error:
+            told = located(error)
+            if told is error:
                 raise
-            if isinstance(error, torch.OutOfMemoryError):
-                error.add_note(f"{place.span}: in `{place.block}`")
-                raise
-            raise ModelError(place, error) from error
+            raise told from error
         finally:
             if standing is not None:
                 standing.holds = False

@@ -12,7 +12,7 @@ from ..lower.code import Written
 from .beside import Beside, beside, unpack
 from .bypassed import Bypassed
 from .keeping import Keeper, holding
-from .standing import Standing
+from .standing import Standing, dispatched
 from .unchanged import Link
 
 
@@ -100,6 +100,10 @@ class Derived(nn.Module):
         self.learns = not self.recipe.still and any(source.requires_grad for source in self.sources)
         return self.rests
 
+    def is_of(self, standing: Standing) -> bool:
+        """Tell whether one look of this model does for it: another model's value, or a copy, looks for itself."""
+        return self._standing is standing
+
     def __call__(self) -> Tensor:
         """Return the value; it has no hooks.  Raises RuntimeError where a module that it reads from was replaced."""
         if torch.compiler.is_compiling():
@@ -129,7 +133,7 @@ class Derived(nn.Module):
         if self._packed:
             if moved:
                 self._pack()
-        elif needed or self.sources[0].is_meta or self.sources[0].is_inference():  # these count no versions
+        elif needed or self.sources[0].is_meta or self.sources[0].is_inference() or dispatched():  # the first count no versions
             return self.recipe.code.function(self._owner[0])
         else:
             versions = [source._version for source in self.sources]
@@ -183,6 +187,10 @@ class Together(nn.Module):
             return value
         method, *arguments = self.views[place]
         return getattr(value, method)(*arguments)
+
+    def is_of(self, standing: Standing) -> bool:
+        """Tell whether one look of this model does for what is handed out."""
+        return self._standing is standing
 
     def __call__(self) -> tuple[Tensor, ...] | Together:
         """Return the values in the order of their names, or itself, which looks for each where it is read; it has no hooks."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from types import TracebackType
 
+import torch
+
 from ..lower.code import Place, place_of
+
+LOCATED = (RuntimeError, IndexError, ValueError, TypeError, AssertionError)
+"""What fails inside a model, of which the line of the text is told."""
 
 
 class InputError(ValueError):
@@ -18,6 +23,17 @@ class ModelError(RuntimeError):
         self.place = place
         line = place.stack_trace.rstrip("\n").rpartition("\n")[2].strip()
         super().__init__(f"{place.span}: in `{place.block}`: `{line}` failed: {error}")
+
+
+def located(error: Exception) -> Exception:
+    """Return what to raise for an error of a call: one that names the line of the text, or itself with a note, or as it is."""
+    place = innermost(error.__traceback__)
+    if place is None or isinstance(error, (ModelError, InputError)):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        error.add_note(f"{place.span}: in `{place.block}`")
+        return error
+    return ModelError(place, error)
 
 
 def innermost(traceback: TracebackType | None) -> Place | None:

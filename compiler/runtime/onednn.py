@@ -35,10 +35,9 @@ def parted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, weights: Tenso
 
     x: float[B, din], weight: float[E N, din], bias: float[E N], weights: float[E, din, N], biases: float[E, 1, N], y: float[E, B, N].
     """
-    count = weights.size(0)
-    if _pays_for(x, weight) and not _transformed():
-        return torch.unflatten(_pointwise(x, weight, bias), -1, (count, -1)).movedim(-2, 0)
-    rows = x.expand(count, -1, -1)
+    if x.numel() * weight.size(0) >= LEAST_PRODUCTS and _pays_for(x, weight) and not _transformed():
+        return torch.unflatten(_pointwise(x, weight, bias), -1, (weights.size(0), -1)).movedim(-2, 0)
+    rows = x.expand(weights.size(0), -1, -1)
     return torch.bmm(rows, weights) if biases is None else torch.baddbmm(biases, rows, weights)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from ..lower.block import Block, View, views
 from ..lower.code import Code, generate
 from .derived import Derived, Together
+from .standing import Standing, dispatched
 from .trimming import LINEAR, Handle, trim
 from .unchanged import Link, unchanged
 
@@ -21,8 +22,13 @@ MOST_CHANGES = 32
 """How often the code of a model is written: where something changes all the time, its modules are called."""
 
 
+FAILURES = (RuntimeError, AttributeError, IndexError, KeyError, TypeError, ValueError, AssertionError)
+"""What comes of modules that aren't what the text has in their places."""
 KINDS = ("_parameters", "_buffers", "_modules")
 """Where modules have what they hold."""
+
+
+_traced: Callable[[], Any] = vars(torch)["_C"]._get_tracing_state
 
 
 class Settled:
@@ -32,13 +38,13 @@ class Settled:
     knows already that no module has a hook, and that derived values are what is kept of them.
     """
 
-    def __init__(self, code: Code, model: nn.Module) -> None:
-        """Take what is to be written out, and the model that it is for.  Raises KeyError or AttributeError where something isn't what it was."""
-        writer = _Writer()
+    def __init__(self, code: Code, model: nn.Module, standing: Standing) -> None:
+        """Take what is to be written out, the model that it is for, and what tells whether its derived values are what is kept of them."""
+        writer = _Writer(standing)
         writer.write(code, model)
         self.function = generate(code.name, writer.graph, code.inputs, code.results).function
         self.handed = tuple(writer.held.values())
-        self.there = unchanged(writer.links, called=writer.called, lying=writer.lying)
+        self.there = unchanged(writer.links, called=writer.called)
 
 
 class Settling:
@@ -48,22 +54,31 @@ class Settling:
         self._found: dict[Code, Settled | None] = {}
         self._changes = 0
 
-    def get(self, code: Code, model: nn.Module) -> Settled | None:
-        """Return what stands for a view, None where nothing can."""
+    def get(self, code: Code, model: nn.Module, standing: Standing) -> Settled | None:
+        """Return what stands for a view, None where nothing can, or the modules that are called are being recorded."""
+        if _traced():
+            return None
         found = self._found.get(code)
         if found is not None and found.there():
             return found
-        if found is not None or code not in self._found:
-            found = self._found[code] = self._settle(code, model)
+        if found is None and (code in self._found or dispatched()):
+            return None
+        found = self._found[code] = self._settle(code, model, standing)
         return found
 
-    def _settle(self, code: Code, model: nn.Module) -> Settled | None:
+    def fail(self, code: Code) -> None:
+        """Note that what was written didn't run: where that happens often, the modules are called."""
+        self._changes += 1
+        if self._changes > MOST_CHANGES:
+            self._found[code] = None
+
+    def _settle(self, code: Code, model: nn.Module, standing: Standing) -> Settled | None:
         self._changes += 1
         if self._changes > MOST_CHANGES:
             return None
         try:
-            return Settled(code, model)
-        except (AttributeError, KeyError):  # a module or a tensor is gone, or computed
+            return Settled(code, model, standing)
+        except FAILURES:  # something isn't what the text has there: who calls the modules will say so, or find that they do
             return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Settling:
@@ -73,13 +88,14 @@ class Settling:
 class _Writer:
     """Writes the graph: its inputs, then what is handed in, then all steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
         self.graph = fx.Graph()
         self.held: dict[Handle, Any] = {}
         self.links: list[Link] = []
         self.called: list[nn.Module] = []
-        self.lying: list[Tensor] = []
         self._handed: dict[int, Handle] = {}
+        self._kept: dict[Handle, Tensor] = {}  # derived values: it is known of them where they lie, and of no parameter
         self._last: Handle = None  # of what the function takes
 
     def write(self, code: Code, model: nn.Module) -> None:
@@ -89,7 +105,7 @@ class _Writer:
             if node.op == "placeholder":
                 found[node] = self._last = self.graph.node_copy(node, found.__getitem__)
         self.graph.output(self._block(code, model, found, _steps(code, model) <= MOST))
-        trim(self.graph, self.held.get, self._view)
+        trim(self.graph, self._kept.get, self._view)
         for node in [each for each in self.held if not each.users]:  # views of them are read instead
             self.graph.erase_node(node)
             del self.held[node]
@@ -115,17 +131,17 @@ class _Writer:
     def _call(self, node: Handle, owner: nn.Module, found: Mapping[Handle, Any], whole: bool) -> Any:
         """Write out what a module does, or the call of one that does something else."""
         module = owner.get_submodule(node.target)
-        if isinstance(module, Together) and module.kept is not None:
+        if isinstance(module, Together) and module.kept is not None and module.is_of(self._standing):
             self._rest_on(owner, node.target, (vars(module), "kept", module.kept))
-            return tuple(map(self._hand, module.kept))
-        if isinstance(module, Derived) and module.rests:
+            return tuple(map(self._keep, module.kept))
+        if isinstance(module, Derived) and module.rests and module.is_of(self._standing):
             self._rest_on(owner, node.target, (vars(module), "value", module.value))
-            return self._hand(module.value)
+            return self._keep(module.value)
         args = fx.map_arg(node.args, found.__getitem__)
-        if isinstance(module, Block) and whole and _is_plain(module):
+        if isinstance(module, Block) and whole and _is_plain(module) and _evaluates(module, node):
             return self._inlined(module, node, owner, args)
         self._rest_on(owner, node.target)
-        made: Handle = self._leaf(module, args) if _is_plain(module) else None
+        made: Handle = self._leaf(module, args) if _is_plain(module) and not node.kwargs else None
         if made is None:
             made = self.graph.call_method("__call__", (self._hand(module), *args), fx.map_arg(node.kwargs, found.__getitem__))
         if made not in args:
@@ -187,19 +203,33 @@ class _Writer:
         if known is None:
             with self.graph.inserting_after(self._last) if self._last is not None else self.graph.inserting_before():
                 known = self._last = self._handed[id(value)] = self.graph.placeholder(f"held_{len(self._handed)}", default_value=None)
+            known.target = known.name  # no input's
             self.held[known] = value
         return known
 
-    def _view(self, node: Handle, view: Tensor) -> Handle:
-        """Hand in a view of a tensor that is handed in, too."""
-        if isinstance(self.held[node], nn.Parameter):  # of what passes keep it is known already where it lies
-            self.lying.append(self.held[node])
+    def _keep(self, value: Tensor | None) -> Handle:
+        """Hand in a derived value."""
+        made = self._hand(value)
+        if value is not None:
+            self._kept[made] = value
+        return made
+
+    def _view(self, view: Tensor) -> Handle:
+        """Hand in a view of a derived value."""
+        if type(view) is not Tensor:
+            raise TypeError("something stands for tensors for the time of this call")
         return self._hand(view)
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Tell whether a module computes what its class does."""
-    return not {"forward", "_compiled_call_impl"} & vars(module).keys()
+    """Tell whether a module computes what its class does, and nothing waits for it."""
+    own = vars(module)
+    return not ({"forward", "_compiled_call_impl"} & own.keys() or own["_forward_hooks"] or own["_forward_pre_hooks"])
+
+
+def _evaluates(module: Block, node: Handle) -> bool:
+    view = _view(module, node)
+    return view.eval is view.train or not module.training
 
 
 def _view(module: Block, node: Handle) -> View:

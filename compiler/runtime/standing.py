@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _version = attrgetter("_version")
 _learns = attrgetter("requires_grad")
+dispatched: Callable[[], int] = vars(torch)["_C"]._len_torch_dispatch_stack
+"""Tells whether a mode follows each operation, as the one does that computes with shapes alone: nothing that it gives is kept."""
 
 
 class Standing:
@@ -55,7 +57,7 @@ class Standing:
         elif hooked or not (self._asked or self._ask())():
             if self._bypassed is not None:
                 self._bypassed.check()
-        elif self.stale or not self._learns_the_same():
+        elif not dispatched() and (self.stale or not self._learns_the_same()):
             self._gather()
             self.holds = not self.stale and self._is_same()
 

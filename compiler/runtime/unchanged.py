@@ -24,8 +24,8 @@ def unchanged(
 ) -> Callable[[], bool]:
     """Return a function that tells whether each dictionary still holds what was there, and those in `without` no `forward`.
 
-    Modules that are `called` must be of the class that they are of now, and have neither a `forward` nor a compiled call of their own; tensors
-    that are `lying` must lie where they are, or `at` these places.
+    Modules that are `called` must be of the class that they are of now, which must do what it does, and have neither hooks nor a `forward` or
+    compiled call of their own; tensors that are `lying` must lie where they are, or `at` these places.
     """
     scope: dict[str, Any] = {}
     terms = ["True"]
@@ -36,9 +36,11 @@ def unchanged(
         scope[f"skipped_{number}"] = held
         terms.append(f"'forward' not in skipped_{number}")
     for number, module in enumerate({id(module): module for module in called}.values()):
-        scope[f"own_{number}"], scope[f"module_{number}"], scope[f"class_{number}"] = vars(module), module, type(module)
-        own = f"'forward' not in own_{number} and '_compiled_call_impl' not in own_{number}"
-        terms.append(f"module_{number}.__class__ is class_{number} and {own}")
+        kind: Any = type(module)
+        scope |= {f"own_{number}": vars(module), f"module_{number}": module, f"class_{number}": kind, f"forward_{number}": kind.forward}
+        scope |= {f"{name}_{number}": vars(module)[f"_forward_{name}"] for name in ("hooks", "pre_hooks")}
+        terms.append(f"module_{number}.__class__ is class_{number} and class_{number}.forward is forward_{number}")
+        terms.append(f"not (hooks_{number} or pre_hooks_{number} or 'forward' in own_{number} or '_compiled_call_impl' in own_{number})")
     if lying:
         scope.update(lying=lying, at=at if at is not None else list(map(place, lying)), place=place)
         terms.append("list(map(place, lying)) == at")
