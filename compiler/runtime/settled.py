@@ -19,15 +19,11 @@ from .unchanged import Link, unchanged
 MOST = 400
 """How many steps are written out: of larger models calling modules is a small part of the time."""
 MOST_CHANGES = 32
-"""How often the code of a model is written: where something changes all the time, its modules are called."""
-
-
+"""How often the code of a model is written, or doesn't run: where something changes all the time, its modules are called."""
 FAILURES = (RuntimeError, AttributeError, IndexError, KeyError, TypeError, ValueError, AssertionError)
 """What comes of modules that aren't what the text has in their places."""
 KINDS = ("_parameters", "_buffers", "_modules")
 """Where modules have what they hold."""
-
-
 _traced: Callable[[], Any] = vars(torch)["_C"]._get_tracing_state
 
 
@@ -35,7 +31,7 @@ class Settled:
     """The code of one view of a model: blocks and linears are not called but written out, and their tensors are `handed` to it, as other modules are.
 
     `there` tells whether every module and tensor is still in its place, computes what its class does, and is in the mode of evaluation.  Who asks
-    knows already that no module has a hook, and that derived values are what is kept of them.
+    knows already that derived values are what is kept of them, and that no module which was there at first has a hook.
     """
 
     def __init__(self, code: Code, model: nn.Module, standing: Standing) -> None:
@@ -63,8 +59,8 @@ class Settling:
             return found
         if found is None and (code in self._found or dispatched()):
             return None
-        found = self._found[code] = self._settle(code, model, standing)
-        return found
+        self._found[code] = self._settle(code, model, standing)
+        return self._found[code]
 
     def fail(self, code: Code) -> None:
         """Note that what was written didn't run: where that happens often, the modules are called."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from .onednn import onednn_linear, parted_linear
 
@@ -16,8 +16,6 @@ LINEAR: Any = vars(torch)["_C"]._nn.linear
 FRESH = (LINEAR, onednn_linear, parted_linear, torch.bmm, torch.baddbmm, torch.addmm, torch.mm)
 """What gives a tensor that lies where nothing else does."""
 VIEWS = ("transpose", "unsqueeze", "movedim", "permute", torch.unflatten)
-PLAIN = (Tensor, nn.Parameter)
-"""What has the numbers that torch multiplies by: a class of its own may know linears alone."""
 Held = Callable[[Handle], Tensor | None]
 View = Callable[[Tensor], Handle]
 
@@ -44,8 +42,8 @@ def _multiply(graph: fx.Graph, node: Handle, held: Held, view: View) -> None:
     """Write a linear as a product, or as one for each part."""
     x, weight, bias = (*node.args, None)[:3]
     matrix, shift = held(weight), held(bias)
-    if matrix is None or type(matrix) not in PLAIN or not matrix.is_contiguous() or (bias is not None and type(shift) not in PLAIN):
-        return
+    if type(matrix) is not Tensor or not matrix.is_contiguous() or (bias is not None and type(shift) is not Tensor):
+        return  # a class of its own may know linears alone
     parting = _parting(node) if matrix.device.type == "cpu" and matrix.dtype is torch.float32 else ()
     with graph.inserting_before(node):
         if parting:

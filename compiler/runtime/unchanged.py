@@ -20,12 +20,12 @@ def unchanged(
     without: Iterable[Mapping[str, Any]] = (),
     called: Iterable[object] = (),
     lying: Sequence[Tensor] = (),
-    at: Sequence[int] | None = None,
+    at: Sequence[int] = (),
 ) -> Callable[[], bool]:
     """Return a function that tells whether each dictionary still holds what was there, and those in `without` no `forward`.
 
     Modules that are `called` must be of the class that they are of now, which must do what it does, and have neither hooks nor a `forward` or
-    compiled call of their own; tensors that are `lying` must lie where they are, or `at` these places.
+    compiled call of their own; tensors that are `lying` must lie `at` these places.
     """
     scope: dict[str, Any] = {}
     terms = ["True"]
@@ -42,7 +42,7 @@ def unchanged(
         terms.append(f"module_{number}.__class__ is class_{number} and class_{number}.forward is forward_{number}")
         terms.append(f"not (hooks_{number} or pre_hooks_{number} or 'forward' in own_{number} or '_compiled_call_impl' in own_{number})")
     if lying:
-        scope.update(lying=lying, at=at if at is not None else list(map(place, lying)), place=place)
+        scope.update(lying=lying, at=at, place=place)
         terms.append("list(map(place, lying)) == at")
     text = f"def asked():\n    try:\n        return {' and '.join(terms)}\n    except KeyError:\n        return False\n"
     exec(compile(text, "<archloom unchanged>", "exec", dont_inherit=True), scope)  # names and numbers of ours, and keys quoted
